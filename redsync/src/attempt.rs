@@ -1,0 +1,99 @@
+//! One try: send, count, decide, clean up.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use crate::{
+    Guard, LockError, OwnerValue, Votes,
+    claim::{Claim, Holding},
+    mutex::Wanted,
+    quorum::Verdict,
+    round::Round,
+};
+
+pin_project! {
+    /// One try of one owner value on all nodes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it releases every node in the background, each after its acquisition has settled.
+    pub(crate) struct Attempt {
+        // Dropped before `holding`: the release must find what was sent in the background.
+        #[pin]
+        round: Round,
+        holding: Option<Holding>,
+        start: Instant,
+    }
+}
+
+/// Why a try failed.
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    pub(crate) votes: Votes,
+    /// The value of the failed try, which the next one must not have.
+    value: OwnerValue,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Taken,
+    Unavailable,
+}
+
+impl Attempt {
+    /// Starts a try, the clock first. Nothing is sent before the first poll.
+    pub(crate) fn start(wanted: &Wanted, last: Option<&Failure>) -> Result<Self, LockError> {
+        let value = (wanted.options.value_source)().map_err(LockError::Value)?;
+        if value.is_empty() {
+            return Err(LockError::Value("the generator returned nothing".into()));
+        }
+        if last.is_some_and(|last| last.value.as_str() == value) {
+            let repeated = "the generator returned the same value for two tries";
+            return Err(LockError::Value(repeated.into()));
+        }
+        let claim = Claim::new(wanted, value.into());
+        let start = Instant::now();
+        Ok(Self {
+            round: claim.acquire(start),
+            holding: Some(Holding::new(claim)),
+            start,
+        })
+    }
+}
+
+impl Future for Attempt {
+    type Output = Result<Guard, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let outcome = ready!(this.round.poll(cx));
+        let holding = this.holding.take().expect("polled after it was ready");
+        let claim = holding.claim();
+        let until = claim.until_from(*this.start);
+        let reason = match outcome.verdict {
+            // The clock is read after the last counted vote.
+            Verdict::Granted if Instant::now() + claim.options().min_validity() < until => {
+                claim.begin(until);
+                tracing::debug!(name = %claim.name(), "acquired");
+                return Poll::Ready(Ok(Guard::new(holding)));
+            }
+            Verdict::Refused => Reason::Taken,
+            Verdict::Granted | Verdict::Unknown => Reason::Unavailable,
+        };
+        let failure = Failure {
+            reason,
+            votes: outcome.into_votes(claim),
+            value: claim.value().clone(),
+        };
+        tracing::debug!(name = %claim.name(), ?reason, "not acquired");
+        // Releases, behind what is still under way.
+        drop(holding);
+        Poll::Ready(Err(failure))
+    }
+}

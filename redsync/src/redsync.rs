@@ -1,0 +1,207 @@
+//! The nodes, and the defaults their mutexes share.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, PoisonError},
+};
+
+use crate::{
+    ConfigError, Mutex, NodeError,
+    background::Background,
+    node::{AnyNode, MemoryNode},
+    options::Options,
+};
+
+/// The nodes that vote on locks, and the defaults of the mutexes made from here. Cheap to clone.
+///
+/// Use an odd number of independent nodes: three survive the loss of one, five of two. One is
+/// allowed, and is as available as that server; an even number is allowed, and is no better than
+/// the odd number below it.
+///
+/// # Example
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use redsync::Redsync;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let redsync = Redsync::connect(["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"])?
+///     .with_defaults(|mutex| mutex.with_expiry(Duration::from_secs(5)).with_key_prefix("shop:"))?;
+///
+/// let guard = redsync.mutex("order:42").lock().await?;
+/// // ... work on the order ...
+/// guard.release().await?;
+///
+/// // At shutdown, for what was dropped rather than released:
+/// redsync.drain().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Redsync {
+    shared: Arc<Shared>,
+    defaults: Arc<Options>,
+}
+
+struct Shared {
+    nodes: Box<[AnyNode]>,
+    admitted: Box<[OnceLock<()>]>,
+    /// Who the admitted nodes are, as far as they can tell.
+    identities: std::sync::Mutex<Vec<(String, usize)>>,
+    background: Background,
+}
+
+impl Redsync {
+    /// Mutexes on the given nodes.
+    ///
+    /// ```
+    /// use redsync::{Redsync, node::MemoryNode};
+    ///
+    /// let redsync = Redsync::new([MemoryNode::new(), MemoryNode::new(), MemoryNode::new()])?;
+    /// # Ok::<_, redsync::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoNodes`] if there is none, [`ConfigError::DuplicateNode`] if two have the
+    /// same address. A server that is given twice under different addresses is found out when it
+    /// is first asked for a vote: it then has one vote, and its other address is an error
+    /// ([`NodeError::SameServer`]) in every round. Servers that do not tell who they are (a user
+    /// without the permission for `INFO`) are not found out.
+    pub fn new<N: Into<AnyNode>>(nodes: impl IntoIterator<Item = N>) -> Result<Self, ConfigError> {
+        let nodes: Box<[AnyNode]> = nodes.into_iter().map(Into::into).collect();
+        if nodes.is_empty() {
+            return Err(ConfigError::NoNodes);
+        }
+        for (index, node) in nodes.iter().enumerate() {
+            let address = node.get().address();
+            if nodes[..index]
+                .iter()
+                .any(|other| other.get().address() == address)
+            {
+                return Err(ConfigError::DuplicateNode {
+                    address: address.into(),
+                });
+            }
+        }
+        if nodes.len().is_multiple_of(2) {
+            tracing::warn!(
+                nodes = nodes.len(),
+                "an even number of nodes tolerates no more failures than one node less"
+            );
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                admitted: nodes.iter().map(|_| OnceLock::new()).collect(),
+                nodes,
+                identities: std::sync::Mutex::default(),
+                background: Background::new(),
+            }),
+            defaults: Arc::default(),
+        })
+    }
+
+    /// Mutexes on the Redis or Valkey servers at the given URLs, such as
+    /// `redis://user:password@10.0.0.1:6379`. Connections are made when they are first needed, so
+    /// that a service can start while a server is down.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Url`] for a URL that does not parse, else as [`new`](Self::new).
+    #[cfg(feature = "deadpool-redis")]
+    pub fn connect<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Self, ConfigError> {
+        let nodes: Result<Vec<_>, _> = urls
+            .into_iter()
+            .map(|url| crate::node::RedisNode::connect(url.as_ref()))
+            .collect();
+        Self::new(nodes?)
+    }
+
+    /// Mutexes on nodes in this process: for a service that runs once, for development and tests.
+    ///
+    /// # Panics
+    ///
+    /// If `nodes` is zero.
+    #[must_use]
+    pub fn in_memory(nodes: usize) -> Self {
+        Self::new((0..nodes).map(|_| MemoryNode::new())).expect("at least one node")
+    }
+
+    /// Changes the defaults of all mutexes made from here on: whatever can be said of a
+    /// [`Mutex`].
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] if they cannot work.
+    pub fn with_defaults(self, change: impl FnOnce(Mutex) -> Mutex) -> Result<Self, ConfigError> {
+        let defaults = change(self.mutex("")).into_options();
+        defaults.check()?;
+        Ok(Self { defaults, ..self })
+    }
+
+    /// A mutex of the given name.
+    #[must_use]
+    pub fn mutex(&self, name: impl Into<Arc<str>>) -> Mutex {
+        Mutex::new(self.clone(), name.into(), Arc::clone(&self.defaults))
+    }
+
+    /// Waits until everything that goes on in the background is done: releases of guards that
+    /// were dropped, and answers that were late. For the end of a graceful shutdown.
+    ///
+    /// It takes at most 30 s, and at most an expiry where that is shorter; only a node that hangs
+    /// makes it take long.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the work goes on.
+    pub async fn drain(&self) {
+        self.shared.background.drain().await;
+    }
+
+    pub(crate) fn nodes(&self) -> &[AnyNode] {
+        &self.shared.nodes
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.shared.background
+    }
+
+    /// Refuses a vote to a node that is the same server as another. Asked of each node once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it asks again the next time.
+    pub(crate) async fn admit(&self, node: usize) -> Result<(), NodeError> {
+        let admitted = &self.shared.admitted[node];
+        if admitted.get().is_some() {
+            return Ok(());
+        }
+        if let Some(identity) = self.nodes()[node].get().identity().await? {
+            let mut identities = (self.shared.identities)
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match identities.iter().find(|(known, _)| *known == identity) {
+                Some((_, other)) if *other != node => {
+                    return Err(NodeError::SameServer {
+                        other: self.nodes()[*other].get().address().into(),
+                    });
+                }
+                Some(_) => {}
+                None => identities.push((identity, node)),
+            }
+        }
+        admitted.get_or_init(|| ());
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Redsync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redsync")
+            .field("nodes", &self.shared.nodes)
+            .field("defaults", &self.defaults)
+            .field("background", &self.shared.background)
+            .finish()
+    }
+}
