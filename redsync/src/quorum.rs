@@ -196,6 +196,12 @@ impl Votes {
     }
 }
 
+impl fmt::Display for Votes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f, "granted", "refused")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

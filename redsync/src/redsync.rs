@@ -5,8 +5,11 @@ use std::{
     sync::{Arc, OnceLock, PoisonError},
 };
 
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
 use crate::{
-    ConfigError, Mutex, NodeError,
+    ConfigError, Mutex, NodeError, NodeVote, Vote, Votes,
     background::Background,
     node::{AnyNode, MemoryNode},
     options::Options,
@@ -144,6 +147,51 @@ impl Redsync {
     #[must_use]
     pub fn mutex(&self, name: impl Into<Arc<str>>) -> Mutex {
         Mutex::new(self.clone(), name.into(), Arc::clone(&self.defaults))
+    }
+
+    /// Asks every node whether it answers, for a log line at the start of a service or a health
+    /// check. A vote is [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed).
+    ///
+    /// ```
+    /// # use redsync::Redsync;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let redsync = Redsync::in_memory(3);
+    /// let votes = redsync.probe().await;
+    /// assert!(votes.granted() >= votes.quorum(), "no quorum: {votes}");
+    /// # }
+    /// ```
+    ///
+    /// It takes at most the [node time limit](Mutex::with_node_timeout).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn probe(&self) -> Votes {
+        let name: Arc<str> = "redsync:probe".into();
+        let limit = self.defaults.node_timeout();
+        let votes = (0..self.nodes().len()).map(|index| {
+            let (node, name) = (self.nodes()[index].get(), &name);
+            async move {
+                let answer = timeout(limit, async {
+                    self.admit(index).await?;
+                    node.inspect(name).await
+                });
+                NodeVote {
+                    address: node.address().into(),
+                    vote: match answer.await {
+                        Ok(Ok(_)) => Vote::Granted,
+                        Ok(Err(error)) => Vote::Failed(error),
+                        Err(_) => Vote::Failed(NodeError::TimedOut),
+                    },
+                }
+            }
+        });
+        Votes {
+            nodes: self.nodes().len(),
+            votes: join_all(votes).await,
+            name,
+        }
     }
 
     /// Waits until everything that goes on in the background is done: releases of guards that
