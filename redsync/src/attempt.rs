@@ -76,19 +76,24 @@ impl Future for Attempt {
         let holding = this.holding.take().expect("polled after it was ready");
         let claim = holding.claim();
         let until = claim.until_from(*this.start);
-        let reason = match outcome.verdict {
-            // The clock is read after the last counted vote.
-            Verdict::Granted if Instant::now() + claim.options().min_validity() < until => {
-                claim.begin(until);
-                tracing::debug!(name = %claim.name(), "acquired");
-                return Poll::Ready(Ok(Guard::new(holding)));
-            }
+        let verdict = outcome.verdict;
+        // The clock is read after the last counted vote.
+        if verdict == Verdict::Granted && Instant::now() + claim.options().min_validity() < until {
+            claim.begin(until);
+            tracing::debug!(name = %claim.name(), "acquired");
+            return Poll::Ready(Ok(Guard::new(holding)));
+        }
+        let votes = outcome.into_votes(claim);
+        let reason = match verdict {
             Verdict::Refused => Reason::Taken,
+            // Those who answered would have been enough, had they agreed: with a node down, this
+            // is what two look like who try at the same time.
+            Verdict::Unknown if votes.quorum_answered() => Reason::Taken,
             Verdict::Granted | Verdict::Unknown => Reason::Unavailable,
         };
         let failure = Failure {
             reason,
-            votes: outcome.into_votes(claim),
+            votes,
             value: claim.value().clone(),
         };
         tracing::debug!(name = %claim.name(), ?reason, "not acquired");

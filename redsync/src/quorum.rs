@@ -17,7 +17,7 @@ pub(crate) enum Verdict {
     Granted,
     /// The refusals alone keep any quorum from forming.
     Refused,
-    /// No quorum can form, and refusals alone are not the reason: too few nodes answered.
+    /// No quorum can form, and refusals alone are not the reason: nodes failed.
     Unknown,
 }
 
@@ -59,17 +59,21 @@ impl Tally {
 
     /// The verdict, as soon as no outstanding vote can change it.
     ///
-    /// That a quorum is out of reach may be known before it is known whether refusals or failures
-    /// are to blame. The two mean different things to a caller (come back later, or page someone),
-    /// so the outstanding votes are waited for while they can tell.
+    /// That a quorum is out of reach may be known before it is known why: because nodes refuse, or
+    /// because too few answer. The two mean different things to a caller (come back later, or page
+    /// someone), so outstanding votes are waited for while they can tell.
     pub(crate) const fn verdict(&self) -> Option<Verdict> {
-        if self.granted >= majority(self.nodes) {
+        let (quorum, blocking) = (majority(self.nodes), self.blocking());
+        let open = self.outstanding();
+        let no_quorum_answers = self.failed >= blocking;
+        let a_divided_quorum_answers = self.granted + self.refused >= quorum
+            && self.granted + open < quorum
+            && self.refused + open < blocking;
+        if self.granted >= quorum {
             Some(Verdict::Granted)
-        } else if self.refused >= self.blocking() {
+        } else if self.refused >= blocking {
             Some(Verdict::Refused)
-        } else if self.refused + self.failed >= self.blocking()
-            && self.refused + self.outstanding() < self.blocking()
-        {
+        } else if no_quorum_answers || a_divided_quorum_answers {
             Some(Verdict::Unknown)
         } else {
             None
@@ -169,6 +173,12 @@ impl Votes {
         remaining.get(self.quorum() - 1).copied().flatten()
     }
 
+    /// Whether a quorum of nodes gave a usable answer, whichever.
+    pub(crate) fn quorum_answered(&self) -> bool {
+        let answered = |node: &&NodeVote| !matches!(node.vote, Vote::Failed(_));
+        self.iter().filter(answered).count() >= self.quorum()
+    }
+
     pub(crate) fn first_failure(&self) -> Option<&NodeError> {
         self.votes.iter().find_map(|node| match &node.vote {
             Vote::Failed(error) => Some(error),
@@ -241,9 +251,12 @@ mod tests {
                             }
                             Some(Verdict::Unknown) => {
                                 assert!(granted + open < majority(nodes), "a quorum could form");
+                                assert!(failed > 0, "no failure to blame");
+                                let answered = granted + refused;
                                 assert!(
-                                    nodes - refused - open >= majority(nodes),
-                                    "refusals could still be the reason"
+                                    answered >= majority(nodes)
+                                        || answered + open < majority(nodes),
+                                    "it could still change whether a quorum answers"
                                 );
                             }
                             None => assert!(open > 0, "undecided though all have voted"),
