@@ -53,7 +53,7 @@ impl Config {
         };
         let hammer = |path: &str| {
             format!(
-                "curl -sZ --parallel-immediate --parallel-max 200 -o /dev/null -w '%{{http_code}}\\n' \\
+                "curl -sZ --no-progress-meter --parallel-immediate --parallel-max 200 -o /dev/null -w '%{{http_code}}\\n' \\
     --json '{{\"quantity\": 1}}' 'http://127.0.0.1:{port}{path}?work_ms=2&n=[1-200]' | sort | uniq -c"
             )
         };

@@ -22,7 +22,7 @@ pub enum LockError {
     Unavailable(Votes),
     /// The name or an option of the mutex cannot work.
     Config(ConfigError),
-    /// The owner-value generator failed, or repeated itself.
+    /// The owner-value generator failed or repeated itself, or the value is empty.
     Value(BoxError),
     /// [`Mutex::resume`](crate::Mutex::resume) was given a value that does not hold the lock.
     NotHeld(Votes),
@@ -77,7 +77,7 @@ impl fmt::Display for LockError {
                 votes.describe(f, "acquired", "taken")
             }
             Self::Config(error) => error.fmt(f),
-            Self::Value(error) => write!(f, "no owner value could be made: {error}"),
+            Self::Value(error) => write!(f, "the owner value cannot be used: {error}"),
             Self::NotHeld(votes) => {
                 write!(f, "`{}` is not held with the given value: ", votes.name())?;
                 votes.describe(f, "holds it", "does not")

@@ -37,11 +37,13 @@ pub(crate) async fn extend(claim: &Arc<Claim>) -> Result<(), ExtendError> {
     }
 }
 
-/// Extends first when a third of the expiry has passed, and after a failure every twelfth, until
-/// the lock is lost. Ended by being dropped.
+/// Extends first when a third of the validity has passed, and after a failure every twelfth of the
+/// expiry, until the lock is lost. Ended by being dropped.
 pub(crate) async fn keep_alive(claim: Arc<Claim>) {
     let expiry = claim.options().expiry();
-    let mut next = Instant::now() + expiry / 3;
+    let now = Instant::now();
+    // A lock that was resumed may have less left than an expiry.
+    let mut next = now + (expiry / 3).min((claim.until() - now) / 3);
     let renew = async {
         loop {
             sleep_until(next).await;

@@ -308,14 +308,18 @@ impl Mutex {
     /// # Errors
     ///
     /// [`LockError::NotHeld`] if no majority holds the key with this value, or too little of its
-    /// time is left; [`LockError::Unavailable`] if too few nodes answered;
-    /// [`LockError::Config`].
+    /// time is left; [`LockError::Unavailable`] if too few nodes answered; [`LockError::Value`] if
+    /// the value is empty; [`LockError::Config`].
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the lock stays as it is.
     pub async fn resume(&self, value: impl Into<OwnerValue>) -> Result<Guard, LockError> {
-        let claim = Claim::resumed(&self.wanted()?, value.into());
+        let value = value.into();
+        if value.as_str().is_empty() {
+            return Err(LockError::Value("an owner value is not empty".into()));
+        }
+        let claim = Claim::resumed(&self.wanted()?, value);
         let start = Instant::now();
         let (ours, kept) = mpsc::channel();
         let outcome = claim.inspect(&ours).await;

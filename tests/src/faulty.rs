@@ -1,0 +1,484 @@
+//! A node whose network, and server, do what they are told.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::pending;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use redsync::node::{AcquireVote, ExtendVote, Holder, MemoryNode, Node, ReleaseVote};
+use redsync::{NodeError, OwnerValue};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep};
+
+/// What a node can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// [`Node::acquire`].
+    Acquire,
+    /// [`Node::extend`].
+    Extend,
+    /// [`Node::release`].
+    Release,
+    /// [`Node::inspect`].
+    Inspect,
+    /// [`Node::identity`].
+    Identity,
+}
+
+/// What happens to one request and its reply. By default both arrive at once.
+#[derive(Clone, Debug, Default)]
+pub struct Fault {
+    request: Way,
+    reply: Way,
+    error: Option<NodeError>,
+}
+
+/// What happens to a message on its way.
+#[derive(Clone, Debug, Default)]
+enum Way {
+    #[default]
+    Arrives,
+    Late(Duration),
+    Held(Gate),
+    /// It is lost, and nobody is told.
+    Lost,
+    /// It is lost with its connection, which the caller sees.
+    Broken,
+}
+
+impl Fault {
+    /// None.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The request reaches the node after a while.
+    #[must_use]
+    pub fn late_request(delay: Duration) -> Self {
+        Self::default().and_late_request(delay)
+    }
+
+    /// The node does what it is asked at once, and its reply takes a while.
+    #[must_use]
+    pub fn late_reply(delay: Duration) -> Self {
+        Self::default().and_late_reply(delay)
+    }
+
+    /// And the request reaches the node after a while.
+    #[must_use]
+    pub fn and_late_request(self, delay: Duration) -> Self {
+        let request = Way::Late(delay);
+        Self { request, ..self }
+    }
+
+    /// And the reply takes a while.
+    #[must_use]
+    pub fn and_late_reply(self, delay: Duration) -> Self {
+        let reply = Way::Late(delay);
+        Self { reply, ..self }
+    }
+
+    /// The request reaches the node when the gate is opened.
+    #[must_use]
+    pub fn held_request(gate: &Gate) -> Self {
+        let request = Way::Held(gate.clone());
+        Self {
+            request,
+            ..Self::default()
+        }
+    }
+
+    /// The node does what it is asked, and its reply arrives when the gate is opened.
+    #[must_use]
+    pub fn held_reply(gate: &Gate) -> Self {
+        let reply = Way::Held(gate.clone());
+        Self {
+            reply,
+            ..Self::default()
+        }
+    }
+
+    /// The request is lost, and there is never an answer.
+    #[must_use]
+    pub fn lost_request() -> Self {
+        let request = Way::Lost;
+        Self {
+            request,
+            ..Self::default()
+        }
+    }
+
+    /// The node does what it is asked, and there is never an answer.
+    #[must_use]
+    pub fn lost_reply() -> Self {
+        let reply = Way::Lost;
+        Self {
+            reply,
+            ..Self::default()
+        }
+    }
+
+    /// The connection breaks before the request has arrived: [`NodeError::Disconnected`].
+    #[must_use]
+    pub fn broken_request() -> Self {
+        let request = Way::Broken;
+        Self {
+            request,
+            ..Self::default()
+        }
+    }
+
+    /// The node does what it is asked, and the connection breaks before its reply has arrived:
+    /// [`NodeError::Disconnected`].
+    #[must_use]
+    pub fn broken_reply() -> Self {
+        let reply = Way::Broken;
+        Self {
+            reply,
+            ..Self::default()
+        }
+    }
+
+    /// The request does not reach the node, and the answer is this error.
+    #[must_use]
+    pub fn error(error: NodeError) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::default()
+        }
+    }
+
+    /// The server is down: [`NodeError::Unreachable`].
+    #[must_use]
+    pub fn unreachable() -> Self {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        Self::error(NodeError::Unreachable(Arc::new(refused)))
+    }
+}
+
+/// Holds messages up until it is opened.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// A gate that is closed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// Lets pass what it holds up, and all that comes.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn passed(&self) {
+        // It has its own sender.
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A request that has reached the node behind the faults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub at: Instant,
+    /// What was asked.
+    pub operation: Operation,
+    /// Of which key.
+    pub key: String,
+    /// For which owner value, if there is one in such a request.
+    pub value: Option<String>,
+}
+
+type Plan = Box<dyn FnMut(Operation) -> Fault + Send>;
+
+/// A node behind a network with faults, on tokio's clock.
+///
+/// A request that was sent reaches the node even if the caller has lost interest by then, as it
+/// does on a network: it is carried by a task of its own. Requests with different delays overtake
+/// each other.
+pub struct FaultyNode<N = MemoryNode>(Arc<Shared<N>>);
+
+struct Shared<N> {
+    inner: N,
+    state: Mutex<State>,
+}
+
+struct State {
+    identity: Option<String>,
+    once: VecDeque<(Operation, Fault)>,
+    plan: Plan,
+    arrivals: Vec<Arrival>,
+    sent: Vec<(Instant, Operation)>,
+}
+
+impl FaultyNode {
+    /// An empty [`MemoryNode`] without faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::around(MemoryNode::new())
+    }
+}
+
+impl Default for FaultyNode {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<N: Node> FaultyNode<N> {
+    /// A node without faults so far.
+    pub fn around(inner: N) -> Self {
+        let state = State {
+            identity: None,
+            once: VecDeque::new(),
+            plan: Box::new(|_| Fault::none()),
+            arrivals: Vec::new(),
+            sent: Vec::new(),
+        };
+        Self(Arc::new(Shared {
+            inner,
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// The node behind the faults.
+    #[must_use]
+    pub fn inner(&self) -> &N {
+        &self.0.inner
+    }
+
+    /// Does this to the next request of such an operation that has no fault in store yet.
+    pub fn once(&self, operation: Operation, fault: Fault) {
+        self.0.state().once.push_back((operation, fault));
+    }
+
+    /// Does this to all requests from now on.
+    pub fn always(&self, fault: Fault) {
+        self.plan(move |_| fault.clone());
+    }
+
+    /// Does this to all requests of such an operation from now on, and nothing to others.
+    pub fn always_on(&self, operation: Operation, fault: Fault) {
+        self.plan(move |asked| {
+            if asked == operation {
+                fault.clone()
+            } else {
+                Fault::none()
+            }
+        });
+    }
+
+    /// Asks for what to do to each request from now on.
+    pub fn plan(&self, plan: impl FnMut(Operation) -> Fault + Send + 'static) {
+        self.0.state().plan = Box::new(plan);
+    }
+
+    /// What it answers to [`Node::identity`]. It does not tell by default.
+    pub fn identify_as(&self, identity: &str) {
+        self.0.state().identity = Some(identity.to_owned());
+    }
+
+    /// The requests that have reached the node so far, in their order, but for those for its
+    /// identity.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.0.state().arrivals.clone()
+    }
+
+    /// The operations that have reached the node so far.
+    #[must_use]
+    pub fn operations(&self) -> Vec<Operation> {
+        let state = self.0.state();
+        state.arrivals.iter().map(|a| a.operation).collect()
+    }
+
+    /// When such an operation was asked for, whether the request arrived or not.
+    #[must_use]
+    pub fn sent(&self, operation: Operation) -> Vec<Instant> {
+        let state = self.0.state();
+        let sent = state.sent.iter().filter(|(_, asked)| *asked == operation);
+        sent.map(|(at, _)| *at).collect()
+    }
+
+    /// Who holds a key on the node behind the faults, asked without any.
+    ///
+    /// # Panics
+    ///
+    /// If that node fails.
+    pub async fn holder(&self, key: &str) -> Option<Holder> {
+        self.inner()
+            .inspect(key)
+            .await
+            .expect("a node that answers")
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        key: &str,
+        value: Option<&OwnerValue>,
+        ask: impl FnOnce(Arc<Shared<N>>, String) -> BoxFuture<'static, Result<T, NodeError>>,
+    ) -> Result<T, NodeError> {
+        let fault = self.0.fault_of(operation);
+        if let Some(error) = fault.error {
+            tokio::task::yield_now().await;
+            return Err(error);
+        }
+        let shared = Arc::clone(&self.0);
+        let request = ask(Arc::clone(&self.0), key.to_owned());
+        let (key, value) = (key.to_owned(), value.map(|value| value.as_str().to_owned()));
+        let (answer, answered) = oneshot::channel();
+        tokio::spawn(async move {
+            let result = match fault.request.pass().await {
+                Passage::Arrives => {
+                    if operation != Operation::Identity {
+                        let at = Instant::now();
+                        shared.state().arrivals.push(Arrival {
+                            at,
+                            operation,
+                            key,
+                            value,
+                        });
+                    }
+                    let result = request.await;
+                    match fault.reply.pass().await {
+                        Passage::Arrives => result,
+                        Passage::Breaks => Err(broken()),
+                        Passage::Never => return,
+                    }
+                }
+                Passage::Breaks => Err(broken()),
+                Passage::Never => return,
+            };
+            // Nobody may wait any more.
+            let _ = answer.send(result);
+        });
+        match answered.await {
+            Ok(result) => result,
+            Err(_) => pending().await,
+        }
+    }
+}
+
+impl<N> Shared<N> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault_of(&self, operation: Operation) -> Fault {
+        let mut state = self.state();
+        state.sent.push((Instant::now(), operation));
+        let next = state.once.iter().position(|(of, _)| *of == operation);
+        match next.and_then(|next| state.once.remove(next)) {
+            Some((_, fault)) => fault,
+            None => (state.plan)(operation),
+        }
+    }
+}
+
+enum Passage {
+    Arrives,
+    Breaks,
+    Never,
+}
+
+impl Way {
+    async fn pass(&self) -> Passage {
+        match self {
+            Self::Arrives => {}
+            Self::Late(delay) => sleep(*delay).await,
+            Self::Held(gate) => gate.passed().await,
+            Self::Lost => return Passage::Never,
+            Self::Broken => return Passage::Breaks,
+        }
+        Passage::Arrives
+    }
+}
+
+fn broken() -> NodeError {
+    NodeError::Disconnected(Arc::new(io::Error::from(io::ErrorKind::ConnectionReset)))
+}
+
+impl<N: Node> Node for FaultyNode<N> {
+    fn address(&self) -> &str {
+        self.0.inner.address()
+    }
+
+    async fn acquire(
+        &self,
+        key: &str,
+        value: &OwnerValue,
+        expiry: Duration,
+    ) -> Result<AcquireVote, NodeError> {
+        let owner = value.clone();
+        let ask = move |shared: Arc<Shared<N>>, key: String| {
+            async move { shared.inner.acquire(&key, &owner, expiry).await }.boxed()
+        };
+        self.send(Operation::Acquire, key, Some(value), ask).await
+    }
+
+    async fn extend(
+        &self,
+        key: &str,
+        value: &OwnerValue,
+        expiry: Duration,
+        set_if_absent: bool,
+    ) -> Result<ExtendVote, NodeError> {
+        let owner = value.clone();
+        let ask = move |shared: Arc<Shared<N>>, key: String| {
+            async move {
+                let node = &shared.inner;
+                node.extend(&key, &owner, expiry, set_if_absent).await
+            }
+            .boxed()
+        };
+        self.send(Operation::Extend, key, Some(value), ask).await
+    }
+
+    async fn release(&self, key: &str, value: &OwnerValue) -> Result<ReleaseVote, NodeError> {
+        let owner = value.clone();
+        let ask = move |shared: Arc<Shared<N>>, key: String| {
+            async move { shared.inner.release(&key, &owner).await }.boxed()
+        };
+        self.send(Operation::Release, key, Some(value), ask).await
+    }
+
+    async fn inspect(&self, key: &str) -> Result<Option<Holder>, NodeError> {
+        let ask = move |shared: Arc<Shared<N>>, key: String| {
+            async move { shared.inner.inspect(&key).await }.boxed()
+        };
+        self.send(Operation::Inspect, key, None, ask).await
+    }
+
+    async fn identity(&self) -> Result<Option<String>, NodeError> {
+        let Some(identity) = self.0.state().identity.clone() else {
+            return Ok(None);
+        };
+        let ask = move |_, _| async move { Ok(Some(identity)) }.boxed();
+        self.send(Operation::Identity, "", None, ask).await
+    }
+}
+
+impl<N> Clone for FaultyNode<N> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<N: Node> fmt::Debug for FaultyNode<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FaultyNode").field(&self.address()).finish()
+    }
+}

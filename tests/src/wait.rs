@@ -1,0 +1,33 @@
+//! Waiting for a condition rather than for a while.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Blocks until `condition` holds.
+///
+/// # Panics
+///
+/// If it does not hold within `limit`; `what` then names what was waited for.
+#[track_caller]
+pub fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Waits until `condition` holds, leaving the runtime free for others in the meantime.
+///
+/// # Panics
+///
+/// If it does not hold within `limit`; `what` then names what was waited for.
+pub async fn until_async(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what}: not within {limit:?}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
