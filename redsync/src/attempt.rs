@@ -36,8 +36,6 @@ pin_project! {
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
     pub(crate) votes: Votes,
-    /// The value of the failed try, which the next one must not have.
-    value: OwnerValue,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +46,10 @@ pub(crate) enum Reason {
 
 impl Attempt {
     /// Starts a try, the clock first. Nothing is sent before the first poll.
-    pub(crate) fn start(wanted: &Wanted, last: Option<&Failure>) -> Result<Self, LockError> {
-        let value = (wanted.options.value_source)().map_err(LockError::Value)?;
-        if value.is_empty() {
-            return Err(LockError::Value("the generator returned nothing".into()));
-        }
-        if last.is_some_and(|last| last.value.as_str() == value) {
-            let repeated = "the generator returned the same value for two tries";
-            return Err(LockError::Value(repeated.into()));
-        }
-        let claim = Claim::new(wanted, value.into());
+    pub(crate) fn start(wanted: &Wanted) -> Result<Self, LockError> {
+        let label = (wanted.options.value_label)().map_err(LockError::Value)?;
+        let value = OwnerValue::random(&label).map_err(LockError::Value)?;
+        let claim = Claim::new(wanted, value);
         let start = Instant::now();
         Ok(Self {
             round: claim.acquire(start),
@@ -91,11 +83,7 @@ impl Future for Attempt {
             Verdict::Unknown if votes.quorum_answered() => Reason::Taken,
             Verdict::Granted | Verdict::Unknown => Reason::Unavailable,
         };
-        let failure = Failure {
-            reason,
-            votes,
-            value: claim.value().clone(),
-        };
+        let failure = Failure { reason, votes };
         tracing::debug!(name = %claim.name(), ?reason, "not acquired");
         // Releases, behind what is still under way.
         drop(holding);

@@ -5,10 +5,6 @@ use std::{fmt, future::Future, time::Duration};
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::task::TaskTracker;
 
-/// The longest that anything is pursued in the background. A key that could not be released by
-/// then is left to its expiry.
-const LIMIT: Duration = Duration::from_secs(30);
-
 /// The background tasks of one [`Redsync`](crate::Redsync), so that
 /// [`drain`](crate::Redsync::drain) can wait for them.
 #[derive(Clone)]
@@ -23,7 +19,7 @@ impl Background {
     }
 
     /// Spawns the work on the runtime at hand, else on `home`, else drops it. It is given up after
-    /// `limit`, at the most.
+    /// `limit`.
     pub(crate) fn spawn(
         &self,
         home: Option<&Handle>,
@@ -36,7 +32,7 @@ impl Background {
             return;
         };
         let limited = async move {
-            if timeout(limit.min(LIMIT), work).await.is_err() {
+            if timeout(limit, work).await.is_err() {
                 tracing::debug!("a node did not answer; its key is left to expire");
             }
         };

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::FutureExt;
 use tokio::{
     runtime::Handle,
     sync::Semaphore,
@@ -23,25 +22,29 @@ use crate::{
     mutex::Wanted,
     node::{AcquireVote, AnyNode, ExtendVote, ReleaseVote},
     options::Options,
-    round::{Ballot, Round},
+    round::{Ballot, Deadline, Round, ballot},
 };
 
-/// How often a release is sent to a node whose connection breaks, and the first pause between.
-/// (A release may be repeated, as it may be lost: it deletes nothing but its own key.)
-const RELEASE_TRIES: u32 = 4;
+/// How long answers are pursued in the background, at the most. A key that could not be released by
+/// then is left to its expiry.
+const MAX_PURSUIT: Duration = Duration::from_secs(30);
+const RELEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// The first and the longest pause before a release is sent again to a node that may have a key.
 const RELEASE_PAUSE: Duration = Duration::from_millis(50);
+const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A name, an owner value of its own, and what is known about the keys that hold it.
 ///
-/// There is one lane per node, on which one message of this claim is under way at a time: an
-/// extension is sent after the acquisition has settled, and a release after everything else has.
-/// So a key is never set after it was released, however late a node is.
+/// There is one lane per node, on which one message that can set a key is under way at a time: an
+/// extension is sent after the acquisition has settled, and a release after both. So a key is never
+/// set after it was released, however late a node is.
 pub(crate) struct Claim {
     redsync: Redsync,
     name: Arc<str>,
     value: OwnerValue,
     options: Arc<Options>,
-    lanes: Box<[Semaphore]>,
+    lanes: Box<[Lane]>,
     /// Up to when the holder may believe it holds the lock.
     until: Mutex<Instant>,
     /// Fires when the nodes say, before `until`, that the lock is not ours.
@@ -69,7 +72,13 @@ impl Claim {
             name: Arc::clone(&wanted.key),
             value,
             options: Arc::clone(&wanted.options),
-            lanes: nodes.iter().map(|_| Semaphore::new(permits)).collect(),
+            lanes: (nodes.iter())
+                .map(|_| Lane {
+                    open: Semaphore::new(permits),
+                    placed: AtomicBool::new(permits > 0),
+                    healed: AtomicBool::new(false),
+                })
+                .collect(),
             until: Mutex::new(Instant::now()),
             lost_early: CancellationToken::new(),
             released: AtomicBool::new(false),
@@ -97,11 +106,18 @@ impl Claim {
         &self.lost_early
     }
 
-    /// Work about this claim that outlives its caller. By an expiry from now every key that is
-    /// known of is gone by itself.
-    pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let limit = self.options.expiry();
+    /// Work about this claim that outlives its caller, for a time.
+    pub(crate) fn in_background(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
         (self.redsync.background()).spawn(self.home.as_ref(), limit, work);
+    }
+
+    /// How long an answer is pursued in the background.
+    fn pursuit(&self) -> Duration {
+        self.options.expiry().min(MAX_PURSUIT)
     }
 
     /// The end of the validity that begins with a round started at `start`.
@@ -148,32 +164,44 @@ impl Claim {
     /// The round that acquires, started now.
     pub(crate) fn acquire(self: &Arc<Self>, start: Instant) -> Round {
         let ballots = self.order().into_iter().map(|node| self.acquire_on(node));
-        let deadline = start + self.options.node_timeout();
-        Round::new(self, ballots, deadline, self.options.fail_fast)
+        let deadline = Deadline::At(start + self.options.node_timeout());
+        Round::new(
+            self,
+            ballots,
+            deadline,
+            self.pursuit(),
+            self.options.fail_fast,
+        )
     }
 
     fn acquire_on(self: &Arc<Self>, node: usize) -> Ballot {
         // Made here, not in the future: a future that is dropped before its first poll opens its
         // lane too, and no release can come before an acquisition that was not polled yet.
-        let settles = Settles(Arc::clone(self), node);
-        async move {
-            let claim = &settles.0;
+        let opens = OpensLane(Arc::clone(self), node);
+        ballot(node, async move {
+            let claim = &opens.0;
             let vote = match claim.redsync.admit(node).await {
+                Ok(()) if claim.is_released() => Err(NodeError::NotSent),
                 Ok(()) => {
+                    claim.lanes[node].placed.store(true, Ordering::SeqCst);
                     (claim.nodes()[node].get())
                         .acquire(&claim.name, &claim.value, claim.options.expiry())
                         .await
                 }
                 Err(error) => Err(error),
             };
-            let vote = match vote {
+            let placed = match &vote {
+                Ok(AcquireVote::Acquired) => true,
+                Ok(AcquireVote::Taken { .. }) => false,
+                Err(error) => error.is_ambiguous(),
+            };
+            claim.lanes[node].placed.store(placed, Ordering::SeqCst);
+            match vote {
                 Ok(AcquireVote::Acquired) => Vote::Granted,
                 Ok(AcquireVote::Taken { remaining }) => Vote::Refused { remaining },
                 Err(error) => claim.failed(node, "acquire", error),
-            };
-            (node, vote)
-        }
-        .boxed()
+            }
+        })
     }
 
     /// The round that extends, started now. No node is sent its message after `deadline`.
@@ -182,70 +210,93 @@ impl Claim {
             .order()
             .into_iter()
             .map(|node| self.extend_on(node, deadline));
-        Round::new(self, ballots, deadline, self.options.fail_fast)
+        Round::new(self, ballots, Deadline::At(deadline), self.pursuit(), true)
     }
 
     fn extend_on(self: &Arc<Self>, node: usize, deadline: Instant) -> Ballot {
         let claim = Arc::clone(self);
-        async move {
-            let _turn = claim.lanes[node].acquire().await;
+        ballot(node, async move {
+            let lane = &claim.lanes[node];
+            let turn = lane.open.acquire().await;
             let now = Instant::now();
+            let heal = claim.options.set_if_absent_on_extend;
+            // An extension that comes late finds nothing to extend, and need not keep others from
+            // the lane: the next may go over a connection that works. One that sets what is
+            // missing has to be settled before a release is sent.
+            let _turn = heal.then_some(turn);
             let vote = if claim.is_released() || now >= deadline || now >= claim.until() {
                 Err(NodeError::NotSent)
             } else {
-                let options = claim.options();
-                let heal = options.set_if_absent_on_extend;
                 (claim.nodes()[node].get())
-                    .extend(&claim.name, &claim.value, options.expiry(), heal)
+                    .extend(&claim.name, &claim.value, claim.options.expiry(), heal)
                     .await
             };
-            let vote = match vote {
-                Ok(ExtendVote::Extended) => Vote::Granted,
-                // A key that was set again does not count: what matters is that a majority held
-                // ours all the time. It heals the node, not the lock.
-                Ok(ExtendVote::Healed | ExtendVote::NotOwner) => Vote::Refused { remaining: None },
+            match vote {
+                Ok(ExtendVote::Extended) if !lane.healed.load(Ordering::SeqCst) => Vote::Granted,
+                Ok(extended) => {
+                    // A key that was set again does not count: what matters is that a majority
+                    // held ours all the time. It heals the node, not the lock.
+                    if extended == ExtendVote::Healed {
+                        lane.healed.store(true, Ordering::SeqCst);
+                        lane.placed.store(true, Ordering::SeqCst);
+                    }
+                    Vote::Refused { remaining: None }
+                }
                 Err(error) => claim.failed(node, "extend", error),
-            };
-            (node, vote)
+            }
+        })
+    }
+
+    /// A majority has held the lock up to now, so that nodes healed on the way count again: nobody
+    /// else can have held it in between.
+    pub(crate) fn count_healed(&self) {
+        for lane in &self.lanes {
+            lane.healed.store(false, Ordering::SeqCst);
         }
-        .boxed()
     }
 
     /// The round that releases, started now. From here on nothing is extended.
     pub(crate) fn release(self: &Arc<Self>) -> Round {
-        self.released.store(true, Ordering::SeqCst);
+        self.end();
         let ballots = self.order().into_iter().map(|node| self.release_on(node));
-        let deadline = Instant::now() + self.options.node_timeout();
-        Round::new(self, ballots, deadline, true)
+        let deadline = Deadline::After(self.options.node_timeout());
+        // Longer than an acquisition is pursued, which it may have to follow.
+        let pursuit = self.pursuit() + RELEASE_MARGIN;
+        Round::new(self, ballots, deadline, pursuit, true)
     }
 
     fn release_on(self: &Arc<Self>, node: usize) -> Ballot {
         let claim = Arc::clone(self);
-        async move {
-            let _turn = claim.lanes[node].acquire().await;
-            let mut tries = 1;
+        ballot(node, async move {
+            let lane = &claim.lanes[node];
+            let _turn = lane.open.acquire().await;
+            let mut pause = RELEASE_PAUSE;
+            let mut ambiguous = None;
             let vote = loop {
                 let vote = (claim.nodes()[node].get())
                     .release(&claim.name, &claim.value)
                     .await;
                 match vote {
-                    Err(NodeError::Disconnected(_) | NodeError::TimedOut)
-                        if tries < RELEASE_TRIES =>
-                    {
-                        sleep(RELEASE_PAUSE * tries).await;
-                        tries += 1;
+                    // It may be repeated, as it may be lost: it deletes nothing but its own key.
+                    Err(error) if error.may_pass() && lane.placed.load(Ordering::SeqCst) => {
+                        if error.is_ambiguous() {
+                            ambiguous = Some(error.clone());
+                        }
+                        claim.failed(node, "release", error);
+                        sleep(pause).await;
+                        pause = (2 * pause).min(MAX_RELEASE_PAUSE);
                     }
                     vote => break vote,
                 }
             };
-            let vote = match vote {
-                Ok(ReleaseVote::Released) => Vote::Granted,
-                Ok(ReleaseVote::NotOwner) => Vote::Refused { remaining: None },
-                Err(error) => claim.failed(node, "release", error),
-            };
-            (node, vote)
-        }
-        .boxed()
+            match (vote, ambiguous) {
+                (Ok(ReleaseVote::Released), _) => Vote::Granted,
+                // Perhaps gone because the release whose answer was lost has deleted it.
+                (Ok(ReleaseVote::NotOwner), Some(error)) => Vote::Failed(error),
+                (Ok(ReleaseVote::NotOwner), None) => Vote::Refused { remaining: None },
+                (Err(error), _) => claim.failed(node, "release", error),
+            }
+        })
     }
 
     /// The round that asks who holds the key, started now: granted where it is this claim's value.
@@ -253,24 +304,27 @@ impl Claim {
     pub(crate) fn inspect(self: &Arc<Self>, ours: &mpsc::Sender<Duration>) -> Round {
         let ballots = self.order().into_iter().map(|node| {
             let (claim, ours) = (Arc::clone(self), ours.clone());
-            async move {
-                let vote = match claim.nodes()[node].get().inspect(&claim.name).await {
+            ballot(node, async move {
+                match claim.nodes()[node].get().inspect(&claim.name).await {
                     Ok(Some(holder)) if holder.value == claim.value => {
                         // Nobody listens any more when the round has its verdict.
-                        let _ = ours.send(holder.remaining.unwrap_or(claim.options.expiry()));
+                        let _ = ours.send(holder.remaining.unwrap_or_default());
                         Vote::Granted
                     }
                     Ok(holder) => Vote::Refused {
                         remaining: holder.map_or(Some(Duration::ZERO), |holder| holder.remaining),
                     },
                     Err(error) => claim.failed(node, "inspect", error),
-                };
-                (node, vote)
-            }
-            .boxed()
+                }
+            })
         });
-        let deadline = Instant::now() + self.options.node_timeout();
-        Round::new(self, ballots, deadline, true)
+        let deadline = Deadline::After(self.options.node_timeout());
+        Round::new(self, ballots, deadline, self.pursuit(), true)
+    }
+
+    /// From here on nothing is acquired or extended that has not been sent.
+    fn end(&self) {
+        self.released.store(true, Ordering::SeqCst);
     }
 
     fn is_released(&self) -> bool {
@@ -299,12 +353,22 @@ impl Claim {
     }
 }
 
-/// Opens a lane when the acquisition on it has settled, or was never sent.
-struct Settles(Arc<Claim>, usize);
+/// What goes on between this claim and one node.
+struct Lane {
+    /// One permit, for the message that is under way; none before the acquisition has settled.
+    open: Semaphore,
+    /// Whether there may be a key.
+    placed: AtomicBool,
+    /// Whether the key was set again, and no majority has confirmed the lock since.
+    healed: AtomicBool,
+}
 
-impl Drop for Settles {
+/// Opens a lane when the acquisition on it has settled, or was never sent.
+struct OpensLane(Arc<Claim>, usize);
+
+impl Drop for OpensLane {
     fn drop(&mut self) {
-        self.0.lanes[self.1].add_permits(1);
+        self.0.lanes[self.1].open.add_permits(1);
     }
 }
 
@@ -332,6 +396,7 @@ impl Holding {
     /// Leaves the keys to whoever knows their value.
     pub(crate) fn leave(mut self) {
         self.armed = false;
+        self.claim.end();
     }
 }
 

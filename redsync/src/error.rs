@@ -22,7 +22,7 @@ pub enum LockError {
     Unavailable(Votes),
     /// The name or an option of the mutex cannot work.
     Config(ConfigError),
-    /// The owner-value generator failed or repeated itself, or the value is empty.
+    /// No owner value could be made, or the one that was given is empty.
     Value(BoxError),
     /// [`Mutex::resume`](crate::Mutex::resume) was given a value that does not hold the lock.
     NotHeld(Votes),
@@ -194,18 +194,36 @@ pub enum NodeError {
     /// The command was not sent: an earlier one for this lock was still unanswered when its time
     /// was over, or the lock was released meanwhile.
     NotSent,
-    /// The answer makes no sense.
+    /// The answer makes no sense, or the node's code panicked.
     Unexpected(Box<str>),
 }
 
 impl NodeError {
     /// An error that the server answered with.
+    ///
+    /// Redis repeats the arguments of a command that it does not know, and one of them is the owner
+    /// value: that part of the message is left out.
     #[must_use]
-    pub fn refused(code: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
+    pub fn refused(code: impl Into<Box<str>>, message: &str) -> Self {
+        let message = message.split(", with args beginning with").next();
         Self::Refused {
             code: code.into(),
-            message: message.into(),
+            message: message.unwrap_or_default().into(),
         }
+    }
+
+    /// Whether it may be over in a moment.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Overloaded => true,
+            Self::Refused { code, .. } => &**code == "LOADING",
+            error => error.is_ambiguous(),
+        }
+    }
+
+    /// Whether the node may have done what it was asked.
+    pub(crate) const fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Disconnected(_))
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) async fn extend(claim: &Arc<Claim>) -> Result<(), ExtendError> {
     let outcome = claim.extend(deadline).await;
     match outcome.verdict {
         Verdict::Granted if claim.prolong(claim.until_from(start)) => {
+            claim.count_healed();
             tracing::trace!(name = %claim.name(), "extended");
             Ok(())
         }
@@ -53,7 +54,7 @@ pub(crate) async fn keep_alive(claim: Arc<Claim>) {
                 Err(ExtendError::Failed(votes)) => {
                     let error = ExtendError::Failed(votes);
                     tracing::debug!(name = %claim.name(), %error, "not extended");
-                    start + expiry / 12
+                    start + (expiry / 12).min((claim.until() - start) / 4)
                 }
                 Err(ExtendError::Lost) => return,
             };

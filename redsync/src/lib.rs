@@ -62,7 +62,7 @@
 //! | `WithRetryDelay`, `WithRetryDelayFunc` | [`Mutex::with_retry_delay`], [`Mutex::with_retry_delay_fn`] |
 //! | `WithDriftFactor` | [`Mutex::with_drift_factor`] |
 //! | `WithTimeoutFactor` | [`Mutex::with_timeout_factor`], or the absolute [`Mutex::with_node_timeout`] |
-//! | `WithGenValueFunc` | [`Mutex::with_value_fn`] |
+//! | `WithGenValueFunc` | [`Mutex::with_value_fn`], to which random bits are always added |
 //! | `WithValue` | [`Mutex::resume`] |
 //! | `WithFailFast` | [`Mutex::with_fail_fast`], true by default |
 //! | `WithShufflePools` | [`Mutex::with_shuffled_nodes`] |

@@ -167,17 +167,20 @@ impl Mutex {
         self.set(|options| options.node_timeout = NodeTimeout::Factor(factor))
     }
 
-    /// Makes the owner values. It is called for each try and must return something unguessable,
-    /// another each time; 128 random bits by default. (go-redsync's `WithGenValueFunc`.)
+    /// What owner values begin with, such as the name of the host, for whoever looks at the keys.
+    /// It is called for each try; 128 random bits are always appended. Nothing by default.
+    ///
+    /// (It stands in for go-redsync's `WithGenValueFunc`, without its trap: where two tries have one
+    /// value, two can hold the lock.)
     #[must_use]
     pub fn with_value_fn<E>(
         self,
-        source: impl Fn() -> Result<String, E> + Send + Sync + 'static,
+        label: impl Fn() -> Result<String, E> + Send + Sync + 'static,
     ) -> Self
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.set(|options| options.value_source = Arc::new(move || source().map_err(Into::into)))
+        self.set(|options| options.value_label = Arc::new(move || label().map_err(Into::into)))
     }
 
     /// Whether a verdict is returned as soon as it is clear, rather than when all nodes have
@@ -398,7 +401,7 @@ impl Future for Lock {
                 StateProj::Start { wanted } => {
                     let wanted = wanted.take().expect("polled after it was ready")?;
                     State::First {
-                        attempt: Attempt::start(&wanted, None)?,
+                        attempt: Attempt::start(&wanted)?,
                         wanted: Some(wanted),
                     }
                 }

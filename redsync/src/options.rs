@@ -4,7 +4,7 @@ use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{ConfigError, OwnerValue, error::BoxError};
+use crate::{ConfigError, error::BoxError};
 
 /// A year: far beyond any sensible expiry, and far from overflowing an `Instant` or Redis' clock.
 const MAX_EXPIRY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -22,7 +22,8 @@ pub(crate) struct Options {
     pub(crate) tries: u32,
     pub(crate) outage_tries: u32,
     pub(crate) retry_delay: RetryDelay,
-    pub(crate) value_source: ValueSource,
+    /// What owner values begin with.
+    pub(crate) value_label: ValueLabel,
     pub(crate) fail_fast: bool,
     pub(crate) shuffled_nodes: bool,
     pub(crate) set_if_absent_on_extend: bool,
@@ -40,7 +41,7 @@ pub(crate) enum RetryDelay {
     Function(Arc<dyn Fn(u32) -> Duration + Send + Sync>),
 }
 
-type ValueSource = Arc<dyn Fn() -> Result<String, BoxError> + Send + Sync>;
+type ValueLabel = Arc<dyn Fn() -> Result<String, BoxError> + Send + Sync>;
 
 impl Default for Options {
     /// go-redsync's, but for the node time limit, which is absolute here.
@@ -54,7 +55,7 @@ impl Default for Options {
             tries: 32,
             outage_tries: u32::MAX,
             retry_delay: RetryDelay::Uniform(Duration::from_millis(50)..Duration::from_millis(250)),
-            value_source: Arc::new(OwnerValue::random),
+            value_label: Arc::new(|| Ok(String::new())),
             fail_fast: true,
             shuffled_nodes: false,
             set_if_absent_on_extend: false,
@@ -124,6 +125,10 @@ impl Options {
             NodeTimeout::Factor(factor) if !(factor > 0.0 && factor <= 1.0) => {
                 return option("timeout_factor", "above 0 and at most 1", &factor);
             }
+            // Though the factor is above zero.
+            _ if self.node_timeout() < Duration::from_micros(1) => {
+                return option("timeout_factor", "larger", &self.node_timeout);
+            }
             _ => {}
         }
         if self.tries == 0 {
@@ -176,7 +181,7 @@ impl fmt::Debug for Options {
             .field("expiry", &self.expiry)
             .field("drift_factor", &self.drift_factor)
             .field("min_validity", &self.min_validity())
-            .field("node_timeout", &self.node_timeout())
+            .field("node_timeout", &self.node_timeout)
             .field("tries", &self.tries)
             .field("fail_fast", &self.fail_fast)
             .field("shuffled_nodes", &self.shuffled_nodes)
@@ -222,6 +227,7 @@ mod tests {
                 with(|o| o.node_timeout = factor(f64::NAN)),
             ),
             ("timeout_factor", with(|o| o.node_timeout = factor(1.1))),
+            ("timeout_factor", with(|o| o.node_timeout = factor(1e-12))),
         ] {
             match result {
                 Err(ConfigError::Option {

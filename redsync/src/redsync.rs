@@ -69,8 +69,8 @@ impl Redsync {
     ///
     /// [`ConfigError::NoNodes`] if there is none, [`ConfigError::DuplicateNode`] if two have the
     /// same address. A server that is given twice under different addresses is found out when it
-    /// is first asked for a vote: it then has one vote, and its other address is an error
-    /// ([`NodeError::SameServer`]) in every round. Servers that do not tell who they are (a user
+    /// is first asked to acquire: it has one vote in acquisitions, and its other address is an error
+    /// ([`NodeError::SameServer`]) in each of them. Servers that do not tell who they are (a user
     /// without the permission for `INFO`) are not found out.
     pub fn new<N: Into<AnyNode>>(nodes: impl IntoIterator<Item = N>) -> Result<Self, ConfigError> {
         let nodes: Box<[AnyNode]> = nodes.into_iter().map(Into::into).collect();
@@ -168,7 +168,8 @@ impl Redsync {
     ///
     /// Dropping the future changes nothing.
     pub async fn probe(&self) -> Votes {
-        let name: Arc<str> = "redsync:probe".into();
+        // With the prefix: a user may be permitted no other keys.
+        let name: Arc<str> = format!("{}redsync:probe", self.defaults.key_prefix).into();
         let limit = self.defaults.node_timeout();
         let votes = (0..self.nodes().len()).map(|index| {
             let (node, name) = (self.nodes()[index].get(), &name);
@@ -197,8 +198,9 @@ impl Redsync {
     /// Waits until everything that goes on in the background is done: releases of guards that
     /// were dropped, and answers that were late. For the end of a graceful shutdown.
     ///
-    /// It takes at most 30 s, and at most an expiry where that is shorter; only a node that hangs
-    /// makes it take long.
+    /// It takes long only if a node hangs: at most an expiry or 30 s, whichever is shorter, and 5 s.
+    /// (A runtime that is not run any more does not get on with what was spawned on it, and this
+    /// does not end.)
     ///
     /// # Cancel safety
     ///

@@ -24,22 +24,22 @@ pub(crate) async fn again(
     limit: Limit,
     mut failure: Failure,
 ) -> Result<Guard, LockError> {
-    let mut tries = 1;
-    let mut outages = 0;
+    let mut tries = 1_u32;
+    let mut outages = 0_u32;
     loop {
         match failure.reason {
-            Reason::Unavailable => outages += 1,
+            Reason::Unavailable => outages = outages.saturating_add(1),
             Reason::Taken => outages = 0,
         }
         let Some(delay) = limit.delay(&wanted.options, tries, outages, Instant::now()) else {
             return Err(failure.into_error(limit));
         };
         sleep(delay).await;
-        failure = match Attempt::start(&wanted, Some(&failure))?.await {
+        failure = match Attempt::start(&wanted)?.await {
             Ok(guard) => return Ok(guard),
             Err(failure) => failure,
         };
-        tries += 1;
+        tries = tries.saturating_add(1);
     }
 }
 

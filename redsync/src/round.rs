@@ -2,17 +2,20 @@
 
 use std::{
     future::Future,
+    mem,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::{
-    future::BoxFuture,
+    future::{BoxFuture, FutureExt},
     stream::{FuturesUnordered, Stream, StreamExt},
 };
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::{
     NodeError,
@@ -22,6 +25,18 @@ use crate::{
 
 /// A message to one node: which node, and its vote when it has settled.
 pub(crate) type Ballot = BoxFuture<'static, (usize, Vote)>;
+
+/// The ballot of one node. If its code panics, that is a failure of this node, and no reason to drop
+/// the ballots of the others.
+pub(crate) fn ballot(node: usize, vote: impl Future<Output = Vote> + Send + 'static) -> Ballot {
+    AssertUnwindSafe(vote)
+        .catch_unwind()
+        .map(move |vote| {
+            let panicked = || Vote::Failed(NodeError::Unexpected("it panicked".into()));
+            (node, vote.unwrap_or_else(|_| panicked()))
+        })
+        .boxed()
+}
 
 /// What a round came to.
 pub(crate) struct Outcome {
@@ -38,25 +53,43 @@ pin_project! {
     /// Whether it is finished or dropped, ballots that have not settled go on in the background:
     /// what was sent cannot be taken back, and what it did has to be known before anything else is
     /// sent about it.
+    #[project = RoundProjection]
     pub(crate) struct Round {
         ballots: FuturesUnordered<Ballot>,
         claim: Arc<Claim>,
         votes: Vec<Option<Vote>>,
         tally: Tally,
-        deadline: Instant,
+        deadline: Deadline,
         // Made when an answer is first waited for: in a drop there may be no runtime.
         #[pin]
         limit: Option<Sleep>,
+        // How long the ballots may go on in the background.
+        pursuit: Duration,
         fail_fast: bool,
     }
 
     impl PinnedDrop for Round {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if !this.ballots.is_empty() {
-                let mut ballots = std::mem::take(this.ballots);
-                this.claim.in_background(async move { while ballots.next().await.is_some() {} });
-            }
+            this.project().hand_over();
+        }
+    }
+}
+
+/// Until when the answers to a round count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deadline {
+    At(Instant),
+    /// After this time, from the first poll on.
+    After(Duration),
+}
+
+impl RoundProjection<'_> {
+    /// Leaves the ballots that have not settled to the background.
+    fn hand_over(self) {
+        if !self.ballots.is_empty() {
+            let mut ballots = mem::take(self.ballots);
+            let work = async move { while ballots.next().await.is_some() {} };
+            self.claim.in_background(*self.pursuit, work);
         }
     }
 }
@@ -65,7 +98,8 @@ impl Round {
     pub(crate) fn new(
         claim: &Arc<Claim>,
         ballots: impl IntoIterator<Item = Ballot>,
-        deadline: Instant,
+        deadline: Deadline,
+        pursuit: Duration,
         fail_fast: bool,
     ) -> Self {
         let nodes = claim.nodes().len();
@@ -76,6 +110,7 @@ impl Round {
             tally: Tally::new(nodes),
             deadline,
             limit: None,
+            pursuit,
             fail_fast,
         }
     }
@@ -101,7 +136,10 @@ impl Future for Round {
                 Poll::Ready(None) => {}
                 Poll::Pending => {
                     if this.limit.is_none() {
-                        this.limit.set(Some(sleep_until(*this.deadline)));
+                        this.limit.set(Some(match *this.deadline {
+                            Deadline::At(deadline) => sleep_until(deadline),
+                            Deadline::After(limit) => sleep(limit),
+                        }));
                     }
                     let limit = this.limit.as_mut().as_pin_mut().expect("just set");
                     if limit.poll(cx).is_pending() {
@@ -116,10 +154,10 @@ impl Future for Round {
             }
             break this.tally.verdict().expect("all have voted");
         };
-        Poll::Ready(Outcome {
-            verdict,
-            votes: std::mem::take(this.votes),
-        })
+        let votes = mem::take(this.votes);
+        // Now, not when this is dropped: a future that is ready may be kept for long.
+        this.hand_over();
+        Poll::Ready(Outcome { verdict, votes })
     }
 }
 

@@ -10,8 +10,9 @@ use crate::error::BoxError;
 /// redacted and it has no [`Display`](fmt::Display); [`as_str`](Self::as_str) is the way to hand a
 /// lock over on purpose, to be taken up with [`Mutex::resume`](crate::Mutex::resume).
 ///
-/// By default it is 128 bits from the operating system, in hexadecimal. Every try of every
-/// acquisition has a fresh one: with one value for all tries, a release of try 1 that arrives late
+/// It is 128 bits from the operating system, in hexadecimal, after what
+/// [`Mutex::with_value_fn`](crate::Mutex::with_value_fn) returns. Every try of every acquisition has
+/// a fresh one: with one value for all tries, a release of try 1 that arrives late
 /// deletes the key of try 2, after which two clients can hold the lock.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnerValue(Box<str>);
@@ -23,12 +24,12 @@ impl OwnerValue {
         &self.0
     }
 
-    /// 128 bits, straight from the operating system: a generator in this process could repeat
-    /// itself after a fork or in a cloned virtual machine.
-    pub(crate) fn random() -> Result<String, BoxError> {
+    /// The label and 128 bits, straight from the operating system: a generator in this process could
+    /// repeat itself after a fork or in a cloned virtual machine.
+    pub(crate) fn random(label: &str) -> Result<Self, BoxError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
-        Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+        Ok(format!("{label}{:032x}", u128::from_ne_bytes(bytes)).into())
     }
 }
 
@@ -56,9 +57,10 @@ mod tests {
 
     #[test]
     fn is_random_and_stays_out_of_debug_output() {
-        let value = OwnerValue::from(OwnerValue::random().unwrap());
-        assert_eq!(value.as_str().len(), 32);
-        assert_ne!(value.as_str(), OwnerValue::random().unwrap());
+        let value = OwnerValue::random("pod-7:").unwrap();
+        assert_eq!(value.as_str().len(), 6 + 32);
+        assert!(value.as_str().starts_with("pod-7:"));
+        assert_ne!(value, OwnerValue::random("pod-7:").unwrap());
         assert!(!format!("{value:?}").contains(value.as_str()));
     }
 }

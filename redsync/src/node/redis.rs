@@ -48,7 +48,7 @@ pub trait Driver: Send + Sync + 'static {
 }
 
 /// A server's reply, as far as locks need to tell replies apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Nothing: a missing key, or a condition that was not met.
     Nil,
@@ -113,14 +113,16 @@ impl<D: Driver> Node for RedisNode<D> {
             Reply::Status(_) => Ok(AcquireVote::Acquired),
             // Held, and only now is it worth a second question by whom. If by this very value,
             // something on the way delivered the command twice.
-            Reply::Nil => Ok(match self.inspect(key).await? {
-                Some(holder) if holder.value == *value => AcquireVote::Acquired,
-                Some(holder) => AcquireVote::Taken {
+            Reply::Nil => Ok(match self.inspect(key).await {
+                Ok(Some(holder)) if holder.value == *value => AcquireVote::Acquired,
+                Ok(Some(holder)) => AcquireVote::Taken {
                     remaining: holder.remaining,
                 },
-                None => AcquireVote::Taken {
+                Ok(None) => AcquireVote::Taken {
                     remaining: Some(Duration::ZERO),
                 },
+                // That it is held, the node has said already.
+                Err(_) => AcquireVote::Taken { remaining: None },
             }),
             reply => Err(unexpected(&reply)),
         }
@@ -176,8 +178,8 @@ impl<D: Driver> Node for RedisNode<D> {
             Ok(Reply::Bytes(info)) => Ok(run_id(&String::from_utf8_lossy(&info))),
             Ok(Reply::Status(info)) => Ok(run_id(&info)),
             Ok(_) => Ok(None),
-            // A user who may lock need not be one who may ask for INFO.
-            Err(NodeError::Refused { code, .. }) if &*code == "NOPERM" => Ok(None),
+            // A user who may lock need not be one who may ask for INFO; or there is no INFO.
+            Err(NodeError::Refused { code, .. }) if matches!(&*code, "NOPERM" | "ERR") => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -196,18 +198,21 @@ fn run_id(info: &str) -> Option<String> {
     Some(id.trim().to_owned())
 }
 
-/// Never with the reply itself, which may be an owner value.
 fn unexpected(reply: &Reply) -> NodeError {
-    NodeError::Unexpected(
-        match reply {
-            Reply::Nil => "nothing",
-            Reply::Status(_) => "a status",
-            Reply::Integer(_) => "an unknown number",
-            Reply::Bytes(_) => "a string",
-            Reply::Array(_) => "an array",
-        }
-        .into(),
-    )
+    NodeError::Unexpected(format!("{reply:?}").into())
+}
+
+/// What kind of reply it is, not what it says: that may be an owner value.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nil => "nothing",
+            Self::Status(_) => "a status",
+            Self::Integer(_) => "a number",
+            Self::Bytes(_) => "a string",
+            Self::Array(_) => "an array",
+        })
+    }
 }
 
 /// What a driver says of a server it could not reach.

@@ -3,22 +3,22 @@
 use std::{
     fmt,
     future::Future,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use deadpool_redis::{
-    Connection, Manager, Pool, PoolError, Runtime,
+    Connection, Manager, Pool, PoolError, Runtime, TimeoutType,
     redis::{
-        AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value,
+        self, AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult,
+        ServerErrorKind, Value,
         aio::{ConnectionLike, MultiplexedConnection},
+        io::tcp::TcpSettings,
     },
 };
 use futures_util::future::{BoxFuture, FutureExt, Shared};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Driver, Reply, unreachable};
 use crate::{ConfigError, NodeError};
@@ -26,13 +26,19 @@ use crate::{ConfigError, NodeError};
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection on which commands wait and nothing has been answered for so long is left to them,
-/// and a new one is made for those that follow: it may be half-open.
+/// A connection on which commands wait and nothing has been answered for so long may be half-open:
+/// a new one is made for the commands that follow. If that fails too, the server hangs, and they
+/// follow on the old one: a release must not overtake its acquisition.
 const STALL: Duration = Duration::from_secs(5);
 
-/// How many commands may wait for their replies on one connection. A node that hangs must not
-/// collect the commands of all locks that are taken without it.
+/// A connection on which nothing was sent for so long may have been closed by the other side: it is
+/// asked whether it lives before a command is entrusted to it.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How many commands may wait for their replies on a connection that has given none for `STUCK`. A
+/// node that hangs must not collect the commands of all locks that are taken without it.
 const MAX_UNANSWERED: usize = 4096;
+const STUCK: Duration = Duration::from_millis(500);
 
 /// [deadpool-redis](deadpool_redis) as a driver.
 ///
@@ -49,20 +55,27 @@ pub struct Deadpool {
 enum Slot {
     Empty,
     /// Made once for all commands that need it meanwhile; if it fails, it fails for all of them.
-    Connecting(Shared<BoxFuture<'static, Result<Arc<Link>, NodeError>>>),
+    Connecting(Connecting),
     Connected(Arc<Link>),
 }
+
+type Connecting = Shared<BoxFuture<'static, Result<Arc<Link>, NodeError>>>;
 
 /// A connection and how it fares.
 struct Link {
     connection: MultiplexedConnection,
     /// Keeps the connection's place in the pool; taken out of it when the connection is given up.
     checked_out: Mutex<Option<Connection>>,
-    unanswered: AtomicUsize,
-    made: Instant,
-    /// Milliseconds from `made` to the last time at which there was an answer or nothing to
-    /// answer.
-    last_progress: AtomicU64,
+    waiting: Mutex<Waiting>,
+}
+
+/// The commands that wait for a reply.
+struct Waiting {
+    unanswered: usize,
+    /// Since when nothing was answered though something was sent. Only a reply ends it: not that a
+    /// caller has stopped waiting.
+    since: Option<Instant>,
+    last_reply: Instant,
 }
 
 impl Deadpool {
@@ -90,13 +103,14 @@ impl Deadpool {
             source: Arc::from(source),
         };
         let client = Client::open(url).map_err(|error| invalid(error.into()))?;
-        let info = client.get_connection_info();
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = client.get_connection_info().clone().set_tcp_settings(tcp);
         let address = info.addr().to_string();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
-        let manager = Manager::new_with_config(info.clone(), config)
-            .map_err(|error| invalid(error.into()))?;
+        let manager =
+            Manager::new_with_config(info, config).map_err(|error| invalid(error.into()))?;
         let pool = Pool::builder(manager)
             // The shared one, and one that replaces it while it is being given up.
             .max_size(2)
@@ -124,17 +138,15 @@ impl Deadpool {
         let connecting = {
             let mut slot = self.slot();
             match &*slot {
-                Slot::Connected(link) if !link.stalls() => return Ok(Arc::clone(link)),
+                Slot::Connected(link) if link.silence() < STALL => return Ok(Arc::clone(link)),
                 Slot::Connecting(connecting) => connecting.clone(),
-                Slot::Connected(_) | Slot::Empty => {
-                    if let Slot::Connected(stalled) = &*slot {
-                        tracing::warn!(node = %self.address, "the connection stalls; making a new one");
-                        stalled.give_up();
-                    }
-                    let connecting = connect(self.pool.clone()).boxed().shared();
-                    *slot = Slot::Connecting(connecting.clone());
-                    connecting
+                Slot::Connected(stalled) => {
+                    tracing::warn!(node = %self.address, "the connection stalls; trying a new one");
+                    stalled.leave_pool();
+                    let stalled = Arc::clone(stalled);
+                    slot.connect(self.pool.clone(), Some(stalled))
                 }
+                Slot::Empty => slot.connect(self.pool.clone(), None),
             }
         };
         let result = connecting.clone().await;
@@ -148,9 +160,25 @@ impl Deadpool {
         result
     }
 
+    /// The shared connection, after a sign of life if it has been idle.
+    async fn live_link(&self) -> Result<Arc<Link>, NodeError> {
+        let link = self.link().await?;
+        if !link.is_idle() {
+            return Ok(link);
+        }
+        match link.send(&redis::cmd("PING")).await {
+            Err(error) if error.is_unrecoverable_error() => {
+                self.retire(&link);
+                self.link().await
+            }
+            // Even an error is a sign of life.
+            _ => Ok(link),
+        }
+    }
+
     /// No more commands on this connection. Those that wait on it go on waiting.
     fn retire(&self, link: &Arc<Link>) {
-        link.give_up();
+        link.leave_pool();
         let mut slot = self.slot();
         if matches!(&*slot, Slot::Connected(current) if Arc::ptr_eq(current, link)) {
             *slot = Slot::Empty;
@@ -158,66 +186,108 @@ impl Deadpool {
     }
 }
 
+impl Slot {
+    /// Starts to connect. If that fails, `stalled` is what there is.
+    fn connect(&mut self, pool: Pool, stalled: Option<Arc<Link>>) -> Connecting {
+        // A panic would poison what is shared: it is one failure to connect.
+        let connecting = AssertUnwindSafe(connect(pool))
+            .catch_unwind()
+            .map(|result| result.unwrap_or_else(|_| Err(unreachable("connecting panicked"))))
+            .map(|result| match (result, stalled) {
+                (Err(_), Some(stalled)) => Ok(stalled),
+                (result, _) => result,
+            })
+            .boxed()
+            .shared();
+        *self = Self::Connecting(connecting.clone());
+        connecting
+    }
+}
+
 async fn connect(pool: Pool) -> Result<Arc<Link>, NodeError> {
-    let connection = pool.get().await.map_err(|error| match error {
-        PoolError::Backend(error) => match refusal(&error) {
-            Some(refused) => refused,
-            None => unreachable(error),
-        },
-        PoolError::Timeout(_) => unreachable("no connection could be made in time"),
-        error => unreachable(error),
-    })?;
+    // Pools of the user's may have no time limits.
+    let connection = timeout(2 * CONNECT_TIMEOUT, pool.get())
+        .await
+        .unwrap_or(Err(PoolError::Timeout(TimeoutType::Create)))
+        .map_err(|error| match error {
+            PoolError::Backend(error) => refusal(&error).unwrap_or_else(|| unreachable(error)),
+            PoolError::Timeout(_) => unreachable("no connection could be made in time"),
+            error => unreachable(error),
+        })?;
     Ok(Arc::new(Link {
         connection: MultiplexedConnection::clone(&connection),
         checked_out: Mutex::new(Some(connection)),
-        unanswered: AtomicUsize::new(0),
-        made: Instant::now(),
-        last_progress: AtomicU64::new(0),
+        waiting: Mutex::new(Waiting {
+            unanswered: 0,
+            since: None,
+            last_reply: Instant::now(),
+        }),
     }))
 }
 
 impl Link {
-    fn age(&self) -> u64 {
-        self.made.elapsed().as_millis() as u64
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Numbers, each of which is whole.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stalls(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) > 0
-            && self.age() - self.last_progress.load(Ordering::Relaxed).min(self.age())
-                > STALL.as_millis() as u64
+    /// For how long something has been sent and nothing answered.
+    fn silence(&self) -> Duration {
+        let since = self.waiting().since;
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Takes the connection out of the pool, which makes another in its place.
-    fn give_up(&self) {
-        let mut checked_out = self
-            .checked_out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    fn is_idle(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.since.is_none() && waiting.last_reply.elapsed() > IDLE
+    }
+
+    /// Takes the connection out of the pool, which makes another in its place. It goes on working.
+    fn leave_pool(&self) {
+        let mut checked_out = (self.checked_out.lock()).unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = checked_out.take() {
             drop(Connection::take(connection));
         }
     }
 
-    fn begin(&self) -> Result<Unanswered<'_>, NodeError> {
-        let before = self.unanswered.fetch_add(1, Ordering::Relaxed);
-        let unanswered = Unanswered(self);
-        if before == 0 {
-            self.last_progress.store(self.age(), Ordering::Relaxed);
+    fn is_overloaded(&self) -> bool {
+        self.waiting().unanswered >= MAX_UNANSWERED && self.silence() > STUCK
+    }
+
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let _unanswered = Unanswered::new(self);
+        let mut connection = self.connection.clone();
+        let reply = connection.req_packed_command(command).await;
+        if !matches!(&reply, Err(error) if error.is_timeout()) {
+            self.answered();
         }
-        if before < MAX_UNANSWERED {
-            Ok(unanswered)
-        } else {
-            Err(NodeError::Overloaded)
-        }
+        reply.and_then(Value::extract_error)
+    }
+
+    fn answered(&self) {
+        let mut waiting = self.waiting();
+        waiting.last_reply = Instant::now();
+        // This one is still counted.
+        waiting.since = (waiting.unanswered > 1).then_some(waiting.last_reply);
     }
 }
 
-/// A command that waits for its reply, counted until it is answered or dropped.
+/// A command that somebody waits for, counted until it is answered or dropped.
 struct Unanswered<'a>(&'a Link);
+
+impl<'a> Unanswered<'a> {
+    fn new(link: &'a Link) -> Self {
+        let mut waiting = link.waiting();
+        waiting.unanswered += 1;
+        waiting.since.get_or_insert_with(Instant::now);
+        drop(waiting);
+        Self(link)
+    }
+}
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting().unanswered -= 1;
     }
 }
 
@@ -232,14 +302,11 @@ impl Driver for Deadpool {
             cmd.arg(*arg);
         }
         async move {
-            let link = self.link().await?;
-            let _unanswered = link.begin()?;
-            let mut connection = link.connection.clone();
-            let result = connection.req_packed_command(&cmd).await;
-            if !matches!(&result, Err(error) if error.is_timeout()) {
-                link.last_progress.store(link.age(), Ordering::Relaxed);
+            let link = self.live_link().await?;
+            if link.is_overloaded() {
+                return Err(NodeError::Overloaded);
             }
-            match result.and_then(Value::extract_error) {
+            match link.send(&cmd).await {
                 Ok(value) => reply(value),
                 Err(error) => Err(match refusal(&error) {
                     Some(refused) => refused,
@@ -298,12 +365,17 @@ fn reply(value: Value) -> Result<Reply, NodeError> {
     })
 }
 
-/// The URL with its user and password cut out. What follows the last `@` cannot be either.
+/// The URL with its user, password and query cut out: a query too can have a password. What follows
+/// the last `@` is neither user nor password.
 fn without_credentials(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
+    let bare = match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
         (None, Some((_, rest))) => format!("…@{rest}"),
         _ => url.to_owned(),
+    };
+    match bare.split_once('?') {
+        Some((bare, _)) => format!("{bare}?…"),
+        None => bare,
     }
 }
 
@@ -318,6 +390,7 @@ mod tests {
             "redis://:secret@host:port",
             "http://user:sec@ret@host/",
             "user:secret@host",
+            "unix:///run/redis.sock?pass=secret&db=x",
         ] {
             let error = Deadpool::connect(url).unwrap_err();
             let shown = format!("{error} {error:?}");
