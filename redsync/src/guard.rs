@@ -212,7 +212,9 @@ impl Guard {
 
     /// Gives up the guard without releasing the lock, which stays until it expires, or somebody
     /// [resumes](crate::Mutex::resume) it with the value. (go-redsync's `Value`, to hand a lock
-    /// over.) Nobody extends it meanwhile.
+    /// over.) Nobody extends it meanwhile; do not call it while an [`extend`](Self::extend) with
+    /// [`set_if_absent`](crate::Mutex::with_set_if_absent_on_extend) is under way, which could set the
+    /// key after the next holder has released it.
     #[must_use = "the value is what the lock can be extended or released with"]
     pub fn into_value(self) -> OwnerValue {
         let value = self.value().clone();

@@ -154,7 +154,8 @@ impl Mutex {
     /// How long one node's answer to an acquisition, extension, release or inspection is waited
     /// for, at most the expiry. 250 ms by default.
     ///
-    /// A node that hangs costs this much only where its vote is needed.
+    /// A node that hangs costs this much only where its vote is needed. Between sites, allow for two
+    /// round trips (to make a connection, for more).
     #[must_use]
     pub fn with_node_timeout(self, limit: Duration) -> Self {
         self.set(|options| options.node_timeout = NodeTimeout::Absolute(limit))

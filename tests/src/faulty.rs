@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use redsync::node::{AcquireVote, ExtendVote, Holder, MemoryNode, Node, ReleaseVote};
 use redsync::{NodeError, OwnerValue};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep};
 
 /// What a node can be asked.
@@ -162,23 +162,24 @@ impl Fault {
 
 /// Holds messages up until it is opened.
 #[derive(Clone, Debug)]
-pub struct Gate(Arc<watch::Sender<bool>>);
+pub struct Gate(Arc<Semaphore>);
 
 impl Gate {
     /// A gate that is closed.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
+        Self(Arc::new(Semaphore::new(0)))
     }
 
     /// Lets pass what it holds up, and all that comes.
     pub fn open(&self) {
-        self.0.send_replace(true);
+        self.0.close();
     }
 
     async fn passed(&self) {
-        // It has its own sender.
-        let _ = self.0.subscribe().wait_for(|open| *open).await;
+        // There is never a permit, and an error when it is closed; to all who wait in their order,
+        // so that a test with a seed can be replayed.
+        let _ = self.0.acquire().await;
     }
 }
 

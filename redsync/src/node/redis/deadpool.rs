@@ -38,7 +38,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How many commands may wait for their replies on a connection that has given none for `STUCK`. A
 /// node that hangs must not collect the commands of all locks that are taken without it.
 const MAX_UNANSWERED: usize = 4096;
-const STUCK: Duration = Duration::from_millis(500);
+const STUCK: Duration = Duration::from_secs(2);
 
 /// [deadpool-redis](deadpool_redis) as a driver.
 ///
