@@ -76,7 +76,7 @@ impl Claim {
                 .map(|_| Lane {
                     open: Semaphore::new(permits),
                     placed: AtomicBool::new(permits > 0),
-                    healed: AtomicBool::new(false),
+                    healed: Mutex::new(None),
                 })
                 .collect(),
             until: Mutex::new(Instant::now()),
@@ -232,12 +232,12 @@ impl Claim {
                     .await
             };
             match vote {
-                Ok(ExtendVote::Extended) if !lane.healed.load(Ordering::SeqCst) => Vote::Granted,
+                Ok(ExtendVote::Extended) if lane.healed().is_none() => Vote::Granted,
                 Ok(extended) => {
                     // A key that was set again does not count: what matters is that a majority
                     // held ours all the time. It heals the node, not the lock.
                     if extended == ExtendVote::Healed {
-                        lane.healed.store(true, Ordering::SeqCst);
+                        *lane.healed() = Some(Instant::now());
                         lane.placed.store(true, Ordering::SeqCst);
                     }
                     Vote::Refused { remaining: None }
@@ -247,11 +247,12 @@ impl Claim {
         })
     }
 
-    /// A majority has held the lock up to now, so that nodes healed on the way count again: nobody
-    /// else can have held it in between.
-    pub(crate) fn count_healed(&self) {
+    /// A majority has held the lock throughout a round started at `start`, so that nodes that were
+    /// healed before count again: nobody else can have held it in between.
+    pub(crate) fn count_healed_before(&self, start: Instant) {
         for lane in &self.lanes {
-            lane.healed.store(false, Ordering::SeqCst);
+            let mut healed = lane.healed();
+            *healed = healed.filter(|healed| *healed >= start);
         }
     }
 
@@ -359,8 +360,14 @@ struct Lane {
     open: Semaphore,
     /// Whether there may be a key.
     placed: AtomicBool,
-    /// Whether the key was set again, and no majority has confirmed the lock since.
-    healed: AtomicBool,
+    /// When the key was set again, if no majority has confirmed the lock since.
+    healed: Mutex<Option<Instant>>,
+}
+
+impl Lane {
+    fn healed(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.healed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Opens a lane when the acquisition on it has settled, or was never sent.

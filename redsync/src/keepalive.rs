@@ -23,7 +23,7 @@ pub(crate) async fn extend(claim: &Arc<Claim>) -> Result<(), ExtendError> {
     let outcome = claim.extend(deadline).await;
     match outcome.verdict {
         Verdict::Granted if claim.prolong(claim.until_from(start)) => {
-            claim.count_healed();
+            claim.count_healed_before(start);
             tracing::trace!(name = %claim.name(), "extended");
             Ok(())
         }

@@ -1,0 +1,663 @@
+//! Real servers that fail, and networks that break.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use redsync::{ExtendError, LockError, Redsync, Released, Vote};
+use redsync_tests::{Proxy, RedisServer, Servers, wait};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+const NAME: &str = "order:42";
+
+/// For whatever must happen, on a machine however slow.
+const SOON: Duration = Duration::from_secs(20);
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn connect<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Redsync {
+    Redsync::connect(urls)
+        .and_then(|redsync| {
+            redsync.with_defaults(|mutex| {
+                mutex
+                    .with_node_timeout(Duration::from_secs(2))
+                    .with_retry_delay_range(ms(10)..ms(50))
+            })
+        })
+        .expect("a configuration that works")
+}
+
+/// A whole life of a lock: acquired, seen by others, kept, released.
+async fn assert_works(redsync: &Redsync) {
+    let mutex = redsync.mutex(NAME);
+    let guard = mutex.lock_within(SOON).await.unwrap();
+    assert!(matches!(mutex.try_lock().await, Err(LockError::Taken(_))));
+    guard.extend().await.unwrap();
+    assert!(guard.valid().await.unwrap());
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    let guard = mutex.lock_within(SOON).await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+}
+
+/// On all servers that are alive. Where one is dead, draining takes long: it may come back with the
+/// key.
+async fn assert_gone(servers: &Servers) {
+    wait::until_async("no key left", SOON, async || {
+        let mut alive = servers.iter().filter(|server| server.pid().is_some());
+        alive.all(|server| server.keys().is_empty())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_of_three_is_dead() {
+    let servers = Servers::start(3);
+    for (dead, server) in servers.iter().enumerate() {
+        let redsync = connect(servers.urls());
+        if dead == 1 {
+            // It had connections before.
+            assert_works(&redsync).await;
+        }
+        server.kill();
+        assert_works(&redsync).await;
+        assert_gone(&servers).await;
+        server.restart();
+        assert_works(&redsync).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_dies_while_a_lock_is_held() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    servers[0].kill();
+    guard.extend().await.unwrap();
+    assert!(guard.valid().await.unwrap());
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    assert_gone(&servers).await;
+}
+
+#[tokio::test]
+async fn one_of_three_is_stopped() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    assert_works(&redsync).await;
+    servers[1].stop();
+    let start = Instant::now();
+    for _ in 0..10 {
+        let mutex = redsync.mutex(NAME);
+        let guard = mutex.lock_within(SOON).await.unwrap();
+        guard.extend().await.unwrap();
+        assert_eq!(guard.release().await.unwrap(), Released::Held);
+    }
+    // Ten times the limit of 2 s for each operation, if it were waited for.
+    assert!(start.elapsed() < Duration::from_secs(10));
+    servers[1].cont();
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn two_of_five_are_stopped() {
+    let servers = Servers::start(5);
+    let redsync = connect(servers.urls());
+    servers[0].stop();
+    servers[3].stop();
+    assert_works(&redsync).await;
+    servers[0].cont();
+    servers[3].cont();
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn two_of_three_are_dead() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let guard = redsync.mutex("held").lock().await.unwrap();
+    let until = guard.until();
+    servers[0].kill();
+    servers[2].kill();
+
+    let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    let shown = error.to_string();
+    for server in [&servers[0], &servers[2]] {
+        assert!(shown.contains(&server.address()), "{shown}");
+    }
+    let result = guard.extend().await;
+    assert!(matches!(result, Err(ExtendError::Failed(_))), "{result:?}");
+    assert_eq!(guard.until(), until);
+    let error = guard.release().await.unwrap_err();
+    assert!(error.to_string().contains(&servers[0].address()), "{error}");
+
+    servers[0].restart();
+    assert_works(&redsync).await;
+    servers[2].restart();
+    assert_works(&redsync).await;
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn a_service_can_start_before_its_servers() {
+    let servers = Servers::start(3);
+    for server in &servers {
+        server.kill();
+    }
+    let redsync = connect(servers.urls());
+    let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
+    let LockError::Unavailable(votes) = &error else {
+        panic!("{error:?}")
+    };
+    let failed = votes
+        .iter()
+        .all(|node| matches!(node.vote(), Vote::Failed(_)));
+    assert!(failed, "{error}");
+    let waits = redsync.mutex(NAME);
+    let waits = tokio::spawn(async move { waits.lock_within(SOON).await });
+    for server in &servers {
+        server.restart();
+    }
+    waits.await.unwrap().unwrap().release().await.unwrap();
+}
+
+#[tokio::test]
+async fn all_servers_restart_while_nothing_goes_on() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    assert_works(&redsync).await;
+    for server in &servers {
+        server.restart();
+    }
+    assert_works(&redsync).await;
+}
+
+#[tokio::test]
+async fn what_a_stopped_server_does_late_is_undone() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    assert_works(&redsync).await;
+    redsync.drain().await;
+    // A majority is stopped, so that the try fails; it is sent to all three.
+    servers[0].stop();
+    servers[1].stop();
+    let mutex = redsync.mutex(NAME).with_node_timeout(ms(300));
+    let error = mutex.try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    let cut_off = timeout(ms(50), mutex.lock()).await;
+    assert!(cut_off.is_err());
+    servers[0].cont();
+    servers[1].cont();
+    redsync.drain().await;
+    servers.assert_no_keys();
+    assert_works(&redsync).await;
+}
+
+#[tokio::test]
+async fn a_stopped_straggler_of_a_lock_that_was_released_is_left_without_a_key() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    assert_works(&redsync).await;
+    servers[2].stop();
+    let mutex = redsync.mutex(NAME);
+    for _ in 0..5 {
+        let guard = mutex.lock_within(SOON).await.unwrap();
+        assert_eq!(guard.release().await.unwrap(), Released::Held);
+    }
+    servers[2].cont();
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn scripts_are_flushed_between_operations() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let flush = || {
+        for server in &servers {
+            server.command(&["SCRIPT", "FLUSH"]);
+        }
+    };
+    for _ in 0..2 {
+        let guard = redsync.mutex(NAME).lock().await.unwrap();
+        flush();
+        guard.extend().await.unwrap();
+        flush();
+        assert!(guard.valid().await.unwrap());
+        flush();
+        let taken = redsync.mutex(NAME).try_lock().await;
+        assert!(matches!(taken, Err(LockError::Taken(_))), "{taken:?}");
+        redsync.drain().await;
+        flush();
+        assert_eq!(guard.release().await.unwrap(), Released::Held);
+        redsync.drain().await;
+        servers.assert_no_keys();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_empty_is_used_again() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let mutex = redsync.mutex(NAME).with_set_if_absent_on_extend(true);
+    let mutex = mutex.with_fail_fast(false);
+    let guard = mutex.lock().await.unwrap();
+    servers[0].restart_empty();
+    wait::until_async("healing", SOON, async || {
+        guard.extend().await.unwrap();
+        servers[0].get(NAME).as_deref() == Some(guard.value().as_str())
+    })
+    .await;
+    servers[1].kill();
+    guard.extend().await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+}
+
+#[tokio::test]
+async fn keep_alive_outlives_a_restart_with_data() {
+    let servers = Servers::start_with(3, &["--appendonly", "yes", "--appendfsync", "always"]);
+    let redsync = connect(servers.urls());
+    let mutex = redsync.mutex(NAME).with_expiry(Duration::from_secs(3));
+    let mut guard = mutex.with_fail_fast(false).lock().await.unwrap();
+    guard.keep_alive();
+    let first = guard.until();
+    for server in &servers {
+        server.restart();
+    }
+    wait::until_async("an extension", SOON, async || guard.until() > first).await;
+    assert!(!guard.is_lost());
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+}
+
+#[tokio::test]
+async fn passwords_are_missing_wrong_and_right() {
+    let servers = Servers::start_with(3, &["--requirepass", "secret"]);
+    for (user, code) in [("", "NOAUTH"), (":wrong@", "WRONGPASS")] {
+        let urls = servers
+            .iter()
+            .map(|s| format!("redis://{user}{}", s.address()));
+        let redsync = connect(urls);
+        let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
+        assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+        let shown = error.to_string();
+        assert!(shown.contains(code), "{shown}");
+        assert!(shown.contains("password"), "{shown}");
+        let shown = format!("{error:?} {error} {redsync:?}");
+        assert!(!shown.contains(":wrong"), "{shown}");
+    }
+    let urls = servers
+        .iter()
+        .map(|s| format!("redis://:secret@{}", s.address()));
+    let redsync = connect(urls);
+    assert!(!format!("{redsync:?}").contains("secret"));
+    assert_works(&redsync).await;
+}
+
+#[tokio::test]
+async fn a_replica_does_not_vote() {
+    let servers = Servers::start(4);
+    let redsync = connect(servers.urls().into_iter().take(3));
+    let primary = servers[3].port().to_string();
+    servers[0].command(&["REPLICAOF", "127.0.0.1", &primary]);
+    assert_works(&redsync).await;
+
+    servers[1].command(&["REPLICAOF", "127.0.0.1", &primary]);
+    let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().contains("READONLY"), "{error}");
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn a_server_without_memory_does_not_vote() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let guard = redsync.mutex("held").lock().await.unwrap();
+    servers[0].command(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_works(&redsync).await;
+
+    servers[1].command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().contains("out of memory"), "{error}");
+    // What it has it can keep and release.
+    guard.extend().await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_somebody_elses() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    for server in &servers[..2] {
+        server.command(&["HSET", NAME, "field", "value"]);
+    }
+    let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Taken(_)), "{error:?}");
+    let result = redsync.mutex(NAME).resume("value").await;
+    assert!(matches!(result, Err(LockError::NotHeld(_))), "{result:?}");
+    redsync.drain().await;
+
+    let guard = redsync.mutex("other").with_fail_fast(false).lock().await;
+    let guard = guard.unwrap();
+    for server in &servers[..2] {
+        server.command(&["DEL", "other"]);
+        server.command(&["HSET", "other", "field", "value"]);
+    }
+    assert!(!guard.valid().await.unwrap());
+    let result = guard.extend().await;
+    assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+    assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
+    redsync.drain().await;
+    for server in &servers[..2] {
+        assert_eq!(server.keys(), [NAME, "other"]);
+    }
+}
+
+/// Servers behind proxies, and a client with connections through these.
+async fn behind_proxies(count: usize) -> (Servers, Vec<Proxy>, Redsync) {
+    let servers = Servers::start(count);
+    let mut proxies = Vec::new();
+    for server in &servers {
+        proxies.push(Proxy::start(server.port()).await);
+    }
+    let redsync = connect(proxies.iter().map(Proxy::url));
+    assert_works(&redsync).await;
+    redsync.drain().await;
+    (servers, proxies, redsync)
+}
+
+#[tokio::test]
+async fn replies_are_lost() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    for proxy in &proxies[..2] {
+        proxy.drop_replies();
+    }
+    let expiry = Duration::from_secs(1);
+    let mutex = redsync.mutex(NAME).with_expiry(expiry);
+    let error = mutex
+        .with_node_timeout(ms(200))
+        .try_lock()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    for proxy in &proxies {
+        proxy.reset();
+        proxy.pass();
+    }
+    redsync.drain().await;
+    assert_gone(&servers).await;
+    assert_works(&redsync).await;
+}
+
+#[tokio::test]
+async fn connections_are_reset_in_the_middle_of_an_acquisition() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    for proxy in &proxies {
+        proxy.hold_replies();
+    }
+    let mutex = redsync.mutex(NAME);
+    let lock = tokio::spawn(async move { mutex.try_lock().await });
+    wait::until_async("the keys", SOON, async || {
+        servers.holders(NAME).iter().all(Option::is_some)
+    })
+    .await;
+    for proxy in &proxies {
+        proxy.reset();
+        proxy.pass();
+    }
+    let error = lock.await.unwrap().unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    redsync.drain().await;
+    servers.assert_no_keys();
+    assert_works(&redsync).await;
+}
+
+#[tokio::test]
+async fn connections_are_reset_in_the_middle_of_a_release() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    let guard = redsync.mutex(NAME).with_fail_fast(false).lock().await;
+    let guard = guard.unwrap();
+    for proxy in &proxies {
+        proxy.hold_replies();
+    }
+    let release = tokio::spawn(guard.release());
+    wait::until_async("the release", SOON, async || {
+        servers.iter().all(|server| server.keys().is_empty())
+    })
+    .await;
+    for proxy in &proxies {
+        proxy.reset();
+        proxy.pass();
+    }
+    let result = release.await.unwrap();
+    assert!(
+        !matches!(result, Ok(Released::AlreadyLost)),
+        "it was held: {result:?}"
+    );
+}
+
+#[tokio::test]
+async fn requests_that_never_arrived_are_released_anyway() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    for proxy in &proxies[..2] {
+        proxy.hold_requests();
+    }
+    let mutex = redsync.mutex(NAME).with_node_timeout(ms(200));
+    mutex.try_lock().await.unwrap_err();
+    for proxy in &proxies {
+        proxy.reset();
+        proxy.pass();
+    }
+    redsync.drain().await;
+    servers.assert_no_keys();
+    assert_works(&redsync).await;
+}
+
+#[tokio::test]
+async fn held_requests_are_delivered_late() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    for proxy in &proxies[..2] {
+        proxy.hold_requests();
+    }
+    let mutex = redsync.mutex(NAME).with_node_timeout(ms(200));
+    let error = mutex.try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    let dropped = mutex.lock().now_or_never();
+    assert!(dropped.is_none());
+    for proxy in &proxies {
+        proxy.pass();
+    }
+    redsync.drain().await;
+    servers.assert_no_keys();
+    assert_works(&redsync).await;
+}
+
+#[tokio::test]
+async fn a_held_extension_does_not_bring_a_released_key_back() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    let mutex = redsync.mutex(NAME).with_set_if_absent_on_extend(true);
+    let guard = mutex.with_fail_fast(false).lock().await.unwrap();
+    proxies[0].hold_requests();
+    guard.extend().await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    proxies[0].pass();
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn a_half_open_connection_costs_no_lock_and_is_replaced() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    proxies[0].blackhole();
+    assert_works(&redsync).await;
+    // As when the other side of a connection has gone without a word: only new ones work.
+    let expiry = Duration::from_secs(2);
+    let mutex = redsync.mutex(NAME).with_expiry(expiry);
+    mutex
+        .lock_within(SOON)
+        .await
+        .unwrap()
+        .release()
+        .await
+        .unwrap();
+    proxies[0].reset();
+    proxies[0].pass();
+    servers[1].stop();
+    assert_works(&redsync).await;
+    servers[1].cont();
+    redsync.drain().await;
+    assert_gone(&servers).await;
+}
+
+#[tokio::test]
+async fn a_slow_network_is_only_slow() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    for (proxy, delay) in proxies.iter().zip([5, 30, 60]) {
+        proxy.delay(ms(delay));
+    }
+    assert_works(&redsync).await;
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn refused_connections_are_an_outage_that_ends() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    for proxy in &proxies {
+        proxy.refuse();
+    }
+    let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    for proxy in &proxies {
+        proxy.pass();
+    }
+    assert_works(&redsync).await;
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+const TASKS: usize = 8;
+const INCREMENTS: usize = 20;
+
+/// Reads a counter and writes one more, with a pause between in which others may do the same.
+async fn increment(counter: &mut redis::aio::MultiplexedConnection) {
+    let count: Option<u64> = redis::cmd("GET")
+        .arg("counter")
+        .query_async(counter)
+        .await
+        .unwrap();
+    sleep(ms(2)).await;
+    let count = count.unwrap_or(0) + 1;
+    let () = redis::cmd("SET")
+        .arg("counter")
+        .arg(count)
+        .query_async(counter)
+        .await
+        .unwrap();
+}
+
+async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(server.url()).unwrap();
+    // Without the library's own limit, as the machine may be slow.
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_under_the_lock_loses_no_update_whatever_the_servers_do() {
+    let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+    let servers = Arc::new(Servers::start_with(3, &durable));
+    let resource = RedisServer::start();
+    let mut tasks = JoinSet::new();
+    for _ in 0..TASKS {
+        // Each as a process of its own would be.
+        let redsync = connect(servers.urls());
+        let mut counter = connection(&resource).await;
+        tasks.spawn(async move {
+            let mutex = redsync.mutex(NAME).with_expiry(Duration::from_secs(3));
+            let mutex = mutex.with_node_timeout(ms(500));
+            for _ in 0..INCREMENTS {
+                let guard = mutex.lock_within(Duration::from_secs(100)).await.unwrap();
+                increment(&mut counter).await;
+                // A lost lock could explain a lost update.
+                assert!(!guard.is_lost(), "an increment takes milliseconds");
+                drop(guard);
+                // Others have a chance, and the servers time to fail.
+                sleep(ms(15)).await;
+            }
+            redsync.drain().await;
+        });
+    }
+
+    // One server at a time is dead, stopped or starting, and all keys survive it.
+    let done = Arc::new(AtomicBool::new(false));
+    let faults = thread::spawn({
+        let (servers, done) = (Arc::clone(&servers), Arc::clone(&done));
+        move || {
+            for round in 0.. {
+                if done.load(Ordering::SeqCst) {
+                    return round;
+                }
+                let server = &servers[round % 3];
+                if round % 2 == 0 {
+                    server.kill();
+                } else {
+                    server.stop();
+                }
+                thread::sleep(ms(150));
+                if round % 2 == 0 {
+                    server.restart();
+                } else {
+                    server.cont();
+                }
+                thread::sleep(ms(150));
+            }
+            unreachable!("the rounds do not end")
+        }
+    });
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap();
+    }
+    done.store(true, Ordering::SeqCst);
+    let rounds = faults.join().unwrap();
+    assert!(rounds > 3, "only {rounds} faults");
+    let count = resource.get("counter").unwrap();
+    assert_eq!(count, (TASKS * INCREMENTS).to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_counter_without_the_lock_loses_updates() {
+    let resource = RedisServer::start();
+    let start = Arc::new(Barrier::new(TASKS));
+    let mut tasks = JoinSet::new();
+    for _ in 0..TASKS {
+        let mut counter = connection(&resource).await;
+        let start = Arc::clone(&start);
+        tasks.spawn(async move {
+            start.wait().await;
+            for _ in 0..INCREMENTS {
+                increment(&mut counter).await;
+            }
+        });
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap();
+    }
+    let count: usize = resource.get("counter").unwrap().parse().unwrap();
+    assert!(count < TASKS * INCREMENTS, "{count}");
+}

@@ -1,0 +1,210 @@
+//! Rule 4: futures and guards that are dropped.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::thread;
+
+use futures_util::FutureExt;
+use redsync::{Guard, Redsync, node::MemoryNode};
+use redsync_tests::FaultyNode;
+use redsync_tests::faulty::{Fault, Operation};
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{NAME, assert_no_keys, holders, ms, nodes, occupy, redsync};
+
+/// Polls a future so many times, whenever it is woken, and drops it then.
+async fn polled<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = times;
+    poll_fn(move |cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Nodes of different delays, so that each answer is a poll of its own.
+fn slow_nodes() -> [FaultyNode; 3] {
+    let nodes = nodes::<3>();
+    for (node, delay) in nodes.iter().zip([10, 25, 45]) {
+        node.identify_as(redsync::node::Node::address(node));
+        node.always(Fault::late_request(ms(delay)).and_late_reply(ms(2 * delay)));
+    }
+    nodes
+}
+
+async fn slow_guard() -> ([FaultyNode; 3], Redsync, Guard) {
+    let nodes = slow_nodes();
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    (nodes, redsync, guard)
+}
+
+#[tokio::test(start_paused = true)]
+async fn lock_may_be_dropped_at_every_await() {
+    for times in 0.. {
+        let nodes = slow_nodes();
+        // The first tries fail.
+        occupy(&nodes[..2], ms(300)).await;
+        let redsync = redsync(&nodes);
+        let done = polled(redsync.mutex(NAME).lock(), times).await;
+        let is_done = done.is_some();
+        drop(done);
+        redsync.drain().await;
+        let keys = holders(&nodes).await.into_iter().flatten();
+        assert_eq!(keys.filter(|value| value != "rival").count(), 0);
+        if is_done {
+            assert!(times > 10, "only {times} polls");
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_is_dropped_is_released() {
+    let (nodes, redsync, guard) = slow_guard().await;
+    assert!(holders(&nodes[..2]).await.iter().all(Option::is_some));
+    drop(guard);
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+    for node in &nodes {
+        assert_eq!(node.operations(), [Operation::Acquire, Operation::Release]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn release_may_be_dropped_at_every_await() {
+    for times in 0.. {
+        let (nodes, redsync, guard) = slow_guard().await;
+        let is_done = polled(guard.release(), times).await.is_some();
+        redsync.drain().await;
+        assert_no_keys(&nodes);
+        if is_done {
+            assert!(times > 1);
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn extend_may_be_dropped_at_every_await() {
+    for times in 0.. {
+        let (nodes, redsync, guard) = slow_guard().await;
+        let before = guard.until();
+        let is_done = polled(guard.extend(), times).await.is_some();
+        assert_eq!(guard.until() > before, is_done);
+
+        drop(guard);
+        redsync.drain().await;
+        assert_no_keys(&nodes);
+        if is_done {
+            assert!(times > 1);
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_was_dropped_does_not_keep_the_next_from_working() {
+    for times in 0..4 {
+        let (_nodes, _redsync, guard) = slow_guard().await;
+        let _ = polled(guard.extend(), times).await;
+        let start = Instant::now();
+        guard.extend().await.unwrap();
+        assert_eq!(guard.until(), start + crate::VALIDITY);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_keeps_itself_alive_may_be_dropped_at_any_time() {
+    for millis in (0..800).step_by(20) {
+        let (nodes, redsync, mut guard) = slow_guard().await;
+        guard.keep_alive();
+        sleep(ms(millis)).await;
+        drop(guard);
+        redsync.drain().await;
+        assert_no_keys(&nodes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn valid_and_resume_may_be_dropped_and_change_nothing() {
+    let (nodes, redsync, guard) = slow_guard().await;
+    let value = guard.value().clone();
+    for times in 0..3 {
+        assert!(polled(guard.valid(), times).await.is_none());
+        let mutex = redsync.mutex(NAME);
+        assert!(polled(mutex.resume(value.clone()), times).await.is_none());
+    }
+    redsync.drain().await;
+    assert!(holders(&nodes).await.iter().all(Option::is_some));
+    assert!(guard.valid().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_a_timeout_cuts_off_leaves_nothing() {
+    for limit in (0..300).step_by(7) {
+        let nodes = slow_nodes();
+        let redsync = redsync(&nodes);
+        let _ = timeout(ms(limit), redsync.mutex(NAME).lock()).await;
+        redsync.drain().await;
+        assert_no_keys(&nodes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_can_be_dropped_in_a_thread_without_a_runtime() {
+    let (nodes, redsync, guard) = slow_guard().await;
+    thread::spawn(move || drop(guard)).join().unwrap();
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_can_be_dropped_in_a_thread_without_a_runtime() {
+    let (nodes, redsync, guard) = slow_guard().await;
+    let release = guard.release();
+    thread::spawn(move || drop(release)).join().unwrap();
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+}
+
+#[test]
+fn without_any_runtime_keys_are_left_to_expire() {
+    let node = MemoryNode::new();
+    let redsync = Redsync::new([node.clone()]).unwrap();
+    let guard = redsync.mutex(NAME).lock().now_or_never().unwrap().unwrap();
+    assert_eq!(node.len(), 1);
+    drop(guard);
+    assert_eq!(node.len(), 1, "nothing to release it on, and no panic");
+
+    let guard = redsync.mutex("a").lock().now_or_never().unwrap().unwrap();
+    drop(guard.release());
+    let guard = redsync.mutex("b").lock().now_or_never().unwrap().unwrap();
+    guard.extend().now_or_never().unwrap().unwrap();
+    guard.release().now_or_never().unwrap().unwrap();
+    assert_eq!(node.len(), 2);
+    redsync.drain().now_or_never().unwrap();
+}
+
+#[test]
+fn a_guard_may_outlive_its_runtime() {
+    let runtime = Runtime::new().unwrap();
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let mut guard = runtime.block_on(redsync.mutex(NAME).lock()).unwrap();
+    let other = runtime.block_on(redsync.mutex("other").lock()).unwrap();
+    runtime.block_on(async { guard.keep_alive() });
+    drop(runtime);
+    drop(guard);
+    drop(other.release());
+}

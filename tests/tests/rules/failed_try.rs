@@ -1,0 +1,141 @@
+//! Rule 3: what a failed try leaves behind, which is nothing.
+
+use redsync_tests::FaultyNode;
+use redsync_tests::faulty::{Fault, Gate, Operation};
+use tokio::time::{Instant, sleep};
+
+use crate::{NAME, assert_no_keys, assert_taken, assert_unavailable, ms, nodes, occupy, redsync};
+
+fn assert_released_after_acquired(node: &FaultyNode) {
+    let operations = node.operations();
+    let acquired = operations.iter().rposition(|o| *o == Operation::Acquire);
+    let released = operations.iter().position(|o| *o == Operation::Release);
+    assert!(released.is_some() && released > acquired, "{operations:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_node_is_released_whatever_it_said() {
+    let nodes = nodes::<5>();
+    occupy(&nodes[..3], ms(5000)).await;
+    // One grants; one grants, and its answer is lost with the connection.
+    nodes[4].once(Operation::Acquire, Fault::broken_reply());
+    let redsync = redsync(&nodes);
+    assert_taken(&redsync.mutex(NAME).try_lock().await);
+    redsync.drain().await;
+    for node in &nodes {
+        assert_released_after_acquired(node);
+    }
+    assert_no_keys(&nodes[3..]);
+    let rivals = crate::holders(&nodes[..3]).await;
+    assert_eq!(rivals, vec![Some("rival".to_owned()); 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_acquisition_is_released_behind_it() {
+    let nodes = nodes::<3>();
+    occupy(&nodes[..2], ms(5000)).await;
+    nodes[2].once(Operation::Acquire, Fault::late_request(ms(900)));
+    let redsync = redsync(&nodes);
+    let start = Instant::now();
+    assert_taken(&redsync.mutex(NAME).try_lock().await);
+    assert_eq!(start.elapsed(), ms(0), "nobody waits for it");
+    redsync.drain().await;
+    assert_eq!(start.elapsed(), ms(900));
+    assert_released_after_acquired(&nodes[2]);
+    assert_no_keys(&nodes[2..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn acquisitions_that_all_timed_out_are_released_when_they_arrive() {
+    let nodes = nodes::<3>();
+    let gate = Gate::new();
+    for node in &nodes {
+        node.once(Operation::Acquire, Fault::held_request(&gate));
+    }
+    let redsync = redsync(&nodes);
+    assert_unavailable(&redsync.mutex(NAME).try_lock().await);
+    sleep(ms(400)).await;
+    for node in &nodes {
+        assert!(node.sent(Operation::Release).is_empty());
+    }
+    gate.open();
+    redsync.drain().await;
+    for node in &nodes {
+        assert_released_after_acquired(node);
+    }
+    assert_no_keys(&nodes);
+    // And the next comes in at once.
+    let _guard = redsync.mutex(NAME).try_lock().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_is_repeated_when_its_connection_breaks() {
+    let nodes = nodes::<3>();
+    occupy(&nodes[..2], ms(5000)).await;
+    nodes[2].once(Operation::Release, Fault::broken_request());
+    nodes[2].once(Operation::Release, Fault::broken_request());
+    let redsync = redsync(&nodes);
+    assert_taken(&redsync.mutex(NAME).try_lock().await);
+    redsync.drain().await;
+    assert_no_keys(&nodes[2..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_code_panics_is_one_that_fails() {
+    for (panicking, works) in [(1, true), (2, false)] {
+        let nodes = nodes::<3>();
+        for node in &nodes[..panicking] {
+            node.plan(|_| panic!("as is expected"));
+        }
+        let redsync = redsync(&nodes);
+        let result = redsync.mutex(NAME).try_lock().await;
+        if works {
+            drop(result.unwrap());
+        } else {
+            assert_unavailable(&result);
+        }
+        redsync.drain().await;
+        assert_no_keys(&nodes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_answers_is_left_to_its_expiry() {
+    let nodes = nodes::<3>();
+    for node in &nodes {
+        node.always(Fault::lost_reply());
+    }
+    let redsync = redsync(&nodes);
+    let start = Instant::now();
+    assert_unavailable(&redsync.mutex(NAME).try_lock().await);
+    redsync.drain().await;
+    // The time limit, an expiry, and five seconds for the release behind it.
+    assert!(start.elapsed() <= ms(6250), "{:?}", start.elapsed());
+    assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_tries_of_a_lock_clean_up_after_themselves() {
+    let nodes = nodes::<5>();
+    occupy(&nodes[..2], ms(200)).await;
+    for node in &nodes[2..] {
+        node.plan({
+            let mut number = 0;
+            move |operation| {
+                number += 1;
+                match (operation, number % 3) {
+                    (Operation::Acquire, 0) => Fault::late_request(ms(400)),
+                    (Operation::Acquire, 1) => Fault::broken_reply(),
+                    _ => Fault::late_reply(ms(1)),
+                }
+            }
+        });
+    }
+    let redsync = redsync(&nodes);
+    let result = redsync.mutex(NAME).with_tries(20).lock().await;
+    if let Ok(guard) = result {
+        guard.release().await.unwrap();
+    }
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+}

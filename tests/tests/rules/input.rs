@@ -1,0 +1,298 @@
+//! Rule 12: input is checked before anything is sent.
+
+use redsync::node::{AnyNode, Node, RedisNode};
+use redsync::{ConfigError, LockError, Mutex, NodeError, Redsync, Released, Vote};
+use redsync_tests::faulty::{Fault, Operation};
+use redsync_tests::{FaultyNode, RedisServer, Servers, wait};
+use std::time::Duration;
+
+use crate::{NAME, assert_unavailable, ms, nodes, redsync};
+
+#[test]
+fn there_is_at_least_one_node() {
+    let none: [AnyNode; 0] = [];
+    let result = Redsync::new(none);
+    assert!(matches!(result, Err(ConfigError::NoNodes)), "{result:?}");
+    let none: [&str; 0] = [];
+    let result = Redsync::connect(none);
+    assert!(matches!(result, Err(ConfigError::NoNodes)), "{result:?}");
+}
+
+#[test]
+fn no_address_is_given_twice() {
+    let [node] = nodes::<1>();
+    let result = Redsync::new([node.clone(), node]);
+    assert!(
+        matches!(result, Err(ConfigError::DuplicateNode { .. })),
+        "{result:?}"
+    );
+    let result = Redsync::connect([
+        "redis://user:secret@10.0.0.1:7000/1",
+        "redis://10.0.0.2:7000",
+        "redis://10.0.0.1:7000/2",
+    ]);
+    let Err(error @ ConfigError::DuplicateNode { .. }) = &result else {
+        panic!("{result:?}")
+    };
+    assert!(error.to_string().contains("10.0.0.1:7000"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
+#[test]
+fn a_url_can_be_used() {
+    for url in [
+        "",
+        "10.0.0.1",
+        "http://10.0.0.1",
+        "redis://[::1",
+        "redis://h:port",
+    ] {
+        let result = Redsync::connect([url]);
+        assert!(
+            matches!(result, Err(ConfigError::Url { .. })),
+            "{url}: {result:?}"
+        );
+    }
+    Redsync::connect(["redis://10.0.0.1", "unix:///run/redis.sock"]).unwrap();
+}
+
+/// Two nodes that are one server, and a third.
+fn same_server_twice() -> [FaultyNode; 3] {
+    let [first, third] = nodes::<2>();
+    first.identify_as("one server");
+    // Another address and other faults, the same keys.
+    let second = FaultyNode::around(first.inner().clone());
+    second.identify_as("one server");
+    third.identify_as("another server");
+    [first, second, third]
+}
+
+struct Renamed(FaultyNode, &'static str);
+
+impl Node for Renamed {
+    fn address(&self) -> &str {
+        self.1
+    }
+
+    async fn acquire(
+        &self,
+        key: &str,
+        value: &redsync::OwnerValue,
+        expiry: Duration,
+    ) -> Result<redsync::node::AcquireVote, NodeError> {
+        self.0.acquire(key, value, expiry).await
+    }
+
+    async fn extend(
+        &self,
+        key: &str,
+        value: &redsync::OwnerValue,
+        expiry: Duration,
+        set_if_absent: bool,
+    ) -> Result<redsync::node::ExtendVote, NodeError> {
+        self.0.extend(key, value, expiry, set_if_absent).await
+    }
+
+    async fn release(
+        &self,
+        key: &str,
+        value: &redsync::OwnerValue,
+    ) -> Result<redsync::node::ReleaseVote, NodeError> {
+        self.0.release(key, value).await
+    }
+
+    async fn inspect(&self, key: &str) -> Result<Option<redsync::node::Holder>, NodeError> {
+        self.0.inspect(key).await
+    }
+
+    async fn identity(&self) -> Result<Option<String>, NodeError> {
+        self.0.identity().await
+    }
+}
+
+/// The nodes' mutex, and the nodes.
+fn one_server_under_two_addresses() -> (Mutex, [FaultyNode; 3]) {
+    let nodes = same_server_twice();
+    let names = ["first", "second", "third"];
+    let renamed = nodes.iter().zip(names);
+    let redsync = Redsync::new(renamed.map(|(node, name)| Renamed(node.clone(), name))).unwrap();
+    let mutex = redsync.mutex(NAME).with_expiry(ms(1000));
+    (mutex, nodes)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_under_two_addresses_has_one_vote_to_acquire() {
+    let (mutex, nodes) = one_server_under_two_addresses();
+    let guard = mutex.try_lock().await.unwrap();
+    guard.release().await.unwrap();
+    // What is left of the votes is no majority.
+    nodes[2].always(Fault::unreachable());
+    let result = mutex.try_lock().await;
+    assert_unavailable(&result);
+    let votes = result.unwrap_err();
+    let refused = votes.votes().unwrap().iter().filter(|node| {
+        let same = |error: &NodeError| {
+            matches!(error, NodeError::SameServer { other, .. } if &**other != node.address())
+        };
+        matches!(node.vote(), Vote::Failed(error) if same(error))
+    });
+    assert_eq!(refused.count(), 1, "{votes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_under_two_addresses_is_released_all_the_same() {
+    let (mutex, _nodes) = one_server_under_two_addresses();
+    let guard = mutex.try_lock().await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+}
+
+#[tokio::test]
+async fn localhost_and_its_address_are_one_server() {
+    let servers = Servers::start(2);
+    let redsync = Redsync::connect([
+        format!("redis://127.0.0.1:{}", servers[0].port()),
+        format!("redis://localhost:{}", servers[0].port()),
+        servers[1].url(),
+    ])
+    .unwrap();
+    let mutex = redsync
+        .mutex(NAME)
+        .with_node_timeout(Duration::from_secs(2));
+    let guard = mutex.lock().await.unwrap();
+    guard.release().await.unwrap();
+
+    servers[1].kill();
+    let error = mutex.try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().contains("same server"), "{error}");
+    let soon = Duration::from_secs(20);
+    wait::until_async("no key left", soon, async || servers[0].keys().is_empty()).await;
+}
+
+#[tokio::test]
+async fn one_server_alone_is_one_server() {
+    let server = RedisServer::start();
+    let node = RedisNode::connect(&server.url()).unwrap();
+    let identity = node.identity().await.unwrap().unwrap();
+    assert_eq!(identity.len(), 40);
+    assert_eq!(node.identity().await.unwrap().unwrap(), identity);
+}
+
+#[tokio::test(start_paused = true)]
+async fn options_are_in_their_ranges() {
+    let nodes = nodes::<1>();
+    let mutex = redsync(&nodes).mutex(NAME);
+    let of = |change: fn(Mutex) -> Mutex| change(mutex.clone());
+    for (option, mutex) in [
+        ("expiry", of(|m| m.with_expiry(Duration::ZERO))),
+        (
+            "expiry",
+            of(|m| m.with_expiry(Duration::from_nanos(9_999_999))),
+        ),
+        ("expiry", of(|m| m.with_expiry(Duration::MAX))),
+        ("drift_factor", of(|m| m.with_drift_factor(-0.01))),
+        ("drift_factor", of(|m| m.with_drift_factor(1.0))),
+        ("drift_factor", of(|m| m.with_drift_factor(f64::NAN))),
+        ("drift_factor", of(|m| m.with_drift_factor(f64::INFINITY))),
+        ("node_timeout", of(|m| m.with_node_timeout(Duration::ZERO))),
+        ("timeout_factor", of(|m| m.with_timeout_factor(0.0))),
+        ("timeout_factor", of(|m| m.with_timeout_factor(1.01))),
+        ("timeout_factor", of(|m| m.with_timeout_factor(f64::NAN))),
+        ("tries", of(|m| m.with_tries(0))),
+        ("outage_tries", of(|m| m.with_outage_tries(0))),
+    ] {
+        let check = mutex.check();
+        let Err(ConfigError::Option { option: of, .. }) = check else {
+            panic!("{option}: {check:?}")
+        };
+        assert_eq!(of, option);
+        let results = [
+            mutex.lock().await,
+            mutex.try_lock().await,
+            mutex.lock_within(ms(10)).await,
+            mutex.resume("value").await,
+        ];
+        for result in results {
+            assert!(matches!(result, Err(LockError::Config(_))), "{result:?}");
+        }
+    }
+    assert!(nodes[0].sent(Operation::Acquire).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_range_works() {
+    let nodes = nodes::<1>();
+    let mutex = redsync(&nodes).mutex(NAME);
+    for mutex in [
+        mutex.clone().with_expiry(ms(10)),
+        mutex
+            .clone()
+            .with_expiry(Duration::from_secs(365 * 24 * 3600)),
+        mutex.clone().with_drift_factor(0.0),
+        mutex.clone().with_timeout_factor(1.0),
+        mutex.clone().with_tries(1),
+        mutex.clone().with_min_validity(Duration::ZERO),
+    ] {
+        let guard = mutex.lock().await.unwrap();
+        assert_eq!(guard.release().await.unwrap(), Released::Held);
+    }
+}
+
+#[test]
+fn an_expiry_leaves_some_validity() {
+    let mutex = Redsync::in_memory(1).mutex(NAME).with_expiry(ms(100));
+    for mutex in [
+        mutex.clone().with_min_validity(ms(97)),
+        mutex.clone().with_drift_factor(0.9),
+        mutex.clone().with_min_validity(Duration::MAX),
+    ] {
+        let check = mutex.check();
+        assert!(
+            matches!(check, Err(ConfigError::NoValidity { .. })),
+            "{check:?}"
+        );
+    }
+    mutex.with_min_validity(ms(96)).check().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_neither_empty_nor_huge() {
+    let redsync = Redsync::in_memory(1);
+    let result = redsync.mutex("").lock().await;
+    let Err(LockError::Config(ConfigError::EmptyName)) = result else {
+        panic!("{result:?}")
+    };
+    let empty = redsync.mutex("").with_key_prefix("prefix:").check();
+    assert!(matches!(empty, Err(ConfigError::EmptyName)), "{empty:?}");
+
+    redsync.mutex("n".repeat(1024)).check().unwrap();
+    let long = redsync.mutex("ü".repeat(513)).check();
+    assert!(
+        matches!(long, Err(ConfigError::NameTooLong { len: 1026, .. })),
+        "{long:?}"
+    );
+    let mutex = redsync.mutex("n".repeat(1020)).with_key_prefix("12345");
+    let long = mutex.check();
+    assert!(
+        matches!(long, Err(ConfigError::NameTooLong { len: 1025, .. })),
+        "{long:?}"
+    );
+}
+
+#[test]
+fn defaults_that_cannot_work_are_refused_where_they_are_made() {
+    let redsync = Redsync::in_memory(1);
+    assert!(redsync.clone().with_defaults(|m| m.with_tries(0)).is_err());
+    let defaults = redsync.with_defaults(|m| m.with_expiry(ms(500)).with_key_prefix("a:"));
+    defaults.unwrap().mutex(NAME).check().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_even_number_of_nodes_is_allowed() {
+    for size in [2, 4] {
+        let redsync = Redsync::in_memory(size);
+        let guard = redsync.mutex(NAME).lock().await.unwrap();
+        crate::assert_taken(&redsync.mutex(NAME).try_lock().await);
+        guard.release().await.unwrap();
+    }
+}

@@ -1,0 +1,105 @@
+//! Rule 2: a fresh owner value for every try, which nobody gets to see.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+
+use redsync::{LockError, Redsync};
+use redsync_tests::FaultyNode;
+use redsync_tests::faulty::{Fault, Operation};
+use tokio::time::sleep;
+
+use crate::{NAME, assert_taken, holders, ms, nodes, occupy, redsync};
+
+fn acquired_with(node: &FaultyNode) -> Vec<String> {
+    node.arrivals()
+        .into_iter()
+        .filter(|arrival| arrival.operation == Operation::Acquire)
+        .map(|arrival| arrival.value.unwrap())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_try_has_its_own() {
+    let nodes = nodes::<3>();
+    occupy(&nodes, ms(10_000)).await;
+    let mutex = redsync(&nodes).mutex(NAME).with_tries(5);
+    assert_taken(&mutex.lock().await);
+    assert_taken(&mutex.try_lock().await);
+
+    let values = acquired_with(&nodes[0]);
+    assert_eq!(values.len(), 6);
+    assert_eq!(values.iter().collect::<HashSet<_>>().len(), 6);
+    for node in &nodes {
+        assert_eq!(acquired_with(node), values, "one try has one value");
+    }
+    // 128 bits in hexadecimal.
+    assert!(values.iter().all(|value| value.len() >= 32));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_release_of_one_try_leaves_the_key_of_the_next_alone() {
+    let nodes = nodes::<3>();
+    occupy(&nodes, ms(30)).await;
+    for node in &nodes {
+        for _ in 0..2 {
+            node.once(Operation::Release, Fault::late_request(ms(500)));
+        }
+    }
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    sleep(ms(700)).await;
+    for node in &nodes {
+        assert_eq!(node.operations().last(), Some(&Operation::Release));
+    }
+    let ours = Some(guard.value().as_str().to_owned());
+    assert_eq!(holders(&nodes).await, vec![ours; 3]);
+    assert_taken(&redsync.mutex(NAME).try_lock().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_another_for_each_try_whatever_it_begins_with() {
+    let nodes = nodes::<3>();
+    occupy(&nodes, ms(10_000)).await;
+    let mutex = redsync(&nodes)
+        .mutex(NAME)
+        .with_value_fn(|| Ok::<_, Infallible>("same:".to_owned()));
+    assert_taken(&mutex.with_tries(5).lock().await);
+    let values = acquired_with(&nodes[0]);
+    assert!(values.iter().all(|value| value.starts_with("same:")));
+    assert!(values.iter().all(|value| value.len() >= 32 + 5));
+    assert_eq!(values.iter().collect::<HashSet<_>>().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_for_its_beginning_that_fails_sends_nothing() {
+    let nodes = nodes::<3>();
+    let mutex = redsync(&nodes).mutex(NAME);
+    let failing = mutex.with_value_fn(|| Err("no host name"));
+    let result = failing.lock().await;
+    assert!(matches!(&result, Err(LockError::Value(_))), "{result:?}");
+    assert!(result.unwrap_err().to_string().contains("no host name"));
+    assert!(nodes[0].sent(Operation::Acquire).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_in_no_output() {
+    let nodes = nodes::<3>();
+    let redsync: Redsync = redsync(&nodes);
+    let mutex = redsync
+        .mutex(NAME)
+        .with_value_fn(|| Ok::<_, Infallible>("credential".to_owned()));
+    let guard = mutex.lock().await.unwrap();
+    let taken = redsync.mutex(NAME).try_lock().await.unwrap_err();
+    let mut shown = format!("{redsync:?} {mutex:?} {guard:?} {taken:?} {taken}");
+    shown += &format!("{:?} {:?} ", guard.value(), guard.validity());
+    for node in &nodes {
+        shown += &format!("{:?} {:?}", node.inner(), node.holder(NAME).await);
+        node.always(Fault::unreachable());
+    }
+    let failed = guard.extend().await.unwrap_err();
+    let release = guard.release();
+    shown += &format!("{failed:?} {failed} {release:?}");
+    let failed = release.await.unwrap_err();
+    shown += &format!("{failed:?} {failed}");
+    assert!(!shown.contains("credential"), "{shown}");
+}

@@ -1,0 +1,125 @@
+//! Rule 10: what a release tells.
+
+use redsync::{Released, Vote};
+use redsync_tests::faulty::{Fault, Operation};
+use tokio::time::{sleep, sleep_until};
+
+use crate::{EXPIRY, NAME, assert_no_keys, holders, ms, nodes, occupy, redsync};
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_held_to_the_end() {
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_validity_has_ended() {
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    // The keys are still there, and are deleted.
+    sleep_until(guard.until()).await;
+    assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    sleep(2 * EXPIRY).await;
+    assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_keys_are_gone() {
+    for (gone, released) in [
+        (1, Released::Held),
+        (2, Released::AlreadyLost),
+        (3, Released::AlreadyLost),
+    ] {
+        let nodes = nodes::<3>();
+        let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
+        for node in &nodes[..gone] {
+            node.inner().clear();
+        }
+        assert_eq!(guard.release().await.unwrap(), released);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_another_has_got_meanwhile() {
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    for node in &nodes {
+        node.inner().clear();
+    }
+    occupy(&nodes, ms(5000)).await;
+    assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
+    redsync.drain().await;
+    let rivals = vec![Some("rival".to_owned()); 3];
+    assert_eq!(holders(&nodes).await, rivals, "which stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_too_few_answers_it_is_unknown() {
+    for (dead, known) in [(1, true), (2, false), (3, false)] {
+        let nodes = nodes::<3>();
+        let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
+        for node in &nodes[..dead] {
+            node.always(Fault::unreachable());
+        }
+        let result = guard.release().await;
+        if known {
+            assert_eq!(result.unwrap(), Released::Held);
+            continue;
+        }
+        let error = result.unwrap_err();
+        assert_eq!(error.votes().name(), NAME);
+        let failed = error.votes().iter();
+        let failed = failed.filter(|node| matches!(node.vote(), Vote::Failed(_)));
+        assert!(failed.count() >= 2, "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_and_a_failure_are_unknown_too() {
+    let nodes = nodes::<3>();
+    let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
+    nodes[0].inner().clear();
+    nodes[1].always(Fault::unreachable());
+    guard.release().await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_does_not_make_a_lock_that_was_held_a_lost_one() {
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    for node in &nodes[..2] {
+        // The node deletes the key, and finds none when it is asked again.
+        node.once(Operation::Release, Fault::broken_reply());
+    }
+    let result = guard.release().await;
+    assert!(
+        !matches!(result, Ok(Released::AlreadyLost)),
+        "it was held, or it is unknown: {result:?}"
+    );
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_break_once_do_not_keep_keys_from_being_released() {
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    for node in &nodes {
+        node.once(Operation::Release, Fault::broken_request());
+    }
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+}

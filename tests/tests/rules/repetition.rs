@@ -1,0 +1,70 @@
+//! Rule 11: nothing is sent again on its own, and what arrives twice does no harm.
+
+use redsync::node::{AcquireVote, MemoryNode, Node, RedisNode};
+use redsync::{NodeError, OwnerValue};
+use redsync_tests::{Proxy, RedisServer, wait};
+use tokio::time::{Duration, sleep};
+
+use crate::{NAME, ms};
+
+#[tokio::test(start_paused = true)]
+async fn its_own_value_on_a_node_is_an_acquisition_and_its_expiry_stays() {
+    let node = MemoryNode::new();
+    let value = OwnerValue::from("owner");
+    for _ in 0..3 {
+        let vote = node.acquire(NAME, &value, ms(1000)).await.unwrap();
+        assert_eq!(vote, AcquireVote::Acquired);
+        sleep(ms(300)).await;
+    }
+    let kept = node.inspect(NAME).await.unwrap().unwrap().remaining;
+    assert_eq!(kept, Some(ms(100)));
+}
+
+#[tokio::test]
+async fn so_it_is_on_a_server() {
+    let server = RedisServer::start();
+    let node = RedisNode::connect(&server.url()).unwrap();
+    let value = OwnerValue::from("owner");
+    server.command(&["SET", NAME, "owner", "PX", "60000"]);
+    let vote = node.acquire(NAME, &value, ms(600_000)).await.unwrap();
+    assert_eq!(vote, AcquireVote::Acquired);
+    assert!(server.pttl(NAME) <= 60_000);
+}
+
+/// How many of these commands the server has got.
+fn calls(server: &RedisServer, command: &str) -> u64 {
+    let stats: String = server.query(&["INFO", "commandstats"]);
+    let prefix = format!("cmdstat_{command}:calls=");
+    stats
+        .lines()
+        .find_map(|line| line.strip_prefix(&*prefix)?.split(',').next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+#[tokio::test]
+async fn an_acquisition_whose_answer_is_lost_is_not_sent_again() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let node = RedisNode::connect(&proxy.url()).unwrap();
+    // So that the connection is there.
+    node.inspect(NAME).await.unwrap();
+
+    proxy.hold_replies();
+    let acquire = async { node.acquire(NAME, &"owner".into(), ms(60_000)).await };
+    let reset = async {
+        wait::until_async("the SET", Duration::from_secs(10), async || {
+            calls(&server, "set") == 1
+        })
+        .await;
+        proxy.reset();
+        proxy.pass();
+    };
+    let (result, ()) = tokio::join!(acquire, reset);
+    assert!(
+        matches!(result, Err(NodeError::Disconnected(_))),
+        "{result:?}"
+    );
+    // The next command has its answer behind anything that were sent before it.
+    node.inspect(NAME).await.unwrap();
+    assert_eq!(calls(&server, "set"), 1);
+}

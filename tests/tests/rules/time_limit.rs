@@ -1,0 +1,146 @@
+//! Rule 7: how long a node is waited for.
+
+use redsync::{ExtendError, Released};
+use redsync_tests::faulty::{Fault, Operation};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    EXPIRY, NAME, NODE_TIMEOUT, VALIDITY, assert_no_keys, assert_taken, assert_unavailable, ms,
+    nodes, redsync,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_node_of_five_costs_no_time() {
+    for hung in 0..5 {
+        for fault in [Fault::lost_request(), Fault::lost_reply()] {
+            let nodes = nodes::<5>();
+            nodes[hung].always(fault);
+            let redsync = redsync(&nodes);
+            let mutex = redsync.mutex(NAME);
+            let start = Instant::now();
+            let guard = mutex.lock().await.unwrap();
+            assert_taken(&mutex.try_lock().await);
+            guard.extend().await.unwrap();
+            assert!(guard.valid().await.unwrap());
+            let guard = mutex.resume(guard.into_value()).await.unwrap();
+            assert_eq!(guard.release().await.unwrap(), Released::Held);
+            mutex.lock().await.unwrap().release().await.unwrap();
+            assert_eq!(start.elapsed(), ms(0));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_majority_costs_the_limit_and_no_more() {
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let mutex = redsync.mutex(NAME).with_expiry(ms(10_000));
+    let guard = mutex.lock().await.unwrap();
+    let until = guard.until();
+    for node in &nodes[..2] {
+        node.always(Fault::lost_request());
+    }
+    let start = Instant::now();
+    assert_unavailable(&redsync.mutex("other").try_lock().await);
+    assert_eq!(start.elapsed(), NODE_TIMEOUT);
+
+    let start = Instant::now();
+    let result = guard.extend().await;
+    assert!(matches!(result, Err(ExtendError::Failed(_))), "{result:?}");
+    assert_eq!(start.elapsed(), NODE_TIMEOUT);
+    assert_eq!(guard.until(), until);
+
+    let start = Instant::now();
+    assert_unavailable(&guard.valid().await);
+    assert_eq!(start.elapsed(), NODE_TIMEOUT);
+
+    let start = Instant::now();
+    assert_unavailable(&mutex.resume(guard.value().clone()).await);
+    assert_eq!(start.elapsed(), NODE_TIMEOUT);
+
+    let start = Instant::now();
+    guard.release().await.unwrap_err();
+    assert_eq!(start.elapsed(), NODE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_covers_the_question_who_a_node_is() {
+    let nodes = nodes::<3>();
+    for node in &nodes {
+        node.identify_as(redsync::node::Node::address(node));
+        node.always_on(Operation::Identity, Fault::lost_request());
+    }
+    let start = Instant::now();
+    assert_unavailable(&redsync(&nodes).mutex(NAME).try_lock().await);
+    assert_eq!(start.elapsed(), NODE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_capped_by_the_expiry() {
+    let nodes = nodes::<3>();
+    for node in &nodes {
+        node.always(Fault::lost_request());
+    }
+    let mutex = redsync(&nodes).mutex(NAME).with_node_timeout(ms(60_000));
+    let start = Instant::now();
+    assert_unavailable(&mutex.try_lock().await);
+    assert_eq!(start.elapsed(), EXPIRY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_can_be_a_part_of_the_expiry() {
+    let nodes = nodes::<3>();
+    for node in &nodes {
+        node.always(Fault::lost_request());
+    }
+    let mutex = redsync(&nodes).mutex(NAME).with_timeout_factor(0.05);
+    let start = Instant::now();
+    assert_unavailable(&mutex.try_lock().await);
+    assert_eq!(start.elapsed(), ms(50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_waits_no_longer_than_the_validity() {
+    let nodes = nodes::<3>();
+    let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
+    let until = guard.until();
+    for node in &nodes {
+        node.always(Fault::lost_request());
+    }
+    sleep(VALIDITY - ms(100)).await;
+    let result = guard.extend().await;
+    assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+    assert_eq!(Instant::now(), until);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_node_does_not_keep_an_extension_from_succeeding() {
+    for fail_fast in [true, false] {
+        let nodes = nodes::<3>();
+        let mutex = redsync(&nodes).mutex(NAME).with_fail_fast(fail_fast);
+        let guard = mutex.lock().await.unwrap();
+        nodes[2].always(Fault::lost_request());
+        // Less is left than the time limit.
+        sleep(VALIDITY - ms(100)).await;
+        let start = Instant::now();
+        let result = guard.extend().await;
+        assert!(result.is_ok(), "fail fast: {fail_fast}; {result:?}");
+        assert_eq!(guard.until(), start + VALIDITY);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_pursued_for_ever() {
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    for node in &nodes {
+        node.always(Fault::lost_request());
+    }
+    let start = Instant::now();
+    drop(guard);
+    redsync.drain().await;
+    let limit = EXPIRY + ms(5000);
+    assert!(start.elapsed() <= limit, "{:?}", start.elapsed());
+    assert_no_keys(&nodes);
+}
