@@ -10,15 +10,17 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::{
-    Guard, LockError, OwnerValue, Votes,
+    FencingToken, Guard, LockError, OwnerValue, Votes,
     claim::{Claim, Holding},
+    fence::Agreement,
     mutex::Wanted,
     quorum::Verdict,
     round::Round,
 };
 
 pin_project! {
-    /// One try of one owner value on all nodes.
+    /// One try of one owner value on all nodes: a round that acquires, and for a fenced lock perhaps
+    /// one that raises counters.
     ///
     /// # Cancel safety
     ///
@@ -27,8 +29,8 @@ pin_project! {
         // Dropped before `holding`: the release must find what was sent in the background.
         #[pin]
         round: Round,
+        raising_to: Option<FencingToken>,
         holding: Option<Holding>,
-        start: Instant,
     }
 }
 
@@ -50,11 +52,10 @@ impl Attempt {
         let label = (wanted.options.value_label)().map_err(LockError::Value)?;
         let value = OwnerValue::random(&label).map_err(LockError::Value)?;
         let claim = Claim::new(wanted, value);
-        let start = Instant::now();
         Ok(Self {
-            round: claim.acquire(start),
+            round: claim.acquire(),
+            raising_to: None,
             holding: Some(Holding::new(claim)),
-            start,
         })
     }
 }
@@ -63,16 +64,44 @@ impl Future for Attempt {
     type Output = Result<Guard, Failure>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let outcome = ready!(this.round.poll(cx));
+        let mut this = self.project();
+        let outcome = loop {
+            let outcome = ready!(this.round.as_mut().poll(cx));
+            let claim = this
+                .holding
+                .as_ref()
+                .expect("polled after it was ready")
+                .claim();
+            if outcome.verdict == Verdict::Granted && claim.terms().fenced {
+                let agreement = match *this.raising_to {
+                    Some(token) => Agreement::Token(token),
+                    None => claim.agree(),
+                };
+                match agreement {
+                    Agreement::Token(token) => claim.set_token(token),
+                    Agreement::Raise(token) => {
+                        let round = claim.raise(token);
+                        this.round.set(round);
+                        *this.raising_to = Some(token);
+                        continue;
+                    }
+                    Agreement::None => unreachable!("whoever grants on fenced terms has a number"),
+                }
+            }
+            break outcome;
+        };
         let holding = this.holding.take().expect("polled after it was ready");
         let claim = holding.claim();
-        let until = claim.until_from(*this.start);
         let verdict = outcome.verdict;
+        let until = claim.until_from(claim.begun());
         // The clock is read after the last counted vote.
         if verdict == Verdict::Granted && Instant::now() + claim.options().min_validity() < until {
             claim.begin(until);
-            tracing::debug!(name = %claim.name(), "acquired");
+            tracing::debug!(
+                name = %claim.name(),
+                token = claim.token().map(FencingToken::get),
+                "acquired"
+            );
             return Poll::Ready(Ok(Guard::new(holding)));
         }
         let votes = outcome.into_votes(claim);
@@ -83,10 +112,9 @@ impl Future for Attempt {
             Verdict::Unknown if votes.quorum_answered() => Reason::Taken,
             Verdict::Granted | Verdict::Unknown => Reason::Unavailable,
         };
-        let failure = Failure { reason, votes };
         tracing::debug!(name = %claim.name(), ?reason, "not acquired");
         // Releases, behind what is still under way.
         drop(holding);
-        Poll::Ready(Err(failure))
+        Poll::Ready(Err(Failure { reason, votes }))
     }
 }

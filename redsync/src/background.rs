@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, time::Duration};
 
 use tokio::{runtime::Handle, time::timeout};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// The background tasks of one [`Redsync`](crate::Redsync), so that
 /// [`drain`](crate::Redsync::drain) can wait for them.
@@ -40,10 +40,21 @@ impl Background {
         self.0.spawn_on(limited, handle);
     }
 
+    pub(crate) fn delay(&self) -> DrainDelay {
+        DrainDelay(self.0.token())
+    }
+
     pub(crate) async fn drain(&self) {
         self.0.wait().await;
     }
 }
+
+/// Makes a drain wait until it, and all its clones, are dropped. See
+/// [`Redsync::delay_drain`](crate::Redsync::delay_drain).
+#[derive(Clone, Debug)]
+pub struct DrainDelay(
+    #[expect(dead_code, reason = "counted as long as it lives")] TaskTrackerToken,
+);
 
 impl fmt::Debug for Background {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,13 +3,14 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use tokio::{
     runtime::Handle,
     sync::Semaphore,
@@ -18,10 +19,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    NodeError, OwnerValue, Redsync, Vote,
+    FencingToken, NodeError, OwnerValue, Redsync, Vote,
+    fence::{Agreement, agree},
     mutex::Wanted,
-    node::{AcquireVote, AnyNode, ExtendVote, ReleaseVote},
+    node::{AcquireVote, AnyNode, ExtendVote, RaiseVote, ReleaseVote, Terms},
     options::Options,
+    quorum::majority,
     round::{Ballot, Deadline, Round, ballot},
 };
 
@@ -41,8 +44,9 @@ const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
 /// set after it was released, however late a node is.
 pub(crate) struct Claim {
     redsync: Redsync,
+    /// What errors and logs call it.
     name: Arc<str>,
-    value: OwnerValue,
+    terms: Terms,
     options: Arc<Options>,
     lanes: Box<[Lane]>,
     /// Up to when the holder may believe it holds the lock.
@@ -50,6 +54,10 @@ pub(crate) struct Claim {
     /// Fires when the nodes say, before `until`, that the lock is not ours.
     lost_early: CancellationToken,
     released: AtomicBool,
+    begun: Instant,
+    /// The counters' numbers, by node.
+    numbers: Mutex<Vec<Option<FencingToken>>>,
+    token: OnceLock<FencingToken>,
     /// Where clean-up runs if it is asked for outside of any runtime.
     home: Option<Handle>,
 }
@@ -69,14 +77,23 @@ impl Claim {
         let nodes = wanted.redsync.nodes();
         Arc::new(Self {
             redsync: wanted.redsync.clone(),
-            name: Arc::clone(&wanted.key),
-            value,
+            name: Arc::clone(&wanted.label),
+            terms: Terms {
+                names: Arc::clone(&wanted.names),
+                value,
+                expiry: wanted.options.expiry(),
+                mode: wanted.options.mode,
+                fenced: wanted.options.fencing,
+            },
+            numbers: Mutex::new(vec![None; nodes.len()]),
+            token: OnceLock::new(),
+            begun: Instant::now(),
             options: Arc::clone(&wanted.options),
             lanes: (nodes.iter())
                 .map(|_| Lane {
                     open: Semaphore::new(permits),
                     placed: AtomicBool::new(permits > 0),
-                    healed: Mutex::new(None),
+                    gap: Mutex::new(None),
                 })
                 .collect(),
             until: Mutex::new(Instant::now()),
@@ -90,12 +107,29 @@ impl Claim {
         self.redsync.nodes()
     }
 
+    pub(crate) fn is_on(&self, redsync: &Redsync) -> bool {
+        self.redsync.has_nodes_of(redsync)
+    }
+
     pub(crate) const fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    pub(crate) const fn value(&self) -> &OwnerValue {
-        &self.value
+    pub(crate) const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// When the first message was about to be sent.
+    pub(crate) const fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    pub(crate) fn token(&self) -> Option<FencingToken> {
+        self.token.get().copied()
+    }
+
+    pub(crate) fn set_token(&self, token: FencingToken) {
+        self.token.get_or_init(|| token);
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -122,7 +156,20 @@ impl Claim {
 
     /// The end of the validity that begins with a round started at `start`.
     pub(crate) fn until_from(&self, start: Instant) -> Instant {
-        self.options.until_from(start, self.options.expiry())
+        self.capped(self.options.until_from(start, self.options.expiry()))
+    }
+
+    /// The same instant, or that at which the lock has been held for as long as it may.
+    pub(crate) fn capped(&self, until: Instant) -> Instant {
+        let max_hold = self.options.max_hold;
+        let end = max_hold.and_then(|max_hold| self.begun.checked_add(max_hold));
+        end.map_or(until, |end| until.min(end))
+    }
+
+    /// Whether no extension can move the validity on.
+    pub(crate) fn is_held_to_the_end(&self) -> bool {
+        let until = self.until();
+        self.capped(until + Duration::from_secs(1)) == until
     }
 
     fn lock_until(&self) -> MutexGuard<'_, Instant> {
@@ -162,9 +209,9 @@ impl Claim {
     }
 
     /// The round that acquires, started now.
-    pub(crate) fn acquire(self: &Arc<Self>, start: Instant) -> Round {
+    pub(crate) fn acquire(self: &Arc<Self>) -> Round {
         let ballots = self.order().into_iter().map(|node| self.acquire_on(node));
-        let deadline = Deadline::At(start + self.options.node_timeout());
+        let deadline = Deadline::At(self.begun + self.options.node_timeout());
         Round::new(
             self,
             ballots,
@@ -184,24 +231,71 @@ impl Claim {
                 Ok(()) if claim.is_released() => Err(NodeError::NotSent),
                 Ok(()) => {
                     claim.lanes[node].placed.store(true, Ordering::SeqCst);
-                    (claim.nodes()[node].get())
-                        .acquire(&claim.name, &claim.value, claim.options.expiry())
-                        .await
+                    claim.nodes()[node].get().acquire(&claim.terms).await
                 }
                 Err(error) => Err(error),
             };
             let placed = match &vote {
-                Ok(AcquireVote::Acquired) => true,
+                Ok(AcquireVote::Acquired { .. }) => true,
                 Ok(AcquireVote::Taken { .. }) => false,
                 Err(error) => error.is_ambiguous(),
             };
             claim.lanes[node].placed.store(placed, Ordering::SeqCst);
             match vote {
-                Ok(AcquireVote::Acquired) => Vote::Granted,
+                Ok(AcquireVote::Acquired { number: None }) if claim.terms.fenced => {
+                    let error = NodeError::Unexpected("no number for the token".into());
+                    claim.failed(node, "acquire", error)
+                }
+                Ok(AcquireVote::Acquired { number }) => {
+                    if number.is_some() {
+                        claim.numbers()[node] = number;
+                    }
+                    Vote::Granted
+                }
                 Ok(AcquireVote::Taken { remaining }) => Vote::Refused { remaining },
                 Err(error) => claim.failed(node, "acquire", error),
             }
         })
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Vec<Option<FencingToken>>> {
+        // Each assignment is whole.
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the numbers amount to that the nodes have returned so far.
+    pub(crate) fn agree(&self) -> Agreement {
+        agree(&self.numbers(), majority(self.nodes().len()))
+    }
+
+    /// The round that raises lower counters to `token`, started now. A node that returned it has
+    /// granted; one that has not answered has no part in this.
+    pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Round {
+        let numbers = self.numbers().clone();
+        let ballots = self.order().into_iter().map(|node| {
+            let (claim, number) = (Arc::clone(self), numbers[node]);
+            ballot(node, async move {
+                match number {
+                    Some(number) if number == token => return Vote::Granted,
+                    Some(_) => {}
+                    None => return Vote::Failed(NodeError::TimedOut),
+                }
+                // One that comes late finds nothing it may raise, and need not keep the lane.
+                drop(claim.lanes[node].open.acquire().await);
+                let vote = if claim.is_released() {
+                    Err(NodeError::NotSent)
+                } else {
+                    claim.nodes()[node].get().raise(&claim.terms, token).await
+                };
+                match vote {
+                    Ok(RaiseVote::Raised) => Vote::Granted,
+                    Ok(RaiseVote::Refused) => Vote::Refused { remaining: None },
+                    Err(error) => claim.failed(node, "raise", error),
+                }
+            })
+        });
+        let deadline = Deadline::After(self.options.node_timeout());
+        Round::new(self, ballots, deadline, self.pursuit(), true)
     }
 
     /// The round that extends, started now. No node is sent its message after `deadline`.
@@ -219,40 +313,41 @@ impl Claim {
             let lane = &claim.lanes[node];
             let turn = lane.open.acquire().await;
             let now = Instant::now();
-            let heal = claim.options.set_if_absent_on_extend;
+            let heals = claim.options.set_if_absent_on_extend;
             // An extension that comes late finds nothing to extend, and need not keep others from
             // the lane: the next may go over a connection that works. One that sets what is
             // missing has to be settled before a release is sent.
-            let _turn = heal.then_some(turn);
-            let vote = if claim.is_released() || now >= deadline || now >= claim.until() {
-                Err(NodeError::NotSent)
-            } else {
-                (claim.nodes()[node].get())
-                    .extend(&claim.name, &claim.value, claim.options.expiry(), heal)
-                    .await
-            };
-            match vote {
-                Ok(ExtendVote::Extended) if lane.healed().is_none() => Vote::Granted,
-                Ok(extended) => {
-                    // A key that was set again does not count: what matters is that a majority
-                    // held ours all the time. It heals the node, not the lock.
-                    if extended == ExtendVote::Healed {
-                        *lane.healed() = Some(Instant::now());
-                        lane.placed.store(true, Ordering::SeqCst);
-                    }
-                    Vote::Refused { remaining: None }
-                }
-                Err(error) => claim.failed(node, "extend", error),
+            let _turn = heals.then_some(turn);
+            if claim.is_released() || now >= deadline || now >= claim.until() {
+                return claim.failed(node, "extend", NodeError::NotSent);
             }
+            let asked = claim.nodes()[node].get();
+            let (terms, token) = (&claim.terms, claim.token());
+            let vote = match asked.extend(terms, token, false).await {
+                Ok(ExtendVote::Extended) if lane.gap().is_none() => return Vote::Granted,
+                Ok(vote) => vote,
+                Err(error) => return claim.failed(node, "extend", error),
+            };
+            // It has been without the key, perhaps while another had it, and does not count.
+            if vote != ExtendVote::Extended {
+                *lane.gap() = Some(Instant::now());
+            }
+            if heals && vote != ExtendVote::Extended && !claim.is_released() {
+                lane.placed.store(true, Ordering::SeqCst);
+                if let Err(error) = asked.extend(terms, token, true).await {
+                    return claim.failed(node, "heal", error);
+                }
+            }
+            Vote::Refused { remaining: None }
         })
     }
 
     /// A majority has held the lock throughout a round started at `start`, so that nodes that were
-    /// healed before count again: nobody else can have held it in between.
-    pub(crate) fn count_healed_before(&self, start: Instant) {
+    /// without the key before count again: nobody else can have held it since.
+    pub(crate) fn forget_gaps_before(&self, start: Instant) {
         for lane in &self.lanes {
-            let mut healed = lane.healed();
-            *healed = healed.filter(|healed| *healed >= start);
+            let mut gap = lane.gap();
+            *gap = gap.filter(|gap| *gap >= start);
         }
     }
 
@@ -274,10 +369,7 @@ impl Claim {
             let mut pause = RELEASE_PAUSE;
             let mut ambiguous = None;
             let vote = loop {
-                let vote = (claim.nodes()[node].get())
-                    .release(&claim.name, &claim.value)
-                    .await;
-                match vote {
+                match claim.nodes()[node].get().release(&claim.terms).await {
                     // It may be repeated, as it may be lost: it deletes nothing but its own key.
                     Err(error) if error.may_pass() && lane.placed.load(Ordering::SeqCst) => {
                         if error.is_ambiguous() {
@@ -300,27 +392,39 @@ impl Claim {
         })
     }
 
-    /// The round that asks who holds the key, started now: granted where it is this claim's value.
-    /// `ours` is told how long each such node will keep it.
+    /// The round that asks who holds the names, started now: granted where it is this claim's value.
+    /// `ours` is told how long each such node will keep them.
     pub(crate) fn inspect(self: &Arc<Self>, ours: &mpsc::Sender<Duration>) -> Round {
         let ballots = self.order().into_iter().map(|node| {
             let (claim, ours) = (Arc::clone(self), ours.clone());
             ballot(node, async move {
-                match claim.nodes()[node].get().inspect(&claim.name).await {
-                    Ok(Some(holder)) if holder.value == claim.value => {
+                match claim.kept_on(node).await {
+                    Ok(Some(kept)) => {
                         // Nobody listens any more when the round has its verdict.
-                        let _ = ours.send(holder.remaining.unwrap_or_default());
+                        let _ = ours.send(kept);
                         Vote::Granted
                     }
-                    Ok(holder) => Vote::Refused {
-                        remaining: holder.map_or(Some(Duration::ZERO), |holder| holder.remaining),
-                    },
+                    Ok(None) => Vote::Refused { remaining: None },
                     Err(error) => claim.failed(node, "inspect", error),
                 }
             })
         });
         let deadline = Deadline::After(self.options.node_timeout());
         Round::new(self, ballots, deadline, self.pursuit(), true)
+    }
+
+    /// For how long the node will keep all names for this claim's value, if it has them.
+    async fn kept_on(&self, node: usize) -> Result<Option<Duration>, NodeError> {
+        let node = self.nodes()[node].get();
+        let names = self.terms.names.iter().map(|name| node.inspect(name));
+        let kept = try_join_all(names).await?.into_iter().map(|found| {
+            let found = found.filter(|found| found.mode == self.terms.mode)?;
+            let mut holders = found.holders.into_iter();
+            let ours = holders.find(|holder| holder.value == self.terms.value)?;
+            // What a node does not tell cannot be relied on.
+            Some(ours.remaining.unwrap_or_default())
+        });
+        Ok(kept.min().flatten())
     }
 
     /// From here on nothing is acquired or extended that has not been sent.
@@ -360,13 +464,13 @@ struct Lane {
     open: Semaphore,
     /// Whether there may be a key.
     placed: AtomicBool,
-    /// When the key was set again, if no majority has confirmed the lock since.
-    healed: Mutex<Option<Instant>>,
+    /// When the node was last found without the key, if no majority has confirmed the lock since.
+    gap: Mutex<Option<Instant>>,
 }
 
 impl Lane {
-    fn healed(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.healed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn gap(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.gap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -102,6 +102,40 @@ impl From<ConfigError> for LockError {
     }
 }
 
+/// Why [`Mutex::run`](crate::Mutex::run) has no output.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The lock could not be had, and the work was not begun.
+    Lock(LockError),
+    /// The lock was lost while the work was done.
+    Lost,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lock(error) => error.fmt(f),
+            Self::Lost => f.write_str("the lock was lost while the work was done"),
+        }
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Lock(error) => Some(error),
+            Self::Lost => None,
+        }
+    }
+}
+
+impl From<LockError> for RunError {
+    fn from(error: LockError) -> Self {
+        Self::Lock(error)
+    }
+}
+
 /// Why a lock was not extended.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -285,6 +319,20 @@ pub enum ConfigError {
         /// What is wrong with it.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// There is no name to lock.
+    NoNames,
+    /// What is to be resumed is a lock on other names, or in another mode.
+    #[non_exhaustive]
+    OtherLock {
+        /// The names of the mutex.
+        name: Arc<str>,
+    },
+    /// The name ends as the keys of counters do, in `:fence`.
+    #[non_exhaustive]
+    ReservedName {
+        /// The name.
+        name: Box<str>,
+    },
     /// The mutex' name is empty.
     EmptyName,
     /// The mutex' name, with its prefix, is longer than [`Mutex::MAX_NAME_LEN`] bytes.
@@ -326,6 +374,15 @@ impl fmt::Display for ConfigError {
                 "the node {address} is given twice, but a server has one vote"
             ),
             Self::Url { url, source } => write!(f, "the node URL `{url}` cannot be used: {source}"),
+            Self::NoNames => f.write_str("a mutex of several names needs at least one"),
+            Self::OtherLock { name } => write!(
+                f,
+                "what is to be resumed on `{name}` is a lock on other names, or in another mode"
+            ),
+            Self::ReservedName { name } => write!(
+                f,
+                "the name `{name}` ends in `:fence`, as the keys of fencing tokens do"
+            ),
             Self::EmptyName => f.write_str("a mutex needs a name, and this one is empty"),
             Self::NameTooLong { len } => write!(
                 f,

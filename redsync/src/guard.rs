@@ -11,10 +11,13 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::{sync::WaitForCancellationFutureOwned, task::AbortOnDropHandle};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned},
+    task::AbortOnDropHandle,
+};
 
 use crate::{
-    ExtendError, LockError, OwnerValue, ReleaseError,
+    ExtendError, FencingToken, GuardParts, LockError, Mutex, OwnerValue, ReleaseError,
     claim::{Claim, Holding},
     keepalive,
     quorum::Verdict,
@@ -60,13 +63,21 @@ pub struct Guard {
     // Dropped before `holding`, though the order does not matter: an extension that is under way
     // stays ahead of the release on its lane, and none is sent after a release has begun.
     keep_alive: Option<AbortOnDropHandle<()>>,
+    held: Option<HeldToken>,
     holding: Holding,
+}
+
+/// A token that is cancelled at the latest when this is dropped.
+struct HeldToken {
+    token: DropGuard,
+    _watch: AbortOnDropHandle<()>,
 }
 
 impl Guard {
     pub(crate) const fn new(holding: Holding) -> Self {
         Self {
             keep_alive: None,
+            held: None,
             holding,
         }
     }
@@ -75,7 +86,8 @@ impl Guard {
         self.holding.claim()
     }
 
-    /// The name that is locked: the key on the nodes, with its prefix.
+    /// The name that is locked: the key on the nodes, with its prefix. Several are separated by
+    /// `, `.
     #[must_use]
     pub fn name(&self) -> &str {
         self.claim().name()
@@ -84,7 +96,15 @@ impl Guard {
     /// The value that proves the ownership: a credential.
     #[must_use]
     pub fn value(&self) -> &OwnerValue {
-        self.claim().value()
+        &self.claim().terms().value
+    }
+
+    /// The number that is larger than that of every earlier acquisition of the name, if the lock was
+    /// acquired by a [fenced](crate::Mutex::with_fencing) mutex (or resumed with its parts): for the resource, to refuse who comes late. See
+    /// [`fence`](crate::fence).
+    #[must_use]
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.claim().token()
     }
 
     /// The instant up to which the lock is held, on this process' monotonic clock.
@@ -117,6 +137,29 @@ impl Guard {
     /// Dropping the future changes nothing.
     pub fn lost(&self) -> Lost {
         Lost::new(Arc::clone(self.claim()))
+    }
+
+    /// A token that is cancelled when the lock is [`lost`](Self::lost), and when the guard is released,
+    /// dropped or taken apart: for tasks of the caller's that must not go on without it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn lost_token(&mut self) -> CancellationToken {
+        let held = self.held.get_or_insert_with(|| {
+            let token = CancellationToken::new();
+            let (cancelled, lost) = (token.clone(), Lost::new(Arc::clone(self.holding.claim())));
+            let watch = tokio::spawn(async move {
+                lost.await;
+                cancelled.cancel();
+            });
+            HeldToken {
+                token: token.drop_guard(),
+                _watch: AbortOnDropHandle::new(watch),
+            }
+        });
+        // A child: who cancels it, cancels nothing of anybody else's.
+        held.token.token().child_token()
     }
 
     /// A handle that tells how long the lock is held, and can neither extend nor release it.
@@ -199,6 +242,7 @@ impl Guard {
         let Self {
             keep_alive,
             holding,
+            ..
         } = self;
         drop(keep_alive);
         let claim = Arc::clone(holding.claim());
@@ -211,16 +255,30 @@ impl Guard {
     }
 
     /// Gives up the guard without releasing the lock, which stays until it expires, or somebody
-    /// [resumes](crate::Mutex::resume) it with the value. (go-redsync's `Value`, to hand a lock
-    /// over.) Nobody extends it meanwhile; do not call it while an [`extend`](Self::extend) with
-    /// [`set_if_absent`](crate::Mutex::with_set_if_absent_on_extend) is under way, which could set the
-    /// key after the next holder has released it.
-    #[must_use = "the value is what the lock can be extended or released with"]
-    pub fn into_value(self) -> OwnerValue {
-        let value = self.value().clone();
+    /// [resumes](crate::Mutex::resume) it. Nobody extends it meanwhile.
+    ///
+    /// What is still under way can set a key after the next holder has released it, which is then left
+    /// to its expiry on that node: the acquisition on a node that was slow, or an extension
+    /// [that heals](crate::Mutex::with_set_if_absent_on_extend).
+    #[must_use = "the parts are what the lock can be extended or released with"]
+    pub fn into_parts(self) -> GuardParts {
+        let terms = self.claim().terms();
+        let parts = GuardParts {
+            names: terms.names.iter().map(|name| (**name).into()).collect(),
+            value: terms.value.as_str().to_owned(),
+            mode: terms.mode,
+            fencing_token: self.fencing_token(),
+            remaining: self.remaining(),
+        };
         drop(self.keep_alive);
         self.holding.leave();
-        value
+        parts
+    }
+
+    /// [`into_parts`](Self::into_parts) for those who need only the value.
+    #[must_use = "the value is what the lock can be extended or released with"]
+    pub fn into_value(self) -> OwnerValue {
+        self.into_parts().value.into()
     }
 }
 
@@ -290,6 +348,20 @@ impl Validity {
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.name()
+    }
+
+    /// Whether whoever holds this lock need not lock the mutex: it is on the same nodes, all names
+    /// are among those that are locked, and an exclusive lock is not asked of a shared one. A lock
+    /// that is lost covers nothing.
+    #[must_use]
+    pub fn covers(&self, mutex: &Mutex) -> bool {
+        !self.is_lost() && mutex.is_covered_by(&self.0)
+    }
+
+    /// The fencing token. See [`Guard::fencing_token`].
+    #[must_use]
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.0.token()
     }
 
     /// The instant up to which the lock is held. See [`Guard::until`].

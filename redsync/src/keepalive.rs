@@ -23,7 +23,7 @@ pub(crate) async fn extend(claim: &Arc<Claim>) -> Result<(), ExtendError> {
     let outcome = claim.extend(deadline).await;
     match outcome.verdict {
         Verdict::Granted if claim.prolong(claim.until_from(start)) => {
-            claim.count_healed_before(start);
+            claim.forget_gaps_before(start);
             tracing::trace!(name = %claim.name(), "extended");
             Ok(())
         }
@@ -39,7 +39,7 @@ pub(crate) async fn extend(claim: &Arc<Claim>) -> Result<(), ExtendError> {
 }
 
 /// Extends first when a third of the validity has passed, and after a failure every twelfth of the
-/// expiry, until the lock is lost. Ended by being dropped.
+/// expiry, until the lock is lost, or has been held as long as it may. Ended by being dropped.
 pub(crate) async fn keep_alive(claim: Arc<Claim>) {
     let expiry = claim.options().expiry();
     let now = Instant::now();
@@ -47,6 +47,9 @@ pub(crate) async fn keep_alive(claim: Arc<Claim>) {
     let mut next = now + (expiry / 3).min((claim.until() - now) / 3);
     let renew = async {
         loop {
+            if claim.is_held_to_the_end() {
+                return std::future::pending().await;
+            }
             sleep_until(next).await;
             let start = Instant::now();
             next = match extend(&claim).await {

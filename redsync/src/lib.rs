@@ -41,9 +41,22 @@
 //! A process can be paused (by a garbage collector, a hypervisor, a closed laptop) after it has
 //! looked at its validity and before it acts. No lock with an expiry can rule out that it then
 //! acts late, when another holds the lock. [`Guard::lost`] tells as early as can be told; where
-//! correctness depends on it, the resource itself has to refuse what is late, for instance by a
-//! version number in the row that is written. See Martin Kleppmann, "How to do distributed
-//! locking", and antirez, "Is Redlock safe?".
+//! correctness depends on it, the resource itself has to refuse what is late, by a
+//! [fencing token](fence). See Martin Kleppmann, "How to do distributed locking", and antirez, "Is
+//! Redlock safe?".
+//!
+//! # More than one name and one holder
+//!
+//! * [`Mutex::shared`] and [`Mutex::read`]: many shared holders or one exclusive.
+//! * [`Redsync::mutex_many`]: several names, all or none, in one round trip per node.
+//! * [`Mutex::run`]: work under a lock that is extended meanwhile.
+//! * [`Guard::into_parts`] and [`Mutex::resume`]: a lock that goes to another process.
+//! * [`Mutex::inspect`]: who holds it, by what each node says.
+//!
+//! There is no semaphore ("at most k holders"): it does not follow from majorities. If each of three
+//! nodes lets k = 2 in, three holders can each have two of the nodes. Any two majorities share a
+//! node, which is enough for one holder and says nothing about k + 1. What is safe is k names, tried
+//! in random order: `job:0` to `job:k-1`.
 //!
 //! # Dropping
 //!
@@ -63,7 +76,7 @@
 //! | `WithDriftFactor` | [`Mutex::with_drift_factor`] |
 //! | `WithTimeoutFactor` | [`Mutex::with_timeout_factor`], or the absolute [`Mutex::with_node_timeout`] |
 //! | `WithGenValueFunc` | [`Mutex::with_value_fn`], to which random bits are always added |
-//! | `WithValue` | [`Mutex::resume`] |
+//! | `WithValue` | [`Mutex::resume`], with [`Guard::into_parts`] |
 //! | `WithFailFast` | [`Mutex::with_fail_fast`], true by default |
 //! | `WithShufflePools` | [`Mutex::with_shuffled_nodes`] |
 //! | `WithSetNXOnExtend` | [`Mutex::with_set_if_absent_on_extend`] |
@@ -83,9 +96,17 @@
 //!
 //! # Features
 //!
-//! * `deadpool-redis` (default): Redis and Valkey nodes through [deadpool-redis].
+//! * `deadpool-redis` (default): Redis and Valkey nodes through [deadpool-redis], by URL or with pools
+//!   of your own.
+//! * `sentinel`, `cluster`: nodes through deadpool-redis' pools for these.
+//! * `redis-rs`: nodes through connections of redis-rs that you have already.
+//! * `fred`: nodes through clients of fred.
+//! * `tls-rustls`: `rediss://`.
+//! * `serde`: [`GuardParts`] and [`FencingToken`] can be written and read.
+//! * `contract`: tests for nodes and drivers of your own.
 //!
-//! Without it there is no Redis at all: [`Node`](node::Node) for nodes of your own, and the
+//! Without any there is no Redis client at all: [`Node`](node::Node) for nodes of your own,
+//! [`Driver`](node::redis::Driver) for another client library, and the
 //! [`MemoryNode`](node::MemoryNode).
 //!
 //! [deadpool-redis]: https://docs.rs/deadpool-redis
@@ -94,11 +115,14 @@ mod attempt;
 mod background;
 mod claim;
 mod error;
+pub mod fence;
 mod guard;
+mod inspect;
 mod keepalive;
 mod mutex;
 pub mod node;
 mod options;
+mod parts;
 mod quorum;
 mod redsync;
 mod retry;
@@ -106,9 +130,13 @@ mod round;
 mod value;
 
 pub use self::{
-    error::{ConfigError, ExtendError, LockError, NodeError, ReleaseError},
+    background::DrainDelay,
+    error::{ConfigError, ExtendError, LockError, NodeError, ReleaseError, RunError},
+    fence::FencingToken,
     guard::{Guard, Lost, Release, Released, Validity},
+    inspect::{Fingerprint, HeldBy, Inspected},
     mutex::{Lock, Mutex},
+    parts::{GuardParts, Resume},
     quorum::{NodeVote, Vote, Votes},
     redsync::Redsync,
     value::OwnerValue,

@@ -5,26 +5,29 @@ use std::{
     fmt,
     future::Future,
     ops::Range,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, mpsc},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::{
-    ConfigError, Guard, LockError, OwnerValue, Redsync,
+    ConfigError, FencingToken, Guard, Inspected, LockError, Redsync, Released, Resume, RunError,
+    Validity,
     attempt::Attempt,
     claim::{Claim, Holding},
+    inspect,
+    node::Mode,
     options::{MAX_NAME_LEN, NodeTimeout, Options, RetryDelay},
     quorum::Verdict,
     retry::{Limit, again},
 };
 
-/// A distributed mutex: a name, and how to lock it.
+/// A distributed mutex: a name (or several), and how to lock it.
 ///
 /// It is a value without state, cheap to make and to clone; what is held is the [`Guard`]. All
 /// mutexes of one name, in this process or in another, exclude each other.
@@ -54,7 +57,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Mutex {
     redsync: Redsync,
-    name: Arc<str>,
+    names: Arc<[Arc<str>]>,
     options: Arc<Options>,
 }
 
@@ -62,10 +65,14 @@ impl Mutex {
     /// The length that a name and its prefix may have together, in bytes.
     pub const MAX_NAME_LEN: usize = MAX_NAME_LEN;
 
-    pub(crate) const fn new(redsync: Redsync, name: Arc<str>, options: Arc<Options>) -> Self {
+    pub(crate) const fn new(
+        redsync: Redsync,
+        names: Arc<[Arc<str>]>,
+        options: Arc<Options>,
+    ) -> Self {
         Self {
             redsync,
-            name,
+            names,
             options,
         }
     }
@@ -79,10 +86,10 @@ impl Mutex {
         self
     }
 
-    /// The name, without the prefix.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    /// The names, without the prefix: one, but for a mutex of
+    /// [several names](Redsync::mutex_many).
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
     }
 
     /// How long a node keeps the key if nobody extends or releases it: the longest that others
@@ -215,7 +222,72 @@ impl Mutex {
         self.set(|options| options.key_prefix = prefix.into())
     }
 
-    /// Checks the name and the options, as every way to lock does first.
+    /// Whether every acquisition gets a [fencing token](crate::fence), larger than all before it. For
+    /// exclusive locks. False by default.
+    ///
+    /// It costs a script where there is a plain command otherwise, a second round (with a time limit of
+    /// its own) when the nodes' counters differ, and a key per name that stays for a day.
+    #[must_use]
+    pub fn with_fencing(self, fencing: bool) -> Self {
+        self.set(|options| options.fencing = fencing)
+    }
+
+    /// Exclusive (the default) or shared: see [`shared`](Self::shared).
+    #[must_use]
+    pub fn with_mode(self, mode: Mode) -> Self {
+        self.set(|options| options.mode = mode)
+    }
+
+    /// The same mutex, locked in shared mode: any number of shared holders, or one exclusive.
+    ///
+    /// Each shared holder has its own guard, expiry and renewal. An exclusive lock that finds shared
+    /// holders keeps new ones out for half a second, again with each try: so it comes in when those
+    /// who are in have left, however many others come. (With pauses between tries of more than that,
+    /// it can starve.)
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let catalog = redsync.mutex("catalog");
+    /// let one = catalog.read().await?;
+    /// let another = catalog.read().await?;
+    /// assert!(catalog.try_lock().await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A go-redsync client sees a shared lock as taken. Shared locks have no
+    /// [fencing tokens](crate::fence).
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        self.clone().with_mode(Mode::Shared).with_fencing(false)
+    }
+
+    /// Locks in [shared](Self::shared) mode: `shared().lock()`.
+    ///
+    /// # Errors, cancel safety, panics
+    ///
+    /// As [`lock`](Self::lock).
+    pub fn read(&self) -> Lock {
+        self.shared().lock()
+    }
+
+    /// How long a lock may be held altogether, from the beginning of its acquisition: then it is
+    /// lost, however often it is extended. A lock that is resumed begins anew. No such limit by default.
+    #[must_use]
+    pub fn with_max_hold(self, limit: Duration) -> Self {
+        self.set(|options| options.max_hold = Some(limit))
+    }
+
+    pub(crate) fn is_covered_by(&self, claim: &Claim) -> bool {
+        let held = claim.terms();
+        let modes = held.mode == Mode::Exclusive || self.options.mode == Mode::Shared;
+        let names = |wanted: &Wanted| wanted.names.iter().all(|name| held.names.contains(name));
+        modes && claim.is_on(&self.redsync) && self.wanted().is_ok_and(|wanted| names(&wanted))
+    }
+
+    /// Checks the names and the options, as every way to lock does first.
     ///
     /// # Errors
     ///
@@ -226,9 +298,19 @@ impl Mutex {
 
     fn wanted(&self) -> Result<Wanted, ConfigError> {
         self.options.check()?;
+        let mut names = Vec::with_capacity(self.names.len());
+        for name in self.names.iter() {
+            names.push(self.options.key(name)?);
+        }
+        let label = match &names[..] {
+            [] => return Err(ConfigError::NoNames),
+            [name] => Arc::clone(name),
+            names => names.join(", ").into(),
+        };
         Ok(Wanted {
             redsync: self.redsync.clone(),
-            key: self.options.key(&self.name)?,
+            label,
+            names: names.into(),
             options: Arc::clone(&self.options),
         })
     }
@@ -291,19 +373,19 @@ impl Mutex {
     }
 
     /// Takes over a lock that is held with a known value, here or in another process, to extend or
-    /// release it. (go-redsync's `WithValue`.)
+    /// release it: from [`Guard::into_parts`], or from the value alone. (go-redsync's `WithValue`.)
     ///
-    /// The nodes are asked how long a majority still keeps the key; less drift, that is the
+    /// The nodes are asked how long a majority still keeps the names; less drift, that is the
     /// guard's validity. Two guards of one value do not exclude each other: whoever hands the lock
-    /// over should do so with [`Guard::into_value`].
+    /// over gives up its own guard.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let redsync = redsync::Redsync::in_memory(3);
-    /// let value = redsync.mutex("order:42").lock().await?.into_value();
-    /// // Elsewhere, with the value in hand:
-    /// let guard = redsync.mutex("order:42").resume(value).await?;
+    /// let parts = redsync.mutex("order:42").lock().await?.into_parts();
+    /// // Elsewhere, with the parts in hand (with the feature `serde` they can travel):
+    /// let guard = redsync.mutex("order:42").resume(parts).await?;
     /// guard.release().await?;
     /// # Ok(())
     /// # }
@@ -311,19 +393,39 @@ impl Mutex {
     ///
     /// # Errors
     ///
-    /// [`LockError::NotHeld`] if no majority holds the key with this value, or too little of its
+    /// [`LockError::NotHeld`] if no majority holds the names with this value, or too little of their
     /// time is left; [`LockError::Unavailable`] if too few nodes answered; [`LockError::Value`] if
-    /// the value is empty; [`LockError::Config`].
+    /// the value is empty; [`LockError::Config`], also if the parts are of other names or of another
+    /// mode.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the lock stays as it is.
-    pub async fn resume(&self, value: impl Into<OwnerValue>) -> Result<Guard, LockError> {
-        let value = value.into();
+    pub async fn resume(&self, parts: impl Into<Resume>) -> Result<Guard, LockError> {
+        let Resume {
+            value,
+            token,
+            terms,
+        } = parts.into();
+        let wanted = self.wanted()?;
         if value.as_str().is_empty() {
             return Err(LockError::Value("an owner value is not empty".into()));
         }
-        let claim = Claim::resumed(&self.wanted()?, value);
+        if terms.is_some_and(|(names, mode)| *names != *wanted.names || mode != self.options.mode) {
+            return Err(ConfigError::OtherLock { name: wanted.label }.into());
+        }
+        if let Some(token) = token.filter(|token| *token > FencingToken::MAX) {
+            return Err(ConfigError::Option {
+                option: "fencing_token",
+                must: "one that was granted",
+                is: token.to_string().into(),
+            }
+            .into());
+        }
+        let claim = Claim::resumed(&wanted, value);
+        if let Some(token) = token {
+            claim.set_token(token);
+        }
         let start = Instant::now();
         let (ours, kept) = mpsc::channel();
         let outcome = claim.inspect(&ours).await;
@@ -331,7 +433,7 @@ impl Mutex {
             Verdict::Granted => {
                 // For so long all who granted keep it, and they are a majority.
                 let kept = kept.try_iter().min().unwrap_or_default();
-                let until = claim.options().until_from(start, kept);
+                let until = claim.capped(claim.options().until_from(start, kept));
                 if Instant::now() >= until {
                     return Err(LockError::NotHeld(outcome.into_votes(&claim)));
                 }
@@ -342,12 +444,99 @@ impl Mutex {
             Verdict::Unknown => Err(LockError::Unavailable(outcome.into_votes(&claim))),
         }
     }
+
+    /// Locks, runs `work`, extending the lock meanwhile, and releases.
+    ///
+    /// If the lock is lost, `work` is dropped where it is waiting.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let total = redsync
+    ///     .mutex("order:42")
+    ///     .run(async |held| {
+    ///         // ... work on the order ...
+    ///         held.name().len()
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Lock`] if the lock could not be had: `work` has not begun. [`RunError::Lost`] if
+    /// it was lost: `work` was dropped, or had ended by the time that became known; what it has done
+    /// may have met the work of another.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, `work` is dropped with it, and then the lock is released in the
+    /// background.
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Self::lock), and if `work` does; the lock is then released.
+    pub async fn run<T, F>(&self, work: impl FnOnce(Validity) -> F) -> Result<T, RunError>
+    where
+        F: Future<Output = T>,
+    {
+        let mut guard = self.lock().await?;
+        guard.keep_alive();
+        let output = {
+            // Dropped before the lock is released.
+            let (lost, work) = (pin!(guard.lost()), pin!(work(guard.validity())));
+            match select(work, lost).await {
+                Either::Left((output, _)) => output,
+                Either::Right(_) => return Err(RunError::Lost),
+            }
+        };
+        match guard.release().await {
+            Ok(Released::AlreadyLost) => Err(RunError::Lost),
+            // Unknown to the nodes, but held by this process' clock, which is what was promised.
+            Ok(Released::Held) | Err(_) => Ok(output),
+        }
+    }
+
+    /// Who holds the names, by what each node says: for people who look into why something is
+    /// locked. Nothing can be concluded from it for the next moment.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let mutex = redsync.mutex("order:42");
+    /// let _guard = mutex.lock().await?;
+    /// for node in mutex.inspect().await? {
+    ///     match node.holders {
+    ///         Ok(holders) => println!("{}: {holders:?}", node.address),
+    ///         Err(error) => println!("{} {error}", node.address),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// It takes at most the [node time limit](Self::with_node_timeout).
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] if the names or options cannot work. A node's failure is in its own entry.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn inspect(&self) -> Result<Vec<Inspected>, ConfigError> {
+        let wanted = self.wanted()?;
+        Ok(inspect::inspect(&wanted).await)
+    }
 }
 
 impl fmt::Debug for Mutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mutex")
-            .field("name", &self.name)
+            .field("names", &self.names)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
@@ -356,7 +545,10 @@ impl fmt::Debug for Mutex {
 /// A mutex whose name and options have been checked.
 pub(crate) struct Wanted {
     pub(crate) redsync: Redsync,
-    pub(crate) key: Arc<str>,
+    /// What errors and logs call it.
+    pub(crate) label: Arc<str>,
+    /// With the prefix, sorted, no two alike.
+    pub(crate) names: Arc<[Arc<str>]>,
     pub(crate) options: Arc<Options>,
 }
 

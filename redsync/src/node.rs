@@ -6,8 +6,10 @@
 //! votes means is not its business.
 //!
 //! * [`MemoryNode`] lives in this process: for a service that runs once, and for tests.
-//! * `RedisNode` (feature `deadpool-redis`, on by default) is a Redis or Valkey server.
-//! * Anything else can be one: implement [`Node`].
+//! * [`RedisNode`] is a Redis or Valkey server, behind the client library of your choice: see
+//!   [`redis`].
+//! * Anything else can be one: implement [`Node`], and test it against what is promised below with
+//!   the module `contract` (feature `contract`).
 //!
 //! # What a node has to promise
 //!
@@ -23,9 +25,9 @@
 //! A node that counts, around one that works:
 //!
 //! ```
-//! use std::{sync::atomic::{AtomicUsize, Ordering}, time::Duration};
-//! use redsync::{NodeError, OwnerValue, Redsync};
-//! use redsync::node::{AcquireVote, ExtendVote, Holder, MemoryNode, Node, ReleaseVote};
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//! use redsync::{FencingToken, NodeError, Redsync};
+//! use redsync::node::{AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Terms};
 //!
 //! struct Counting(MemoryNode, AtomicUsize);
 //!
@@ -34,25 +36,30 @@
 //!         self.0.address()
 //!     }
 //!
-//!     async fn acquire(&self, key: &str, value: &OwnerValue, expiry: Duration)
-//!         -> Result<AcquireVote, NodeError>
-//!     {
+//!     async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
 //!         self.1.fetch_add(1, Ordering::Relaxed);
-//!         self.0.acquire(key, value, expiry).await
+//!         self.0.acquire(terms).await
 //!     }
 //!
-//!     async fn extend(&self, key: &str, value: &OwnerValue, expiry: Duration, set_if_absent: bool)
-//!         -> Result<ExtendVote, NodeError>
-//!     {
-//!         self.0.extend(key, value, expiry, set_if_absent).await
+//!     async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+//!         self.0.raise(terms, token).await
 //!     }
 //!
-//!     async fn release(&self, key: &str, value: &OwnerValue) -> Result<ReleaseVote, NodeError> {
-//!         self.0.release(key, value).await
+//!     async fn extend(
+//!         &self,
+//!         terms: &Terms,
+//!         token: Option<FencingToken>,
+//!         set_if_absent: bool,
+//!     ) -> Result<ExtendVote, NodeError> {
+//!         self.0.extend(terms, token, set_if_absent).await
 //!     }
 //!
-//!     async fn inspect(&self, key: &str) -> Result<Option<Holder>, NodeError> {
-//!         self.0.inspect(key).await
+//!     async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+//!         self.0.release(terms).await
+//!     }
+//!
+//!     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+//!         self.0.inspect(name).await
 //!     }
 //! }
 //!
@@ -64,18 +71,86 @@
 //! # }
 //! ```
 
+#[cfg(feature = "contract")]
+pub mod contract;
 mod memory;
-#[cfg(feature = "deadpool-redis")]
 pub mod redis;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt};
 
-pub use self::memory::MemoryNode;
-#[cfg(feature = "deadpool-redis")]
-pub use self::redis::RedisNode;
-use crate::{NodeError, OwnerValue};
+pub use self::{memory::MemoryNode, redis::RedisNode};
+use crate::{FencingToken, NodeError, OwnerValue};
+
+/// What is locked, by whom, and how: what a node is told in every operation on a lock.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Terms {
+    /// The names: at least one, sorted, no two alike. They are acquired all or none.
+    pub names: Arc<[Arc<str>]>,
+    /// The owner value.
+    pub value: OwnerValue,
+    /// How long the names are kept; whole milliseconds.
+    pub expiry: Duration,
+    /// Exclusive or shared.
+    pub mode: Mode,
+    /// Whether an acquisition returns a number for a [fencing token](crate::fence).
+    pub fenced: bool,
+}
+
+/// Whether a lock tolerates others of its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Mode {
+    /// One holder.
+    #[default]
+    Exclusive,
+    /// Any number of shared holders, and no exclusive one.
+    Shared,
+}
+
+impl Terms {
+    /// Exclusive, unfenced terms for one name.
+    #[must_use]
+    pub fn new(name: &str, value: OwnerValue, expiry: Duration) -> Self {
+        Self {
+            names: [name.into()].into(),
+            value,
+            expiry,
+            mode: Mode::Exclusive,
+            fenced: false,
+        }
+    }
+
+    /// The same for several names.
+    #[must_use]
+    pub fn with_names<N: Into<Arc<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let mut names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
+        names.sort_unstable();
+        names.dedup();
+        self.names = names.into();
+        self
+    }
+
+    /// The same in another mode.
+    #[must_use]
+    pub const fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The same, with a fencing token or without.
+    #[must_use]
+    pub const fn with_fencing(mut self, fenced: bool) -> Self {
+        self.fenced = fenced;
+        self
+    }
+}
+
+/// For how long shared holders are kept out after they have kept an exclusive one out, so that it
+/// comes in between two of them: the longest default pause between tries, twice.
+pub(crate) const WRITER_TURN: Duration = Duration::from_millis(500);
 
 /// One voter. See the [module docs](self) for what it has to promise.
 pub trait Node: Send + Sync + 'static {
@@ -83,42 +158,54 @@ pub trait Node: Send + Sync + 'static {
     /// [`Redsync`](crate::Redsync) have different addresses.
     fn address(&self) -> &str;
 
-    /// Sets `key` to `value` for `expiry` (whole milliseconds) if there is no such key.
+    /// Takes all names of `terms` for its expiry, or none.
     ///
-    /// If the key already has this very value, this acquisition has succeeded before, and its
-    /// expiry is left alone: [`Acquired`](AcquireVote::Acquired).
+    /// An exclusive lock needs each name to be free; a shared one needs it to be free or shared, and
+    /// no exclusive one to have been refused for that reason a moment ago (or a stream of shared
+    /// holders would keep it out).
+    ///
+    /// Where a name is held with this very value, this acquisition has succeeded before, and its
+    /// expiry is left alone.
+    ///
+    /// With `terms.fenced`, every name's counter grows by a stride, and to the wall clock's seconds
+    /// times a million if that is more; all are set to the largest of them, which is returned. See
+    /// [`fence`](crate::fence).
     ///
     /// # Cancel safety
     ///
-    /// Dropped after its first poll, the future leaves open whether the key is set.
-    fn acquire(
-        &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
-    ) -> impl Future<Output = Result<AcquireVote, NodeError>> + Send;
+    /// Dropped after its first poll, the future leaves open whether the names are taken.
+    fn acquire(&self, terms: &Terms)
+    -> impl Future<Output = Result<AcquireVote, NodeError>> + Send;
 
-    /// Lets `key` live for at least `expiry` from now if its value is `value`.
+    /// Raises the counters of the names to `token`, if the names are held on `terms` and no counter
+    /// is above `token`.
+    fn raise(
+        &self,
+        terms: &Terms,
+        token: FencingToken,
+    ) -> impl Future<Output = Result<RaiseVote, NodeError>> + Send;
+
+    /// Lets the names live for at least the expiry from now, if all are held on `terms`.
     ///
-    /// With `set_if_absent`, a missing key is set: [`Healed`](ExtendVote::Healed). The life of a
-    /// key is never shortened.
+    /// With `set_if_absent`, names that are missing are set, if all others are held:
+    /// [`Healed`](ExtendVote::Healed). A life is never shortened. With a token, counters below it
+    /// are raised to it.
     fn extend(
         &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
+        terms: &Terms,
+        token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> impl Future<Output = Result<ExtendVote, NodeError>> + Send;
 
-    /// Deletes `key` if its value is `value`.
-    fn release(
-        &self,
-        key: &str,
-        value: &OwnerValue,
-    ) -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
+    /// Gives up those of the names that are held on `terms`.
+    fn release(&self, terms: &Terms)
+    -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
 
-    /// Who holds `key`.
-    fn inspect(&self, key: &str) -> impl Future<Output = Result<Option<Holder>, NodeError>> + Send;
+    /// Who holds `name`.
+    fn inspect(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Holders>, NodeError>> + Send;
 
     /// What tells this server from every other, such as Redis' run id; [`None`] if that cannot be
     /// told. Asked once, before the node's first vote, so that a server that is reachable under
@@ -131,41 +218,62 @@ pub trait Node: Send + Sync + 'static {
 /// A node's answer to [`Node::acquire`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireVote {
-    /// The key has the value.
-    Acquired,
-    /// Another holds the key.
+    /// The names are held on these terms.
+    Acquired {
+        /// The counters' number, on fenced terms.
+        number: Option<FencingToken>,
+    },
+    /// Another holds one of the names.
     Taken {
         /// How long the node will keep it, if that is known.
         remaining: Option<Duration>,
     },
 }
 
+/// A node's answer to [`Node::raise`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaiseVote {
+    /// The counters are at the token, and the token is claimed on this node.
+    Raised,
+    /// A name is not held on these terms, or a counter is above the token.
+    Refused,
+}
+
 /// A node's answer to [`Node::extend`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtendVote {
-    /// The key had the value, and lives on.
+    /// All names were held, and live on.
     Extended,
-    /// The key was missing and was set again.
+    /// Some names were missing and were set again; the others live on.
     Healed,
-    /// The key is missing or has another value.
+    /// A name is missing or held by another. None was touched.
     NotOwner,
 }
 
 /// A node's answer to [`Node::release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseVote {
-    /// The key had the value, and is deleted.
+    /// All names were held, and are free.
     Released,
-    /// The key was missing or has another value.
+    /// A name was missing or held by another. The others, if any, are free.
     NotOwner,
 }
 
-/// Who holds a key on a node, and for how long.
+/// Who holds a name on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holders {
+    /// Exclusive or shared.
+    pub mode: Mode,
+    /// The holders: one if exclusive.
+    pub holders: Vec<Holder>,
+}
+
+/// One holder of a name on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// The owner value.
     pub value: OwnerValue,
-    /// How long the node will keep the key, if that is known.
+    /// How long the node will keep it, if that is known.
     pub remaining: Option<Duration>,
 }
 
@@ -203,65 +311,52 @@ impl AnyNode {
 /// [`Node`] as an object: the same operations, boxed.
 pub(crate) trait ErasedNode: Send + Sync {
     fn address(&self) -> &str;
-    fn acquire<'a>(
-        &'a self,
-        key: &'a str,
-        value: &'a OwnerValue,
-        expiry: Duration,
-    ) -> BoxFuture<'a, Result<AcquireVote, NodeError>>;
+    fn acquire<'a>(&'a self, terms: &'a Terms) -> Voting<'a, AcquireVote>;
+    fn raise<'a>(&'a self, terms: &'a Terms, token: FencingToken) -> Voting<'a, RaiseVote>;
     fn extend<'a>(
         &'a self,
-        key: &'a str,
-        value: &'a OwnerValue,
-        expiry: Duration,
+        terms: &'a Terms,
+        token: Option<FencingToken>,
         set_if_absent: bool,
-    ) -> BoxFuture<'a, Result<ExtendVote, NodeError>>;
-    fn release<'a>(
-        &'a self,
-        key: &'a str,
-        value: &'a OwnerValue,
-    ) -> BoxFuture<'a, Result<ReleaseVote, NodeError>>;
-    fn inspect<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Holder>, NodeError>>;
-    fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>>;
+    ) -> Voting<'a, ExtendVote>;
+    fn release<'a>(&'a self, terms: &'a Terms) -> Voting<'a, ReleaseVote>;
+    fn inspect<'a>(&'a self, name: &'a str) -> Voting<'a, Option<Holders>>;
+    fn identity(&self) -> Voting<'_, Option<String>>;
 }
+
+type Voting<'a, T> = BoxFuture<'a, Result<T, NodeError>>;
 
 impl<N: Node> ErasedNode for N {
     fn address(&self) -> &str {
         Node::address(self)
     }
 
-    fn acquire<'a>(
-        &'a self,
-        key: &'a str,
-        value: &'a OwnerValue,
-        expiry: Duration,
-    ) -> BoxFuture<'a, Result<AcquireVote, NodeError>> {
-        Node::acquire(self, key, value, expiry).boxed()
+    fn acquire<'a>(&'a self, terms: &'a Terms) -> Voting<'a, AcquireVote> {
+        Node::acquire(self, terms).boxed()
+    }
+
+    fn raise<'a>(&'a self, terms: &'a Terms, token: FencingToken) -> Voting<'a, RaiseVote> {
+        Node::raise(self, terms, token).boxed()
     }
 
     fn extend<'a>(
         &'a self,
-        key: &'a str,
-        value: &'a OwnerValue,
-        expiry: Duration,
+        terms: &'a Terms,
+        token: Option<FencingToken>,
         set_if_absent: bool,
-    ) -> BoxFuture<'a, Result<ExtendVote, NodeError>> {
-        Node::extend(self, key, value, expiry, set_if_absent).boxed()
+    ) -> Voting<'a, ExtendVote> {
+        Node::extend(self, terms, token, set_if_absent).boxed()
     }
 
-    fn release<'a>(
-        &'a self,
-        key: &'a str,
-        value: &'a OwnerValue,
-    ) -> BoxFuture<'a, Result<ReleaseVote, NodeError>> {
-        Node::release(self, key, value).boxed()
+    fn release<'a>(&'a self, terms: &'a Terms) -> Voting<'a, ReleaseVote> {
+        Node::release(self, terms).boxed()
     }
 
-    fn inspect<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Holder>, NodeError>> {
-        Node::inspect(self, key).boxed()
+    fn inspect<'a>(&'a self, name: &'a str) -> Voting<'a, Option<Holders>> {
+        Node::inspect(self, name).boxed()
     }
 
-    fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>> {
+    fn identity(&self) -> Voting<'_, Option<String>> {
         Node::identity(self).boxed()
     }
 }

@@ -4,13 +4,16 @@ use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{ConfigError, error::BoxError};
+use crate::{ConfigError, error::BoxError, node::Mode};
 
 /// A year: far beyond any sensible expiry, and far from overflowing an `Instant` or Redis' clock.
 const MAX_EXPIRY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const MIN_EXPIRY: Duration = Duration::from_millis(10);
 
 pub(crate) const MAX_NAME_LEN: usize = 1024;
+
+/// How the keys of counters end, which are not to be locked.
+const RESERVED: &str = ":fence";
 
 #[derive(Clone)]
 pub(crate) struct Options {
@@ -27,6 +30,9 @@ pub(crate) struct Options {
     pub(crate) fail_fast: bool,
     pub(crate) shuffled_nodes: bool,
     pub(crate) set_if_absent_on_extend: bool,
+    pub(crate) mode: Mode,
+    pub(crate) fencing: bool,
+    pub(crate) max_hold: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +65,9 @@ impl Default for Options {
             fail_fast: true,
             shuffled_nodes: false,
             set_if_absent_on_extend: false,
+            mode: Mode::Exclusive,
+            fencing: false,
+            max_hold: None,
         }
     }
 }
@@ -137,6 +146,9 @@ impl Options {
         if self.outage_tries == 0 {
             return option("outage_tries", "at least 1", &self.outage_tries);
         }
+        if self.fencing && self.mode == Mode::Shared {
+            return option("mode", "exclusive for a fenced lock", &self.mode);
+        }
         if self.key_prefix.len() >= MAX_NAME_LEN {
             return Err(ConfigError::NameTooLong {
                 len: self.key_prefix.len(),
@@ -147,6 +159,9 @@ impl Options {
             self.drift(self.expiry()),
             self.min_validity(),
         );
+        if let Some(max_hold) = self.max_hold.filter(|max_hold| *max_hold <= min_validity) {
+            return option("max_hold", "longer than the least validity", &max_hold);
+        }
         if expiry.saturating_sub(drift) <= min_validity {
             return Err(ConfigError::NoValidity {
                 expiry,
@@ -161,6 +176,9 @@ impl Options {
     pub(crate) fn key(&self, name: &str) -> Result<Arc<str>, ConfigError> {
         if name.is_empty() {
             return Err(ConfigError::EmptyName);
+        }
+        if name.ends_with(RESERVED) {
+            return Err(ConfigError::ReservedName { name: name.into() });
         }
         let len = self.key_prefix.len() + name.len();
         if len > MAX_NAME_LEN {
@@ -186,6 +204,9 @@ impl fmt::Debug for Options {
             .field("fail_fast", &self.fail_fast)
             .field("shuffled_nodes", &self.shuffled_nodes)
             .field("set_if_absent_on_extend", &self.set_if_absent_on_extend)
+            .field("mode", &self.mode)
+            .field("fencing", &self.fencing)
+            .field("max_hold", &self.max_hold)
             .finish_non_exhaustive()
     }
 }
@@ -216,6 +237,7 @@ mod tests {
             ("drift_factor", with(|o| o.drift_factor = -0.1)),
             ("drift_factor", with(|o| o.drift_factor = f64::NAN)),
             ("tries", with(|o| o.tries = 0)),
+            ("max_hold", with(|o| o.max_hold = Some(secs(0)))),
             ("outage_tries", with(|o| o.outage_tries = 0)),
             (
                 "node_timeout",

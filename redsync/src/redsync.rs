@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::{
     ConfigError, Mutex, NodeError, NodeVote, Vote, Votes,
-    background::Background,
+    background::{Background, DrainDelay},
     node::{AnyNode, MemoryNode},
     options::Options,
 };
@@ -146,7 +146,33 @@ impl Redsync {
     /// A mutex of the given name.
     #[must_use]
     pub fn mutex(&self, name: impl Into<Arc<str>>) -> Mutex {
-        Mutex::new(self.clone(), name.into(), Arc::clone(&self.defaults))
+        Mutex::new(
+            self.clone(),
+            [name.into()].into(),
+            Arc::clone(&self.defaults),
+        )
+    }
+
+    /// A mutex of several names, acquired all or none in one round trip per node. They are sorted,
+    /// and each counts once, so that two that overlap cannot wait for each other for ever.
+    ///
+    /// A node that is a Redis Cluster needs them in one slot: give them a common `{tag}`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let transfer = redsync.mutex_many(["account:2", "account:1"]).lock().await?;
+    /// assert!(redsync.mutex("account:1").try_lock().await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn mutex_many<N: Into<Arc<str>>>(&self, names: impl IntoIterator<Item = N>) -> Mutex {
+        let mut names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
+        names.sort_unstable();
+        names.dedup();
+        Mutex::new(self.clone(), names.into(), Arc::clone(&self.defaults))
     }
 
     /// Asks every node whether it answers, for a log line at the start of a service or a health
@@ -196,7 +222,8 @@ impl Redsync {
     }
 
     /// Waits until everything that goes on in the background is done: releases of guards that
-    /// were dropped, and answers that were late. For the end of a graceful shutdown.
+    /// were dropped, and answers that were late; and whatever [delays](Self::delay_drain) it. For the
+    /// end of a graceful shutdown.
     ///
     /// It takes long only if a node hangs: at most an expiry or 30 s, whichever is shorter, and 5 s.
     /// (A runtime that is not run any more does not get on with what was spawned on it, and this
@@ -209,8 +236,20 @@ impl Redsync {
         self.shared.background.drain().await;
     }
 
+    /// Makes [`drain`](Self::drain) wait until what this returns is dropped: for code that will give a
+    /// lock up soon and is not a task in the background itself. A server may say that it has shut down
+    /// a moment before it drops its last request, and with it a guard.
+    #[must_use = "what is dropped at once delays nothing"]
+    pub fn delay_drain(&self) -> DrainDelay {
+        self.shared.background.delay()
+    }
+
     pub(crate) fn nodes(&self) -> &[AnyNode] {
         &self.shared.nodes
+    }
+
+    pub(crate) fn has_nodes_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     pub(crate) fn background(&self) -> &Background {

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
-use redsync::node::{AcquireVote, ExtendVote, Holder, MemoryNode, Node, ReleaseVote};
-use redsync::{NodeError, OwnerValue};
+use redsync::node::{
+    AcquireVote, ExtendVote, Holder, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Terms,
+};
+use redsync::{FencingToken, NodeError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +20,8 @@ use tokio::time::{Instant, sleep};
 pub enum Operation {
     /// [`Node::acquire`].
     Acquire,
+    /// [`Node::raise`].
+    Raise,
     /// [`Node::extend`].
     Extend,
     /// [`Node::release`].
@@ -196,7 +200,7 @@ pub struct Arrival {
     pub at: Instant,
     /// What was asked.
     pub operation: Operation,
-    /// Of which key.
+    /// Of which names, separated by `, `.
     pub key: String,
     /// For which owner value, if there is one in such a request.
     pub value: Option<String>,
@@ -313,24 +317,23 @@ impl<N: Node> FaultyNode<N> {
         sent.map(|(at, _)| *at).collect()
     }
 
-    /// Who holds a key on the node behind the faults, asked without any.
+    /// Who holds a key on the node behind the faults, asked without any: the first, if it is shared.
     ///
     /// # Panics
     ///
     /// If that node fails.
     pub async fn holder(&self, key: &str) -> Option<Holder> {
-        self.inner()
-            .inspect(key)
-            .await
-            .expect("a node that answers")
+        let holders = self.inner().inspect(key).await;
+        let holders = holders.expect("a node that answers")?.holders;
+        holders.into_iter().next()
     }
 
     async fn send<T: Send + 'static>(
         &self,
         operation: Operation,
-        key: &str,
-        value: Option<&OwnerValue>,
-        ask: impl FnOnce(Arc<Shared<N>>, String) -> BoxFuture<'static, Result<T, NodeError>>,
+        key: String,
+        value: Option<String>,
+        ask: impl FnOnce(Arc<Shared<N>>) -> BoxFuture<'static, Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
         let fault = self.0.fault_of(operation);
         if let Some(error) = fault.error {
@@ -338,8 +341,7 @@ impl<N: Node> FaultyNode<N> {
             return Err(error);
         }
         let shared = Arc::clone(&self.0);
-        let request = ask(Arc::clone(&self.0), key.to_owned());
-        let (key, value) = (key.to_owned(), value.map(|value| value.as_str().to_owned()));
+        let request = ask(Arc::clone(&self.0));
         let (answer, answered) = oneshot::channel();
         tokio::spawn(async move {
             let result = match fault.request.pass().await {
@@ -370,6 +372,18 @@ impl<N: Node> FaultyNode<N> {
             Ok(result) => result,
             Err(_) => pending().await,
         }
+    }
+
+    async fn send_terms<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        terms: &Terms,
+        ask: impl FnOnce(Arc<Shared<N>>, Terms) -> BoxFuture<'static, Result<T, NodeError>>,
+    ) -> Result<T, NodeError> {
+        let (key, value) = (terms.names.join(", "), terms.value.as_str().to_owned());
+        let terms = terms.clone();
+        let ask = move |shared| ask(shared, terms);
+        self.send(operation, key, Some(value), ask).await
     }
 }
 
@@ -417,49 +431,43 @@ impl<N: Node> Node for FaultyNode<N> {
         self.0.inner.address()
     }
 
-    async fn acquire(
-        &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
-    ) -> Result<AcquireVote, NodeError> {
-        let owner = value.clone();
-        let ask = move |shared: Arc<Shared<N>>, key: String| {
-            async move { shared.inner.acquire(&key, &owner, expiry).await }.boxed()
-        };
-        self.send(Operation::Acquire, key, Some(value), ask).await
+    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+        self.send_terms(Operation::Acquire, terms, |shared, terms| {
+            async move { shared.inner.acquire(&terms).await }.boxed()
+        })
+        .await
+    }
+
+    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.send_terms(Operation::Raise, terms, move |shared, terms| {
+            async move { shared.inner.raise(&terms, token).await }.boxed()
+        })
+        .await
     }
 
     async fn extend(
         &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
+        terms: &Terms,
+        token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
-        let owner = value.clone();
-        let ask = move |shared: Arc<Shared<N>>, key: String| {
-            async move {
-                let node = &shared.inner;
-                node.extend(&key, &owner, expiry, set_if_absent).await
-            }
-            .boxed()
-        };
-        self.send(Operation::Extend, key, Some(value), ask).await
+        self.send_terms(Operation::Extend, terms, move |shared, terms| {
+            async move { shared.inner.extend(&terms, token, set_if_absent).await }.boxed()
+        })
+        .await
     }
 
-    async fn release(&self, key: &str, value: &OwnerValue) -> Result<ReleaseVote, NodeError> {
-        let owner = value.clone();
-        let ask = move |shared: Arc<Shared<N>>, key: String| {
-            async move { shared.inner.release(&key, &owner).await }.boxed()
-        };
-        self.send(Operation::Release, key, Some(value), ask).await
+    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+        self.send_terms(Operation::Release, terms, |shared, terms| {
+            async move { shared.inner.release(&terms).await }.boxed()
+        })
+        .await
     }
 
-    async fn inspect(&self, key: &str) -> Result<Option<Holder>, NodeError> {
-        let ask = move |shared: Arc<Shared<N>>, key: String| {
-            async move { shared.inner.inspect(&key).await }.boxed()
-        };
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+        let (key, asked) = (name.to_owned(), name.to_owned());
+        let ask =
+            move |shared: Arc<Shared<N>>| async move { shared.inner.inspect(&asked).await }.boxed();
         self.send(Operation::Inspect, key, None, ask).await
     }
 
@@ -467,8 +475,9 @@ impl<N: Node> Node for FaultyNode<N> {
         let Some(identity) = self.0.state().identity.clone() else {
             return Ok(None);
         };
-        let ask = move |_, _| async move { Ok(Some(identity)) }.boxed();
-        self.send(Operation::Identity, "", None, ask).await
+        let ask = move |_| async move { Ok(Some(identity)) }.boxed();
+        self.send(Operation::Identity, String::new(), None, ask)
+            .await
     }
 }
 

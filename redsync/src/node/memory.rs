@@ -7,13 +7,19 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
 
-use super::{AcquireVote, ExtendVote, Holder, Node, ReleaseVote};
-use crate::{NodeError, OwnerValue};
+use super::{
+    AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Terms,
+    WRITER_TURN,
+};
+use crate::{
+    FencingToken, NodeError, OwnerValue,
+    fence::{RETENTION, STRIDE},
+};
 
 /// A node in this process, on tokio's clock.
 ///
@@ -30,25 +36,35 @@ use crate::{NodeError, OwnerValue};
 #[derive(Clone)]
 pub struct MemoryNode {
     address: Arc<str>,
-    entries: Arc<Mutex<Entries>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-struct Entries {
-    by_key: HashMap<Box<str>, Entry>,
-    /// Expired keys are swept when the map has grown to this.
+struct State {
+    locks: HashMap<Arc<str>, Lock>,
+    counters: HashMap<Arc<str>, Counter>,
+    /// What is over is swept when there is this much.
     sweep_at: usize,
+    /// A moment on both clocks.
+    epoch: Option<(Instant, SystemTime)>,
 }
 
-struct Entry {
+/// A name that is held.
+struct Lock {
+    mode: Mode,
+    holders: Vec<Held>,
+    /// Up to when no shared holder is let in, since an exclusive one waits.
+    writers_turn: Option<Instant>,
+}
+
+struct Held {
     value: OwnerValue,
     expires: Instant,
 }
 
-impl Entry {
-    fn remaining(&self, now: Instant) -> Duration {
-        self.expires - now
-    }
+struct Counter {
+    number: u64,
+    expires: Instant,
 }
 
 impl MemoryNode {
@@ -59,56 +75,180 @@ impl MemoryNode {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self {
             address: format!("memory-{number}").into(),
-            entries: Arc::default(),
+            state: Arc::default(),
         }
     }
 
-    /// Forgets all keys, as a server without persistence does when it restarts.
+    /// Forgets everything, as a server without persistence does when it restarts.
     pub fn clear(&self) {
-        self.with(|entries, _| entries.by_key.clear());
+        self.with(|state, _| {
+            state.locks.clear();
+            state.counters.clear();
+        });
     }
 
-    /// How many keys are held.
+    /// How many names are held.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.with(|entries, now| {
-            entries.sweep(now);
-            entries.by_key.len()
+        self.with(|state, now| {
+            state.sweep(now);
+            state
+                .locks
+                .values()
+                .filter(|lock| !lock.holders.is_empty())
+                .count()
         })
     }
 
-    /// Whether no key is held.
+    /// Whether no name is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn with<T>(&self, operation: impl FnOnce(&mut Entries, Instant) -> T) -> T {
-        // No operation leaves the map half changed when it panics.
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        operation(&mut entries, Instant::now())
+    fn with<T>(&self, operation: impl FnOnce(&mut State, Instant) -> T) -> T {
+        // No operation leaves the state half changed when it panics.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        operation(&mut state, Instant::now())
     }
 }
 
-impl Entries {
-    fn live(&mut self, key: &str, now: Instant) -> Option<&mut Entry> {
-        self.by_key.get_mut(key).filter(|entry| entry.expires > now)
+impl State {
+    /// The name's lock without what has expired, if anything is left.
+    fn live(&mut self, name: &str, now: Instant) -> Option<&mut Lock> {
+        let lock = self.locks.get_mut(name)?;
+        lock.lives(now).then_some(lock)
     }
 
-    fn set(&mut self, key: &str, value: &OwnerValue, expiry: Duration, now: Instant) {
-        if self.by_key.len() >= self.sweep_at {
-            self.sweep(now);
-            self.sweep_at = 2 * self.by_key.len() + 64;
+    /// How long `terms` are kept out; [`None`] if they are not.
+    fn kept_out(&mut self, terms: &Terms, now: Instant) -> Option<Duration> {
+        let mut longest = None;
+        for name in terms.names.iter() {
+            let Some(lock) = self.live(name, now) else {
+                continue;
+            };
+            // In the other mode, even a holder of this value is another.
+            let own = |held: &&Held| lock.mode == terms.mode && held.value == terms.value;
+            let others = lock.holders.iter().filter(|held| !own(held));
+            let others = others.map(|held| held.expires).max();
+            let until = match (terms.mode, lock.mode) {
+                (Mode::Shared, Mode::Shared) if lock.holds(&terms.value) => None,
+                (Mode::Shared, Mode::Shared) => lock.writers_turn,
+                (Mode::Exclusive, Mode::Shared) => {
+                    // Refused by shared holders: the next turn is a writer's.
+                    others.inspect(|_| lock.writers_turn = Some(now + WRITER_TURN))
+                }
+                (_, Mode::Exclusive) => others,
+            };
+            longest = longest.max(until.map(|until| until - now));
         }
-        let entry = Entry {
-            value: value.clone(),
-            expires: now + expiry,
+        longest
+    }
+
+    fn hold(&mut self, name: &Arc<str>, terms: &Terms, now: Instant) {
+        self.sweep_if_due(now);
+        let held = Held {
+            value: terms.value.clone(),
+            expires: now + terms.expiry,
         };
-        self.by_key.insert(key.into(), entry);
+        match self.live(name, now) {
+            Some(lock) if lock.holds(&terms.value) => {}
+            Some(lock) if lock.mode == terms.mode && lock.mode == Mode::Shared => {
+                lock.holders.push(held);
+            }
+            _ => {
+                let lock = Lock {
+                    mode: terms.mode,
+                    holders: vec![held],
+                    writers_turn: None,
+                };
+                self.locks.insert(Arc::clone(name), lock);
+            }
+        }
+    }
+
+    /// The number of an acquisition, which is a new one unless it comes again.
+    fn count(&mut self, terms: &Terms, again: bool, now: Instant) -> FencingToken {
+        if again {
+            let number = self.highest(terms, now);
+            self.set_counters(terms, number, now);
+            return FencingToken::new(number);
+        }
+        let (start, clock) = *self.epoch.get_or_insert_with(|| (now, SystemTime::now()));
+        let clock = (clock + (now - start))
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let floor = clock.as_secs() * 1_000_000;
+        let grown = terms
+            .names
+            .iter()
+            .map(|name| self.counter(name, now).saturating_add(STRIDE));
+        let number = grown.max().unwrap_or_default().max(floor);
+        self.set_counters(terms, number, now);
+        FencingToken::new(number)
+    }
+
+    fn counter(&self, name: &str, now: Instant) -> u64 {
+        let counter = self.counters.get(name);
+        counter.map_or(0, |counter| {
+            if counter.expires > now {
+                counter.number
+            } else {
+                0
+            }
+        })
+    }
+
+    fn highest(&self, terms: &Terms, now: Instant) -> u64 {
+        let counters = terms.names.iter().map(|name| self.counter(name, now));
+        counters.max().unwrap_or_default()
+    }
+
+    fn set_counters(&mut self, terms: &Terms, number: u64, now: Instant) {
+        for name in terms.names.iter() {
+            self.set_counter(name, number, now);
+        }
+    }
+
+    fn set_counter(&mut self, name: &Arc<str>, number: u64, now: Instant) {
+        let expires = now + RETENTION;
+        let counter = Counter { number, expires };
+        self.counters.insert(Arc::clone(name), counter);
+    }
+
+    fn holds_all(&mut self, terms: &Terms, now: Instant) -> bool {
+        (terms.names.iter()).all(|name| {
+            (self.live(name, now)).is_some_and(|lock| lock.holds_in(terms.mode, &terms.value))
+        })
+    }
+
+    fn sweep_if_due(&mut self, now: Instant) {
+        if self.locks.len() + self.counters.len() >= self.sweep_at {
+            self.sweep(now);
+            self.sweep_at = 2 * (self.locks.len() + self.counters.len()) + 64;
+        }
     }
 
     fn sweep(&mut self, now: Instant) {
-        self.by_key.retain(|_, entry| entry.expires > now);
+        self.locks.retain(|_, lock| lock.lives(now));
+        self.counters.retain(|_, counter| counter.expires > now);
+    }
+}
+
+impl Lock {
+    /// Forgets what has expired; whether anything is left.
+    fn lives(&mut self, now: Instant) -> bool {
+        self.holders.retain(|held| held.expires > now);
+        self.writers_turn = self.writers_turn.filter(|until| *until > now);
+        !self.holders.is_empty() || self.writers_turn.is_some()
+    }
+
+    fn holds(&self, value: &OwnerValue) -> bool {
+        self.holders.iter().any(|held| held.value == *value)
+    }
+
+    fn holds_in(&self, mode: Mode, value: &OwnerValue) -> bool {
+        self.mode == mode && self.holds(value)
     }
 }
 
@@ -117,60 +257,105 @@ impl Node for MemoryNode {
         &self.address
     }
 
-    async fn acquire(
-        &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
-    ) -> Result<AcquireVote, NodeError> {
-        Ok(self.with(|entries, now| match entries.live(key, now) {
-            Some(entry) if entry.value == *value => AcquireVote::Acquired,
-            Some(entry) => AcquireVote::Taken {
-                remaining: Some(entry.remaining(now)),
-            },
-            None => {
-                entries.set(key, value, expiry, now);
-                AcquireVote::Acquired
+    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+        Ok(self.with(|state, now| {
+            if let Some(remaining) = state.kept_out(terms, now) {
+                return AcquireVote::Taken {
+                    remaining: Some(remaining),
+                };
             }
+            let again = state.holds_all(terms, now);
+            for name in terms.names.iter() {
+                state.hold(name, terms, now);
+            }
+            AcquireVote::Acquired {
+                number: terms.fenced.then(|| state.count(terms, again, now)),
+            }
+        }))
+    }
+
+    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        Ok(self.with(|state, now| {
+            if !state.holds_all(terms, now) || state.highest(terms, now) > token.get() {
+                return RaiseVote::Refused;
+            }
+            state.set_counters(terms, token.get(), now);
+            RaiseVote::Raised
         }))
     }
 
     async fn extend(
         &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
+        terms: &Terms,
+        token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
-        Ok(self.with(|entries, now| match entries.live(key, now) {
-            Some(entry) if entry.value == *value => {
-                entry.expires = entry.expires.max(now + expiry);
+        Ok(self.with(|state, now| {
+            let mut missing = false;
+            for name in terms.names.iter() {
+                match state.live(name, now) {
+                    Some(lock) if lock.holds_in(terms.mode, &terms.value) => {}
+                    None if set_if_absent => missing = true,
+                    _ => return ExtendVote::NotOwner,
+                }
+            }
+            for name in terms.names.iter() {
+                state.hold(name, terms, now);
+                let holders = state
+                    .live(name, now)
+                    .into_iter()
+                    .flat_map(|lock| &mut lock.holders);
+                for held in holders.filter(|held| held.value == terms.value) {
+                    held.expires = held.expires.max(now + terms.expiry);
+                }
+            }
+            if let Some(token) = token {
+                for name in terms.names.iter() {
+                    let number = token.get().max(state.counter(name, now));
+                    state.set_counter(name, number, now);
+                }
+            }
+            if missing {
+                ExtendVote::Healed
+            } else {
                 ExtendVote::Extended
             }
-            None if set_if_absent => {
-                entries.set(key, value, expiry, now);
-                ExtendVote::Healed
-            }
-            _ => ExtendVote::NotOwner,
         }))
     }
 
-    async fn release(&self, key: &str, value: &OwnerValue) -> Result<ReleaseVote, NodeError> {
-        Ok(self.with(|entries, now| match entries.live(key, now) {
-            Some(entry) if entry.value == *value => {
-                entries.by_key.remove(key);
+    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+        Ok(self.with(|state, now| {
+            let all = state.holds_all(terms, now);
+            for name in terms.names.iter() {
+                if let Some(lock) = state.live(name, now) {
+                    if lock.mode == terms.mode {
+                        lock.holders.retain(|held| held.value != terms.value);
+                    }
+                    if !lock.lives(now) {
+                        state.locks.remove(name);
+                    }
+                }
+            }
+            if all {
                 ReleaseVote::Released
+            } else {
+                ReleaseVote::NotOwner
             }
-            _ => ReleaseVote::NotOwner,
         }))
     }
 
-    async fn inspect(&self, key: &str) -> Result<Option<Holder>, NodeError> {
-        Ok(self.with(|entries, now| {
-            entries.live(key, now).map(|entry| Holder {
-                value: entry.value.clone(),
-                remaining: Some(entry.remaining(now)),
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+        Ok(self.with(|state, now| {
+            let lock = state.live(name, now)?;
+            let holders = lock.holders.iter().map(|held| Holder {
+                value: held.value.clone(),
+                remaining: Some(held.expires - now),
+            });
+            Some(Holders {
+                mode: lock.mode,
+                holders: holders.collect(),
             })
+            .filter(|holders| !holders.holders.is_empty())
         }))
     }
 }
@@ -194,17 +379,16 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn expired_keys_are_swept() {
+    async fn what_has_expired_is_swept() {
         let node = MemoryNode::new();
         for number in 0..1000 {
-            let key = format!("key:{number}");
-            node.acquire(&key, &"value".into(), Duration::from_millis(10))
-                .await
-                .unwrap();
+            let name = format!("name:{number}");
+            let terms = Terms::new(&name, "value".into(), Duration::from_millis(10));
+            node.acquire(&terms).await.unwrap();
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        let kept = node.with(|entries, _| entries.by_key.len());
-        assert!(kept < 200, "{kept} entries for 10 live keys");
+        let kept = node.with(|state, _| state.locks.len());
+        assert!(kept < 200, "{kept} entries for 10 live names");
         assert_eq!(node.len(), 9);
     }
 }

@@ -1,8 +1,19 @@
 //! Redis and Valkey servers as nodes.
 //!
 //! A [`RedisNode`] turns a vote into commands; a [`Driver`] sends one command over one client
-//! library and gives back the reply. deadpool-redis is the driver at hand ([`Deadpool`]); another
-//! client library is one small file.
+//! library and gives back the reply. The drivers at hand, each behind the feature of its name:
+//!
+//! | feature | driver | over |
+//! |---|---|---|
+//! | `deadpool-redis` (default) | `Deadpool` | a URL, or a pool of deadpool-redis |
+//! | `sentinel`, `cluster` | `Deadpool` | its pools for these, see [below](#sentinel-and-cluster) |
+//! | `redis-rs` | `Multiplexed` | a `ConnectionManager` or `MultiplexedConnection` of redis-rs |
+//! | `fred` | `Fred` | a `Client` of fred |
+//!
+//! `Deadpool` is the one to take where nothing else is in use: it finds out about connections that
+//! have died in silence and bounds what waits on a server that hangs. The feature `tls-rustls` adds
+//! TLS to each of them. Another client library is one small file: implement [`Driver`], and test it
+//! with the module `contract` (feature `contract`).
 //!
 //! # Which server
 //!
@@ -12,20 +23,87 @@
 //! longest expiry in use; redis.io, "Distributed Locks with Redis", says why. Eviction must be off
 //! (`maxmemory-policy noeviction`, the default).
 //!
+//! A user of an ACL needs, on the names and on `{name}:fence`, `SET` for exclusive locks, and for
+//! all that is done by scripts `EVAL`, `EVALSHA`, `DEL`, `GET`, `INCRBY`, `PEXPIRE`, `PEXPIREAT`,
+//! `PTTL`, `TIME`, `TYPE`, `ZADD`, `ZCARD`, `ZRANGE`, `ZREM`, `ZREMRANGEBYSCORE`, `ZREVRANGE` and
+//! `ZSCORE`.
+//! `DELIFEQ` (Valkey 9.0) or `DELEX` (Redis 8.4) makes releasing cheaper, and `INFO` lets it be
+//! noticed that two addresses are one server.
+//!
+//! # Sentinel and Cluster
+//!
+//! The primary of a Sentinel, or a whole Cluster, is one node, with one vote. Both replicate
+//! asynchronously, so a failover can lose a key that was just set, as a restart without data does;
+//! a majority of such nodes bears a minority of failovers, one alone none.
+//!
+//! ```no_run
+//! # #[cfg(feature = "sentinel")]
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use deadpool_redis::sentinel::{Config, Runtime, SentinelServerType};
+//! use redsync::{Redsync, node::{RedisNode, redis::Deadpool}};
+//!
+//! let sentinels = ["redis://10.0.0.1:26379".to_owned(), "redis://10.0.0.2:26379".to_owned()];
+//! let config = Config::from_urls(sentinels, "locks".to_owned(), SentinelServerType::Master);
+//! let pool = config.create_pool(Some(Runtime::Tokio1))?;
+//! let redsync = Redsync::new([RedisNode::new(Deadpool::new("locks", pool))])?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In a cluster, the names of one lock have to be in one slot: give them a common part in braces,
+//! such as `{shop-7}:order:1`. Two nodes on one cluster are not noticed to be one.
+//!
+//! redis-rs' cluster connections send a command again when its connection breaks, which deadpool's
+//! pool for Cluster cannot turn off. An acquisition can so be carried out twice, the second time
+//! perhaps when its lock is released already: nobody then holds the name until it expires. A
+//! `ClusterConnection` from `ClusterClientBuilder::retries(0)`, in a `Multiplexed`, sends once (and
+//! answers with an error for a try when slots have moved).
+//!
 //! # What the keys look like
 //!
-//! As go-redsync's: a plain string key, its name the mutex' name and its value the owner value,
-//! set with `SET NX PX`. A Go and a Rust service can share a mutex.
+//! As go-redsync's: an exclusive lock is a plain string key, its name the mutex' name and its value
+//! the owner value, set with `SET NX PX`. A Go and a Rust service can share a mutex.
+//!
+//! What go-redsync does not have leaves its clients correct. A shared lock is a sorted set under the
+//! mutex' name, which they see as taken and cannot delete. The counter of a fenced lock is a key
+//! beside it, `{name}:fence`, about a hundred bytes for a day. (Mind it in an ACL: it begins with a
+//! brace.) Keys of other types, and sorted sets that are no locks, count as taken and are left alone.
 
-mod deadpool;
+#[macro_use]
 mod script;
+#[cfg(feature = "deadpool-redis")]
+mod deadpool;
+mod delete;
+#[cfg(feature = "fred")]
+mod fred;
+#[cfg(feature = "redis-rs")]
+mod multiplexed;
+#[cfg(feature = "deadpool-redis")]
+mod pool;
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+mod redis_rs;
+#[cfg(all(feature = "deadpool-redis", feature = "tls-rustls"))]
+mod tls;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, future::Future, time::Duration};
 
-pub use self::deadpool::Deadpool;
-use self::script::Script;
-use super::{AcquireVote, ExtendVote, Holder, Node, ReleaseVote};
-use crate::{ConfigError, NodeError, OwnerValue};
+#[cfg(feature = "fred")]
+pub use self::fred::Fred;
+#[cfg(feature = "redis-rs")]
+pub use self::multiplexed::Multiplexed;
+#[cfg(feature = "deadpool-redis")]
+pub use self::{deadpool::Deadpool, pool::Pool};
+use self::{delete::DeleteIfEqual, script::Script};
+use super::{
+    AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Terms,
+    WRITER_TURN,
+};
+#[cfg(feature = "deadpool-redis")]
+use crate::ConfigError;
+use crate::{
+    FencingToken, NodeError, OwnerValue,
+    fence::{RETENTION, STRIDE},
+};
 
 /// Sends commands to one server.
 pub trait Driver: Send + Sync + 'static {
@@ -63,10 +141,18 @@ pub enum Reply {
 }
 
 /// A Redis or Valkey server as a node. See the [module docs](self).
-pub struct RedisNode<D = Deadpool> {
+pub struct RedisNode<D = DefaultDriver> {
     driver: D,
+    delete_if_equal: DeleteIfEqual,
 }
 
+#[cfg(feature = "deadpool-redis")]
+type DefaultDriver = Deadpool;
+/// None at hand: a node says which.
+#[cfg(not(feature = "deadpool-redis"))]
+type DefaultDriver = std::convert::Infallible;
+
+#[cfg(feature = "deadpool-redis")]
 impl RedisNode {
     /// A node at a URL, such as `redis://user:password@10.0.0.1:6379/0` or
     /// `unix:///run/redis.sock`. It connects when it is first asked for a vote.
@@ -83,16 +169,73 @@ impl<D: Driver> RedisNode<D> {
     /// A node behind a driver, for instance a pool the service has already:
     ///
     /// ```
+    /// # #[cfg(feature = "deadpool-redis")] {
     /// use redsync::{Redsync, node::{RedisNode, redis::Deadpool}};
     ///
     /// let config = deadpool_redis::Config::from_url("redis://127.0.0.1:6379");
     /// let pool = config.create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
     /// let node = RedisNode::new(Deadpool::new("127.0.0.1:6379", pool));
     /// let redsync = Redsync::new([node])?;
+    /// # }
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub const fn new(driver: D) -> Self {
-        Self { driver }
+        Self {
+            driver,
+            delete_if_equal: DeleteIfEqual::new(),
+        }
+    }
+}
+
+impl<D: Driver> RedisNode<D> {
+    /// The commonest lock, one name and nothing else, as go-redsync sets it.
+    async fn set_if_absent(&self, terms: &Terms) -> Result<bool, NodeError> {
+        let expiry = millis(terms.expiry);
+        let set = [
+            "SET",
+            &terms.names[0],
+            terms.value.as_str(),
+            "NX",
+            "PX",
+            &expiry,
+        ];
+        match self.driver.command(&set.map(str::as_bytes)).await? {
+            Reply::Status(_) => Ok(true),
+            Reply::Nil => Ok(false),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    async fn acquire_by_script(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+        static ACQUIRE: Script = script!("acquire");
+        static SHARE: Script = script!("share");
+        let (value, expiry) = (terms.value.as_str(), millis(terms.expiry));
+        let reply = match terms.mode {
+            Mode::Exclusive => {
+                let names = terms.names.len().to_string();
+                let (stride, retention) = (STRIDE.to_string(), millis(RETENTION));
+                let turn = millis(WRITER_TURN);
+                let args = [value, &expiry, &names, &stride, &retention, &turn];
+                (ACQUIRE.run(&self.driver, &keys(terms, terms.fenced), &args)).await?
+            }
+            Mode::Shared => {
+                let args = [value, &expiry];
+                SHARE.run(&self.driver, &keys(terms, false), &args).await?
+            }
+        };
+        let Reply::Array(parts) = &reply else {
+            return Err(unexpected(&reply));
+        };
+        match &parts[..] {
+            [Reply::Integer(1)] => Ok(AcquireVote::Acquired { number: None }),
+            [Reply::Integer(1), Reply::Bytes(number)] => Ok(AcquireVote::Acquired {
+                number: Some(parse(number)?),
+            }),
+            [Reply::Integer(0), Reply::Integer(left)] => Ok(AcquireVote::Taken {
+                remaining: remaining(*left),
+            }),
+            _ => Err(unexpected(&reply)),
+        }
     }
 }
 
@@ -101,45 +244,54 @@ impl<D: Driver> Node for RedisNode<D> {
         self.driver.address()
     }
 
-    async fn acquire(
-        &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
-    ) -> Result<AcquireVote, NodeError> {
-        let expiry = expiry.as_millis().to_string();
-        let set = ["SET", key, value.as_str(), "NX", "PX", &expiry].map(str::as_bytes);
-        match self.driver.command(&set).await? {
-            Reply::Status(_) => Ok(AcquireVote::Acquired),
-            // Held, and only now is it worth a second question by whom. If by this very value,
-            // something on the way delivered the command twice.
-            Reply::Nil => Ok(match self.inspect(key).await {
-                Ok(Some(holder)) if holder.value == *value => AcquireVote::Acquired,
-                Ok(Some(holder)) => AcquireVote::Taken {
-                    remaining: holder.remaining,
-                },
-                Ok(None) => AcquireVote::Taken {
-                    remaining: Some(Duration::ZERO),
-                },
-                // That it is held, the node has said already.
-                Err(_) => AcquireVote::Taken { remaining: None },
-            }),
+    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+        if terms.names.len() > 1 || terms.fenced || terms.mode == Mode::Shared {
+            return self.acquire_by_script(terms).await;
+        }
+        if self.set_if_absent(terms).await? {
+            return Ok(AcquireVote::Acquired { number: None });
+        }
+        // Held, and only now is it worth a second question by whom. If by this very value,
+        // something on the way has delivered the command twice.
+        match self.acquire_by_script(terms).await {
+            // That it is held, the node has said already.
+            Err(error) if !error.is_ambiguous() => Ok(AcquireVote::Taken { remaining: None }),
+            vote => vote,
+        }
+    }
+
+    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        static RAISE: Script = script!("raise");
+        let token = token.to_string();
+        let names = terms.names.len().to_string();
+        let args = [terms.value.as_str(), &token, &names, &millis(RETENTION)];
+        match RAISE.run(&self.driver, &keys(terms, true), &args).await? {
+            Reply::Integer(1) => Ok(RaiseVote::Raised),
+            Reply::Integer(0) => Ok(RaiseVote::Refused),
             reply => Err(unexpected(&reply)),
         }
     }
 
     async fn extend(
         &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
+        terms: &Terms,
+        token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
-        static EXTEND: Script = Script::new(include_str!("redis/extend.lua"));
-        let expiry = expiry.as_millis().to_string();
+        static EXTEND: Script = script!("extend");
+        let names = terms.names.len().to_string();
         let set_if_absent = if set_if_absent { "1" } else { "0" };
-        let args = [value.as_str(), &expiry, set_if_absent];
-        match EXTEND.run(&self.driver, key, &args).await? {
+        let number = token.map_or_else(String::new, |token| token.to_string());
+        let args = [
+            terms.value.as_str(),
+            &millis(terms.expiry),
+            &names,
+            mode(terms),
+            set_if_absent,
+            &number,
+            &millis(RETENTION),
+        ];
+        match (EXTEND.run(&self.driver, &keys(terms, token.is_some()), &args)).await? {
             Reply::Integer(2) => Ok(ExtendVote::Healed),
             Reply::Integer(1) => Ok(ExtendVote::Extended),
             Reply::Integer(0) => Ok(ExtendVote::NotOwner),
@@ -147,39 +299,65 @@ impl<D: Driver> Node for RedisNode<D> {
         }
     }
 
-    async fn release(&self, key: &str, value: &OwnerValue) -> Result<ReleaseVote, NodeError> {
-        static RELEASE: Script = Script::new(include_str!("redis/release.lua"));
-        match RELEASE.run(&self.driver, key, &[value.as_str()]).await? {
+    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+        static RELEASE: Script = script!("release");
+        let value = terms.value.as_str();
+        if let ([name], Mode::Exclusive) = (&*terms.names, terms.mode) {
+            let deleted = self.delete_if_equal.run(&self.driver, name, value);
+            match deleted.await? {
+                Some(true) => return Ok(ReleaseVote::Released),
+                Some(false) => return Ok(ReleaseVote::NotOwner),
+                None => {}
+            }
+        }
+        let args = [value, mode(terms)];
+        match RELEASE
+            .run(&self.driver, &keys(terms, false), &args)
+            .await?
+        {
             Reply::Integer(1) => Ok(ReleaseVote::Released),
             Reply::Integer(0) => Ok(ReleaseVote::NotOwner),
             reply => Err(unexpected(&reply)),
         }
     }
 
-    async fn inspect(&self, key: &str) -> Result<Option<Holder>, NodeError> {
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
         static INSPECT: Script = Script::new(include_str!("redis/inspect.lua"));
-        match INSPECT.run(&self.driver, key, &[]).await? {
-            Reply::Nil => Ok(None),
-            Reply::Array(mut parts) => match (parts.pop(), parts.pop()) {
-                (Some(Reply::Integer(remaining)), Some(Reply::Bytes(value))) => Ok(Some(Holder {
-                    // What is not UTF-8 is not ours, and stays different from ours.
-                    value: OwnerValue::from(String::from_utf8_lossy(&value).into_owned()),
-                    // Negative: the key has no expiry.
-                    remaining: u64::try_from(remaining).ok().map(Duration::from_millis),
-                })),
-                _ => Err(NodeError::Unexpected("a malformed array".into())),
-            },
-            reply => Err(unexpected(&reply)),
-        }
+        let reply = INSPECT.run(&self.driver, &[name.into()], &[]).await?;
+        let parts = match &reply {
+            Reply::Nil => return Ok(None),
+            Reply::Array(parts) => &parts[..],
+            _ => return Err(unexpected(&reply)),
+        };
+        let (mode, holders) = match parts {
+            [Reply::Bytes(mode), holders @ ..] if mode == b"exclusive" => {
+                (Mode::Exclusive, holders)
+            }
+            [Reply::Bytes(mode), holders @ ..] if mode == b"shared" => (Mode::Shared, holders),
+            _ => return Err(unexpected(&reply)),
+        };
+        let holders = holders.chunks(2).map(|holder| match holder {
+            [Reply::Bytes(value), Reply::Integer(left)] => Ok(Holder {
+                // What is not UTF-8 is not ours, and stays different from ours.
+                value: OwnerValue::from(String::from_utf8_lossy(value).into_owned()),
+                remaining: remaining(*left),
+            }),
+            _ => Err(unexpected(&reply)),
+        });
+        Ok(Some(Holders {
+            mode,
+            holders: holders.collect::<Result<_, _>>()?,
+        }))
     }
 
     async fn identity(&self) -> Result<Option<String>, NodeError> {
         match self.driver.command(&[b"INFO", b"server"]).await {
             Ok(Reply::Bytes(info)) => Ok(run_id(&String::from_utf8_lossy(&info))),
             Ok(Reply::Status(info)) => Ok(run_id(&info)),
-            Ok(_) => Ok(None),
             // A user who may lock need not be one who may ask for INFO; or there is no INFO.
             Err(NodeError::Refused { code, .. }) if matches!(&*code, "NOPERM" | "ERR") => Ok(None),
+            // A cluster answers with what each of its servers says.
+            Ok(_) | Err(NodeError::Unexpected(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -196,6 +374,54 @@ impl<D: Driver> fmt::Debug for RedisNode<D> {
 fn run_id(info: &str) -> Option<String> {
     let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
     Some(id.trim().to_owned())
+}
+
+const fn mode(terms: &Terms) -> &'static str {
+    match terms.mode {
+        Mode::Exclusive => "exclusive",
+        Mode::Shared => "shared",
+    }
+}
+
+/// The names, and where they are asked for their counters.
+fn keys(terms: &Terms, counters: bool) -> Vec<Cow<'_, str>> {
+    let names = terms.names.iter().map(|name| Cow::Borrowed(&**name));
+    let counters = (counters.then_some(&terms.names).into_iter()).flat_map(|names| names.iter());
+    names
+        .chain(counters.map(|name| Cow::Owned(counter_key(name))))
+        .collect()
+}
+
+/// The key of a name's counter, which in a cluster has to be in the name's slot: that of its first
+/// `{...}` if it has one, else that of the whole. (That cannot be had for a name with a `}` or `{}` and
+/// no `{...}`, which a cluster then refuses to fence: `CROSSSLOT`.)
+fn counter_key(name: &str) -> String {
+    let has_tag = (name.split_once('{'))
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .is_some_and(|(tag, _)| !tag.is_empty());
+    if has_tag {
+        format!("{name}:fence")
+    } else {
+        format!("{{{name}}}:fence")
+    }
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// Negative: the key has no expiry.
+fn remaining(left: i64) -> Option<Duration> {
+    u64::try_from(left).ok().map(Duration::from_millis)
+}
+
+fn parse(number: &[u8]) -> Result<FencingToken, NodeError> {
+    let number = std::str::from_utf8(number)
+        .ok()
+        .and_then(|number| number.parse().ok());
+    number
+        .map(FencingToken::new)
+        .ok_or_else(|| NodeError::Unexpected("a counter that is no number".into()))
 }
 
 fn unexpected(reply: &Reply) -> NodeError {
@@ -216,6 +442,7 @@ impl fmt::Debug for Reply {
 }
 
 /// What a driver says of a server it could not reach.
-pub(crate) fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NodeError {
-    NodeError::Unreachable(Arc::from(error.into()))
+#[cfg(any(feature = "deadpool-redis", feature = "fred"))]
+fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NodeError {
+    NodeError::Unreachable(std::sync::Arc::from(error.into()))
 }

@@ -1,7 +1,9 @@
 //! Rule 12: input is checked before anything is sent.
 
-use redsync::node::{AnyNode, Node, RedisNode};
-use redsync::{ConfigError, LockError, Mutex, NodeError, Redsync, Released, Vote};
+use redsync::node::{
+    AcquireVote, AnyNode, ExtendVote, Holders, Node, RaiseVote, RedisNode, ReleaseVote, Terms,
+};
+use redsync::{ConfigError, FencingToken, LockError, Mutex, NodeError, Redsync, Released, Vote};
 use redsync_tests::faulty::{Fault, Operation};
 use redsync_tests::{FaultyNode, RedisServer, Servers, wait};
 use std::time::Duration;
@@ -74,35 +76,29 @@ impl Node for Renamed {
         self.1
     }
 
-    async fn acquire(
-        &self,
-        key: &str,
-        value: &redsync::OwnerValue,
-        expiry: Duration,
-    ) -> Result<redsync::node::AcquireVote, NodeError> {
-        self.0.acquire(key, value, expiry).await
+    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+        self.0.acquire(terms).await
+    }
+
+    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.0.raise(terms, token).await
     }
 
     async fn extend(
         &self,
-        key: &str,
-        value: &redsync::OwnerValue,
-        expiry: Duration,
+        terms: &Terms,
+        token: Option<FencingToken>,
         set_if_absent: bool,
-    ) -> Result<redsync::node::ExtendVote, NodeError> {
-        self.0.extend(key, value, expiry, set_if_absent).await
+    ) -> Result<ExtendVote, NodeError> {
+        self.0.extend(terms, token, set_if_absent).await
     }
 
-    async fn release(
-        &self,
-        key: &str,
-        value: &redsync::OwnerValue,
-    ) -> Result<redsync::node::ReleaseVote, NodeError> {
-        self.0.release(key, value).await
+    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+        self.0.release(terms).await
     }
 
-    async fn inspect(&self, key: &str) -> Result<Option<redsync::node::Holder>, NodeError> {
-        self.0.inspect(key).await
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+        self.0.inspect(name).await
     }
 
     async fn identity(&self) -> Result<Option<String>, NodeError> {

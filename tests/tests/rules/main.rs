@@ -49,9 +49,10 @@ fn redsync(nodes: &[FaultyNode]) -> Redsync {
 
 /// Has somebody else hold the name on these nodes, for the given time.
 async fn occupy(nodes: &[FaultyNode], expiry: Duration) {
-    use redsync::node::Node;
+    use redsync::node::{Node, Terms};
+    let terms = Terms::new(NAME, "rival".into(), expiry);
     for node in nodes {
-        let acquired = node.inner().acquire(NAME, &"rival".into(), expiry).await;
+        let acquired = node.inner().acquire(&terms).await;
         acquired.expect("a node in memory");
     }
 }

@@ -1,7 +1,7 @@
 //! Rule 11: nothing is sent again on its own, and what arrives twice does no harm.
 
-use redsync::node::{AcquireVote, MemoryNode, Node, RedisNode};
-use redsync::{NodeError, OwnerValue};
+use redsync::NodeError;
+use redsync::node::{AcquireVote, MemoryNode, Node, RedisNode, Terms};
 use redsync_tests::{Proxy, RedisServer, wait};
 use tokio::time::{Duration, sleep};
 
@@ -10,24 +10,24 @@ use crate::{NAME, ms};
 #[tokio::test(start_paused = true)]
 async fn its_own_value_on_a_node_is_an_acquisition_and_its_expiry_stays() {
     let node = MemoryNode::new();
-    let value = OwnerValue::from("owner");
+    let terms = Terms::new(NAME, "owner".into(), ms(1000));
     for _ in 0..3 {
-        let vote = node.acquire(NAME, &value, ms(1000)).await.unwrap();
-        assert_eq!(vote, AcquireVote::Acquired);
+        let vote = node.acquire(&terms).await.unwrap();
+        assert_eq!(vote, AcquireVote::Acquired { number: None });
         sleep(ms(300)).await;
     }
-    let kept = node.inspect(NAME).await.unwrap().unwrap().remaining;
-    assert_eq!(kept, Some(ms(100)));
+    let found = node.inspect(NAME).await.unwrap().unwrap();
+    assert_eq!(found.holders[0].remaining, Some(ms(100)));
 }
 
 #[tokio::test]
 async fn so_it_is_on_a_server() {
     let server = RedisServer::start();
     let node = RedisNode::connect(&server.url()).unwrap();
-    let value = OwnerValue::from("owner");
+    let terms = Terms::new(NAME, "owner".into(), ms(600_000));
     server.command(&["SET", NAME, "owner", "PX", "60000"]);
-    let vote = node.acquire(NAME, &value, ms(600_000)).await.unwrap();
-    assert_eq!(vote, AcquireVote::Acquired);
+    let vote = node.acquire(&terms).await.unwrap();
+    assert_eq!(vote, AcquireVote::Acquired { number: None });
     assert!(server.pttl(NAME) <= 60_000);
 }
 
@@ -50,7 +50,8 @@ async fn an_acquisition_whose_answer_is_lost_is_not_sent_again() {
     node.inspect(NAME).await.unwrap();
 
     proxy.hold_replies();
-    let acquire = async { node.acquire(NAME, &"owner".into(), ms(60_000)).await };
+    let terms = Terms::new(NAME, "owner".into(), ms(60_000));
+    let acquire = node.acquire(&terms);
     let reset = async {
         wait::until_async("the SET", Duration::from_secs(10), async || {
             calls(&server, "set") == 1

@@ -1,11 +1,12 @@
 //! What is behind the network: keys in memory, and flaws that break the promise of a node.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use fastrand::Rng;
-use redsync::node::{AcquireVote, ExtendVote, Holder, MemoryNode, Node, ReleaseVote};
-use redsync::{NodeError, OwnerValue};
+use redsync::node::{
+    AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Terms,
+};
+use redsync::{FencingToken, NodeError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -49,6 +50,13 @@ impl Store {
             self.keys.clear();
         }
     }
+
+    /// As this node's clock measures them.
+    fn measured(&self, terms: &Terms) -> Terms {
+        let mut terms = terms.clone();
+        terms.expiry = terms.expiry.mul_f64(self.clock);
+        terms
+    }
 }
 
 impl Node for Store {
@@ -56,47 +64,45 @@ impl Node for Store {
         self.keys.address()
     }
 
-    async fn acquire(
-        &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
-    ) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
         self.operate();
         if self.flaw == Flaw::GrantsEverything {
-            return Ok(AcquireVote::Acquired);
+            return Ok(AcquireVote::Acquired { number: None });
         }
-        let expiry = expiry.mul_f64(self.clock);
-        self.keys.acquire(key, value, expiry).await
+        self.keys.acquire(&self.measured(terms)).await
+    }
+
+    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.operate();
+        self.keys.raise(terms, token).await
     }
 
     async fn extend(
         &self,
-        key: &str,
-        value: &OwnerValue,
-        expiry: Duration,
+        terms: &Terms,
+        token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
         self.operate();
-        let expiry = expiry.mul_f64(self.clock);
-        self.keys.extend(key, value, expiry, set_if_absent).await
+        let terms = self.measured(terms);
+        self.keys.extend(&terms, token, set_if_absent).await
     }
 
-    async fn release(&self, key: &str, value: &OwnerValue) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
         self.operate();
         if self.flaw == Flaw::ReleasesForAnybody {
             self.keys.clear();
         }
-        self.keys.release(key, value).await
+        self.keys.release(terms).await
     }
 
-    async fn inspect(&self, key: &str) -> Result<Option<Holder>, NodeError> {
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
         self.operate();
-        let holder = self.keys.inspect(key).await?;
-        // Told by this node's clock.
-        Ok(holder.map(|holder| Holder {
-            remaining: holder.remaining.map(|left| left.div_f64(self.clock)),
-            ..holder
-        }))
+        let mut found = self.keys.inspect(name).await?;
+        for holder in found.iter_mut().flat_map(|found| &mut found.holders) {
+            // Told by this node's clock.
+            holder.remaining = holder.remaining.map(|left| left.div_f64(self.clock));
+        }
+        Ok(found)
     }
 }

@@ -8,19 +8,17 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::{
-    Connection, Manager, Pool, PoolError, Runtime, TimeoutType,
-    redis::{
-        self, AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult,
-        ServerErrorKind, Value,
-        aio::{ConnectionLike, MultiplexedConnection},
-        io::tcp::TcpSettings,
-    },
-};
+use deadpool_redis::{Manager, PoolError, Runtime, TimeoutType};
 use futures_util::future::{BoxFuture, FutureExt, Shared};
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value, io::tcp::TcpSettings};
 use tokio::time::{Instant, timeout};
 
-use super::{Driver, Reply, unreachable};
+use super::{
+    Driver, Reply,
+    pool::{Pool, sealed::Sealed},
+    redis_rs::{failure, packed, refusal, reply, send},
+    unreachable,
+};
 use crate::{ConfigError, NodeError};
 
 /// How long making a connection may take.
@@ -45,27 +43,30 @@ const STUCK: Duration = Duration::from_secs(2);
 /// The pool makes the connections, checks and replaces them; commands do not check one out each.
 /// They share one of them, multiplexed, which saves a round trip per command and lets many locks
 /// travel in one packet. That connection stays checked out of the pool while it works.
-pub struct Deadpool {
+///
+/// The pools for Sentinel and Cluster work the same way: see
+/// [the module docs](super#sentinel-and-cluster).
+pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
     address: Arc<str>,
-    pool: Pool,
-    slot: Mutex<Slot>,
+    pool: P,
+    slot: Mutex<Slot<P>>,
 }
 
 /// The shared connection.
-enum Slot {
+enum Slot<P: Pool> {
     Empty,
     /// Made once for all commands that need it meanwhile; if it fails, it fails for all of them.
-    Connecting(Connecting),
-    Connected(Arc<Link>),
+    Connecting(Connecting<P>),
+    Connected(Arc<Link<P>>),
 }
 
-type Connecting = Shared<BoxFuture<'static, Result<Arc<Link>, NodeError>>>;
+type Connecting<P> = Shared<BoxFuture<'static, Result<Arc<Link<P>>, NodeError>>>;
 
 /// A connection and how it fares.
-struct Link {
-    connection: MultiplexedConnection,
+struct Link<P: Pool> {
+    connection: P::Connection,
     /// Keeps the connection's place in the pool; taken out of it when the connection is given up.
-    checked_out: Mutex<Option<Connection>>,
+    checked_out: Mutex<Option<P::CheckedOut>>,
     waiting: Mutex<Waiting>,
 }
 
@@ -78,21 +79,27 @@ struct Waiting {
     last_reply: Instant,
 }
 
-impl Deadpool {
+impl<P: Pool> Deadpool<P> {
     /// A driver on a pool, `address` being what errors and logs call its server.
     ///
     /// The pool should have no response timeout, or a generous one: redsync limits the time
     /// itself, and a release has to stay behind an acquisition that is late, on its connection.
     /// (redis-rs has one of 500 ms by default, which is acceptable.)
-    pub fn new(address: impl Into<Arc<str>>, pool: Pool) -> Self {
+    pub fn new(address: impl Into<Arc<str>>, pool: P) -> Self {
         Self {
             address: address.into(),
             pool,
             slot: Mutex::new(Slot::Empty),
         }
     }
+}
 
+impl Deadpool {
     /// A driver with a pool of its own for a URL. It connects when a first command is sent.
+    ///
+    /// A `rediss://` URL needs the feature `tls-rustls`. The server's certificate has to be one that
+    /// the system trusts; for others, give [`new`](Self::new) a pool. The provider of cryptography
+    /// is the process' default one of rustls, and *ring* becomes that if there is none.
     ///
     /// # Errors
     ///
@@ -106,12 +113,14 @@ impl Deadpool {
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = client.get_connection_info().clone().set_tcp_settings(tcp);
         let address = info.addr().to_string();
+        #[cfg(feature = "tls-rustls")]
+        super::tls::prepare(info.addr());
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
         let manager =
             Manager::new_with_config(info, config).map_err(|error| invalid(error.into()))?;
-        let pool = Pool::builder(manager)
+        let pool = deadpool_redis::Pool::builder(manager)
             // The shared one, and one that replaces it while it is being given up.
             .max_size(2)
             .runtime(Runtime::Tokio1)
@@ -122,8 +131,10 @@ impl Deadpool {
             .map_err(|error| invalid(error.into()))?;
         Ok(Self::new(address, pool))
     }
+}
 
-    fn slot(&self) -> MutexGuard<'_, Slot> {
+impl<P: Pool> Deadpool<P> {
+    fn slot(&self) -> MutexGuard<'_, Slot<P>> {
         // Each assignment to the slot is whole, whatever panics.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +145,7 @@ impl Deadpool {
     ///
     /// Dropped while connecting, this leaves the connecting to the others that wait for it, or to
     /// the next command.
-    async fn link(&self) -> Result<Arc<Link>, NodeError> {
+    async fn link(&self) -> Result<Arc<Link<P>>, NodeError> {
         let connecting = {
             let mut slot = self.slot();
             match &*slot {
@@ -161,9 +172,9 @@ impl Deadpool {
     }
 
     /// The shared connection, after a sign of life if it has been idle.
-    async fn live_link(&self) -> Result<Arc<Link>, NodeError> {
+    async fn live_link(&self) -> Result<Arc<Link<P>>, NodeError> {
         let link = self.link().await?;
-        if !link.is_idle() {
+        if !P::PINGS || !link.is_idle() {
             return Ok(link);
         }
         match link.send(&redis::cmd("PING")).await {
@@ -177,7 +188,7 @@ impl Deadpool {
     }
 
     /// No more commands on this connection. Those that wait on it go on waiting.
-    fn retire(&self, link: &Arc<Link>) {
+    fn retire(&self, link: &Arc<Link<P>>) {
         link.leave_pool();
         let mut slot = self.slot();
         if matches!(&*slot, Slot::Connected(current) if Arc::ptr_eq(current, link)) {
@@ -186,9 +197,9 @@ impl Deadpool {
     }
 }
 
-impl Slot {
+impl<P: Pool> Slot<P> {
     /// Starts to connect. If that fails, `stalled` is what there is.
-    fn connect(&mut self, pool: Pool, stalled: Option<Arc<Link>>) -> Connecting {
+    fn connect(&mut self, pool: P, stalled: Option<Arc<Link<P>>>) -> Connecting<P> {
         // A panic would poison what is shared: it is one failure to connect.
         let connecting = AssertUnwindSafe(connect(pool))
             .catch_unwind()
@@ -204,9 +215,9 @@ impl Slot {
     }
 }
 
-async fn connect(pool: Pool) -> Result<Arc<Link>, NodeError> {
+async fn connect<P: Pool>(pool: P) -> Result<Arc<Link<P>>, NodeError> {
     // Pools of the user's may have no time limits.
-    let connection = timeout(2 * CONNECT_TIMEOUT, pool.get())
+    let connection = timeout(2 * CONNECT_TIMEOUT, Sealed::get(&pool))
         .await
         .unwrap_or(Err(PoolError::Timeout(TimeoutType::Create)))
         .map_err(|error| match error {
@@ -215,7 +226,7 @@ async fn connect(pool: Pool) -> Result<Arc<Link>, NodeError> {
             error => unreachable(error),
         })?;
     Ok(Arc::new(Link {
-        connection: MultiplexedConnection::clone(&connection),
+        connection: P::share(&connection),
         checked_out: Mutex::new(Some(connection)),
         waiting: Mutex::new(Waiting {
             unanswered: 0,
@@ -225,7 +236,7 @@ async fn connect(pool: Pool) -> Result<Arc<Link>, NodeError> {
     }))
 }
 
-impl Link {
+impl<P: Pool> Link<P> {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Numbers, each of which is whole.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -246,7 +257,7 @@ impl Link {
     fn leave_pool(&self) {
         let mut checked_out = (self.checked_out.lock()).unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = checked_out.take() {
-            drop(Connection::take(connection));
+            P::take(connection);
         }
     }
 
@@ -256,12 +267,11 @@ impl Link {
 
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let _unanswered = Unanswered::new(self);
-        let mut connection = self.connection.clone();
-        let reply = connection.req_packed_command(command).await;
+        let reply = send(&self.connection, command).await;
         if !matches!(&reply, Err(error) if error.is_timeout()) {
             self.answered();
         }
-        reply.and_then(Value::extract_error)
+        reply
     }
 
     fn answered(&self) {
@@ -273,10 +283,10 @@ impl Link {
 }
 
 /// A command that somebody waits for, counted until it is answered or dropped.
-struct Unanswered<'a>(&'a Link);
+struct Unanswered<'a, P: Pool>(&'a Link<P>);
 
-impl<'a> Unanswered<'a> {
-    fn new(link: &'a Link) -> Self {
+impl<'a, P: Pool> Unanswered<'a, P> {
+    fn new(link: &'a Link<P>) -> Self {
         let mut waiting = link.waiting();
         waiting.unanswered += 1;
         waiting.since.get_or_insert_with(Instant::now);
@@ -285,84 +295,53 @@ impl<'a> Unanswered<'a> {
     }
 }
 
-impl Drop for Unanswered<'_> {
+impl<P: Pool> Drop for Unanswered<'_, P> {
     fn drop(&mut self) {
         self.0.waiting().unanswered -= 1;
     }
 }
 
-impl Driver for Deadpool {
+impl<P: Pool> Driver for Deadpool<P> {
     fn address(&self) -> &str {
         &self.address
     }
 
     fn command(&self, command: &[&[u8]]) -> impl Future<Output = Result<Reply, NodeError>> + Send {
-        let mut cmd = Cmd::new();
-        for arg in command {
-            cmd.arg(*arg);
-        }
+        let command = packed(command);
         async move {
             let link = self.live_link().await?;
             if link.is_overloaded() {
                 return Err(NodeError::Overloaded);
             }
-            match link.send(&cmd).await {
+            match link.send(&command).await {
                 Ok(value) => reply(value),
-                Err(error) => Err(match refusal(&error) {
-                    Some(refused) => refused,
-                    // Its connection lives, and what is sent later comes behind it.
-                    None if error.is_timeout() => NodeError::TimedOut,
-                    None => {
+                Err(error) => {
+                    let failure = failure::<P::Connection>(error);
+                    if is_final(&failure) {
                         self.retire(&link);
-                        NodeError::Disconnected(Arc::new(error))
                     }
-                }),
+                    Err(failure)
+                }
             }
         }
     }
 }
 
-impl fmt::Debug for Deadpool {
+/// Whether the connection is of no more use: it is broken, or it leads to what is a replica by now.
+fn is_final(failure: &NodeError) -> bool {
+    match failure {
+        NodeError::Disconnected(_) | NodeError::Unreachable(_) => true,
+        NodeError::Refused { code, .. } => &**code == "READONLY",
+        _ => false,
+    }
+}
+
+impl<P: Pool> fmt::Debug for Deadpool<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deadpool")
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
-}
-
-/// The server's own error, if it is one.
-fn refusal(error: &RedisError) -> Option<NodeError> {
-    match error.kind() {
-        ErrorKind::Server(ServerErrorKind::NoScript) => Some(NodeError::refused("NOSCRIPT", "")),
-        ErrorKind::Server(_) | ErrorKind::Extension => Some(NodeError::refused(
-            error.code().unwrap_or("ERR"),
-            error.detail().unwrap_or_default(),
-        )),
-        ErrorKind::AuthenticationFailed => Some(NodeError::refused(
-            "WRONGPASS",
-            error.detail().unwrap_or_default(),
-        )),
-        _ => None,
-    }
-}
-
-fn reply(value: Value) -> Result<Reply, NodeError> {
-    Ok(match value {
-        Value::Nil => Reply::Nil,
-        Value::Okay => Reply::Status("OK".to_owned()),
-        Value::SimpleString(status) => Reply::Status(status),
-        Value::Int(number) => Reply::Integer(number),
-        Value::BulkString(bytes) => Reply::Bytes(bytes),
-        Value::VerbatimString { text, .. } => Reply::Bytes(text.into_bytes()),
-        Value::Array(values) => {
-            Reply::Array(values.into_iter().map(reply).collect::<Result<_, _>>()?)
-        }
-        _ => {
-            return Err(NodeError::Unexpected(
-                "of a type no lock command has".into(),
-            ));
-        }
-    })
 }
 
 /// The URL with its user, password and query cut out: a query too can have a password. What follows
@@ -400,6 +379,18 @@ mod tests {
                 "{shown}"
             );
         }
+    }
+
+    #[cfg(not(feature = "tls-rustls"))]
+    #[test]
+    fn tls_that_is_not_compiled_in_is_refused() {
+        let error = Deadpool::connect("rediss://:secret@127.0.0.1").unwrap_err();
+        let shown = error.to_string();
+        assert!(
+            shown.contains("TLS") && shown.contains("feature"),
+            "{shown}"
+        );
+        assert!(!shown.contains("secret"), "{shown}");
     }
 
     #[test]

@@ -1,14 +1,47 @@
--- Lets the key live on if it is the owner's; ARGV: owner value, expiry in ms, "1" to set a missing key.
--- pcall: a key of another type makes GET an error, and is not the owner's.
-local value = redis.pcall('GET', KEYS[1])
-if value == ARGV[1] then
-  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+-- Lets all names live on, if the owner holds all of them.
+-- KEYS: the names, then their counters if there is a token.
+-- ARGV: owner value, expiry in ms, number of names, 'shared' or 'exclusive', '1' to set what is
+-- missing, token, retention in ms.
+-- Returns 0 (not the owner), 1 (extended) or 2 (some were missing).
+local value, expiry, names = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local mode, token = ARGV[4], ARGV[6]
+
+local missing = {}
+for i = 1, names do
+  local kind = kind_of(KEYS[i])
+  local held = false
+  if kind == mode and mode == 'shared' then
+    held = redis.call('ZSCORE', KEYS[i], value)
+  elseif kind == mode then
+    held = redis.call('GET', KEYS[i]) == value
   end
-  return 1
+  if not held then
+    if kind ~= 'none' or ARGV[5] ~= '1' then
+      return 0
+    end
+    missing[i] = true
+  end
 end
-if value == false and ARGV[3] == '1' then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return 2
+-- Before names are set: what can fail comes first.
+local counters = {}
+for i = names + 1, #KEYS do
+  counters[i] = counter(KEYS[i])
 end
-return 0
+
+for i = 1, names do
+  if mode == 'shared' then
+    local ends = tonumber(redis.call('ZSCORE', KEYS[i], value) or 0)
+    redis.call('ZADD', KEYS[i], 'NX', 0, '')
+    redis.call('ZADD', KEYS[i], math.max(ends, now + expiry), value)
+    expire_with_last(KEYS[i])
+  elseif missing[i] then
+    redis.call('SET', KEYS[i], value, 'PX', expiry)
+  elseif redis.call('PTTL', KEYS[i]) < expiry then
+    redis.call('PEXPIRE', KEYS[i], expiry)
+  end
+end
+for i = names + 1, #KEYS do
+  local number = larger(token, counters[i]) and token or counters[i]
+  redis.call('SET', KEYS[i], number, 'PX', ARGV[7])
+end
+return next(missing) and 2 or 1

@@ -1,10 +1,24 @@
--- The key's value and remaining milliseconds (negative: for ever), or nothing.
--- pcall: a key of another type makes GET an error, and is held by somebody else.
-local value = redis.pcall('GET', KEYS[1])
-if value == false then
+-- Who holds a name. KEYS: the name. Changes nothing.
+-- Returns nothing, or 'shared' or 'exclusive' and then, for each holder, its owner value and for how
+-- many ms (negative: for ever).
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'none' then
   return false
 end
-if type(value) ~= 'string' then
-  value = ''
+if kind ~= 'zset' or not redis.call('ZSCORE', KEYS[1], '') then
+  -- What is not a lock is held by somebody else.
+  local value = kind == 'string' and redis.call('GET', KEYS[1]) or ''
+  return { 'exclusive', value, redis.call('PTTL', KEYS[1]) }
 end
-return { value, redis.call('PTTL', KEYS[1]) }
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local reply = { 'shared' }
+local members = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+for i = 1, #members, 2 do
+  -- The member '' is not a holder.
+  if members[i] ~= '' and tonumber(members[i + 1]) > now then
+    reply[#reply + 1] = members[i]
+    reply[#reply + 1] = members[i + 1] - now
+  end
+end
+return #reply > 1 and reply or false

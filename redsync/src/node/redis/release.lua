@@ -1,6 +1,21 @@
--- Deletes the key if it is the owner's; ARGV: owner value.
--- pcall: a key of another type makes GET an error, and is not the owner's.
-if redis.pcall('GET', KEYS[1]) == ARGV[1] then
-  return redis.call('DEL', KEYS[1])
+-- Gives up those names that the owner holds.
+-- KEYS: the names. ARGV: owner value, 'shared' or 'exclusive'.
+-- Returns 1 if it held all of them.
+local value, mode = ARGV[1], ARGV[2]
+local all = 1
+for i = 1, #KEYS do
+  local kind = kind_of(KEYS[i])
+  if kind ~= mode then
+    all = 0
+  elseif mode == 'exclusive' and redis.call('GET', KEYS[i]) == value then
+    redis.call('DEL', KEYS[i])
+  elseif mode == 'shared' and redis.call('ZREM', KEYS[i], value) == 1 then
+    -- Unless that was the last.
+    if kind_of(KEYS[i]) == 'shared' then
+      expire_with_last(KEYS[i])
+    end
+  else
+    all = 0
+  end
 end
-return 0
+return all

@@ -1,11 +1,21 @@
 //! Lua scripts, sent by their hash.
 
-use std::sync::OnceLock;
+use std::{borrow::Cow, sync::OnceLock};
 
 use super::{Driver, Reply};
 use crate::NodeError;
 
-/// A script on one key.
+/// A script that changes a lock, with what such scripts have in common.
+macro_rules! script {
+    ($name:literal) => {
+        Script::new(concat!(
+            include_str!("redis/prelude.lua"),
+            include_str!(concat!("redis/", $name, ".lua"))
+        ))
+    };
+}
+
+/// A script.
 pub(super) struct Script {
     code: &'static str,
     hash: OnceLock<String>,
@@ -25,22 +35,24 @@ impl Script {
     pub(super) async fn run<D: Driver>(
         &self,
         driver: &D,
-        key: &str,
+        keys: &[Cow<'_, str>],
         args: &[&str],
     ) -> Result<Reply, NodeError> {
         let hash = self
             .hash
             .get_or_init(|| sha1_smol::Sha1::from(self.code).digest().to_string());
-        match driver.command(&command("EVALSHA", hash, key, args)).await {
+        let count = keys.len().to_string();
+        let command = |verb, script| {
+            let head = [verb, script, &*count].into_iter();
+            let keys = keys.iter().map(|key| &**key);
+            let parts = head.chain(keys).chain(args.iter().copied());
+            parts.map(str::as_bytes).collect::<Vec<&[u8]>>()
+        };
+        match driver.command(&command("EVALSHA", hash)).await {
             Err(NodeError::Refused { code, .. }) if &*code == "NOSCRIPT" => {
-                driver.command(&command("EVAL", self.code, key, args)).await
+                driver.command(&command("EVAL", self.code)).await
             }
             reply => reply,
         }
     }
-}
-
-fn command<'a>(verb: &'a str, script: &'a str, key: &'a str, args: &[&'a str]) -> Vec<&'a [u8]> {
-    let head = [verb, script, "1", key];
-    head.iter().chain(args).map(|arg| arg.as_bytes()).collect()
 }

@@ -1,0 +1,156 @@
+//! Several names at once.
+
+use std::time::Duration;
+
+use super::subject::{LONG, SHORT, Subject, passed};
+use crate::node::{ExtendVote, Mode, Node, ReleaseVote};
+
+/// All names are acquired, or none.
+///
+/// # Panics
+///
+/// If the promise is broken, or the node answers with an error.
+pub async fn acquire_several<N: Node>(node: &N) {
+    let subject = Subject::new(node);
+    let both = subject.several(&["a", "b"], "both");
+
+    subject
+        .acquired(&both, "several free names can be acquired")
+        .await;
+    let promise = "each of several names is held";
+    for label in ["a", "b"] {
+        subject
+            .taken(&subject.terms(label, "other"), LONG, promise)
+            .await;
+        subject
+            .held_by(label, Some((Mode::Exclusive, &["both"])), promise)
+            .await;
+    }
+    let promise = "an acquisition of several names that comes again has succeeded";
+    subject.acquired(&both, promise).await;
+
+    let promise = "if one of several names is taken, all are";
+    let overlapping = subject.several(&["b", "c"], "overlapping");
+    subject.taken(&overlapping, LONG, promise).await;
+    let promise = "if one of several names is taken, none is acquired";
+    subject.held_by("c", None, promise).await;
+    subject
+        .acquired(&subject.terms("c", "other"), promise)
+        .await;
+
+    let promise = "of several names, each is kept for the expiry, and for no longer";
+    let mut brief = subject.several(&["d", "e"], "brief");
+    brief.expiry = SHORT;
+    subject.acquired(&brief, promise).await;
+    subject.remaining("d", Duration::ZERO, SHORT, promise).await;
+    subject.remaining("e", Duration::ZERO, SHORT, promise).await;
+    passed().await;
+    subject
+        .acquired(&subject.several(&["d", "e"], "next"), promise)
+        .await;
+}
+
+/// All names are extended, or none; with `set_if_absent`, the missing ones are set.
+///
+/// # Panics
+///
+/// If the promise is broken, or the node answers with an error.
+pub async fn extend_several<N: Node>(node: &N) {
+    let subject = Subject::new(node);
+    let both = subject.several(&["a", "b"], "one");
+    let mut brief = both.clone();
+    brief.expiry = SHORT;
+
+    subject
+        .acquired(&brief, "several free names can be acquired")
+        .await;
+    subject
+        .extended(
+            &both,
+            ExtendVote::Extended,
+            "the owner can extend all names",
+        )
+        .await;
+    let promise = "each of several names is extended";
+    for label in ["a", "b"] {
+        subject.remaining(label, SHORT, LONG, promise).await;
+    }
+
+    // One of two is missing.
+    let a = subject.terms("a", "one");
+    subject
+        .released(
+            &a,
+            ReleaseVote::Released,
+            "one of several names can be released",
+        )
+        .await;
+    let promise = "if one of several names is missing, none is extended";
+    subject.extended(&both, ExtendVote::NotOwner, promise).await;
+    subject.held_by("a", None, promise).await;
+    let promise = "what is missing of several names can be set by extending";
+    subject.healed(&both, ExtendVote::Healed, promise).await;
+    subject
+        .held_by("a", Some((Mode::Exclusive, &["one"])), promise)
+        .await;
+    subject
+        .held_by("b", Some((Mode::Exclusive, &["one"])), promise)
+        .await;
+
+    // One of two is another's.
+    subject
+        .released(
+            &a,
+            ReleaseVote::Released,
+            "one of several names can be released",
+        )
+        .await;
+    let promise = "a released name is free";
+    subject
+        .acquired(&subject.terms("a", "other"), promise)
+        .await;
+    let promise = "if one of several names is held by another, none is extended or set";
+    subject.extended(&both, ExtendVote::NotOwner, promise).await;
+    let all = subject.several(&["a", "b", "c"], "one");
+    subject.healed(&all, ExtendVote::NotOwner, promise).await;
+    subject
+        .held_by("a", Some((Mode::Exclusive, &["other"])), promise)
+        .await;
+    subject.held_by("c", None, promise).await;
+}
+
+/// Those names that are held are released, and the others are not touched.
+///
+/// # Panics
+///
+/// If the promise is broken, or the node answers with an error.
+pub async fn release_several<N: Node>(node: &N) {
+    let subject = Subject::new(node);
+    let both = subject.several(&["a", "b"], "one");
+    subject
+        .acquired(&both, "several free names can be acquired")
+        .await;
+    subject
+        .released(
+            &both,
+            ReleaseVote::Released,
+            "the owner can release all names",
+        )
+        .await;
+    let promise = "each of several released names is free";
+    subject
+        .acquired(&subject.terms("a", "other"), promise)
+        .await;
+    subject.acquired(&subject.terms("b", "one"), promise).await;
+
+    let promise = "if one of several names is another's, that is told";
+    subject
+        .released(&both, ReleaseVote::NotOwner, promise)
+        .await;
+    let promise = "another's name is not released among several";
+    subject
+        .held_by("a", Some((Mode::Exclusive, &["other"])), promise)
+        .await;
+    let promise = "an own name is released among several, whoever holds the others";
+    subject.held_by("b", None, promise).await;
+}

@@ -1,0 +1,55 @@
+-- Takes all names exclusively, or none.
+-- KEYS: the names, then their counters if a number is asked for.
+-- ARGV: owner value, expiry in ms, number of names, stride, retention in ms, exclusive turn in ms.
+-- Returns {1}, {1, number}, or {0, ms for which another holds one (negative: for ever)}.
+local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+local mine, kept_out = 0, nil
+for i = 1, names do
+  local kind = kind_of(KEYS[i])
+  if kind == 'exclusive' and redis.call('GET', KEYS[i]) == value then
+    mine = mine + 1
+  elseif kind == 'shared' then
+    local last = redis.call('ZREVRANGE', KEYS[i], 0, 1, 'WITHSCORES')
+    local at = last[1] == '' and 3 or 1
+    if last[at] then
+      redis.call('ZADD', KEYS[i], now + ARGV[6], '')
+      expire_with_last(KEYS[i])
+      kept_out = longer(last[at + 1] - now, kept_out)
+    end
+  elseif kind ~= 'none' then
+    kept_out = longer(redis.call('PTTL', KEYS[i]), kept_out)
+  end
+end
+if kept_out then
+  return { 0, kept_out }
+end
+
+local number
+if #KEYS > names then
+  number = mine == names and '0' or time[1] .. '000000'
+  for i = names + 1, #KEYS do
+    counter(KEYS[i])
+  end
+  for i = names + 1, #KEYS do
+    if mine < names then
+      redis.call('INCRBY', KEYS[i], ARGV[4])
+      redis.call('PEXPIRE', KEYS[i], ARGV[5])
+    end
+    local grown = counter(KEYS[i])
+    if larger(grown, number) then
+      number = grown
+    end
+  end
+  for i = names + 1, #KEYS do
+    redis.call('SET', KEYS[i], number, 'PX', ARGV[5])
+  end
+end
+
+for i = 1, names do
+  -- Free, or a set in which only the exclusive one's turn is left; or ours, and then left alone.
+  if redis.pcall('GET', KEYS[i]) ~= value then
+    redis.call('SET', KEYS[i], value, 'PX', expiry)
+  end
+end
+return { 1, number }

@@ -1,0 +1,26 @@
+-- Takes all names shared, or none. To SET NX a shared name is taken, and a script that compares and
+-- deletes strings cannot touch it.
+-- KEYS: the names. ARGV: owner value, expiry in ms.
+-- Returns {1}, or {0, ms for which it is kept out (negative: for ever)}.
+local value, expiry = ARGV[1], tonumber(ARGV[2])
+
+local kept_out
+for i = 1, #KEYS do
+  local kind, turn = kind_of(KEYS[i])
+  if kind == 'shared' then
+    if turn > now and not redis.call('ZSCORE', KEYS[i], value) then
+      kept_out = longer(turn - now, kept_out)
+    end
+  elseif kind ~= 'none' then
+    kept_out = longer(redis.call('PTTL', KEYS[i]), kept_out)
+  end
+end
+if kept_out then
+  return { 0, kept_out }
+end
+
+for i = 1, #KEYS do
+  redis.call('ZADD', KEYS[i], 'NX', 0, '', now + expiry, value)
+  expire_with_last(KEYS[i])
+end
+return { 1 }

@@ -1,0 +1,202 @@
+//! Random operations, on which the memory node and a real server must agree.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use redsync::node::{
+    AcquireVote, ExtendVote, Holders, MemoryNode, Mode, Node, RaiseVote, RedisNode, ReleaseVote,
+    Terms,
+};
+use redsync::{FencingToken, NodeError};
+use redsync_tests::RedisServer;
+
+/// How many sequences there are, and how many operations each has.
+const SEQUENCES: u64 = 200;
+const OPERATIONS: usize = 60;
+
+/// The one thing in these sequences that time ends is the half second for which shared holders are
+/// kept out. A sequence that takes nearly as long has told what it can.
+const CUT_OFF: Duration = Duration::from_millis(400);
+
+/// By how much what remains may differ. Expiries differ by more.
+const TOLERANCE: Duration = Duration::from_secs(20);
+
+/// Above the wall clock, so that counters depend on nothing but the operations.
+const COUNTERS: u64 = 4_000_000_000_000_000_000;
+
+/// One operation.
+#[derive(Clone, Debug)]
+enum Operation {
+    Acquire(Terms),
+    Raise(Terms, FencingToken),
+    Extend(Terms, Option<FencingToken>, bool),
+    Release(Terms),
+    Inspect(String),
+}
+
+/// What a node answered.
+#[derive(Debug)]
+enum Answer {
+    Acquire(AcquireVote),
+    Raise(RaiseVote),
+    Extend(ExtendVote),
+    Release(ReleaseVote),
+    Inspect(Option<Holders>),
+}
+
+/// Replays one seed if the environment variable `REDSYNC_SEED` says so.
+#[tokio::test]
+async fn memory_and_redis_agree() {
+    let server = RedisServer::start();
+    let redis = RedisNode::connect(&server.url()).expect("a URL");
+    let one = std::env::var("REDSYNC_SEED").ok();
+    let one = one.map(|seed| seed.parse::<u64>().expect("a number in REDSYNC_SEED"));
+    let first = one.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
+    let mut compared = 0;
+    for seed in first..first + one.map_or(SEQUENCES, |_| 1) {
+        compared += sequence(seed, &MemoryNode::new(), &redis).await;
+    }
+    println!("{compared} operations agree, from seed {first}");
+    assert!(compared > 0, "every sequence took too long");
+}
+
+async fn sequence<M: Node, R: Node>(seed: u64, memory: &M, redis: &R) -> usize {
+    let mut rng = Rng::with_seed(seed);
+    // Not those of another sequence, whose keys are still there.
+    let names = ["a", "b", "c"].map(|name| format!("{name}:{seed}"));
+    for name in &names {
+        let terms = Terms::new(name, "start".into(), Duration::from_secs(60)).with_fencing(true);
+        for operation in [
+            Operation::Acquire(terms.clone()),
+            Operation::Raise(terms.clone(), FencingToken::new(COUNTERS)),
+            Operation::Release(terms),
+        ] {
+            operation.ask(memory).await.expect("memory");
+            operation.ask(redis).await.expect("redis");
+        }
+    }
+
+    let start = Instant::now();
+    let mut log = Vec::new();
+    for _ in 0..OPERATIONS {
+        let operation = Operation::random(&mut rng, &names);
+        let expected = operation.ask(memory).await;
+        let found = operation.ask(redis).await;
+        if start.elapsed() > CUT_OFF {
+            break;
+        }
+        let expected = expected.unwrap_or_else(|error| panic!("memory: {error}"));
+        log.push(Step {
+            operation,
+            expected,
+        });
+        let agree = found
+            .as_ref()
+            .is_ok_and(|found| agree(&log[log.len() - 1].expected, found));
+        assert!(
+            agree,
+            "REDSYNC_SEED={seed} disagrees on the last of these, for which Redis says \
+             {found:?}:\n{}",
+            log.iter().map(Step::to_string).collect::<String>()
+        );
+    }
+    log.len()
+}
+
+struct Step {
+    operation: Operation,
+    expected: Answer,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = match &self.operation {
+            Operation::Acquire(terms)
+            | Operation::Raise(terms, _)
+            | Operation::Extend(terms, ..)
+            | Operation::Release(terms) => terms.value.as_str(),
+            Operation::Inspect(_) => "",
+        };
+        writeln!(f, "  {:?} {value}\n    {:?}", self.operation, self.expected)
+    }
+}
+
+impl Operation {
+    fn random(rng: &mut Rng, names: &[String; 3]) -> Self {
+        let terms = terms(rng, names);
+        // Around where counters are.
+        let token = FencingToken::new(COUNTERS + rng.u64(..2_000));
+        match rng.u8(..12) {
+            0..5 => Self::Acquire(terms),
+            5 => Self::Raise(terms.with_mode(Mode::Exclusive), token),
+            6..8 => {
+                let token = (rng.bool() && terms.mode == Mode::Exclusive).then_some(token);
+                Self::Extend(terms, token, rng.bool())
+            }
+            8..11 => Self::Release(terms),
+            _ => Self::Inspect(names[rng.usize(..names.len())].clone()),
+        }
+    }
+
+    async fn ask<N: Node>(&self, node: &N) -> Result<Answer, NodeError> {
+        Ok(match self {
+            Self::Acquire(terms) => Answer::Acquire(node.acquire(terms).await?),
+            Self::Raise(terms, token) => Answer::Raise(node.raise(terms, *token).await?),
+            Self::Extend(terms, token, set_if_absent) => {
+                Answer::Extend(node.extend(terms, *token, *set_if_absent).await?)
+            }
+            Self::Release(terms) => Answer::Release(node.release(terms).await?),
+            Self::Inspect(name) => Answer::Inspect(node.inspect(name).await?),
+        })
+    }
+}
+
+fn terms(rng: &mut Rng, names: &[String; 3]) -> Terms {
+    let value = ["one", "two", "three"][rng.usize(..3)];
+    let expiry = [60, 120, 240][rng.usize(..3)];
+    let some: Vec<&str> = match rng.u8(..10) {
+        // Mostly one, and mostly the same, so that they meet.
+        0..4 => vec![&names[0]],
+        4..6 => vec![&names[rng.usize(..names.len())]],
+        6..8 => vec![&names[0], &names[1]],
+        8 => vec![&names[1], &names[2]],
+        _ => names.iter().map(String::as_str).collect(),
+    };
+    let terms = Terms::new(&names[0], value.into(), Duration::from_secs(expiry)).with_names(some);
+    match rng.u8(..6) {
+        0..2 => terms.with_mode(Mode::Shared),
+        2 => terms.with_fencing(true),
+        _ => terms,
+    }
+}
+
+fn agree(memory: &Answer, redis: &Answer) -> bool {
+    match (memory, redis) {
+        (
+            Answer::Acquire(AcquireVote::Taken { remaining }),
+            Answer::Acquire(AcquireVote::Taken { remaining: other }),
+        ) => close(*remaining, *other),
+        (Answer::Acquire(memory), Answer::Acquire(redis)) => memory == redis,
+        (Answer::Raise(memory), Answer::Raise(redis)) => memory == redis,
+        (Answer::Extend(memory), Answer::Extend(redis)) => memory == redis,
+        (Answer::Release(memory), Answer::Release(redis)) => memory == redis,
+        (Answer::Inspect(Some(memory)), Answer::Inspect(Some(redis))) => {
+            memory.mode == redis.mode
+                && memory.holders.len() == redis.holders.len()
+                && memory.holders.iter().all(|held| {
+                    let other = redis.holders.iter().find(|other| other.value == held.value);
+                    other.is_some_and(|other| close(held.remaining, other.remaining))
+                })
+        }
+        (Answer::Inspect(None), Answer::Inspect(None)) => true,
+        _ => false,
+    }
+}
+
+fn close(one: Option<Duration>, other: Option<Duration>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.abs_diff(other) < TOLERANCE,
+        _ => false,
+    }
+}

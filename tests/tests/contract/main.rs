@@ -1,0 +1,76 @@
+//! What a node and a driver have to promise, over every node and driver there is.
+
+mod agreement;
+
+use fred::prelude::{Builder, ClientLike, Config};
+use fred::types::RespVersion;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redsync::node::redis::{Deadpool, Driver, Fred, Multiplexed};
+use redsync::node::{MemoryNode, RedisNode, contract};
+use redsync_tests::RedisServer;
+
+async fn check<D: Driver>(driver: D) {
+    contract::driver(&driver).await;
+    contract::check(&RedisNode::new(driver)).await;
+}
+
+fn client(server: &RedisServer) -> redis::Client {
+    redis::Client::open(server.url()).expect("a URL")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_node() {
+    contract::check(&MemoryNode::new()).await;
+}
+
+#[tokio::test]
+async fn deadpool() {
+    let server = RedisServer::start();
+    check(Deadpool::connect(&server.url()).expect("a URL")).await;
+}
+
+#[tokio::test]
+async fn deadpool_speaking_resp3() {
+    let server = RedisServer::start();
+    let url = format!("{}?protocol=resp3", server.url());
+    check(Deadpool::connect(&url).expect("a URL")).await;
+}
+
+#[tokio::test]
+async fn a_multiplexed_connection() {
+    let server = RedisServer::start();
+    let connection = client(&server).get_multiplexed_async_connection().await;
+    let connection = connection.expect("a connection");
+    check(Multiplexed::new(server.address(), connection)).await;
+}
+
+#[tokio::test]
+async fn a_connection_manager() {
+    let server = RedisServer::start();
+    let config = ConnectionManagerConfig::new();
+    let manager = ConnectionManager::new_lazy_with_config(client(&server), config);
+    check(Multiplexed::new(server.address(), manager.expect("a URL"))).await;
+}
+
+async fn fred(url: &str) -> Fred {
+    let config = Config::from_url(url).expect("a URL");
+    let client = Builder::from_config(config).build().expect("a client");
+    client.init().await.expect("a connection");
+    Fred::new("fred", client)
+}
+
+#[tokio::test]
+async fn a_client_of_fred() {
+    let server = RedisServer::start();
+    check(fred(&server.url()).await).await;
+}
+
+#[tokio::test]
+async fn a_client_of_fred_speaking_resp3() {
+    let server = RedisServer::start();
+    let mut config = Config::from_url(&server.url()).expect("a URL");
+    config.version = RespVersion::RESP3;
+    let client = Builder::from_config(config).build().expect("a client");
+    client.init().await.expect("a connection");
+    check(Fred::new("fred", client)).await;
+}

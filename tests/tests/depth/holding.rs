@@ -1,0 +1,136 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use redsync::{ExtendError, LockError, RunError};
+use redsync_tests::faulty::{Fault, Operation};
+use tokio::time::{Instant, sleep};
+
+use super::{MILLI, faulty, memory};
+
+#[tokio::test(start_paused = true)]
+async fn run_extends_while_the_work_is_done_and_then_releases() {
+    let (redsync, nodes) = memory();
+    let mutex = redsync.mutex("a").with_expiry(300 * MILLI);
+    let output = mutex
+        .run(async |held| {
+            sleep(Duration::from_secs(10)).await;
+            assert!(!held.is_lost());
+            7
+        })
+        .await;
+    assert_eq!(output.unwrap(), 7);
+    redsync.drain().await;
+    assert!(nodes.iter().all(redsync::node::MemoryNode::is_empty));
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_drops_the_work_when_the_lock_is_lost() {
+    let (redsync, nodes) = faulty();
+    let ended = Arc::new(AtomicBool::new(false));
+    let started = Instant::now();
+    let mutex = redsync.mutex("a").with_expiry(900 * MILLI);
+    let result = mutex
+        .run(async |_| {
+            for node in &nodes[..2] {
+                node.always(Fault::unreachable());
+            }
+            sleep(Duration::from_secs(10)).await;
+            ended.store(true, Ordering::Relaxed);
+        })
+        .await;
+    assert!(matches!(result, Err(RunError::Lost)));
+    assert!(started.elapsed() <= 900 * MILLI);
+    assert!(!ended.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_does_not_begin_without_the_lock() {
+    let (redsync, _) = memory();
+    let _guard = redsync.mutex("a").lock().await.unwrap();
+    let mutex = redsync.mutex("a").with_tries(1);
+    let result = mutex.run(async |_| panic!("no lock")).await;
+    assert!(matches!(result, Err(RunError::Lock(LockError::Taken(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_lost_when_it_has_been_held_for_as_long_as_it_may() {
+    let (redsync, _) = memory();
+    let started = Instant::now();
+    let mutex = redsync
+        .mutex("a")
+        .with_expiry(300 * MILLI)
+        .with_max_hold(1000 * MILLI);
+    let mut guard = mutex.lock().await.unwrap();
+    guard.keep_alive();
+    guard.lost().await;
+    assert_eq!(started.elapsed().as_millis(), 1000);
+    // Nor is it given back by an extension.
+    assert!(guard.extend().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_token_for_tasks_is_cancelled_at_the_end_of_the_validity() {
+    let (redsync, _) = memory();
+    let mut guard = redsync
+        .mutex("a")
+        .with_expiry(300 * MILLI)
+        .lock()
+        .await
+        .unwrap();
+    let token = guard.lost_token();
+    guard.lost_token().cancel();
+    let until = guard.until();
+    sleep(200 * MILLI).await;
+    assert!(!token.is_cancelled(), "another's cancellation is not ours");
+    token.cancelled().await;
+    assert!(Instant::now() >= until && Instant::now() < until + 5 * MILLI);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_token_for_tasks_is_cancelled_when_the_guard_is_gone() {
+    let (redsync, _) = memory();
+    for end in ["drop", "release", "into_parts", "lost"] {
+        let mut guard = redsync.mutex(end).lock().await.unwrap();
+        let token = guard.lost_token();
+        match end {
+            "drop" => drop(guard),
+            "release" => drop(guard.release().await),
+            "into_parts" => drop(guard.into_parts()),
+            _ => {
+                guard.lost().await;
+                drop(guard);
+            }
+        }
+        assert!(token.is_cancelled(), "{end}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_another_has_held_is_not_taken_back_by_heals_whose_answers_were_lost() {
+    let (redsync, nodes) = faulty();
+    let mutex = redsync.mutex("a").with_set_if_absent_on_extend(true);
+    let guard = mutex.lock().await.unwrap();
+    redsync.drain().await;
+    // Two lose the key; another locks and releases.
+    for node in &nodes[1..] {
+        node.inner().clear();
+    }
+    let another = redsync.mutex("a").lock().await.unwrap();
+    another.release().await.unwrap();
+    redsync.drain().await;
+
+    for node in &nodes[1..] {
+        node.once(Operation::Extend, Fault::none());
+        node.once(Operation::Extend, Fault::broken_reply());
+    }
+    nodes[0].always(Fault::unreachable());
+    assert!(guard.extend().await.is_err());
+    nodes[0].always(Fault::none());
+    assert!(matches!(guard.extend().await, Err(ExtendError::Lost)));
+    assert!(guard.is_lost());
+}

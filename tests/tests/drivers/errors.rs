@@ -1,0 +1,238 @@
+//! A server that cannot do what it is asked says why, in its own words and in ours.
+
+use std::time::Duration;
+
+use redsync::NodeError;
+use redsync::node::{AcquireVote, ExtendVote, Node, ReleaseVote};
+use redsync_tests::RedisServer;
+use redsync_tests::wait::until_async;
+
+use crate::{acquire, deadpool, fred, manager, refused, release, terms};
+
+/// Runs a check with a node of every driver, one after the other.
+macro_rules! each_driver {
+    ($url:expr, |$node:ident| $check:block) => {{
+        let url: &str = &$url;
+        let $node = deadpool(url);
+        $check;
+        let $node = manager(url);
+        $check;
+    }};
+    // As well those that connect when they are made.
+    (also connected, $url:expr, |$node:ident| $check:block) => {{
+        let url: &str = &$url;
+        each_driver!(url, |$node| $check);
+        let $node = fred(url).await;
+        $check;
+    }};
+}
+
+/// That an acquisition is refused with this code, and described by these words.
+async fn is_refused<N: Node>(node: &N, expected: &str, words: &str) {
+    let error = node
+        .acquire(&terms("a", "the-value"))
+        .await
+        .expect_err("an error");
+    let NodeError::Refused { code, .. } = &error else {
+        panic!("{}: {error:?}", node.address());
+    };
+    assert_eq!(&**code, expected, "{error:?}");
+    let shown = error.to_string();
+    assert!(shown.contains(words), "{shown}");
+    tells_no_secret(node, &error);
+}
+
+fn tells_no_secret<N: Node>(node: &N, error: &NodeError) {
+    let shown = format!("{error} {error:?} {:?}", node.address());
+    assert!(
+        !shown.contains("secret") && !shown.contains("the-value"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_password() {
+    let server = RedisServer::start_with(&["--requirepass", "secret"]);
+    each_driver!(server.url(), |node| {
+        is_refused(&node, "NOAUTH", "wants a password").await;
+    });
+}
+
+#[tokio::test]
+async fn a_server_that_wants_another_password() {
+    let server = RedisServer::start_with(&["--requirepass", "right"]);
+    for user in ["", "user"] {
+        let url = format!("redis://{user}:secret@{}", server.address());
+        each_driver!(url, |node| {
+            is_refused(&node, "WRONGPASS", "does not accept the user or password").await;
+        });
+    }
+}
+
+/// What refuses a connection does not refuse it for good.
+#[tokio::test]
+async fn a_password_that_is_right_in_the_end() {
+    let server = RedisServer::start_with(&["--requirepass", "right"]);
+    let node = deadpool(&format!("redis://:secret@{}", server.address()));
+    is_refused(&node, "WRONGPASS", "password").await;
+    server.command(&["CONFIG", "SET", "requirepass", "secret"]);
+    acquire(&node, &terms("a", "the-value")).await;
+}
+
+#[tokio::test]
+async fn a_replica() {
+    let primary = RedisServer::start();
+    let port = primary.port().to_string();
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
+    each_driver!(also connected, replica.url(), |node| {
+        is_refused(&node, "READONLY", "read-only").await;
+    });
+}
+
+#[tokio::test]
+async fn a_server_out_of_memory_still_extends_and_releases() {
+    let server = RedisServer::start();
+    each_driver!(also connected, server.url(), |node| {
+        let held = terms("held", "the-value");
+        acquire(&node, &held).await;
+        server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+        is_refused(&node, "OOM", "out of memory").await;
+        let vote = node.extend(&held, None, false).await.expect("an answer");
+        assert_eq!(vote, ExtendVote::Extended);
+        release(&node, &held).await;
+        server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    });
+}
+
+#[tokio::test]
+async fn a_server_that_is_loading() {
+    const FILL: &str = "for i = 1, 20000 do redis.call('SET', i, i) end";
+    let args = ["--appendonly", "yes", "--key-load-delay", "200"];
+    let server = RedisServer::start_with(&args);
+    server.command(&["EVAL", FILL, "0"]);
+    server.restart_loading();
+    let node = deadpool(&server.url());
+    is_refused(&node, "LOADING", "loading").await;
+    until_async(
+        "the server has loaded",
+        Duration::from_secs(30),
+        async || node.acquire(&terms("a", "the-value")).await.is_ok(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there() {
+    let server = RedisServer::start();
+    server.kill();
+    let url = format!("redis://user:secret@{}", server.address());
+    each_driver!(url, |node| {
+        let error = node
+            .acquire(&terms("a", "the-value"))
+            .await
+            .expect_err("an error");
+        assert!(matches!(error, NodeError::Unreachable(_)), "{error:?}");
+        assert!(error.to_string().contains("cannot be reached"), "{error}");
+        tells_no_secret(&node, &error);
+    });
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back() {
+    let server = RedisServer::start();
+    each_driver!(also connected, server.url(), |node| {
+        let ours = terms("a", "the-value");
+        acquire(&node, &ours).await;
+        server.kill();
+        let error = node.acquire(&ours).await.expect_err("an error");
+        let lost = matches!(
+            error,
+            NodeError::Disconnected(_) | NodeError::Unreachable(_)
+        );
+        assert!(lost, "{error:?}");
+        tells_no_secret(&node, &error);
+        server.restart();
+        until_async("the node is back", Duration::from_secs(5), async || {
+            node.acquire(&ours).await.is_ok()
+        })
+        .await;
+        release(&node, &ours).await;
+    });
+}
+
+/// With no more than `SET`, a user can lock, and see what is taken; all else names the command.
+#[tokio::test]
+async fn a_user_who_may_do_little() {
+    let server = RedisServer::start();
+    let user = ["ACL", "SETUSER", "little", "on", ">secret", "~*", "+set"];
+    server.command(&user);
+    let url = format!("redis://little:secret@{}", server.address());
+    each_driver!(also connected, url, |node| {
+        let ours = terms("a", "the-value");
+        assert_eq!(
+            node.identity().await.expect("an answer"),
+            None,
+            "INFO is not permitted"
+        );
+        acquire(&node, &ours).await;
+        let vote = node.acquire(&terms("a", "other")).await.expect("an answer");
+        assert_eq!(vote, AcquireVote::Taken { remaining: None });
+
+        let error = node.release(&ours).await.expect_err("no EVALSHA");
+        let NodeError::Refused { code, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(&**code, "NOPERM");
+        assert!(error.to_string().contains("does not permit"), "{error}");
+        assert!(error.to_string().contains("evalsha"), "{error}");
+        tells_no_secret(&node, &error);
+        server.flush();
+    });
+}
+
+/// What a user needs for all operations on exclusive locks.
+#[tokio::test]
+async fn a_user_who_may_do_what_the_docs_say() {
+    let server = RedisServer::start();
+    let commands = [
+        "+set",
+        "+get",
+        "+del",
+        "+type",
+        "+pttl",
+        "+pexpire",
+        "+pexpireat",
+        "+time",
+        "+incrby",
+        "+zadd",
+        "+zcard",
+        "+zrem",
+        "+zscore",
+        "+zrange",
+        "+zrevrange",
+        "+zremrangebyscore",
+        "+eval",
+        "+evalsha",
+    ];
+    let mut user = vec!["ACL", "SETUSER", "locker", "on", ">secret", "~*"];
+    user.extend(commands);
+    server.command(&user);
+    let node = deadpool(&format!("redis://locker:secret@{}", server.address()));
+    redsync::node::contract::check(&node).await;
+}
+
+#[tokio::test]
+async fn two_names_in_two_slots_of_a_cluster() {
+    let server = crate::cluster::single();
+    let node = deadpool(&server.url());
+    let apart = terms("", "the-value").with_names(["a", "b"]);
+    let error = node.acquire(&apart).await.expect_err("an error");
+    assert!(error.to_string().contains("CROSSSLOT"), "{error}");
+    acquire(&node, &terms("", "the-value").with_names(["{a}1", "{a}2"])).await;
+    refused(&node, &terms("{a}1", "other")).await;
+    let vote = node
+        .release(&terms("{a}3", "the-value"))
+        .await
+        .expect("an answer");
+    assert_eq!(vote, ReleaseVote::NotOwner);
+}

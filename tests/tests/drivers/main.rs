@@ -1,0 +1,72 @@
+//! What a node on a real server does that no other node can be asked for: its keys beside clients
+//! of go-redsync, its errors, its URLs, and what lies behind Sentinel and Cluster.
+
+mod cluster;
+mod errors;
+mod faults;
+mod interop;
+mod keys;
+mod sentinel;
+mod tls;
+mod urls;
+
+use std::time::Duration;
+
+use fred::prelude::{Builder, ClientLike, Config, ReconnectPolicy};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redsync::node::redis::{Deadpool, Fred, Multiplexed};
+use redsync::node::{AcquireVote, Node, RedisNode, ReleaseVote, Terms};
+use redsync_tests::RedisServer;
+
+/// A manager that does not try for long, as the docs recommend.
+fn manager(url: &str) -> RedisNode<Multiplexed<ConnectionManager>> {
+    let config = ConnectionManagerConfig::new()
+        .set_number_of_retries(0)
+        .set_response_timeout(None);
+    let client = redis::Client::open(url).expect("a URL");
+    let manager = ConnectionManager::new_lazy_with_config(client, config).expect("a manager");
+    RedisNode::new(Multiplexed::new("a-manager:6379", manager))
+}
+
+async fn fred(url: &str) -> RedisNode<Fred> {
+    let config = Config::from_url(url).expect("a URL");
+    let client = Builder::from_config(config)
+        .set_policy(ReconnectPolicy::new_constant(0, 20))
+        .build()
+        .expect("a client");
+    client.init().await.expect("a connection");
+    RedisNode::new(Fred::new("fred:6379", client))
+}
+
+fn deadpool(url: &str) -> RedisNode<Deadpool> {
+    RedisNode::connect(url).expect("a URL")
+}
+
+fn terms(name: &str, value: &str) -> Terms {
+    Terms::new(name, value.into(), Duration::from_secs(30))
+}
+
+async fn acquire<N: Node>(node: &N, terms: &Terms) {
+    let vote = node.acquire(terms).await.expect("an answer");
+    assert!(matches!(vote, AcquireVote::Acquired { .. }), "{vote:?}");
+}
+
+async fn refused<N: Node>(node: &N, terms: &Terms) {
+    let vote = node.acquire(terms).await.expect("an answer");
+    assert!(matches!(vote, AcquireVote::Taken { .. }), "{vote:?}");
+}
+
+async fn release<N: Node>(node: &N, terms: &Terms) {
+    let vote = node.release(terms).await.expect("an answer");
+    assert_eq!(vote, ReleaseVote::Released);
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    RedisServer::start().port()
+}
+
+/// As the harness has it.
+fn binary() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}

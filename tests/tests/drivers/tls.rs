@@ -1,0 +1,116 @@
+//! TLS, with a certificate that nobody has signed but its owner.
+
+use std::fs;
+use std::process::Command;
+
+use redis::{Client, TlsCertificates};
+use redsync::NodeError;
+use redsync::node::redis::{Deadpool, Multiplexed};
+use redsync::node::{Node, RedisNode, contract};
+use redsync_tests::RedisServer;
+use tempfile::TempDir;
+
+use crate::{binary, deadpool, free_port, terms};
+
+/// A server that speaks TLS on a port of its own.
+struct TlsServer {
+    port: u16,
+    certificate: String,
+    _server: RedisServer,
+    _home: TempDir,
+}
+
+impl TlsServer {
+    /// [`None`] if this `redis-server` is built without TLS.
+    fn start() -> Option<Self> {
+        if !has_tls() {
+            println!("skipped: a redis-server without TLS");
+            return None;
+        }
+        let names = ["127.0.0.1".to_owned()];
+        let own = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        let home = tempfile::tempdir().expect("a directory");
+        let file = |name: &str, content: String| {
+            let path = home.path().join(name);
+            fs::write(&path, content).expect("a file");
+            path.to_str().expect("a path").to_owned()
+        };
+        let certificate = own.cert.pem();
+        let certificate_file = file("cert.pem", certificate.clone());
+        let key_file = file("key.pem", own.signing_key.serialize_pem());
+        let port = free_port();
+        let server = RedisServer::start_with(&[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &certificate_file,
+            "--tls-key-file",
+            &key_file,
+            "--tls-ca-cert-file",
+            &certificate_file,
+            "--tls-auth-clients",
+            "no",
+        ]);
+        Some(Self {
+            port,
+            certificate,
+            _server: server,
+            _home: home,
+        })
+    }
+
+    fn url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.port)
+    }
+
+    fn client(&self) -> Client {
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(self.certificate.clone().into_bytes()),
+        };
+        Client::build_with_tls(self.url(), certificates).expect("a client")
+    }
+}
+
+/// Whether this `redis-server` misses no more than a certificate.
+fn has_tls() -> bool {
+    let port = free_port().to_string();
+    let output = Command::new(binary())
+        .args(["--port", "0", "--tls-port", &port])
+        .output()
+        .expect("a redis-server");
+    String::from_utf8_lossy(&output.stdout).contains("Failed to configure TLS")
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_refused() {
+    let Some(server) = TlsServer::start() else {
+        return;
+    };
+    let node = deadpool(&server.url());
+    let error = node
+        .acquire(&terms("a", "value"))
+        .await
+        .expect_err("an error");
+    assert!(matches!(error, NodeError::Unreachable(_)), "{error:?}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_trusted_is_accepted() {
+    let Some(server) = TlsServer::start() else {
+        return;
+    };
+    // Which chooses a provider of cryptography for the process.
+    let _ = deadpool(&server.url());
+    let info = server.client().get_connection_info().clone();
+    let manager = deadpool_redis::Manager::new(info).expect("a manager");
+    let pool = deadpool_redis::Pool::builder(manager)
+        .build()
+        .expect("a pool");
+    contract::check(&RedisNode::new(Deadpool::new("tls", pool))).await;
+
+    let connection = server.client().get_multiplexed_async_connection().await;
+    let connection = connection.expect("a connection");
+    contract::driver(&Multiplexed::new("tls", connection)).await;
+}
