@@ -2,20 +2,24 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
-use redsync::{Guard, Lock, Lost, Release, Released};
-use tokio::time::Instant;
+use redsync::{Guard, Lock, LockError, Lost, Release};
 use tower_service::Service;
 
 use crate::{
-    HeldLock, LockRejection, ResponseBody,
-    layer::{Config, OnLoss},
+    HeldLock, LockRejection, NotLocked, ResponseBody,
+    body::BodyHold,
+    errand::Errand,
+    held::{Slot, Tenure},
+    key::{Found, ReadyKey},
+    layer::{Hold, OnLoss},
+    waiting::Place,
 };
 
 pin_project! {
@@ -25,18 +29,20 @@ pin_project! {
     ///
     /// Dropped at any time, as on a client's disconnect, it drops the inner service's future first
     /// and then releases the lock in the background.
-    pub struct ResponseFuture<S, B>
+    pub struct ResponseFuture<S, B, K = ReadyKey<B>>
     where
         S: Service<Request<B>>,
     {
         #[pin]
-        state: State<S, B, S::Future, S::Response, S::Error>,
+        state: State<S, B, K, S::Future, S::Response, S::Error>,
+        // None for a request that passes by its method.
+        errand: Option<Errand>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, B, F, R, E> {
+    enum State<S, B, K, F, R, E> {
         Passing {
             #[pin]
             inner: F,
@@ -44,13 +50,17 @@ pin_project! {
         Refused {
             response: Option<Response<Bytes>>,
         },
+        Finding {
+            #[pin]
+            key: K,
+            service: Option<S>,
+        },
         Locking {
             #[pin]
             lock: Lock,
-            started: Instant,
+            place: Place,
             service: Option<S>,
             request: Option<Request<B>>,
-            config: Arc<Config>,
         },
         // In the order of their drops: the lock outlives the work.
         Working {
@@ -58,173 +68,211 @@ pin_project! {
             inner: F,
             #[pin]
             lost: Lost,
-            guard: Option<Guard>,
-            since: Instant,
-            config: Arc<Config>,
+            tenure: Option<Tenure>,
         },
         Releasing {
             #[pin]
             release: Release,
             result: Option<Result<R, E>>,
-            name: Arc<str>,
-            since: Instant,
-            config: Arc<Config>,
         },
     }
 }
 
-impl<S, B> ResponseFuture<S, B>
+impl<S, B, K> ResponseFuture<S, B, K>
 where
     S: Service<Request<B>>,
 {
     pub(crate) const fn passing(inner: S::Future) -> Self {
         Self {
             state: State::Passing { inner },
+            errand: None,
         }
     }
 
-    pub(crate) const fn refused(response: Response<Bytes>) -> Self {
+    pub(crate) const fn finding(errand: Errand, key: K, service: S) -> Self {
         Self {
-            state: State::Refused {
-                response: Some(response),
-            },
-        }
-    }
-
-    pub(crate) fn locking(
-        config: Arc<Config>,
-        lock: Lock,
-        service: S,
-        request: Request<B>,
-    ) -> Self {
-        Self {
-            state: State::Locking {
-                lock,
-                started: Instant::now(),
+            state: State::Finding {
+                key,
                 service: Some(service),
-                request: Some(request),
-                config,
             },
+            errand: Some(errand),
         }
     }
 }
 
-impl<S, B, ResBody> Future for ResponseFuture<S, B>
+impl<S, B, K> State<S, B, K, S::Future, S::Response, S::Error>
+where
+    S: Service<Request<B>>,
+{
+    fn passing(mut service: S, request: Request<B>) -> Self {
+        Self::Passing {
+            inner: service.call(request),
+        }
+    }
+
+    fn refused(errand: &Errand, rejection: LockRejection) -> Self {
+        Self::Refused {
+            response: Some(errand.config.refuse(rejection)),
+        }
+    }
+
+    /// After the key was looked for.
+    fn found((request, key): Found<B>, service: S, errand: &mut Errand) -> Self {
+        let key = match key {
+            Ok(Some(key)) => key,
+            Ok(None) => return Self::passing(service, request),
+            Err(error) => return Self::refused(errand, error.into()),
+        };
+        let mutex = errand.config.mutex(&key, request.method());
+        // This very request may hold it already, by a layer outside: it would wait for itself.
+        let held = request.extensions().get::<HeldLock>();
+        if held.is_some_and(|held| held.covers(&mutex)) {
+            return Self::passing(service, request);
+        }
+        let Some(place) = errand.config.enter(&key) else {
+            return Self::refused(errand, LockRejection::too_many_waiting());
+        };
+        Self::Locking {
+            lock: errand.lock(&mutex, request.headers()),
+            place,
+            service: Some(service),
+            request: Some(request),
+        }
+    }
+
+    /// After the lock was had, or not.
+    fn locked(
+        result: Result<Guard, LockError>,
+        mut request: Request<B>,
+        mut service: S,
+        errand: &mut Errand,
+    ) -> Self {
+        errand.locked(&result);
+        let mut guard = match result {
+            Ok(guard) => guard,
+            Err(LockError::Unavailable(_)) if errand.config.fail_open => {
+                request.extensions_mut().insert(NotLocked);
+                return Self::passing(service, request);
+            }
+            Err(error) => return Self::refused(errand, error.into()),
+        };
+        if errand.config.keep_alive {
+            guard.keep_alive();
+        }
+        let (validity, lost) = (guard.validity(), guard.lost());
+        let slot = Slot::new(guard);
+        // From here on a panic of the service releases.
+        let tenure = Tenure(slot.clone());
+        request
+            .extensions_mut()
+            .insert(HeldLock::new(validity, slot));
+        Self::Working {
+            inner: service.call(request),
+            lost,
+            tenure: Some(tenure),
+        }
+    }
+}
+
+impl<S, B, K, ResBody> Future for ResponseFuture<S, B, K>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
+    K: Future<Output = Found<B>>,
+    ResBody: Body,
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let Some(errand) = this.errand else {
+            let StateProj::Passing { inner } = this.state.project() else {
+                unreachable!("what is not passing is on an errand");
+            };
+            return inner
+                .poll(cx)
+                .map_ok(|response| response.map(ResponseBody::inner));
+        };
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Passing { inner } => {
-                    return inner
-                        .poll(cx)
-                        .map_ok(|response| response.map(ResponseBody::inner));
+                    let response = ready!(inner.poll(cx))?;
+                    return Poll::Ready(Ok(errand.finish(response.map(ResponseBody::inner))));
                 }
                 StateProj::Refused { response } => {
                     let response = response.take().expect("polled after it was ready");
-                    return Poll::Ready(Ok(response.map(ResponseBody::refusal)));
+                    return Poll::Ready(Ok(errand.finish(response.map(ResponseBody::refusal))));
+                }
+                StateProj::Finding { key, service } => {
+                    let found = ready!(key.poll(cx));
+                    State::found(found, service.take().expect("taken once"), errand)
                 }
                 StateProj::Locking {
                     lock,
-                    started,
+                    place: _,
                     service,
                     request,
-                    config,
-                } => match ready!(lock.poll(cx)) {
-                    Ok(mut guard) => {
-                        let wait = started.elapsed();
-                        tracing::debug!(name = guard.name(), ?wait, "locked");
-                        if config.keep_alive {
-                            guard.keep_alive();
-                        }
-                        let mut request = request.take().expect("taken once");
-                        let mut service = service.take().expect("taken once");
-                        (request.extensions_mut()).insert(HeldLock::new(guard.validity()));
-                        State::Working {
-                            inner: service.call(request),
-                            lost: guard.lost(),
-                            guard: Some(guard),
-                            since: Instant::now(),
-                            config: Arc::clone(config),
-                        }
-                    }
-                    Err(error) => State::Refused {
-                        response: Some(config.refuse(LockRejection::from(error))),
-                    },
-                },
+                } => {
+                    let result = ready!(errand.span.in_scope(|| lock.poll(cx)));
+                    let request = request.take().expect("taken once");
+                    let service = service.take().expect("taken once");
+                    errand
+                        .span
+                        .clone()
+                        .in_scope(|| State::locked(result, request, service, errand))
+                }
                 StateProj::Working {
                     inner,
                     lost,
-                    guard,
-                    since,
-                    config,
-                } => match inner.poll(cx) {
-                    Poll::Ready(result) => {
-                        let guard = guard.take().expect("taken once");
-                        State::Releasing {
-                            name: guard.name().into(),
-                            release: guard.release(),
-                            result: Some(result),
-                            since: *since,
-                            config: Arc::clone(config),
-                        }
-                    }
+                    tenure,
+                } => match errand.span.in_scope(|| inner.poll(cx)) {
                     Poll::Pending => {
-                        if config.on_loss == OnLoss::Finish {
+                        let held = tenure.as_ref().is_some_and(|tenure| tenure.0.is_occupied());
+                        // Who may finish, or has handed the lock over, is not aborted.
+                        if errand.config.on_loss == OnLoss::Finish || !held {
                             return Poll::Pending;
                         }
                         ready!(lost.poll(cx));
-                        tracing::warn!(
-                            name = guard.as_ref().map(Guard::name),
-                            hold = ?since.elapsed(),
-                            "the lock was lost; the request is aborted"
-                        );
-                        State::Refused {
-                            response: Some(config.refuse(LockRejection::lost())),
+                        errand.aborted();
+                        State::refused(errand, LockRejection::lost())
+                    }
+                    Poll::Ready(result) => {
+                        let tenure = tenure.take().expect("taken once");
+                        if errand.config.hold == Hold::UntilBodyEnd
+                            && result
+                                .as_ref()
+                                .is_ok_and(|answer| !answer.body().is_end_stream())
+                            && tenure.0.is_occupied()
+                        {
+                            let hold = BodyHold::new(tenure, errand);
+                            let body = |body| ResponseBody::holding(body, hold);
+                            return Poll::Ready(
+                                result.map(|answer| errand.finish(answer.map(body))),
+                            );
+                        }
+                        if let Some(guard) = tenure.0.take() {
+                            State::Releasing {
+                                release: guard.release(),
+                                result: Some(result),
+                            }
+                        } else {
+                            // Detached: another releases it.
+                            let response = result?.map(ResponseBody::inner);
+                            return Poll::Ready(Ok(errand.finish(response)));
                         }
                     }
                 },
-                StateProj::Releasing {
-                    release,
-                    result,
-                    name,
-                    since,
-                    config,
-                } => {
+                StateProj::Releasing { release, result } => {
                     let released = ready!(release.poll(cx));
-                    let result = result.take().expect("polled after it was ready");
-                    let lost = match released {
-                        Ok(Released::Held) => {
-                            tracing::debug!(%name, hold = ?since.elapsed(), "released");
-                            false
-                        }
-                        Ok(Released::AlreadyLost) => {
-                            tracing::warn!(%name, hold = ?since.elapsed(), "the lock was lost");
-                            true
-                        }
-                        // Held by this process' clock, which is what was promised.
-                        Err(error) => {
-                            tracing::warn!(%name, %error, "not known to be released");
-                            false
-                        }
-                    };
-                    return Poll::Ready(result.map(|mut response| {
-                        match config.on_loss {
-                            OnLoss::Abort if lost => config
-                                .refuse(LockRejection::lost())
-                                .map(ResponseBody::refusal),
-                            _ => {
-                                if lost {
-                                    response.extensions_mut().insert(LockRejection::lost());
-                                }
-                                response.map(ResponseBody::inner)
-                            }
-                        }
-                    }));
+                    let lost = errand.released(&released);
+                    let mut response = result.take().expect("polled after it was ready")?;
+                    if lost && errand.config.on_loss == OnLoss::Abort {
+                        let refusal = errand.config.refuse(LockRejection::lost());
+                        return Poll::Ready(Ok(errand.finish(refusal.map(ResponseBody::refusal))));
+                    }
+                    if lost {
+                        response.extensions_mut().insert(LockRejection::lost());
+                    }
+                    return Poll::Ready(Ok(errand.finish(response.map(ResponseBody::inner))));
                 }
             };
             this.state.set(next);
@@ -232,7 +280,7 @@ where
     }
 }
 
-impl<S, B> fmt::Debug for ResponseFuture<S, B>
+impl<S, B, K> fmt::Debug for ResponseFuture<S, B, K>
 where
     S: Service<Request<B>>,
 {

@@ -1,6 +1,10 @@
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use redsync::{Lost, Validity};
+use redsync::{FencingToken, Guard, Lost, Mutex, Validity};
 use tokio::time::Instant;
 
 /// The lock that is held for a request: what a handler can ask about it.
@@ -28,35 +32,81 @@ use tokio::time::Instant;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct HeldLock(Validity);
+pub struct HeldLock {
+    validity: Validity,
+    guard: Slot,
+}
+
+/// In the extensions of a request that passed without its lock, since too few nodes could be reached
+/// and the layer [fails open](crate::RedlockLayer::with_fail_open).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NotLocked;
 
 impl HeldLock {
-    pub(crate) const fn new(validity: Validity) -> Self {
-        Self(validity)
+    pub(crate) const fn new(validity: Validity, guard: Slot) -> Self {
+        Self { validity, guard }
+    }
+
+    pub(crate) fn covers(&self, mutex: &Mutex) -> bool {
+        self.guard.is_occupied() && self.validity.covers(mutex)
+    }
+
+    /// Takes the lock from the request: it is not released with the response, but by whoever has the
+    /// guard now, such as a job that goes on in the background, or a connection that was upgraded.
+    ///
+    /// [`None`] if it was taken before, or the request has ended. It is extended as before. If it is
+    /// lost while the handler still works, the handler is no longer aborted.
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use redsync_tower::HeldLock;
+    ///
+    /// async fn rebuild(lock: HeldLock) -> StatusCode {
+    ///     let Some(guard) = lock.detach() else {
+    ///         return StatusCode::INTERNAL_SERVER_ERROR;
+    ///     };
+    ///     tokio::spawn(async move {
+    ///         // ... rebuild ...
+    ///         let _ = guard.release().await;
+    ///     });
+    ///     StatusCode::ACCEPTED
+    /// }
+    /// ```
+    #[must_use = "the guard, dropped, releases the lock"]
+    pub fn detach(&self) -> Option<Guard> {
+        self.guard.take()
+    }
+
+    /// The number by which the resource can refuse who comes late, if the layer is
+    /// [fenced](crate::RedlockLayer::with_fencing).
+    #[must_use]
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.validity.fencing_token()
     }
 
     /// The name that is locked, with its prefix.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.name()
+        self.validity.name()
     }
 
     /// The instant up to which the lock is held if it is not extended.
     #[must_use]
     pub fn until(&self) -> Instant {
-        self.0.until()
+        self.validity.until()
     }
 
     /// How long the lock is held from now if it is not extended; zero when it is lost.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.0.remaining()
+        self.validity.remaining()
     }
 
     /// Whether the lock is lost.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.0.is_lost()
+        self.validity.is_lost()
     }
 
     /// Resolves when the lock is lost, for work that a dropped handler does not end: a task or a
@@ -66,7 +116,7 @@ impl HeldLock {
     ///
     /// Dropping the future changes nothing.
     pub fn lost(&self) -> Lost {
-        self.0.lost()
+        self.validity.lost()
     }
 }
 
@@ -76,6 +126,37 @@ impl fmt::Debug for HeldLock {
             .field("name", &self.name())
             .field("remaining", &self.remaining())
             .finish()
+    }
+}
+
+/// A guard that several know of, and one has.
+#[derive(Clone)]
+pub(crate) struct Slot(Arc<std::sync::Mutex<Option<Guard>>>);
+
+impl Slot {
+    pub(crate) fn new(guard: Guard) -> Self {
+        Self(Arc::new(std::sync::Mutex::new(Some(guard))))
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Option<Guard>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self) -> Option<Guard> {
+        self.guard().take()
+    }
+
+    pub(crate) fn is_occupied(&self) -> bool {
+        self.guard().is_some()
+    }
+}
+
+/// The slot of the one who releases what is still in it in the end.
+pub(crate) struct Tenure(pub(crate) Slot);
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        drop(self.0.take());
     }
 }
 

@@ -1,7 +1,11 @@
-//! From a request to the name that is locked.
+//! From a request to what is locked.
 //!
 //! * [`path`] takes parameters of the matched path: `order:{id}` (feature `axum`).
 //! * [`header`] takes a header, such as `idempotency-key`.
+//! * [`extension`] takes what a layer outside has put into the request, such as the tenant.
+//! * [`from_extractor`] takes any axum extractor (feature `axum`).
+//! * [`body`] reads the body, up to a limit, and gives it back.
+//! * [`from_fn`] is an async function that takes the request and gives it back.
 //! * A closure takes whatever it finds in the request.
 //!
 //! # Paths
@@ -45,107 +49,81 @@
 //! # use tower::{Layer, Service};
 //! # drop(layer.layer(tower::service_fn(handle)).call(Request::new(())));
 //! ```
+//!
+//! # Several names, and shared locks
+//!
+//! A [`LockKey`] can have several names, which are locked all or none, and can ask for a shared
+//! lock:
+//!
+//! ```
+//! use redsync_tower::LockKey;
+//!
+//! let transfer = LockKey::from("account:1").and("account:2");
+//! let read = LockKey::from("catalog").shared();
+//! ```
+//!
+//! # Long names
+//!
+//! What is longer than [`LockKey::MAX_NAME_LEN`] bytes is locked under its beginning and its SHA-256.
 
+mod body;
+mod extension;
+#[cfg(feature = "axum")]
+mod extractor;
+mod function;
 mod header;
+mod lock_key;
 #[cfg(feature = "axum")]
 mod path;
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt,
+    future::{Future, Ready, ready},
+};
 
-use http::Request;
+use http::{Request, StatusCode};
 
-pub use self::header::{HeaderKey, header};
+#[cfg(feature = "axum")]
+pub use self::extractor::{ExtractorKey, from_extractor};
 #[cfg(feature = "axum")]
 pub use self::path::{PathKey, path};
+pub use self::{
+    body::{BodyKey, body},
+    extension::{ExtensionKey, extension},
+    function::{FnKey, from_fn},
+    header::{HeaderKey, header},
+    lock_key::{IntoLockKey, LockKey},
+};
 
-/// Finds the name to lock in a request. Implemented by the functions of this [module](self), and
-/// by closures from `&Request<B>`.
+/// Finds what to lock in a request. Implemented by the functions of this [module](self), and by
+/// closures from `&Request<B>`.
 pub trait Key<B> {
-    /// The name to lock, or [`None`] to let the request pass unlocked.
-    ///
-    /// # Errors
-    ///
-    /// A [`KeyError`] says whose mistake it is that there is no name.
-    fn key(&self, request: &mut Request<B>) -> Result<Option<LockKey>, KeyError>;
+    /// Resolves to the request and what to lock.
+    type Future: Future<Output = Found<B>>;
+
+    /// Takes the request, and gives it back with what to lock: [`None`] to let it pass unlocked, or a
+    /// [`KeyError`] that says whose mistake it is that there is nothing to lock.
+    fn key(&self, request: Request<B>) -> Self::Future;
 }
+
+/// A request, and what to lock for it.
+pub type Found<B> = (Request<B>, Result<Option<LockKey>, KeyError>);
+
+/// The future of a key that is found at once.
+pub type ReadyKey<B> = Ready<Found<B>>;
 
 impl<F, B, T> Key<B> for F
 where
     F: Fn(&Request<B>) -> T,
     T: IntoLockKey,
 {
-    fn key(&self, request: &mut Request<B>) -> Result<Option<LockKey>, KeyError> {
-        self(request).into_lock_key()
-    }
-}
+    type Future = ReadyKey<B>;
 
-/// The name that a request locks: the name of a [`Mutex`](redsync::Mutex).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LockKey(String);
-
-impl LockKey {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for LockKey {
-    fn from(name: String) -> Self {
-        Self(name)
-    }
-}
-
-impl From<&str> for LockKey {
-    fn from(name: &str) -> Self {
-        Self(name.to_owned())
-    }
-}
-
-impl From<LockKey> for String {
-    fn from(key: LockKey) -> Self {
-        key.0
-    }
-}
-
-/// What a closure may return for a key.
-pub trait IntoLockKey {
-    /// The key, no key, or why there is none.
-    ///
-    /// # Errors
-    ///
-    /// What the closure said.
-    fn into_lock_key(self) -> Result<Option<LockKey>, KeyError>;
-}
-
-impl IntoLockKey for LockKey {
-    fn into_lock_key(self) -> Result<Option<LockKey>, KeyError> {
-        Ok(Some(self))
-    }
-}
-
-impl IntoLockKey for String {
-    fn into_lock_key(self) -> Result<Option<LockKey>, KeyError> {
-        Ok(Some(self.into()))
-    }
-}
-
-impl IntoLockKey for &'static str {
-    fn into_lock_key(self) -> Result<Option<LockKey>, KeyError> {
-        Ok(Some(self.into()))
-    }
-}
-
-impl<T: IntoLockKey> IntoLockKey for Option<T> {
-    fn into_lock_key(self) -> Result<Option<LockKey>, KeyError> {
-        self.map_or(Ok(None), T::into_lock_key)
-    }
-}
-
-impl<T: IntoLockKey> IntoLockKey for Result<T, KeyError> {
-    fn into_lock_key(self) -> Result<Option<LockKey>, KeyError> {
-        self?.into_lock_key()
+    fn key(&self, request: Request<B>) -> Self::Future {
+        let key = self(&request).into_lock_key();
+        ready((request, key))
     }
 }
 
@@ -155,6 +133,8 @@ impl<T: IntoLockKey> IntoLockKey for Result<T, KeyError> {
 pub enum KeyError {
     /// The client's mistake: answered with 400 and these words.
     BadRequest(Cow<'static, str>),
+    /// The client's mistake, with a status of its own.
+    Rejected(StatusCode, Cow<'static, str>),
     /// The program's mistake: answered with 500; these words go to the log.
     Misconfigured(Cow<'static, str>),
 }
@@ -162,7 +142,9 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadRequest(words) | Self::Misconfigured(words) => f.write_str(words),
+            Self::BadRequest(words) | Self::Rejected(_, words) | Self::Misconfigured(words) => {
+                f.write_str(words)
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
-use redsync::{Lock, Redsync};
+use http::{HeaderMap, Method, Response, StatusCode};
+use redsync::{DrainDelay, Lock, Mutex, Redsync};
 use tower_layer::Layer;
 
-use crate::{LockKey, LockRejection, Redlock};
+use crate::{
+    LockKey, LockRejection, Redlock, prefer,
+    waiting::{Place, Waiting},
+};
 
 /// Layer that holds a lock for as long as the inner service works on a request: applies
 /// [`Redlock`].
@@ -20,12 +23,33 @@ pub struct RedlockLayer<K> {
 #[derive(Clone)]
 pub(crate) struct Config {
     redsync: Redsync,
+    prefix: Arc<str>,
     wait: Option<Duration>,
+    max_preferred_wait: Option<Duration>,
+    waiting: Waiting,
     methods: Arc<dyn Fn(&Method) -> bool + Send + Sync>,
+    shared_reads: bool,
     contention_status: Option<StatusCode>,
     response: Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>,
     pub(crate) keep_alive: bool,
     pub(crate) on_loss: OnLoss,
+    pub(crate) hold: Hold,
+    pub(crate) fail_open: bool,
+}
+
+/// For how long a lock is held. See [`RedlockLayer::with_hold`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hold {
+    /// Until the inner service has answered. The release is waited for before the response goes out.
+    #[default]
+    UntilResponse,
+    /// Until the response's body has ended, failed or been dropped, for a response that is worked on
+    /// while it is sent. The lock is then released in the background.
+    ///
+    /// If the lock is lost meanwhile, whatever [`OnLoss`] says, the body goes on, and an event says so:
+    /// a response that has begun cannot be taken back.
+    UntilBodyEnd,
 }
 
 /// What becomes of a request whose lock is lost while the inner service works on it. See
@@ -63,12 +87,18 @@ impl<K> RedlockLayer<K> {
             key,
             config: Arc::new(Config {
                 redsync: outage_tries(redsync, 2),
+                prefix: "".into(),
                 wait: None,
+                max_preferred_wait: None,
+                waiting: Waiting::default(),
                 methods: Arc::new(|method| !method.is_safe()),
+                shared_reads: false,
                 contention_status: None,
                 response: Arc::new(LockRejection::to_response),
                 keep_alive: true,
                 on_loss: OnLoss::default(),
+                hold: Hold::default(),
+                fail_open: false,
             }),
         }
     }
@@ -82,7 +112,66 @@ impl<K> RedlockLayer<K> {
     /// (Locked) rather than 409 (Conflict).
     #[must_use]
     pub fn with_wait(self, limit: Duration) -> Self {
-        self.set(|config| config.wait = (!limit.is_zero()).then_some(limit))
+        self.set(|config| config.wait = Some(limit))
+    }
+
+    /// Waits for as long as the client prefers by `Prefer: wait=N` (seconds; RFC 7240), up to the given
+    /// time, instead of [`with_wait`](Self::with_wait). The response then says
+    /// `Preference-Applied: wait=N`. Off by default.
+    #[must_use]
+    pub fn with_preferred_wait(self, max: Duration) -> Self {
+        self.set(|config| config.max_preferred_wait = Some(max))
+    }
+
+    /// How many requests may wait for one key, in this layer and its clones. Another one is refused at
+    /// once, as if it had waited. No limit by default.
+    #[must_use]
+    pub fn with_max_waiting(self, per_key: usize) -> Self {
+        self.set(|config| config.waiting.per_key = Some(per_key))
+    }
+
+    /// How many requests may wait in all, in this layer and its clones. No limit by default.
+    #[must_use]
+    pub fn with_max_waiting_in_all(self, in_all: usize) -> Self {
+        self.set(|config| config.waiting.in_all = Some(in_all))
+    }
+
+    /// What is put before each name, such as `orders:`. Nothing by default. (A prefix of
+    /// [the mutex](redsync::Mutex::with_key_prefix) comes before that.)
+    #[must_use]
+    pub fn with_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
+        self.set(|config| config.prefix = prefix.into())
+    }
+
+    /// Whether each lock has a [fencing token](redsync::fence), which the handler gets from
+    /// [`HeldLock::fencing_token`](crate::HeldLock::fencing_token). For exclusive locks. False by
+    /// default.
+    ///
+    /// # Panics
+    ///
+    /// If the defaults of the [`Redsync`] say that locks are shared.
+    #[must_use]
+    pub fn with_fencing(self, fencing: bool) -> Self {
+        self.set(|config| {
+            let redsync = config.redsync.clone();
+            config.redsync = redsync
+                .with_defaults(|mutex| mutex.with_fencing(fencing))
+                .expect("fencing is for exclusive locks");
+        })
+    }
+
+    /// Lets requests pass without a lock when too few nodes can be reached, rather than answer 503.
+    /// There is a warning event for each, and a [`NotLocked`](crate::NotLocked) in the request's
+    /// extensions. False by default.
+    #[must_use]
+    pub fn with_fail_open(self, fail_open: bool) -> Self {
+        self.set(|config| config.fail_open = fail_open)
+    }
+
+    /// For how long the lock is held: until the response, by default, or until the end of its body.
+    #[must_use]
+    pub fn with_hold(self, hold: Hold) -> Self {
+        self.set(|config| config.hold = hold)
     }
 
     /// Gives up after so many tries in a row that found no quorum of nodes, however long the
@@ -109,6 +198,21 @@ impl<K> RedlockLayer<K> {
     #[must_use]
     pub fn with_methods(self, lock: impl Fn(&Method) -> bool + Send + Sync + 'static) -> Self {
         self.set(|config| config.methods = Arc::new(lock))
+    }
+
+    /// Locks shared for safe methods (which then do not pass), and as the key says for others: reads
+    /// side by side, and writes alone. See [`Mutex::shared`](redsync::Mutex::shared).
+    ///
+    /// ```
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::extension(|id: &u64| format!("report:{id}")))
+    ///     .with_shared_reads(true);
+    /// ```
+    #[must_use]
+    pub fn with_shared_reads(self, shared: bool) -> Self {
+        self.set(|config| config.shared_reads = shared)
     }
 
     /// The status for contention, whether it was waited or not, in place of 409 and 423.
@@ -162,15 +266,38 @@ fn outage_tries(redsync: Redsync, tries: u32) -> Redsync {
 
 impl Config {
     pub(crate) fn locks(&self, method: &Method) -> bool {
-        (self.methods)(method)
+        (self.shared_reads && method.is_safe()) || (self.methods)(method)
     }
 
-    pub(crate) fn lock(&self, key: LockKey) -> Lock {
-        let mutex = self.redsync.mutex(String::from(key));
-        match self.wait {
-            Some(limit) => mutex.lock_within(limit),
-            None => mutex.try_lock(),
+    /// The mutex of a key, for a request of that method.
+    pub(crate) fn mutex(&self, key: &LockKey, method: &Method) -> Mutex {
+        let mutex = key.mutex(&self.redsync, &self.prefix);
+        if self.shared_reads && method.is_safe() {
+            mutex.shared()
+        } else {
+            mutex
         }
+    }
+
+    /// How long the client prefers to wait, where it has a say.
+    pub(crate) fn preferred_wait(&self, headers: &HeaderMap) -> Option<Duration> {
+        let max = self.max_preferred_wait?;
+        prefer::wait(headers).map(|wait| wait.min(max))
+    }
+
+    pub(crate) fn lock(&self, mutex: &Mutex, preferred_wait: Option<Duration>) -> Lock {
+        match preferred_wait.or(self.wait) {
+            Some(limit) if !limit.is_zero() => mutex.lock_within(limit),
+            _ => mutex.try_lock(),
+        }
+    }
+
+    pub(crate) fn delay_drain(&self) -> DrainDelay {
+        self.redsync.delay_drain()
+    }
+
+    pub(crate) fn enter(&self, key: &LockKey) -> Option<Place> {
+        self.waiting.enter(key)
     }
 
     /// The response to a request that is refused, with the rejection in its extensions.
@@ -198,10 +325,16 @@ impl<K> fmt::Debug for RedlockLayer<K> {
         f.debug_struct("RedlockLayer")
             .field("key", &format_args!("{}", std::any::type_name::<K>()))
             .field("redsync", &config.redsync)
+            .field("prefix", &config.prefix)
             .field("wait", &config.wait)
+            .field("max_preferred_wait", &config.max_preferred_wait)
+            .field("waiting", &config.waiting)
+            .field("shared_reads", &config.shared_reads)
             .field("contention_status", &config.contention_status)
             .field("keep_alive", &config.keep_alive)
             .field("on_loss", &config.on_loss)
+            .field("hold", &config.hold)
+            .field("fail_open", &config.fail_open)
             .finish_non_exhaustive()
     }
 }

@@ -37,21 +37,34 @@
 //! with 405. Safe methods (GET, HEAD, OPTIONS, TRACE) pass without a lock;
 //! [`with_methods`](RedlockLayer::with_methods) says otherwise. [`key`] is about names.
 //!
+//! # Reads and writes
+//!
+//! With [`with_shared_reads`](RedlockLayer::with_shared_reads) safe methods lock too, shared: reads run
+//! side by side, and writes alone. A key can ask for a shared lock by itself
+//! ([`LockKey::shared`]), and can have several names, which are locked all or none
+//! ([`LockKey::and`]).
+//!
 //! # Waiting
 //!
 //! By default a request for what is locked is refused at once, with 409 (Conflict).
-//! [`with_wait`](RedlockLayer::with_wait) lets it wait, and then refuses with 423 (Locked). When too
-//! few nodes can be reached the answer is 503, within a second. [`LockRejection`] has the whole
-//! table; [`with_response`](RedlockLayer::with_response) replaces the answers, and
+//! [`with_wait`](RedlockLayer::with_wait) lets it wait, and then refuses with 423 (Locked);
+//! [`with_preferred_wait`](RedlockLayer::with_preferred_wait) lets the client say how long, and
+//! [`with_max_waiting`](RedlockLayer::with_max_waiting) says how many may wait. When too few nodes can
+//! be reached the answer is 503, within a second, unless the layer
+//! [fails open](RedlockLayer::with_fail_open). [`LockRejection`] has the whole table;
+//! [`with_response`](RedlockLayer::with_response) replaces the answers, and
 //! [`with_contention_status`](RedlockLayer::with_contention_status) one status.
 //!
 //! # How long it is held
 //!
 //! Until the inner service has answered. The release is waited for before the response goes out, so
-//! that a client that sends its next request at once does not meet its own lock. (A body that is
-//! streamed is sent without the lock.) If the service panics, if the client hangs up, or if a layer
-//! outside drops the request, such as a timeout, the lock is released in the background;
-//! [`Redsync::drain`](redsync::Redsync::drain) waits for that at a shutdown:
+//! that a client that sends its next request at once does not meet its own lock. With
+//! [`Hold::UntilBodyEnd`] the lock is held until the response's body has been sent, and
+//! [`HeldLock::detach`] gives it to a job that goes on (or to an upgraded connection).
+//!
+//! If the service panics, if the client hangs up, or if a layer outside drops the request, such as a
+//! timeout, the lock is released in the background; [`Redsync::drain`](redsync::Redsync::drain) waits
+//! for that at a shutdown:
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")]
@@ -66,38 +79,50 @@
 //! # When it takes longer than the expiry
 //!
 //! The lock is extended in the background while the service works
-//! ([`with_keep_alive`](RedlockLayer::with_keep_alive)). If that fails until the validity ends, or if
-//! the nodes say that the lock is gone, it is lost: the service's future is dropped and the answer is
-//! 500, without `Retry-After`, since what has been done is unknown. With [`OnLoss::Finish`] the
-//! service goes on and its response is marked. A handler that has started tasks or threads of its
-//! own can tell them by [`HeldLock::lost`].
+//! ([`with_keep_alive`](RedlockLayer::with_keep_alive)), for as long as the
+//! [mutex may be held](redsync::Mutex::with_max_hold). If that fails until the validity ends, or if the
+//! nodes say that the lock is gone, it is lost: the service's future is dropped and the answer is 500,
+//! without `Retry-After`, since what has been done is unknown. With [`OnLoss::Finish`] the service goes
+//! on and its response is marked. A handler that has started tasks or threads of its own can tell them
+//! by [`HeldLock::lost`].
+//!
+//! A process that is paused can still act late. Where that must not happen, the resource has to refuse
+//! it, by a [fencing token](redsync::fence): [`with_fencing`](RedlockLayer::with_fencing) and
+//! [`HeldLock::fencing_token`].
 //!
 //! # Locks inside locks
 //!
-//! A handler that calls its own service for the same resource waits for itself, until the limit of
-//! the wait. Two layers that lock two names on one route should do so in the same order everywhere,
-//! or two requests can wait for each other, until the limit of the wait.
+//! A layer that finds its key locked by a layer outside, for this very request, lets it pass. But a
+//! handler that calls its own service over HTTP for the same resource waits for itself, until the
+//! limit of the wait, and gets 423. Two layers that lock two names on one route should do so in the
+//! same order everywhere, or two requests can wait for each other, until the limit of the wait; one
+//! key with both names cannot.
 //!
 //! # What is logged
 //!
-//! With [`tracing`](https://docs.rs/tracing): `locked` (with `name` and `wait`) and `released` (with
-//! `name` and `hold`) as debug events; a lost lock, a release that no majority confirmed and an
-//! outage as warnings; a layer that cannot work as an error.
+//! With [`tracing`](https://docs.rs/tracing), each lock has a debug span `lock`, in which the inner
+//! service runs, with the fields `name`, `outcome` (`acquired`, `taken`, `timed_out`, `unavailable`,
+//! `lost` or `error`), `wait_ms`, `hold_ms` and `fencing_token`. In it, `locked`, `refused` and
+//! `released` are debug events; a lost lock, a release that no majority confirmed and an outage are
+//! warnings; a layer that cannot work is an error.
 
 mod body;
+mod errand;
 mod future;
 mod held;
 pub mod key;
 mod layer;
+mod prefer;
 mod rejection;
 mod service;
+mod waiting;
 
 pub use self::{
     body::ResponseBody,
     future::ResponseFuture,
-    held::HeldLock,
+    held::{HeldLock, NotLocked},
     key::{IntoLockKey, Key, KeyError, LockKey},
-    layer::{OnLoss, RedlockLayer},
+    layer::{Hold, OnLoss, RedlockLayer},
     rejection::{LockRejection, LockRejectionReason},
     service::Redlock,
 };

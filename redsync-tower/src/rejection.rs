@@ -18,8 +18,9 @@ use crate::KeyError;
 /// |---|---|---|
 /// | [`Taken`](LockRejectionReason::Taken) | 409 Conflict | yes |
 /// | [`TimedOut`](LockRejectionReason::TimedOut) | 423 Locked | yes |
+/// | [`TooManyWaiting`](LockRejectionReason::TooManyWaiting) | 423 Locked | yes |
 /// | [`Unavailable`](LockRejectionReason::Unavailable) | 503 Service Unavailable | yes |
-/// | [`BadRequest`](LockRejectionReason::BadRequest) | 400 Bad Request | no |
+/// | [`BadRequest`](LockRejectionReason::BadRequest) | 400 Bad Request, or what the key says | no |
 /// | [`Misconfigured`](LockRejectionReason::Misconfigured) | 500 Internal Server Error | no |
 /// | [`Lost`](LockRejectionReason::Lost) | 500 Internal Server Error | no |
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub enum LockRejectionReason {
     Taken,
     /// Another held the lock up to the limit of the wait.
     TimedOut,
+    /// As many wait for this lock, or in all, as may.
+    TooManyWaiting,
     /// Too few nodes can be reached to know.
     Unavailable,
     /// The request lacks what names the lock, or has it malformed.
@@ -54,7 +57,7 @@ impl LockRejection {
         use LockRejectionReason as Reason;
         let status = match reason {
             Reason::Taken => StatusCode::CONFLICT,
-            Reason::TimedOut => StatusCode::LOCKED,
+            Reason::TimedOut | Reason::TooManyWaiting => StatusCode::LOCKED,
             Reason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Reason::BadRequest => StatusCode::BAD_REQUEST,
             Reason::Misconfigured | Reason::Lost => StatusCode::INTERNAL_SERVER_ERROR,
@@ -65,6 +68,16 @@ impl LockRejection {
             retry_after: None,
             detail: detail.into(),
             source: None,
+        }
+    }
+
+    pub(crate) fn too_many_waiting() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(
+                LockRejectionReason::TooManyWaiting,
+                "Too many requests are waiting for this resource.",
+            )
         }
     }
 
@@ -141,7 +154,7 @@ impl LockRejectionReason {
     /// Whether the lock is held by another.
     #[must_use]
     pub const fn is_contention(self) -> bool {
-        matches!(self, Self::Taken | Self::TimedOut)
+        matches!(self, Self::Taken | Self::TimedOut | Self::TooManyWaiting)
     }
 
     /// The problem type (RFC 9457, section 3.1.1): stable, and different for each reason.
@@ -150,6 +163,7 @@ impl LockRejectionReason {
         match self {
             Self::Taken => "urn:redsync:problem:taken",
             Self::TimedOut => "urn:redsync:problem:timed-out",
+            Self::TooManyWaiting => "urn:redsync:problem:too-many-waiting",
             Self::Unavailable => "urn:redsync:problem:unavailable",
             Self::BadRequest => "urn:redsync:problem:bad-request",
             Self::Misconfigured => "urn:redsync:problem:misconfigured",
@@ -161,6 +175,7 @@ impl LockRejectionReason {
         match self {
             Self::Taken => "The resource is locked",
             Self::TimedOut => "The resource stayed locked",
+            Self::TooManyWaiting => "Too many are waiting for the resource",
             Self::Unavailable => "Locks are unavailable",
             Self::BadRequest => "The request names no lock",
             Self::Misconfigured => "Locks are misconfigured",
@@ -173,6 +188,10 @@ impl From<KeyError> for LockRejection {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::BadRequest(words) => Self::new(LockRejectionReason::BadRequest, words),
+            KeyError::Rejected(status, words) => Self {
+                status,
+                ..Self::new(LockRejectionReason::BadRequest, words)
+            },
             KeyError::Misconfigured(_) => Self::misconfigured(&error),
         }
     }
@@ -198,7 +217,6 @@ impl From<LockError> for LockRejection {
                 free_in(),
             ),
             LockError::Unavailable(_) => {
-                tracing::warn!(%error, "a request was refused: locks are unavailable");
                 let words = "Too few of the nodes that keep locks can be reached.";
                 (Self::new(LockRejectionReason::Unavailable, words), None)
             }

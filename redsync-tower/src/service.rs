@@ -5,9 +5,10 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
-use crate::{Key, LockRejection, RedlockLayer, ResponseBody, ResponseFuture};
+use crate::{Key, RedlockLayer, ResponseBody, ResponseFuture, errand::Errand};
 
 /// Middleware that holds a lock for as long as the inner service works on a request.
 ///
@@ -44,31 +45,27 @@ impl<S, K, ReqBody, ResBody> Service<Request<ReqBody>> for Redlock<S, K>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     K: Key<ReqBody>,
+    ResBody: Body,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, ReqBody>;
+    type Future = ResponseFuture<S, ReqBody, K::Future>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let RedlockLayer { key, config } = &self.layer;
         if !config.locks(request.method()) {
             return ResponseFuture::passing(self.inner.call(request));
         }
-        match key.key(&mut request) {
-            Ok(Some(key)) => {
-                // The service that is ready is the one to call; its clone may not be.
-                let clone = self.inner.clone();
-                let inner = mem::replace(&mut self.inner, clone);
-                ResponseFuture::locking(Arc::clone(config), config.lock(key), inner, request)
-            }
-            Ok(None) => ResponseFuture::passing(self.inner.call(request)),
-            Err(error) => ResponseFuture::refused(config.refuse(LockRejection::from(error))),
-        }
+        // The service that is ready is the one to call; its clone may not be.
+        let clone = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, clone);
+        let errand = Errand::new(Arc::clone(config));
+        ResponseFuture::finding(errand, key.key(request), inner)
     }
 }
 

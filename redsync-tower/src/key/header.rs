@@ -1,6 +1,8 @@
-use http::{HeaderName, Request};
+use std::future::ready;
 
-use super::{Key, KeyError, LockKey};
+use http::{HeaderMap, HeaderName, Request};
+
+use super::{Key, KeyError, LockKey, ReadyKey};
 
 /// Locks by a header that every request has to carry, once: the name is `header-name:value`.
 ///
@@ -37,20 +39,29 @@ pub struct HeaderKey {
     name: HeaderName,
 }
 
-impl<B> Key<B> for HeaderKey {
-    fn key(&self, request: &mut Request<B>) -> Result<Option<LockKey>, KeyError> {
+impl HeaderKey {
+    fn find(&self, headers: &HeaderMap) -> Result<LockKey, KeyError> {
         let name = &self.name;
         let bad = |what| KeyError::BadRequest(format!("the header `{name}` {what}").into());
-        let mut values = request.headers().get_all(name).iter();
+        let mut values = headers.get_all(name).iter();
         let value = values.next().ok_or_else(|| bad("is missing"))?;
         if values.next().is_some() {
             return Err(bad("is given more than once"));
         }
         match value.to_str() {
             Ok("") => Err(bad("is empty")),
-            Ok(value) => Ok(Some(format!("{name}:{value}").into())),
+            Ok(value) => Ok(format!("{name}:{value}").into()),
             Err(_) => Err(bad("has a value that is not visible ASCII")),
         }
+    }
+}
+
+impl<B> Key<B> for HeaderKey {
+    type Future = ReadyKey<B>;
+
+    fn key(&self, request: Request<B>) -> Self::Future {
+        let key = self.find(request.headers()).map(Some);
+        ready((request, key))
     }
 }
 
@@ -60,19 +71,19 @@ mod tests {
 
     use super::*;
 
-    fn key(values: &[&[u8]]) -> Result<Option<LockKey>, KeyError> {
-        let mut request = Request::new(());
+    fn key(values: &[&[u8]]) -> Result<LockKey, KeyError> {
+        let mut headers = HeaderMap::new();
         for value in values {
             let value = HeaderValue::from_bytes(value).unwrap();
-            request.headers_mut().append("idempotency-key", value);
+            headers.append("idempotency-key", value);
         }
-        header("Idempotency-Key").key(&mut request)
+        header("Idempotency-Key").find(&headers)
     }
 
     #[test]
     fn the_name_is_that_of_the_header_and_its_value() {
         let expected = LockKey::from("idempotency-key:8e03");
-        assert_eq!(key(&[b"8e03"]), Ok(Some(expected)));
+        assert_eq!(key(&[b"8e03"]), Ok(expected));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-use std::mem;
+use std::{future::ready, mem};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use futures_util::FutureExt;
 use http::Request;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Key, KeyError, LockKey};
+use super::{Key, KeyError, LockKey, ReadyKey};
 
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -83,15 +83,14 @@ fn parse(template: &str) -> Result<Vec<Part>, &'static str> {
     Ok(parts)
 }
 
-impl<B> Key<B> for PathKey {
-    fn key(&self, request: &mut Request<B>) -> Result<Option<LockKey>, KeyError> {
-        let params = params(request)?;
+impl PathKey {
+    fn fill_in(&self, params: Option<&RawPathParams>) -> Result<LockKey, KeyError> {
         let mut name = String::new();
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => name.push_str(literal),
                 Part::Parameter(parameter) => {
-                    let value = (params.iter().flatten())
+                    let value = (params.into_iter().flatten())
                         .find_map(|(name, value)| (name == &**parameter).then_some(value))
                         .ok_or_else(|| {
                             KeyError::Misconfigured(
@@ -102,7 +101,16 @@ impl<B> Key<B> for PathKey {
                 }
             }
         }
-        Ok(Some(name.into()))
+        Ok(name.into())
+    }
+}
+
+impl<B> Key<B> for PathKey {
+    type Future = ReadyKey<B>;
+
+    fn key(&self, mut request: Request<B>) -> Self::Future {
+        let key = params(&mut request).and_then(|params| self.fill_in(params.as_ref()));
+        ready((request, key.map(Some)))
     }
 }
 

@@ -1,0 +1,84 @@
+//! Real Redis servers that fail, and a client in a loop.
+
+use std::time::Instant;
+
+use axum::{Router, routing};
+use http::StatusCode;
+use redsync::Redsync;
+use redsync_tests::{Servers, wait::until_async};
+use redsync_tower::{LockRejectionReason as Reason, RedlockLayer, key};
+
+use crate::support::{SOON, post, refusal, secs, send};
+
+fn redsync(servers: &Servers) -> Redsync {
+    Redsync::connect(servers.urls()).expect("URLs")
+}
+
+fn patient(redsync: Redsync) -> Redsync {
+    let redsync = redsync.with_defaults(|mutex| mutex.with_node_timeout(secs(5)));
+    redsync.expect("options that work")
+}
+
+fn app(lock: RedlockLayer<key::PathKey>) -> Router {
+    let handler = routing::post(|| async { "done" }).route_layer(lock);
+    Router::new().route("/orders/{id}", handler)
+}
+
+fn lock(redsync: Redsync) -> RedlockLayer<key::PathKey> {
+    RedlockLayer::new(redsync, key::path("order:{id}"))
+}
+
+#[tokio::test]
+async fn a_client_in_a_loop_never_meets_its_own_lock() {
+    for count in [1, 3] {
+        let servers = Servers::start(count);
+        let app = app(lock(patient(redsync(&servers))));
+        for number in 0..200 {
+            let response = send(&app, post("/orders/1")).await;
+            assert_eq!(response.status(), StatusCode::OK, "{number} of {count}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_server_of_three_is_not_missed() {
+    let servers = Servers::start(3);
+    let app = app(lock(patient(redsync(&servers))));
+    servers[1].stop();
+    let start = Instant::now();
+    for _ in 0..10 {
+        let response = send(&app, post("/orders/1")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    // Had anybody waited for the one that is stopped, it would have been 50 s or more.
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    servers[1].kill();
+    for _ in 0..10 {
+        let response = send(&app, post("/orders/1")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn two_servers_of_three_are_missed_and_welcomed_back() {
+    let servers = Servers::start(3);
+    let waits = [secs(0), secs(3600)];
+    let apps = waits.map(|wait| app(lock(redsync(&servers)).with_wait(wait)));
+    for app in &apps {
+        servers[0].kill();
+        servers[2].kill();
+        let start = Instant::now();
+        let response = send(app, post("/orders/1")).await;
+        assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let after = refusal(response, status, Reason::Unavailable).await;
+        assert!(after.is_some());
+
+        servers[0].restart();
+        servers[2].restart();
+        until_async("it recovers", SOON, async || {
+            send(app, post("/orders/1")).await.status() == StatusCode::OK
+        })
+        .await;
+    }
+}

@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use axum::{Router, extract::State, routing::post};
+use http::StatusCode;
+use redsync_tower::{LockRejection, LockRejectionReason, RedlockLayer, key};
+use tokio::time::Instant;
+
+use crate::{Stage, nodes, request, send, status};
+
+async fn work(State(stage): State<Stage>) {
+    stage.enter().await;
+}
+
+fn app(lock: RedlockLayer<key::PathKey>) -> (Router, Stage) {
+    let stage = Stage::new();
+    let app = Router::new().route("/{id}", post(work).route_layer(lock));
+    (app.with_state(stage.clone()), stage)
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_wait_for_a_key_and_the_next_is_refused_at_once() {
+    let lock = RedlockLayer::new(nodes().0, key::path("{id}"))
+        .with_wait(Duration::from_secs(60))
+        .with_max_waiting(2);
+    let (app, stage) = app(lock);
+    let start = |uri: &'static str| {
+        let app = app.clone();
+        tokio::spawn(async move { status(&app, "POST", uri).await })
+    };
+    let first = start("/1");
+    stage.has(1).await;
+    let others = [start("/1"), start("/1")];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    let started = Instant::now();
+    let refused = send(&app, request("POST", "/1")).await;
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    assert_eq!(refused.status(), StatusCode::LOCKED);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let rejection = refused.extensions().get::<LockRejection>().unwrap();
+    assert_eq!(rejection.reason(), LockRejectionReason::TooManyWaiting);
+
+    let other_key = start("/2");
+    stage.has(1).await;
+    stage.let_go(4);
+    for request in [first, other_key].into_iter().chain(others) {
+        assert_eq!(request.await.unwrap(), StatusCode::OK);
+    }
+    // Those who have left have left their places.
+    stage.let_go(1);
+    assert_eq!(status(&app, "POST", "/1").await, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_says_how_long_it_waits_up_to_a_limit() {
+    let (redsync, _) = nodes();
+    let _held = redsync
+        .mutex("1")
+        .with_expiry(Duration::from_secs(600))
+        .lock()
+        .await
+        .unwrap();
+    let lock = RedlockLayer::new(redsync, key::path("{id}"))
+        .with_wait(Duration::from_secs(1))
+        .with_preferred_wait(Duration::from_secs(5));
+    let (app, _) = app(lock);
+    for (prefers, waits, applied, answer) in [
+        (None, 1, None, StatusCode::LOCKED),
+        (Some("wait=3"), 3, Some("wait=3"), StatusCode::LOCKED),
+        (Some("wait=100"), 5, Some("wait=5"), StatusCode::LOCKED),
+        (Some("wait=0"), 0, Some("wait=0"), StatusCode::CONFLICT),
+        (Some("wait=soon"), 1, None, StatusCode::LOCKED),
+    ] {
+        let mut request = request("POST", "/1");
+        if let Some(prefers) = prefers {
+            request
+                .headers_mut()
+                .insert("prefer", prefers.parse().unwrap());
+        }
+        let started = Instant::now();
+        let response = send(&app, request).await;
+        assert_eq!(started.elapsed().as_secs(), waits, "{prefers:?}");
+        let says = response.headers().get("preference-applied");
+        assert_eq!(
+            says.map(|says| says.to_str().unwrap()),
+            applied,
+            "{prefers:?}"
+        );
+        assert_eq!(response.status(), answer, "{prefers:?}");
+    }
+}
