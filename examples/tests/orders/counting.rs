@@ -1,0 +1,108 @@
+//! Many requests for one order: each is counted once.
+
+use redsync_tests::{Servers, wait::until_async};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::{
+    client::{self, Answer, Order},
+    service::{SOON, Service},
+};
+
+/// The answers to so many requests at the same time, spread over services.
+async fn add_many(services: &[&Service], path: &str, work_ms: u64, count: usize) -> Vec<Answer> {
+    let requests: JoinSet<_> = (0..count)
+        .map(|number| client::add(services[number % services.len()], path, work_ms))
+        .collect();
+    requests.join_all().await
+}
+
+fn count(answers: &[Answer], status: u16) -> i64 {
+    let with = answers.iter().filter(|answer| answer.status == status);
+    i64::try_from(with.count()).expect("few")
+}
+
+#[tokio::test]
+async fn two_hundred_at_once_lose_none_with_the_lock_and_some_without() {
+    let service = Service::start(&[("WAIT_MS", "60000")]).await;
+    let answers = add_many(&[&service], "/orders/42", 1, 200).await;
+    assert_eq!(count(&answers, 200), 200);
+    let order = client::get(&service, "/orders/42").await.order();
+    assert_eq!(order, Order::new("42", 200, 200));
+
+    let answers = add_many(&[&service], "/unlocked/orders/43", 20, 200).await;
+    assert_eq!(count(&answers, 200), 200);
+    let order = client::get(&service, "/orders/43").await.order();
+    assert!(order.quantity < 200, "{order:?}");
+    assert!(order.quantity > 0, "{order:?}");
+}
+
+#[tokio::test]
+async fn different_orders_do_not_wait_for_each_other() {
+    let service = Service::start(&[("WAIT_MS", "0")]).await;
+    let first = client::add_and_hang(&service, "1", 60_000).await;
+    service.until_logged(1, &[" locked ", "order:1"]).await;
+    assert_eq!(client::add(&service, "/orders/1", 1).await.status, 409);
+    let order = client::add(&service, "/orders/2", 1).await.order();
+    assert_eq!(order, Order::new("2", 1, 1));
+    drop(first);
+}
+
+#[tokio::test]
+async fn two_processes_with_one_database_count_every_200_once() {
+    let servers = Servers::start(3);
+    let urls = servers.urls().join(",");
+    let directory = TempDir::new().expect("a directory");
+    let database = directory.path().join("orders.sqlite");
+    let env = [
+        ("REDIS_URLS", &*urls),
+        ("DATABASE", database.to_str().expect("a path")),
+        ("WAIT_MS", "60000"),
+    ];
+    let services = [Service::start(&env).await, Service::start(&env).await];
+    let answers = add_many(&[&services[0], &services[1]], "/orders/42", 1, 400).await;
+    let counted = count(&answers, 200);
+    for answer in &answers {
+        // A machine that is busy may time some out.
+        assert!(
+            matches!(answer.status, 200 | 423 | 503),
+            "{}",
+            answer.status
+        );
+    }
+    assert!(counted > 0);
+    for service in &services {
+        let order = client::get(service, "/orders/42").await.order();
+        assert_eq!(order, Order::new("42", counted, counted));
+    }
+    until_async("no key is left", SOON, async || {
+        servers.iter().all(|server| server.keys().is_empty())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_waiting_some_are_refused_and_the_others_counted() {
+    let service = Service::start(&[("WAIT_MS", "0")]).await;
+    let answers = add_many(&[&service], "/orders/42", 100, 50).await;
+    let (counted, refused) = (count(&answers, 200), count(&answers, 409));
+    assert_eq!(counted + refused, 50);
+    assert!(counted > 0 && refused > 0, "{counted} and {refused}");
+    for answer in answers.iter().filter(|answer| answer.status == 409) {
+        assert!(answer.retry_after() <= 8);
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+    }
+    let order = client::get(&service, "/orders/42").await.order();
+    assert_eq!(order, Order::new("42", counted, counted));
+}
+
+#[tokio::test]
+async fn a_wait_that_is_too_short_is_423() {
+    let service = Service::start(&[("WAIT_MS", "100")]).await;
+    let first = client::add_and_hang(&service, "1", 60_000).await;
+    service.until_logged(1, &[" locked ", "order:1"]).await;
+    let answer = client::add(&service, "/orders/1", 1).await;
+    assert_eq!(answer.status, 423);
+    assert!(answer.retry_after() <= 8);
+    drop(first);
+}

@@ -1,0 +1,10 @@
+//! The example `orders`, end to end: its program is started, asked over HTTP, and ended.
+
+mod bad_input;
+mod client;
+mod counting;
+mod crashes;
+mod outages;
+mod service;
+mod shutdown;
+mod slow_work;

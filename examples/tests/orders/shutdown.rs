@@ -1,0 +1,64 @@
+//! SIGTERM: what is under way is finished, and nothing is left.
+
+use redsync_tests::{Servers, wait::until_async};
+use tempfile::TempDir;
+
+use crate::{
+    client::{self, Order},
+    service::{SOON, Service, VERBOSE},
+};
+
+#[tokio::test]
+async fn requests_in_flight_finish() {
+    let servers = Servers::start(3);
+    let urls = servers.urls().join(",");
+    let env = [("REDIS_URLS", &*urls), ("WAIT_MS", "60000"), VERBOSE];
+    let mut service = Service::start(&env).await;
+    let working = tokio::spawn(client::add(&service, "/orders/1", 1500));
+    until_async("it is worked on", SOON, async || {
+        servers.holders("order:1").iter().all(Option::is_some)
+    })
+    .await;
+    let waiting = tokio::spawn(client::add(&service, "/orders/1", 1));
+    service.until_logged(1, &["not acquired", "order:1"]).await;
+
+    service.terminate();
+    service.until_logged(1, &["shutting down"]).await;
+    let order = working.await.expect("no panic").order();
+    assert_eq!(order, Order::new("1", 1, 1));
+    let order = waiting.await.expect("no panic").order();
+    assert_eq!(order, Order::new("1", 2, 2));
+    assert_eq!(service.exit().code(), Some(0), "{}", service.log());
+    servers.assert_no_keys();
+}
+
+/// Many times: a server may say that all its connections are over just before the last one drops
+/// its request, and so its lock.
+#[tokio::test]
+async fn requests_that_are_cut_off_leave_no_lock() {
+    let servers = Servers::start(3);
+    let urls = servers.urls().join(",");
+    for _ in 0..10 {
+        let mut service = Service::start(&[("REDIS_URLS", &urls), ("EXPIRY_MS", "600000")]).await;
+        let client = client::add_and_hang(&service, "1", 600_000).await;
+        service.until_logged(1, &[" locked "]).await;
+        service.terminate();
+        service.until_logged(1, &["shutting down"]).await;
+        drop(client);
+        assert_eq!(service.exit().code(), Some(0), "{}", service.log());
+        servers.assert_no_keys();
+    }
+}
+
+#[tokio::test]
+async fn its_temporary_database_is_removed() {
+    let directory = TempDir::new().expect("a directory");
+    let path = directory.path().to_str().expect("a path");
+    let mut service = Service::start(&[("TMPDIR", path)]).await;
+    assert_eq!(client::add(&service, "/orders/1", 1).await.status, 200);
+    let entries = || directory.path().read_dir().expect("a directory").count();
+    assert_eq!(entries(), 1);
+    service.terminate();
+    assert_eq!(service.exit().code(), Some(0), "{}", service.log());
+    assert_eq!(entries(), 0);
+}

@@ -1,0 +1,51 @@
+//! A handler that works for much longer than the expiry.
+
+use std::time::Duration;
+
+use redsync_tests::{Servers, wait::until_async};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::{
+    client::{self, Order},
+    service::{SOON, Service},
+};
+
+#[tokio::test]
+async fn it_keeps_its_lock() {
+    let servers = Servers::start(3);
+    let urls = servers.urls().join(",");
+    let directory = TempDir::new().expect("a directory");
+    let database = directory.path().join("orders.sqlite");
+    let env = [
+        ("REDIS_URLS", &*urls),
+        ("DATABASE", database.to_str().expect("a path")),
+        ("EXPIRY_MS", "500"),
+        ("WAIT_MS", "0"),
+    ];
+    let services = [Service::start(&env).await, Service::start(&env).await];
+    let mut first = tokio::spawn(client::add(&services[0], "/orders/1", 3000));
+    until_async("the first has the lock", SOON, async || {
+        servers.holders("order:1").iter().all(Option::is_some)
+    })
+    .await;
+
+    let mut refused = 0;
+    let first = loop {
+        // A competitor every 50 ms.
+        tokio::select! {
+            first = &mut first => break first,
+            () = sleep(Duration::from_millis(50)) => {}
+        }
+        let competitor = client::add(&services[1], "/orders/1", 1).await;
+        if competitor.status == 200 {
+            // It was sent before the first one's answer was there, and came after its write.
+            assert_eq!(competitor.order(), Order::new("1", 2, 2));
+            break first.await;
+        }
+        assert_eq!(competitor.status, 409, "{}", competitor.body);
+        refused += 1;
+    };
+    assert_eq!(first.expect("no panic").order(), Order::new("1", 1, 1));
+    assert!(refused >= 5, "{refused}");
+}
