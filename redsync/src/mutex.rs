@@ -1,30 +1,29 @@
 //! What is wanted: a name and how to lock it.
 
+mod lock;
+mod options;
+
 use std::{
-    error::Error,
     fmt,
     future::Future,
-    ops::Range,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{Arc, mpsc},
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, Either, FutureExt, select};
-use pin_project_lite::pin_project;
+use futures_util::future::{Either, select};
 use tokio::time::Instant;
 
+pub use self::lock::Lock;
 use crate::{
     ConfigError, FencingToken, Guard, Inspected, LockError, Redsync, Released, Resume, RunError,
     Validity,
-    attempt::Attempt,
     claim::{Claim, Holding},
     inspect,
     node::Mode,
-    options::{MAX_NAME_LEN, NodeTimeout, Options, RetryDelay},
+    options::{MAX_NAME_LEN, Options},
     quorum::Verdict,
-    retry::{Limit, again},
+    retry::Limit,
 };
 
 /// A distributed mutex: a name (or several), and how to lock it.
@@ -81,203 +80,10 @@ impl Mutex {
         self.options
     }
 
-    fn set(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        change(Arc::make_mut(&mut self.options));
-        self
-    }
-
     /// The names, without the prefix: one, but for a mutex of
     /// [several names](Redsync::mutex_many).
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
-    }
-
-    /// How long a node keeps the key if nobody extends or releases it: the longest that others
-    /// wait after the holder has crashed. Sent in whole milliseconds; from 10 ms to a year. 8 s by
-    /// default.
-    #[must_use]
-    pub fn with_expiry(self, expiry: Duration) -> Self {
-        self.set(|options| options.expiry = expiry)
-    }
-
-    /// How often [`lock`](Self::lock) tries, the first time included. 32 by default.
-    #[must_use]
-    pub fn with_tries(self, tries: u32) -> Self {
-        self.set(|options| options.tries = tries)
-    }
-
-    /// Gives up after so many tries in a row that found no quorum of nodes, whatever time or tries
-    /// are left: those who wait for a holder need not wait for an outage to end. No such limit by
-    /// default.
-    #[must_use]
-    pub fn with_outage_tries(self, tries: u32) -> Self {
-        self.set(|options| options.outage_tries = tries)
-    }
-
-    /// The pause between tries. It should not be the same for all who wait; see
-    /// [`with_retry_delay_range`](Self::with_retry_delay_range).
-    #[must_use]
-    pub fn with_retry_delay(self, delay: Duration) -> Self {
-        self.with_retry_delay_range(delay..delay)
-    }
-
-    /// The range from which the pause between tries is drawn, evenly. 50 ms to 250 ms by default.
-    #[must_use]
-    pub fn with_retry_delay_range(self, range: Range<Duration>) -> Self {
-        self.set(|options| options.retry_delay = RetryDelay::Uniform(range))
-    }
-
-    /// The pause after the given number of tries.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # let redsync = redsync::Redsync::in_memory(1);
-    /// let mutex = redsync
-    ///     .mutex("order:42")
-    ///     .with_retry_delay_fn(|tries| Duration::from_millis(10) * tries.min(20));
-    /// ```
-    #[must_use]
-    pub fn with_retry_delay_fn(
-        self,
-        delay: impl Fn(u32) -> Duration + Send + Sync + 'static,
-    ) -> Self {
-        self.set(|options| options.retry_delay = RetryDelay::Function(Arc::new(delay)))
-    }
-
-    /// What part of the expiry is taken off the validity for clocks that run at different rates
-    /// (2 ms more are taken off always). At least 0 and below 1; 0.01 by default.
-    #[must_use]
-    pub fn with_drift_factor(self, factor: f64) -> Self {
-        self.set(|options| options.drift_factor = factor)
-    }
-
-    /// The validity that must be left when a quorum has acquired; a lock with less counts as not
-    /// acquired and is released. A tenth of the expiry by default.
-    #[must_use]
-    pub fn with_min_validity(self, validity: Duration) -> Self {
-        self.set(|options| options.min_validity = Some(validity))
-    }
-
-    /// How long one node's answer to an acquisition, extension, release or inspection is waited
-    /// for, at most the expiry. 250 ms by default.
-    ///
-    /// A node that hangs costs this much only where its vote is needed. Between sites, allow for two
-    /// round trips (to make a connection, for more).
-    #[must_use]
-    pub fn with_node_timeout(self, limit: Duration) -> Self {
-        self.set(|options| options.node_timeout = NodeTimeout::Absolute(limit))
-    }
-
-    /// The [node time limit](Self::with_node_timeout) as a part of the expiry, above 0 and at most
-    /// 1. (go-redsync has 0.05.)
-    #[must_use]
-    pub fn with_timeout_factor(self, factor: f64) -> Self {
-        self.set(|options| options.node_timeout = NodeTimeout::Factor(factor))
-    }
-
-    /// What owner values begin with, such as the name of the host, for whoever looks at the keys.
-    /// It is called for each try; 128 random bits are always appended. Nothing by default.
-    ///
-    /// (It stands in for go-redsync's `WithGenValueFunc`, without its trap: where two tries have one
-    /// value, two can hold the lock.)
-    #[must_use]
-    pub fn with_value_fn<E>(
-        self,
-        label: impl Fn() -> Result<String, E> + Send + Sync + 'static,
-    ) -> Self
-    where
-        E: Into<Box<dyn Error + Send + Sync>>,
-    {
-        self.set(|options| options.value_label = Arc::new(move || label().map_err(Into::into)))
-    }
-
-    /// Whether a verdict is returned as soon as it is clear, rather than when all nodes have
-    /// answered or timed out. True by default. (go-redsync's default is false.)
-    #[must_use]
-    pub fn with_fail_fast(self, fail_fast: bool) -> Self {
-        self.set(|options| options.fail_fast = fail_fast)
-    }
-
-    /// Whether nodes are sent to in another order each time. False by default.
-    #[must_use]
-    pub fn with_shuffled_nodes(self, shuffled: bool) -> Self {
-        self.set(|options| options.shuffled_nodes = shuffled)
-    }
-
-    /// Whether an extension sets the key again on nodes that have lost it, so that a node that
-    /// restarted empty helps to hold the lock again. False by default. (go-redsync's
-    /// `WithSetNXOnExtend`.)
-    ///
-    /// It heals nodes, not locks: a majority must have held the key all the time for the extension
-    /// to succeed. (go-redsync counts keys it has just set, and so can take a lock back that
-    /// another has held in between.)
-    #[must_use]
-    pub fn with_set_if_absent_on_extend(self, set: bool) -> Self {
-        self.set(|options| options.set_if_absent_on_extend = set)
-    }
-
-    /// What is put before the name to make the nodes' key, such as `shop:`. Nothing by default.
-    #[must_use]
-    pub fn with_key_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
-        self.set(|options| options.key_prefix = prefix.into())
-    }
-
-    /// Whether every acquisition gets a [fencing token](crate::fence), larger than all before it. For
-    /// exclusive locks. False by default.
-    ///
-    /// It costs a script where there is a plain command otherwise, a second round (with a time limit of
-    /// its own) when the nodes' counters differ, and a key per name that stays for a day.
-    #[must_use]
-    pub fn with_fencing(self, fencing: bool) -> Self {
-        self.set(|options| options.fencing = fencing)
-    }
-
-    /// Exclusive (the default) or shared: see [`shared`](Self::shared).
-    #[must_use]
-    pub fn with_mode(self, mode: Mode) -> Self {
-        self.set(|options| options.mode = mode)
-    }
-
-    /// The same mutex, locked in shared mode: any number of shared holders, or one exclusive.
-    ///
-    /// Each shared holder has its own guard, expiry and renewal. An exclusive lock that finds shared
-    /// holders keeps new ones out for half a second, again with each try: so it comes in when those
-    /// who are in have left, however many others come. (With pauses between tries of more than that,
-    /// it can starve.)
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let redsync = redsync::Redsync::in_memory(3);
-    /// let catalog = redsync.mutex("catalog");
-    /// let one = catalog.read().await?;
-    /// let another = catalog.read().await?;
-    /// assert!(catalog.try_lock().await.is_err());
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// A go-redsync client sees a shared lock as taken. Shared locks have no
-    /// [fencing tokens](crate::fence).
-    #[must_use]
-    pub fn shared(&self) -> Self {
-        self.clone().with_mode(Mode::Shared).with_fencing(false)
-    }
-
-    /// Locks in [shared](Self::shared) mode: `shared().lock()`.
-    ///
-    /// # Errors, cancel safety, panics
-    ///
-    /// As [`lock`](Self::lock).
-    pub fn read(&self) -> Lock {
-        self.shared().lock()
-    }
-
-    /// How long a lock may be held altogether, from the beginning of its acquisition: then it is
-    /// lost, however often it is extended. A lock that is resumed begins anew. No such limit by default.
-    #[must_use]
-    pub fn with_max_hold(self, limit: Duration) -> Self {
-        self.set(|options| options.max_hold = Some(limit))
     }
 
     pub(crate) fn is_covered_by(&self, claim: &Claim) -> bool {
@@ -550,75 +356,4 @@ pub(crate) struct Wanted {
     /// With the prefix, sorted, no two alike.
     pub(crate) names: Arc<[Arc<str>]>,
     pub(crate) options: Arc<Options>,
-}
-
-pin_project! {
-    /// The future of [`Mutex::lock`] and its like.
-    ///
-    /// The first try is polled in place; only what waits for a second one is boxed.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Lock {
-        #[pin]
-        state: State,
-        limit: Limit,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State {
-        Start { wanted: Option<Result<Wanted, ConfigError>> },
-        First { #[pin] attempt: Attempt, wanted: Option<Wanted> },
-        Again { future: BoxFuture<'static, Result<Guard, LockError>> },
-    }
-}
-
-impl Lock {
-    const fn new(wanted: Result<Wanted, ConfigError>, limit: Limit) -> Self {
-        Self {
-            state: State::Start {
-                wanted: Some(wanted),
-            },
-            limit,
-        }
-    }
-}
-
-impl Future for Lock {
-    type Output = Result<Guard, LockError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            let next = match this.state.as_mut().project() {
-                StateProj::Start { wanted } => {
-                    let wanted = wanted.take().expect("polled after it was ready")?;
-                    State::First {
-                        attempt: Attempt::start(&wanted)?,
-                        wanted: Some(wanted),
-                    }
-                }
-                StateProj::First { attempt, wanted } => match ready!(attempt.poll(cx)) {
-                    Ok(guard) => return Poll::Ready(Ok(guard)),
-                    Err(failure) if this.limit.retries() => {
-                        let wanted = wanted.take().expect("polled after it was ready");
-                        State::Again {
-                            future: again(wanted, *this.limit, failure).boxed(),
-                        }
-                    }
-                    Err(failure) => return Poll::Ready(Err(failure.into_error(*this.limit))),
-                },
-                StateProj::Again { future } => return future.as_mut().poll(cx),
-            };
-            this.state.set(next);
-        }
-    }
-}
-
-impl fmt::Debug for Lock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock")
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
-    }
 }

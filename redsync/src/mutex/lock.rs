@@ -1,0 +1,89 @@
+//! The future that locks.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use pin_project_lite::pin_project;
+
+use super::Wanted;
+use crate::{
+    ConfigError, Guard, LockError,
+    attempt::Attempt,
+    retry::{Limit, again},
+};
+
+pin_project! {
+    /// The future of [`Mutex::lock`] and its like.
+    ///
+    /// The first try is polled in place; only what waits for a second one is boxed.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Lock {
+        #[pin]
+        state: State,
+        limit: Limit,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State {
+        Start { wanted: Option<Result<Wanted, ConfigError>> },
+        First { #[pin] attempt: Attempt, wanted: Option<Wanted> },
+        Again { future: BoxFuture<'static, Result<Guard, LockError>> },
+    }
+}
+
+impl Lock {
+    pub(super) const fn new(wanted: Result<Wanted, ConfigError>, limit: Limit) -> Self {
+        Self {
+            state: State::Start {
+                wanted: Some(wanted),
+            },
+            limit,
+        }
+    }
+}
+
+impl Future for Lock {
+    type Output = Result<Guard, LockError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Start { wanted } => {
+                    let wanted = wanted.take().expect("polled after it was ready")?;
+                    State::First {
+                        attempt: Attempt::start(&wanted)?,
+                        wanted: Some(wanted),
+                    }
+                }
+                StateProj::First { attempt, wanted } => match ready!(attempt.poll(cx)) {
+                    Ok(guard) => return Poll::Ready(Ok(guard)),
+                    Err(failure) if this.limit.retries() => {
+                        let wanted = wanted.take().expect("polled after it was ready");
+                        State::Again {
+                            future: again(wanted, *this.limit, failure).boxed(),
+                        }
+                    }
+                    Err(failure) => return Poll::Ready(Err(failure.into_error(*this.limit))),
+                },
+                StateProj::Again { future } => return future.as_mut().poll(cx),
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
