@@ -114,9 +114,7 @@ async fn dropping_while_counters_are_raised_releases() {
     assert!(nodes.iter().all(|node| node.inner().is_empty()));
 }
 
-#[tokio::test]
-async fn tokens_grow_on_real_servers_whatever_happens_to_one() {
-    let servers = Servers::start(3);
+async fn grow_on(servers: &Servers) {
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
     let mut last = token(&redsync).await;
     let mut grows = async |what: &str| {
@@ -126,7 +124,7 @@ async fn tokens_grow_on_real_servers_whatever_happens_to_one() {
     };
     grows("again").await;
     // An acquisition by a client that knows no tokens.
-    for server in &servers {
+    for server in servers {
         server.command(&["SET", "order:42", "go", "NX", "PX", "50"]);
     }
     assert!(matches!(
@@ -138,11 +136,26 @@ async fn tokens_grow_on_real_servers_whatever_happens_to_one() {
         Err(LockError::Taken(_))
     ));
     grows("after another kind of client").await;
-    servers[0].kill();
-    grows("one is killed").await;
-    servers[0].restart_empty();
-    servers[1].kill();
+    // As many as may be missing, and then as many others.
+    let minority = servers.len() / 2;
+    for server in &servers[..minority] {
+        server.kill();
+    }
+    grows("a minority is killed").await;
+    for server in &servers[..minority] {
+        server.restart_empty();
+    }
+    for server in &servers[servers.len() - minority..] {
+        server.kill();
+    }
     grows("it is back without its data, and another is killed").await;
+}
+
+#[tokio::test]
+async fn tokens_grow_on_real_servers_whatever_happens_to_a_minority() {
+    for count in [3, 5] {
+        grow_on(&Servers::start(count)).await;
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::{memory, patient};
 
 #[tokio::test]
 async fn a_lock_goes_to_another_process_and_back_with_its_token() {
-    let servers = Servers::start(3);
+    let servers = Servers::start(5);
     let here = patient(Redsync::connect(servers.urls()).unwrap());
     let there = patient(Redsync::connect(servers.urls()).unwrap());
     let mutex = |redsync: &Redsync| redsync.mutex("job:7").with_fencing(true);

@@ -6,11 +6,14 @@ use std::{
     time::Duration,
 };
 
-use redsync::{ExtendError, LockError, RunError};
-use redsync_tests::faulty::{Fault, Operation};
+use redsync::{ExtendError, LockError, Redsync, RunError};
+use redsync_tests::{
+    Servers,
+    faulty::{Fault, Operation},
+};
 use tokio::time::{Instant, sleep};
 
-use super::{MILLI, faulty, memory};
+use super::{MILLI, faulty, memory, patient};
 
 #[tokio::test(start_paused = true)]
 async fn run_extends_while_the_work_is_done_and_then_releases() {
@@ -133,4 +136,25 @@ async fn a_lock_that_another_has_held_is_not_taken_back_by_heals_whose_answers_w
     nodes[0].always(Fault::none());
     assert!(matches!(guard.extend().await, Err(ExtendError::Lost)));
     assert!(guard.is_lost());
+}
+
+#[tokio::test]
+async fn work_on_real_servers_is_dropped_when_a_majority_dies() {
+    for count in [3, 5] {
+        let servers = Servers::start(count);
+        let redsync = patient(Redsync::connect(servers.urls()).unwrap());
+        let mutex = redsync.mutex("a").with_expiry(600 * MILLI);
+        let result = mutex
+            .run(async |held| {
+                // Longer than an expiry: it is extended.
+                sleep(Duration::from_secs(1)).await;
+                assert!(!held.is_lost());
+                for server in &servers[..count / 2 + 1] {
+                    server.kill();
+                }
+                sleep(Duration::from_secs(60)).await;
+            })
+            .await;
+        assert!(matches!(result, Err(RunError::Lost)));
+    }
 }

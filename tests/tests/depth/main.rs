@@ -1,6 +1,7 @@
 //! What the lock offers beyond one exclusive name: fencing tokens, shared locks, several names,
 //! hand-over, limits, and work under a lock.
 
+mod dropping;
 mod fencing;
 mod handover;
 mod holding;

@@ -43,9 +43,11 @@ async fn several_names_are_acquired_all_or_none() {
 
 #[tokio::test]
 async fn several_names_are_acquired_all_or_none_on_real_servers() {
-    let servers = Servers::start(3);
-    all_or_none(&patient(Redsync::connect(servers.urls()).unwrap())).await;
-    servers.assert_no_keys();
+    for count in [3, 5] {
+        let servers = Servers::start(count);
+        all_or_none(&patient(Redsync::connect(servers.urls()).unwrap())).await;
+        servers.assert_no_keys();
+    }
 }
 
 #[tokio::test(start_paused = true)]

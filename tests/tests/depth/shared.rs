@@ -40,8 +40,11 @@ async fn many_shared_or_one_exclusive() {
 
 #[tokio::test]
 async fn many_shared_or_one_exclusive_on_real_servers() {
-    let servers = Servers::start(3);
-    exclude(&patient(Redsync::connect(servers.urls()).unwrap())).await;
+    for count in [3, 5] {
+        let servers = Servers::start(count);
+        exclude(&patient(Redsync::connect(servers.urls()).unwrap())).await;
+        servers.assert_no_keys();
+    }
 }
 
 #[tokio::test(start_paused = true)]
