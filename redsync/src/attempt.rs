@@ -13,9 +13,9 @@ use crate::{
     FencingToken, Guard, LockError, OwnerValue, Votes,
     claim::{Claim, Holding},
     fence::Agreement,
-    mutex::Wanted,
     quorum::Verdict,
     round::Round,
+    wanted::Wanted,
 };
 
 pin_project! {

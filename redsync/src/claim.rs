@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     FencingToken, NodeError, OwnerValue, Redsync, Vote,
-    mutex::Wanted,
     node::{AnyNode, Terms},
     options::Options,
     round::Round,
+    wanted::Wanted,
 };
 
 /// How long answers are pursued in the background, at the most. A key that could not be released by

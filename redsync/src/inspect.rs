@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::timeout;
 
-use crate::{NodeError, OwnerValue, mutex::Wanted, node::Mode};
+use crate::{NodeError, OwnerValue, node::Mode, wanted::Wanted};
 
 /// What one node says about who holds the names of a mutex. See
 /// [`Mutex::inspect`](crate::Mutex::inspect).

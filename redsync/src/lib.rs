@@ -128,6 +128,7 @@ mod redsync;
 mod retry;
 mod round;
 mod value;
+mod wanted;
 
 pub use self::{
     background::DrainDelay,

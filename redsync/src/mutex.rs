@@ -24,6 +24,7 @@ use crate::{
     options::{MAX_NAME_LEN, Options},
     quorum::Verdict,
     retry::Limit,
+    wanted::Wanted,
 };
 
 /// A distributed mutex: a name (or several), and how to lock it.
@@ -346,14 +347,4 @@ impl fmt::Debug for Mutex {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
-}
-
-/// A mutex whose name and options have been checked.
-pub(crate) struct Wanted {
-    pub(crate) redsync: Redsync,
-    /// What errors and logs call it.
-    pub(crate) label: Arc<str>,
-    /// With the prefix, sorted, no two alike.
-    pub(crate) names: Arc<[Arc<str>]>,
-    pub(crate) options: Arc<Options>,
 }

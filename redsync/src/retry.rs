@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Guard, LockError,
     attempt::{Attempt, Failure, Reason},
-    mutex::Wanted,
     options::Options,
+    wanted::Wanted,
 };
 
 /// When to give up.

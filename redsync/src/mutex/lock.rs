@@ -10,11 +10,11 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use pin_project_lite::pin_project;
 
-use super::Wanted;
 use crate::{
     ConfigError, Guard, LockError,
     attempt::Attempt,
     retry::{Limit, again},
+    wanted::Wanted,
 };
 
 pin_project! {
