@@ -175,7 +175,8 @@ impl<K> RedlockLayer<K> {
     }
 
     /// Gives up after so many tries in a row that found no quorum of nodes, however long the
-    /// [wait](Self::with_wait): 2 by default, so that an outage is answered within a second.
+    /// [wait](Self::with_wait): 2 by default, so that an outage is answered within
+    /// about a second.
     ///
     /// # Panics
     ///

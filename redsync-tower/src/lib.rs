@@ -50,7 +50,7 @@
 //! [`with_wait`](RedlockLayer::with_wait) lets it wait, and then refuses with 423 (Locked);
 //! [`with_preferred_wait`](RedlockLayer::with_preferred_wait) lets the client say how long, and
 //! [`with_max_waiting`](RedlockLayer::with_max_waiting) says how many may wait. When too few nodes can
-//! be reached the answer is 503, within a second, unless the layer
+//! be reached the answer is 503, within about a second, unless the layer
 //! [fails open](RedlockLayer::with_fail_open). [`LockRejection`] has the whole table;
 //! [`with_response`](RedlockLayer::with_response) replaces the answers, and
 //! [`with_contention_status`](RedlockLayer::with_contention_status) one status.

@@ -50,14 +50,14 @@ pub(crate) enum RetryDelay {
 type ValueLabel = Arc<dyn Fn() -> Result<String, BoxError> + Send + Sync>;
 
 impl Default for Options {
-    /// go-redsync's, but for the node time limit, which is absolute here.
+    /// go-redsync's. The node time limit is what comes of its factor for its expiry.
     fn default() -> Self {
         Self {
             key_prefix: "".into(),
             expiry: Duration::from_secs(8),
             drift_factor: 0.01,
             min_validity: None,
-            node_timeout: NodeTimeout::Absolute(Duration::from_millis(250)),
+            node_timeout: NodeTimeout::Absolute(Duration::from_millis(400)),
             tries: 32,
             outage_tries: u32::MAX,
             retry_delay: RetryDelay::Uniform(Duration::from_millis(50)..Duration::from_millis(250)),

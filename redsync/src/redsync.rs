@@ -2,11 +2,11 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
     ConfigError, Mutex, NodeError, NodeVote, Vote, Votes,
@@ -49,7 +49,7 @@ pub struct Redsync {
 
 struct Shared {
     nodes: Box<[AnyNode]>,
-    admitted: Box<[OnceLock<()>]>,
+    admitted: Box<[OnceCell<()>]>,
     /// Who the admitted nodes are, as far as they can tell.
     identities: std::sync::Mutex<Vec<(String, usize)>>,
     background: Background,
@@ -96,7 +96,7 @@ impl Redsync {
         }
         Ok(Self {
             shared: Arc::new(Shared {
-                admitted: nodes.iter().map(|_| OnceLock::new()).collect(),
+                admitted: nodes.iter().map(|_| OnceCell::new()).collect(),
                 nodes,
                 identities: std::sync::Mutex::default(),
                 background: Background::new(),
@@ -262,26 +262,26 @@ impl Redsync {
     ///
     /// Dropped, it asks again the next time.
     pub(crate) async fn admit(&self, node: usize) -> Result<(), NodeError> {
-        let admitted = &self.shared.admitted[node];
-        if admitted.get().is_some() {
-            return Ok(());
-        }
-        if let Some(identity) = self.nodes()[node].get().identity().await? {
+        // Once: those who come meanwhile wait for the answer to the first.
+        let admitted = self.shared.admitted[node].get_or_try_init(async || {
+            let Some(identity) = self.nodes()[node].get().identity().await? else {
+                return Ok(());
+            };
             let mut identities = (self.shared.identities)
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             match identities.iter().find(|(known, _)| *known == identity) {
-                Some((_, other)) if *other != node => {
-                    return Err(NodeError::SameServer {
-                        other: self.nodes()[*other].get().address().into(),
-                    });
+                Some((_, other)) if *other != node => Err(NodeError::SameServer {
+                    other: self.nodes()[*other].get().address().into(),
+                }),
+                Some(_) => Ok(()),
+                None => {
+                    identities.push((identity, node));
+                    Ok(())
                 }
-                Some(_) => {}
-                None => identities.push((identity, node)),
             }
-        }
-        admitted.get_or_init(|| ());
-        Ok(())
+        });
+        admitted.await.copied()
     }
 }
 

@@ -81,7 +81,7 @@ impl Mutex {
     }
 
     /// How long one node's answer to an acquisition, extension, release or inspection is waited
-    /// for, at most the expiry. 250 ms by default.
+    /// for, at most the expiry. 400 ms by default.
     ///
     /// A node that hangs costs this much only where its vote is needed. Between sites, allow for two
     /// round trips (to make a connection, for more).

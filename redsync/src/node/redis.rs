@@ -87,6 +87,8 @@ mod tls;
 
 use std::{borrow::Cow, fmt, future::Future, time::Duration};
 
+use tokio::time::timeout;
+
 #[cfg(feature = "fred")]
 pub use self::fred::Fred;
 #[cfg(feature = "redis-rs")]
@@ -104,6 +106,9 @@ use crate::{
     FencingToken, NodeError, OwnerValue,
     fence::{RETENTION, STRIDE},
 };
+
+/// How long it may take to say who holds a name.
+const SECOND_QUESTION: Duration = Duration::from_millis(100);
 
 /// Sends commands to one server.
 pub trait Driver: Send + Sync + 'static {
@@ -251,12 +256,25 @@ impl<D: Driver> Node for RedisNode<D> {
         if self.set_if_absent(terms).await? {
             return Ok(AcquireVote::Acquired { number: None });
         }
-        // Held, and only now is it worth a second question by whom. If by this very value,
-        // something on the way has delivered the command twice.
-        match self.acquire_by_script(terms).await {
-            // That it is held, the node has said already.
-            Err(error) if !error.is_ambiguous() => Ok(AcquireVote::Taken { remaining: None }),
-            vote => vote,
+        // Held, and only now is it worth a second question by whom; but that it is held, the node has
+        // said already, and is not to be forgotten over a late answer.
+        let found = timeout(SECOND_QUESTION, self.inspect(&terms.names[0])).await;
+        match found.unwrap_or(Err(NodeError::TimedOut)) {
+            Ok(Some(found)) if found.mode == Mode::Exclusive => {
+                let holder = found.holders.into_iter().next();
+                Ok(match holder {
+                    // Something on the way has delivered the command twice.
+                    Some(holder) if holder.value == terms.value => {
+                        AcquireVote::Acquired { number: None }
+                    }
+                    holder => AcquireVote::Taken {
+                        remaining: holder.and_then(|holder| holder.remaining),
+                    },
+                })
+            }
+            // Shared, and wanted exclusively; or free by now.
+            Ok(_) => self.acquire_by_script(terms).await,
+            Err(_) => Ok(AcquireVote::Taken { remaining: None }),
         }
     }
 
