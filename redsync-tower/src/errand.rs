@@ -4,11 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Response};
-use redsync::{DrainDelay, FencingToken, Guard, Lock, LockError, Mutex, ReleaseError, Released};
+use redsync::{
+    DrainDelay, FencingToken, Guard, Lock, LockError, Mutex, ReleaseError, Released, Validity,
+};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
-use crate::{layer::Config, prefer};
+use crate::{LockRejection, layer::Config, prefer};
 
 #[derive(Clone)]
 pub(crate) struct Errand {
@@ -18,6 +20,8 @@ pub(crate) struct Errand {
     /// Since when it has been waited for, and then since when it has been held.
     since: Instant,
     preferred_wait: Option<Duration>,
+    /// That of the lock, once it is had.
+    validity: Option<Validity>,
     /// From when a lock may be had until the guard is gone.
     delays_drain: Option<DrainDelay>,
 }
@@ -29,6 +33,7 @@ impl Errand {
             span: Span::none(),
             since: Instant::now(),
             preferred_wait: None,
+            validity: None,
             delays_drain: None,
         }
     }
@@ -62,16 +67,30 @@ impl Errand {
             Ok(guard) => {
                 let token = guard.fencing_token().map(FencingToken::get);
                 self.span.record("fencing_token", token);
+                self.validity = Some(guard.validity());
                 tracing::debug!(name = guard.name(), ?wait, "locked");
             }
             Err(error @ LockError::Unavailable(_)) if self.config.fail_open => {
                 tracing::warn!(%error, ?wait, "a request passes without its lock");
+                self.delays_drain = None;
             }
             Err(error @ LockError::Unavailable(_)) => {
-                tracing::warn!(%error, ?wait, "refused: locks are unavailable");
+                tracing::warn!(%error, ?wait, "locks are unavailable");
             }
-            Err(error) => tracing::debug!(%error, ?wait, "refused"),
+            Err(error) => tracing::debug!(%error, ?wait, "not locked"),
         }
+    }
+
+    /// The request is answered by the layer.
+    pub(crate) fn refused(&self, rejection: &LockRejection) {
+        let (reason, status) = (rejection.reason(), rejection.status().as_u16());
+        self.span
+            .in_scope(|| tracing::debug!(?reason, status, "refused"));
+    }
+
+    /// The name that is locked.
+    fn name(&self) -> &str {
+        self.validity.as_ref().map_or("", Validity::name)
     }
 
     pub(crate) fn aborted(&self) {
@@ -84,16 +103,16 @@ impl Errand {
     /// Whether the lock was lost before it was released.
     pub(crate) fn released(&self, released: &Result<Released, ReleaseError>) -> bool {
         let _entered = self.span.enter();
-        let hold = self.hold();
+        let (name, hold) = (self.name(), self.hold());
         match released {
-            Ok(Released::Held) => tracing::debug!(?hold, "released"),
+            Ok(Released::Held) => tracing::debug!(name, ?hold, "released"),
             Ok(Released::AlreadyLost) => {
                 self.span.record("outcome", "lost");
-                tracing::warn!(?hold, "the lock was lost");
+                tracing::warn!(name, ?hold, "the lock was lost");
                 return true;
             }
             // Held by this process' clock, which is what was promised.
-            Err(error) => tracing::warn!(?hold, %error, "not known to be released"),
+            Err(error) => tracing::warn!(name, ?hold, %error, "not known to be released"),
         }
         false
     }
@@ -108,17 +127,19 @@ impl Errand {
     /// The end of a lock that was held until the response's body had ended.
     pub(crate) fn body_ended(&self, lost: bool) {
         let _entered = self.span.enter();
-        let hold = self.hold();
+        let (name, hold) = (self.name(), self.hold());
         if lost {
             self.span.record("outcome", "lost");
-            tracing::warn!(?hold, "the lock was lost before the body had ended");
+            tracing::warn!(name, ?hold, "the lock was lost before the body had ended");
         } else {
-            tracing::debug!(?hold, "released in the background");
+            tracing::debug!(name, ?hold, "released in the background");
         }
     }
 
     /// The response, saying that it was waited as the client preferred, if it was.
-    pub(crate) fn finish<B>(&self, mut response: Response<B>) -> Response<B> {
+    pub(crate) fn finish<B>(&mut self, mut response: Response<B>) -> Response<B> {
+        // A body that holds the lock on has a part of its own in that.
+        self.delays_drain = None;
         if let Some(wait) = self.preferred_wait {
             let headers = response.headers_mut();
             headers.append(prefer::PREFERENCE_APPLIED, prefer::applied(wait));

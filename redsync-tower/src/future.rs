@@ -111,6 +111,7 @@ where
     }
 
     fn refused(errand: &Errand, rejection: LockRejection) -> Self {
+        errand.refused(&rejection);
         Self::Refused {
             response: Some(errand.config.refuse(rejection)),
         }
@@ -163,9 +164,9 @@ where
         let slot = Slot::new(guard);
         // From here on a panic of the service releases.
         let tenure = Tenure(slot.clone());
-        request
-            .extensions_mut()
-            .insert(HeldLock::new(validity, slot));
+        let extensions = request.extensions_mut();
+        let outer = extensions.remove::<HeldLock>();
+        extensions.insert(HeldLock::new(validity, slot, outer));
         Self::Working {
             inner: service.call(request),
             lost,
@@ -241,7 +242,7 @@ where
                             && result
                                 .as_ref()
                                 .is_ok_and(|answer| !answer.body().is_end_stream())
-                            && tenure.0.is_occupied()
+                            && tenure.0.is_held()
                         {
                             let hold = BodyHold::new(tenure, errand);
                             let body = |body| ResponseBody::holding(body, hold);

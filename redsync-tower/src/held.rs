@@ -11,7 +11,7 @@ use tokio::time::Instant;
 ///
 /// [`Redlock`](crate::Redlock) puts it into the request's extensions. With the feature `axum` it is
 /// an extractor; on a route where no lock is held it rejects with 500, and `Option<HeldLock>` is
-/// [`None`].
+/// [`None`]. Where several layers lock, it is that of the innermost.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -35,6 +35,8 @@ use tokio::time::Instant;
 pub struct HeldLock {
     validity: Validity,
     guard: Slot,
+    /// What a layer outside has locked for the same request.
+    outer: Option<Arc<Self>>,
 }
 
 /// In the extensions of a request that passed without its lock, since too few nodes could be reached
@@ -44,12 +46,17 @@ pub struct HeldLock {
 pub struct NotLocked;
 
 impl HeldLock {
-    pub(crate) const fn new(validity: Validity, guard: Slot) -> Self {
-        Self { validity, guard }
+    pub(crate) fn new(validity: Validity, guard: Slot, outer: Option<Self>) -> Self {
+        Self {
+            validity,
+            guard,
+            outer: outer.map(Arc::new),
+        }
     }
 
     pub(crate) fn covers(&self, mutex: &Mutex) -> bool {
-        self.guard.is_occupied() && self.validity.covers(mutex)
+        (self.guard.is_occupied() && self.validity.covers(mutex))
+            || self.outer.as_ref().is_some_and(|outer| outer.covers(mutex))
     }
 
     /// Takes the lock from the request: it is not released with the response, but by whoever has the
@@ -103,14 +110,14 @@ impl HeldLock {
         self.validity.remaining()
     }
 
-    /// Whether the lock is lost.
+    /// Whether the lock is lost, or released.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.validity.is_lost()
     }
 
-    /// Resolves when the lock is lost, for work that a dropped handler does not end: a task or a
-    /// thread of its own.
+    /// Resolves when the lock is lost, and when it is released: for work that a dropped handler does
+    /// not end, such as a task or a thread of its own.
     ///
     /// # Cancel safety
     ///
@@ -146,6 +153,11 @@ impl Slot {
         self.guard().take()
     }
 
+    /// Whether there is a guard, and its lock is not lost.
+    pub(crate) fn is_held(&self) -> bool {
+        self.guard().as_ref().is_some_and(|guard| !guard.is_lost())
+    }
+
     pub(crate) fn is_occupied(&self) -> bool {
         self.guard().is_some()
     }
@@ -156,7 +168,9 @@ pub(crate) struct Tenure(pub(crate) Slot);
 
 impl Drop for Tenure {
     fn drop(&mut self) {
-        drop(self.0.take());
+        if let Some(guard) = self.0.take() {
+            tracing::debug!(name = guard.name(), "released in the background");
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Config {
     wait: Option<Duration>,
     max_preferred_wait: Option<Duration>,
     waiting: Waiting,
-    methods: Arc<dyn Fn(&Method) -> bool + Send + Sync>,
+    methods: Option<Arc<dyn Fn(&Method) -> bool + Send + Sync>>,
     shared_reads: bool,
     contention_status: Option<StatusCode>,
     response: Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>,
@@ -66,7 +66,7 @@ pub enum OnLoss {
 
 impl<K> RedlockLayer<K> {
     /// A layer that locks the name `key` finds in a request, on the nodes and with the defaults of
-    /// `redsync`.
+    /// `redsync`, but for [`with_outage_tries`](Self::with_outage_tries).
     ///
     /// It refuses at once what is locked already; see [`with_wait`](Self::with_wait). For another
     /// expiry, prefix or node time limit than the service has elsewhere:
@@ -91,7 +91,7 @@ impl<K> RedlockLayer<K> {
                 wait: None,
                 max_preferred_wait: None,
                 waiting: Waiting::default(),
-                methods: Arc::new(|method| !method.is_safe()),
+                methods: None,
                 shared_reads: false,
                 contention_status: None,
                 response: Arc::new(LockRejection::to_response),
@@ -123,14 +123,16 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.max_preferred_wait = Some(max))
     }
 
-    /// How many requests may wait for one key, in this layer and its clones. Another one is refused at
-    /// once, as if it had waited. No limit by default.
+    /// How many requests may be on their way to the lock of one key, in this layer and its clones: from
+    /// when they ask for it until they have it. Another one is refused at once, as if it had waited. No
+    /// limit by default.
     #[must_use]
     pub fn with_max_waiting(self, per_key: usize) -> Self {
         self.set(|config| config.waiting.per_key = Some(per_key))
     }
 
-    /// How many requests may wait in all, in this layer and its clones. No limit by default.
+    /// How many requests may be on their way to their locks in all, in this layer and its clones. No
+    /// limit by default.
     #[must_use]
     pub fn with_max_waiting_in_all(self, in_all: usize) -> Self {
         self.set(|config| config.waiting.in_all = Some(in_all))
@@ -198,11 +200,12 @@ impl<K> RedlockLayer<K> {
     /// ```
     #[must_use]
     pub fn with_methods(self, lock: impl Fn(&Method) -> bool + Send + Sync + 'static) -> Self {
-        self.set(|config| config.methods = Arc::new(lock))
+        self.set(|config| config.methods = Some(Arc::new(lock)))
     }
 
-    /// Locks shared for safe methods (which then do not pass), and as the key says for others: reads
-    /// side by side, and writes alone. See [`Mutex::shared`](redsync::Mutex::shared).
+    /// Locks shared for safe methods, and as the key says for others: reads side by side, and writes
+    /// alone. Only OPTIONS and TRACE pass then, unless [`with_methods`](Self::with_methods) says
+    /// otherwise. See [`Mutex::shared`](redsync::Mutex::shared).
     ///
     /// ```
     /// # use redsync::Redsync;
@@ -267,7 +270,11 @@ fn outage_tries(redsync: Redsync, tries: u32) -> Redsync {
 
 impl Config {
     pub(crate) fn locks(&self, method: &Method) -> bool {
-        (self.shared_reads && method.is_safe()) || (self.methods)(method)
+        match &self.methods {
+            Some(locks) => locks(method),
+            None if self.shared_reads => !matches!(*method, Method::OPTIONS | Method::TRACE),
+            None => !method.is_safe(),
+        }
     }
 
     /// The mutex of a key, for a request of that method.

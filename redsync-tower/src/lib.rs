@@ -92,8 +92,10 @@
 //!
 //! # Locks inside locks
 //!
-//! A layer that finds its key locked by a layer outside, for this very request, lets it pass. But a
-//! handler that calls its own service over HTTP for the same resource waits for itself, until the
+//! A layer that finds its key locked by a layer outside, for this very request, lets it pass; how long
+//! the lock is held, and what becomes of it, is then as the layer outside says. (A request is known by
+//! its extensions. A sub-request that carries them counts as the same one, and has to have ended before
+//! the handler does.) But a handler that calls its own service over HTTP for the same resource waits for itself, until the
 //! limit of the wait, and gets 423. Two layers that lock two names on one route should do so in the
 //! same order everywhere, or two requests can wait for each other, until the limit of the wait; one
 //! key with both names cannot.
@@ -104,7 +106,8 @@
 //! service runs, with the fields `name`, `outcome` (`acquired`, `taken`, `timed_out`, `unavailable`,
 //! `lost` or `error`), `wait_ms`, `hold_ms` and `fencing_token`. In it, `locked`, `refused` and
 //! `released` are debug events; a lost lock, a release that no majority confirmed and an outage are
-//! warnings; a layer that cannot work is an error.
+//! warnings; a layer that cannot work is an error. Names are those of the locks: what they are made of,
+//! such as the value of a header, is in the log.
 
 mod body;
 mod errand;

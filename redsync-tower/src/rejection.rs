@@ -2,7 +2,7 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use redsync::{ConfigError, LockError};
+use redsync::LockError;
 use serde_json::json;
 
 use crate::KeyError;
@@ -219,10 +219,6 @@ impl From<LockError> for LockRejection {
             LockError::Unavailable(_) => {
                 let words = "Too few of the nodes that keep locks can be reached.";
                 (Self::new(LockRejectionReason::Unavailable, words), None)
-            }
-            LockError::Config(ConfigError::NameTooLong { .. }) => {
-                let words = "What names the resource is too long.";
-                return Self::new(LockRejectionReason::BadRequest, words);
             }
             error => return Self::misconfigured(error),
         };

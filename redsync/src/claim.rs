@@ -197,12 +197,14 @@ impl Claim {
         Instant::now() >= self.until()
     }
 
-    /// From here on nothing is acquired or extended that has not been sent.
+    /// From here on nothing is acquired or extended that has not been sent, and whoever has a view of
+    /// the validity is told that it is over.
     fn end(&self) {
         self.released.store(true, Ordering::SeqCst);
+        self.lose();
     }
 
-    fn is_released(&self) -> bool {
+    pub(crate) fn is_released(&self) -> bool {
         self.released.load(Ordering::SeqCst)
     }
 

@@ -339,7 +339,8 @@ impl fmt::Debug for Release {
 /// How long a lock is held, for those who work under it: a view of a [`Guard`], cheap to clone,
 /// that can neither extend nor release.
 ///
-/// After the guard is released or dropped, what it tells is no longer of interest.
+/// When the guard is released, dropped or taken apart, the validity ends: it tells that the lock is
+/// lost, so that whoever still works under it can stop.
 #[derive(Clone)]
 pub struct Validity(Arc<Claim>);
 
@@ -351,8 +352,8 @@ impl Validity {
     }
 
     /// Whether whoever holds this lock need not lock the mutex: it is on the same nodes, all names
-    /// are among those that are locked, and an exclusive lock is not asked of a shared one. A lock
-    /// that is lost covers nothing.
+    /// are among those that are locked, and neither an exclusive lock is asked of a shared one nor a
+    /// fencing token of one that has none. A lock that is lost covers nothing.
     #[must_use]
     pub fn covers(&self, mutex: &Mutex) -> bool {
         !self.is_lost() && mutex.is_covered_by(&self.0)

@@ -65,5 +65,7 @@ pub(crate) async fn keep_alive(claim: Arc<Claim>) {
     };
     // Lost is lost at `until`, even while an extension is under way.
     select(pin!(Lost::new(Arc::clone(&claim))), pin!(renew)).await;
-    tracing::warn!(name = %claim.name(), "lost");
+    if !claim.is_released() {
+        tracing::warn!(name = %claim.name(), "lost");
+    }
 }

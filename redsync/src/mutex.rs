@@ -91,7 +91,11 @@ impl Mutex {
         let held = claim.terms();
         let modes = held.mode == Mode::Exclusive || self.options.mode == Mode::Shared;
         let names = |wanted: &Wanted| wanted.names.iter().all(|name| held.names.contains(name));
-        modes && claim.is_on(&self.redsync) && self.wanted().is_ok_and(|wanted| names(&wanted))
+        let fenced = !self.options.fencing || claim.token().is_some();
+        modes
+            && fenced
+            && claim.is_on(&self.redsync)
+            && self.wanted().is_ok_and(|wanted| names(&wanted))
     }
 
     /// Checks the names and the options, as every way to lock does first.

@@ -59,8 +59,8 @@ where
                     (Request::from_parts(parts, body.into()), key)
                 }
                 Err(error) => {
-                    let error = if error.is::<LengthLimitError>() {
-                        let words = format!("the body has more than {limit} bytes");
+                    let error = if is_too_long(&*error) {
+                        let words = "the body is too large";
                         KeyError::Rejected(StatusCode::PAYLOAD_TOO_LARGE, words.into())
                     } else {
                         KeyError::BadRequest("the body cannot be read".into())
@@ -70,6 +70,11 @@ where
             }
         })
     }
+}
+
+/// Whether this limit was reached, or one that a layer outside has set.
+fn is_too_long(error: &(dyn Error + 'static)) -> bool {
+    error.is::<LengthLimitError>() || error.source().is_some_and(is_too_long)
 }
 
 impl<F> fmt::Debug for BodyKey<F> {

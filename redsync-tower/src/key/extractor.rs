@@ -18,8 +18,8 @@ use super::{Found, IntoLockKey, Key, KeyError};
 /// let layer = RedlockLayer::new(Redsync::in_memory(3), key);
 /// ```
 ///
-/// A request that the extractor rejects is answered with the status of its rejection. The extractor
-/// is run once more for the handler. Its future is boxed.
+/// A request that the extractor rejects is answered with the status of its rejection, though not with
+/// its headers and body. The extractor is run once more for the handler. Its future is boxed.
 pub const fn from_extractor<E, F, R>(key: F) -> ExtractorKey<E, F>
 where
     E: FromRequestParts<()> + Send + 'static,
@@ -55,14 +55,10 @@ where
                 Ok(extracted) => key(extracted).into_lock_key(),
                 Err(rejection) => {
                     let status = rejection.into_response().status();
-                    Err(if status.is_client_error() {
-                        KeyError::Rejected(status, "The request names no lock.".into())
-                    } else {
-                        let extractor = type_name::<E>();
-                        KeyError::Misconfigured(
-                            format!("the extractor `{extractor}` fails with {status}").into(),
-                        )
-                    })
+                    Err(KeyError::Rejected(
+                        status,
+                        "The request names no lock.".into(),
+                    ))
                 }
             };
             (Request::from_parts(parts, body), key)

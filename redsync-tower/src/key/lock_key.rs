@@ -52,7 +52,7 @@ impl LockKey {
             names => redsync.mutex_many(names.iter().map(name)),
         };
         match self.mode {
-            Mode::Exclusive => mutex,
+            Mode::Exclusive => mutex.with_mode(Mode::Exclusive),
             Mode::Shared => mutex.shared(),
         }
     }

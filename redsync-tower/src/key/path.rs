@@ -19,8 +19,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// Values are taken decoded, and all but letters, digits and `-._~` is percent-encoded in the
 /// name, so that `/orders/%31` and `/orders/1` are one key and `:` in a value is not the `:` of the
-/// template. A value that is not UTF-8 is answered with 400. A route that has no such parameter is
-/// a mistake in the program: 500, and an error event that names the parameter.
+/// template. A value that is not UTF-8 is answered with 400. A route that has no such parameter, or
+/// several of that name, is a mistake in the program: 500, and an error event that names the
+/// parameter. (`Router::layer` also sees requests that no route matches; `route_layer` does not.)
 ///
 /// # Panics
 ///
@@ -90,13 +91,17 @@ impl PathKey {
             match part {
                 Part::Literal(literal) => name.push_str(literal),
                 Part::Parameter(parameter) => {
-                    let value = (params.into_iter().flatten())
-                        .find_map(|(name, value)| (name == &**parameter).then_some(value))
-                        .ok_or_else(|| {
-                            KeyError::Misconfigured(
-                                format!("the route has no path parameter `{parameter}`").into(),
-                            )
-                        })?;
+                    let wrong = |has| {
+                        let words = format!("the route has {has} path parameter `{parameter}`");
+                        KeyError::Misconfigured(words.into())
+                    };
+                    let mut values = (params.into_iter().flatten())
+                        .filter_map(|(name, value)| (name == &**parameter).then_some(value));
+                    let value = values.next().ok_or_else(|| wrong("no"))?;
+                    // As where a service is nested: which is meant, nobody knows.
+                    if values.next().is_some() {
+                        return Err(wrong("more than one"));
+                    }
                     name.extend(utf8_percent_encode(value, RESERVED));
                 }
             }

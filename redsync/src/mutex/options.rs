@@ -157,6 +157,9 @@ impl Mutex {
     /// Exclusive (the default) or shared: see [`shared`](Self::shared).
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
+        if self.options.mode == mode {
+            return self;
+        }
         self.set(|options| options.mode = mode)
     }
 

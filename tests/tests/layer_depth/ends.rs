@@ -9,7 +9,9 @@ use futures_util::stream;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use redsync::{Guard, LockError, Redsync, Released, node::MemoryNode};
-use redsync_tower::{HeldLock, Hold, RedlockLayer, key};
+use redsync_tower::{
+    HeldLock, Hold, LockRejection, LockRejectionReason, OnLoss, RedlockLayer, key,
+};
 
 use crate::{nodes, request, send, status};
 
@@ -130,4 +132,54 @@ async fn a_lock_that_was_detached_outlives_its_request() {
     let guard = JOB.lock().unwrap().take().unwrap();
     assert_eq!(guard.release().await.unwrap(), Released::Held);
     assert!(is_free(&nodes).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_of_a_request_that_has_ended_are_told() {
+    static HELD: Mutex<Option<HeldLock>> = Mutex::new(None);
+    let (redsync, _) = nodes();
+    let lock = RedlockLayer::new(redsync.clone(), key::path("{id}"));
+    let handler = async |lock: HeldLock| {
+        *HELD.lock().unwrap() = Some(lock);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    let app = Router::new().route("/{id}", post(handler).route_layer(lock));
+    // One is cut off, the other answered.
+    for limit in [Duration::from_millis(10), Duration::from_secs(5)] {
+        let sent = send(&app, request("POST", "/1"));
+        drop(tokio::time::timeout(limit, sent).await);
+        let held = HELD.lock().unwrap().take().unwrap();
+        assert!(held.is_lost() && held.remaining().is_zero());
+        let told = tokio::time::timeout(Duration::from_millis(1), held.lost()).await;
+        assert!(told.is_ok());
+        assert!(held.detach().is_none());
+        redsync.drain().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_before_the_body_begins_is_no_body() {
+    let (redsync, nodes) = nodes();
+    for (on_loss, answer) in [
+        (OnLoss::Abort, StatusCode::INTERNAL_SERVER_ERROR),
+        (OnLoss::Finish, StatusCode::OK),
+    ] {
+        let lock = RedlockLayer::new(redsync.clone(), key::path("{id}"))
+            .with_hold(Hold::UntilBodyEnd)
+            .with_keep_alive(false)
+            .with_on_loss(on_loss);
+        let nodes = nodes.clone();
+        let handler = async move |lock: HeldLock| {
+            // Lost within a poll, so that the layer can only see it when the handler has ended.
+            nodes.iter().for_each(MemoryNode::clear);
+            tokio::time::advance(Duration::from_secs(9)).await;
+            assert!(lock.is_lost());
+            stream()
+        };
+        let app = Router::new().route("/{id}", post(handler).route_layer(lock));
+        let response = send(&app, request("POST", "/1")).await;
+        assert_eq!(response.status(), answer);
+        let rejection = response.extensions().get::<LockRejection>().unwrap();
+        assert_eq!(rejection.reason(), LockRejectionReason::Lost);
+    }
 }

@@ -122,21 +122,24 @@ async fn several_keys_are_locked_all_or_none() {
     assert_eq!(status(&app, "POST", "/transfer?1,3").await, StatusCode::OK);
     // No name at all is a mistake in the program, and so is an empty one.
     let none = |_: &Request<_>| Vec::<String>::new().into_iter().collect::<LockKey>();
-    for lock in [
-        Router::new().route(
-            "/",
-            post(name).route_layer(RedlockLayer::new(redsync.clone(), none)),
-        ),
-        Router::new().route(
-            "/",
-            post(name).route_layer(RedlockLayer::new(redsync, |_: &Request<_>| "")),
-        ),
-    ] {
-        assert_eq!(
-            status(&lock, "POST", "/").await,
-            StatusCode::INTERNAL_SERVER_ERROR
-        );
+    let none = RedlockLayer::new(redsync.clone(), none);
+    let empty = RedlockLayer::new(redsync, |_: &Request<_>| "");
+    let app = Router::new()
+        .route("/none", post(name).route_layer(none))
+        .route("/empty", post(name).route_layer(empty));
+    for uri in ["/none", "/empty"] {
+        let answer = status(&app, "POST", uri).await;
+        assert_eq!(answer, StatusCode::INTERNAL_SERVER_ERROR, "{uri}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_that_a_nest_has_twice_is_a_mistake() {
+    let lock = RedlockLayer::new(nodes().0, key::path("order:{id}"));
+    let orders = Router::new().route("/orders/{id}", post(name).route_layer(lock));
+    let app = Router::new().nest_service("/tenants/{id}", orders);
+    let answer = status(&app, "POST", "/tenants/7/orders/1").await;
+    assert_eq!(answer, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,12 +97,15 @@ async fn a_lock_that_the_request_holds_already_is_not_waited_for() {
         RedlockLayer::new(redsync.clone(), |request: &Request<_>| key(request)).with_prefix(prefix)
     };
     let name = async |lock: HeldLock| lock.name().to_owned();
-    // The same key twice, and another.
+    // The same key twice, and another between.
     let app = Router::new()
         .route("/", axum::routing::post(name).route_layer(by("")))
-        .route_layer(by(""))
-        .layer(by("other:"));
-    assert_eq!(text(send(&app, request("POST", "/")).await).await, "/");
+        .route_layer(by("other:"))
+        .layer(by(""));
+    assert_eq!(
+        text(send(&app, request("POST", "/")).await).await,
+        "other:/"
+    );
     // Held by another request, it is.
     let _held = redsync.mutex("/").lock().await.unwrap();
     assert_eq!(status(&app, "POST", "/").await, StatusCode::CONFLICT);
