@@ -1,0 +1,16 @@
+//! The layer among others: with the layers of tower and tower-http, in every place of a router,
+//! under HTTP/1 and HTTP/2 connections that break, and at a shutdown.
+
+mod capped;
+mod ends;
+mod hangups;
+mod layers;
+mod limits;
+mod options;
+mod plain;
+mod resets;
+mod routes;
+mod shutdown;
+mod streams;
+mod support;
+mod upgrades;
