@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use redsync::{Guard, Lock, LockError, Lost, Release};
@@ -239,9 +239,7 @@ where
                     Poll::Ready(result) => {
                         let tenure = tenure.take().expect("taken once");
                         if errand.config.hold == Hold::UntilBodyEnd
-                            && result
-                                .as_ref()
-                                .is_ok_and(|answer| !answer.body().is_end_stream())
+                            && result.as_ref().is_ok_and(has_body)
                             && tenure.0.is_held()
                         {
                             let hold = BodyHold::new(tenure, errand);
@@ -279,6 +277,15 @@ where
             this.state.set(next);
         }
     }
+}
+
+/// Whether a body is to be sent: not by these statuses (RFC 9110, section 6.4.1), whatever the service
+/// gave them.
+fn has_body<B: Body>(response: &Response<B>) -> bool {
+    let status = response.status();
+    let bodiless = status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    !bodiless && !response.body().is_end_stream()
 }
 
 impl<S, B, K> fmt::Debug for ResponseFuture<S, B, K>

@@ -34,7 +34,9 @@
 //!
 //! `MethodRouter::route_layer`, as above, is the place: it sees only requests that a handler of the
 //! route will get. `Router::layer`, and even `Router::route_layer`, also see those that are answered
-//! with 405. Safe methods (GET, HEAD, OPTIONS, TRACE) pass without a lock;
+//! with 405, and `Router::layer` those that are answered with 404, which [`key::path`] takes for a
+//! mistake in the program (500). Limits of concurrency and buffers go outside: a request that waits for
+//! its lock keeps its place in what is inside. Safe methods (GET, HEAD, OPTIONS, TRACE) pass without a lock;
 //! [`with_methods`](RedlockLayer::with_methods) says otherwise. [`key`] is about names.
 //!
 //! # Reads and writes
@@ -63,8 +65,11 @@
 //! [`HeldLock::detach`] gives it to a job that goes on (or to an upgraded connection).
 //!
 //! If the service panics, if the client hangs up, or if a layer outside drops the request, such as a
-//! timeout, the lock is released in the background; [`Redsync::drain`](redsync::Redsync::drain) waits
-//! for that at a shutdown:
+//! timeout, the lock is released in the background. (That a client has hung up is for the server to
+//! notice. hyper does not while there are bytes of the client's that nobody has read, such as a body that
+//! the handler leaves or a pipelined request: a timeout outside, or
+//! [`with_max_hold`](redsync::Mutex::with_max_hold), bounds that.)
+//! [`Redsync::drain`](redsync::Redsync::drain) waits for what goes on in the background at a shutdown:
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")]

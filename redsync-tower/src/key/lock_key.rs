@@ -122,7 +122,7 @@ impl IntoLockKey for String {
     }
 }
 
-impl IntoLockKey for &'static str {
+impl IntoLockKey for &str {
     fn into_lock_key(self) -> Result<Option<LockKey>, KeyError> {
         Ok(Some(self.into()))
     }

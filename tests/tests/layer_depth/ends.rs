@@ -183,3 +183,14 @@ async fn what_was_lost_before_the_body_begins_is_no_body() {
         assert_eq!(rejection.reason(), LockRejectionReason::Lost);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_has_no_body_ends_the_lock_whatever_the_handler_gives_it() {
+    let (redsync, nodes) = nodes();
+    let lock = RedlockLayer::new(redsync, key::path("{id}")).with_hold(Hold::UntilBodyEnd);
+    let handler = async || (StatusCode::NO_CONTENT, stream());
+    let app = Router::new().route("/{id}", post(handler).route_layer(lock));
+    let response = send(&app, request("POST", "/1")).await;
+    assert!(is_free(&nodes).await);
+    drop(response);
+}
