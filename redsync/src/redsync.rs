@@ -23,16 +23,18 @@ use crate::{
 ///
 /// # Example
 ///
-/// ```no_run
+/// ```
 /// use std::time::Duration;
 /// use redsync::Redsync;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let redsync = Redsync::connect(["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"])?
+/// // Or Redsync::connect(["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"])?
+/// let redsync = Redsync::in_memory(3)
 ///     .with_defaults(|mutex| mutex.with_expiry(Duration::from_secs(5)).with_key_prefix("shop:"))?;
 ///
 /// let guard = redsync.mutex("order:42").lock().await?;
+/// assert_eq!(guard.name(), "shop:order:42");
 /// // ... work on the order ...
 /// guard.release().await?;
 ///
