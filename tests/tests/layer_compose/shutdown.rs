@@ -43,7 +43,7 @@ impl Service {
             Body::from_stream(frame)
         });
         let app = Router::new()
-            .route("/work/{id}", work.route_layer(layer()))
+            .route("/jobs/{id}", work.route_layer(layer()))
             .route(
                 "/stream/{id}",
                 stream.route_layer(layer().with_hold(Hold::UntilBodyEnd)),
@@ -92,7 +92,7 @@ impl Service {
 async fn requests_of_http_1() {
     let service = Service::start().await;
     let mut requests = Vec::new();
-    for path in ["/work/1", "/work/2", "/stream/3", "/stream/4"] {
+    for path in ["/jobs/1", "/jobs/2", "/stream/3", "/stream/4"] {
         requests.push(tokio::spawn(post(service.address, path)));
     }
     service.stage.has(4).await;
@@ -109,7 +109,7 @@ async fn requests_of_http_2() {
     let service = Service::start().await;
     let client = Http2::connect(service.address).await;
     let mut requests = Vec::new();
-    for path in ["/work/1", "/work/2", "/stream/3", "/stream/4"] {
+    for path in ["/jobs/1", "/jobs/2", "/stream/3", "/stream/4"] {
         let (response, stream) = client.send("POST", path).await;
         requests.push(tokio::spawn(async move {
             let _stream = stream;
@@ -130,7 +130,7 @@ async fn requests_of_http_2() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_waits_for_another_has_its_turn_still() {
     let service = Service::start().await;
-    let requests = [(); 3].map(|()| tokio::spawn(post(service.address, "/work/1")));
+    let requests = [(); 3].map(|()| tokio::spawn(post(service.address, "/jobs/1")));
     service.stage.has(1).await;
     let stage = service.stage.clone();
     service.shut_down(3).await;
@@ -144,7 +144,7 @@ async fn one_that_waits_for_another_has_its_turn_still() {
 async fn clients_that_hang_up_meanwhile() {
     for version in [1, 2] {
         let service = Service::start().await;
-        let paths = ["/work/1", "/stream/2", "/work/1", "/stream/2"];
+        let paths = ["/jobs/1", "/stream/2", "/jobs/1", "/stream/2"];
         let mut connections = Vec::new();
         let http2 = Http2::connect(service.address).await;
         let mut streams = Vec::new();
