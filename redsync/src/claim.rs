@@ -28,8 +28,8 @@ const MAX_PURSUIT: Duration = Duration::from_secs(30);
 
 /// A name, an owner value of its own, and what is known about the keys that hold it.
 ///
-/// There is one lane per node, on which one message that can set a key is under way at a time: an
-/// extension is sent after the acquisition has settled, and a release after both. So a key is never
+/// There is one lane per node, which a message that can set a key keeps until it has settled: the
+/// acquisition, and an extension that heals. Whatever else is sent comes after it. So a key is never
 /// set after it was released, however late a node is.
 pub(crate) struct Claim {
     redsync: Redsync,
@@ -40,7 +40,8 @@ pub(crate) struct Claim {
     lanes: Box<[Lane]>,
     /// Up to when the holder may believe it holds the lock.
     until: Mutex<Instant>,
-    /// Fires when the nodes say, before `until`, that the lock is not ours.
+    /// Fires when the validity ends before its time: the nodes say that the lock is not ours, or it is
+    /// released.
     lost_early: CancellationToken,
     released: AtomicBool,
     begun: Instant,

@@ -2,8 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures_util::future::{join_all, try_join_all};
-use tokio::time::timeout;
+use futures_util::future::try_join_all;
 
 use crate::{NodeError, OwnerValue, node::Mode, wanted::Wanted};
 
@@ -60,10 +59,10 @@ impl fmt::Debug for Fingerprint {
 }
 
 pub(crate) async fn inspect(wanted: &Wanted) -> Vec<Inspected> {
-    let limit = wanted.options.node_timeout();
-    let nodes = wanted.redsync.nodes().iter().map(|node| async move {
-        let names = wanted.names.iter().map(|name| async move {
-            let found = node.get().inspect(name).await?;
+    let nodes = wanted.redsync.nodes();
+    let answers = wanted.redsync.ask(wanted.options.node_timeout(), |node| {
+        let names = wanted.names.iter().map(move |name| async move {
+            let found = nodes[node].get().inspect(name).await?;
             let (mode, holders) =
                 found.map_or_else(Default::default, |found| (found.mode, found.holders));
             let holders = holders.into_iter().map(move |holder| HeldBy {
@@ -74,15 +73,15 @@ pub(crate) async fn inspect(wanted: &Wanted) -> Vec<Inspected> {
             });
             Ok(holders.collect::<Vec<_>>())
         });
-        let holders = timeout(limit, try_join_all(names)).await;
-        Inspected {
-            address: node.get().address().into(),
-            holders: holders
-                .unwrap_or(Err(NodeError::TimedOut))
-                .map(|names| names.into_iter().flatten().collect()),
-        }
+        try_join_all(names)
     });
-    join_all(nodes).await
+    let answers = answers.await.into_iter().zip(nodes);
+    answers
+        .map(|(answer, node)| Inspected {
+            address: node.get().address().into(),
+            holders: answer.map(|names| names.into_iter().flatten().collect()),
+        })
+        .collect()
 }
 
 #[cfg(test)]

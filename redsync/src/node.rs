@@ -110,6 +110,14 @@ pub enum Mode {
     Shared,
 }
 
+/// Names as terms have them: sorted, no two alike.
+pub(crate) fn sorted<N: Into<Arc<str>>>(names: impl IntoIterator<Item = N>) -> Arc<[Arc<str>]> {
+    let mut names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into()
+}
+
 impl Terms {
     /// Exclusive, unfenced terms for one name.
     #[must_use]
@@ -126,10 +134,7 @@ impl Terms {
     /// The same for several names.
     #[must_use]
     pub fn with_names<N: Into<Arc<str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        let mut names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
-        names.sort_unstable();
-        names.dedup();
-        self.names = names.into();
+        self.names = sorted(names);
         self
     }
 

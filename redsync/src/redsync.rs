@@ -2,16 +2,18 @@
 
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
     ConfigError, Mutex, NodeError, NodeVote, Vote, Votes,
     background::{Background, DrainDelay},
-    node::{AnyNode, MemoryNode},
+    node::{AnyNode, MemoryNode, sorted},
     options::Options,
 };
 
@@ -171,10 +173,7 @@ impl Redsync {
     /// ```
     #[must_use]
     pub fn mutex_many<N: Into<Arc<str>>>(&self, names: impl IntoIterator<Item = N>) -> Mutex {
-        let mut names: Vec<Arc<str>> = names.into_iter().map(Into::into).collect();
-        names.sort_unstable();
-        names.dedup();
-        Mutex::new(self.clone(), names.into(), Arc::clone(&self.defaults))
+        Mutex::new(self.clone(), sorted(names), Arc::clone(&self.defaults))
     }
 
     /// Asks every node whether it answers, for a log line at the start of a service or a health
@@ -198,29 +197,40 @@ impl Redsync {
     pub async fn probe(&self) -> Votes {
         // With the prefix: a user may be permitted no other keys.
         let name: Arc<str> = format!("{}redsync:probe", self.defaults.key_prefix).into();
-        let limit = self.defaults.node_timeout();
-        let votes = (0..self.nodes().len()).map(|index| {
-            let (node, name) = (self.nodes()[index].get(), &name);
+        let answers = self.ask(self.defaults.node_timeout(), |node| {
+            let name = &name;
             async move {
-                let answer = timeout(limit, async {
-                    self.admit(index).await?;
-                    node.inspect(name).await
-                });
-                NodeVote {
-                    address: node.address().into(),
-                    vote: match answer.await {
-                        Ok(Ok(_)) => Vote::Granted,
-                        Ok(Err(error)) => Vote::Failed(error),
-                        Err(_) => Vote::Failed(NodeError::TimedOut),
-                    },
-                }
+                self.admit(node).await?;
+                self.nodes()[node].get().inspect(name).await
             }
         });
+        let votes = answers.await.into_iter().zip(self.nodes());
         Votes {
             nodes: self.nodes().len(),
-            votes: join_all(votes).await,
+            votes: votes
+                .map(|(answer, node)| NodeVote {
+                    address: node.get().address().into(),
+                    vote: answer.map_or_else(Vote::Failed, |_| Vote::Granted),
+                })
+                .collect(),
             name,
         }
+    }
+
+    /// Asks every node something, for as long as `limit`, outside of any claim.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        limit: Duration,
+        question: impl Fn(usize) -> F,
+    ) -> Vec<Result<T, NodeError>>
+    where
+        F: Future<Output = Result<T, NodeError>>,
+    {
+        let answers = (0..self.nodes().len()).map(|node| {
+            let answer = timeout(limit, question(node));
+            answer.map(|answer| answer.unwrap_or(Err(NodeError::TimedOut)))
+        });
+        join_all(answers).await
     }
 
     /// Waits until everything that goes on in the background is done: releases of guards that
