@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::{
-    FencingToken, Guard, LockError, OwnerValue, Votes,
+    FencingToken, Guard, LockError, OwnerValue, Vote, Votes,
     claim::{Claim, Holding},
     fence::Agreement,
     quorum::Verdict,
@@ -38,6 +38,8 @@ pin_project! {
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
     pub(crate) votes: Votes,
+    /// Which nodes were acquired, and are being released.
+    pub(crate) own: Vec<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +106,8 @@ impl Future for Attempt {
             );
             return Poll::Ready(Ok(Guard::new(holding)));
         }
+        let own = |vote: &Option<Vote>| matches!(vote, Some(Vote::Granted));
+        let own = outcome.votes.iter().map(own).collect();
         let votes = outcome.into_votes(claim);
         let reason = match verdict {
             Verdict::Refused => Reason::Taken,
@@ -115,6 +119,6 @@ impl Future for Attempt {
         tracing::debug!(name = %claim.name(), ?reason, "not acquired");
         // Releases, behind what is still under way.
         drop(holding);
-        Poll::Ready(Err(Failure { reason, votes }))
+        Poll::Ready(Err(Failure { reason, votes, own }))
     }
 }

@@ -1,5 +1,6 @@
 //! What one try to lock has put on the nodes, from the first message to the last.
 
+mod holding;
 mod rounds;
 
 use std::{
@@ -14,17 +15,21 @@ use std::{
 use tokio::{runtime::Handle, sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::holding::{Holding, Releasing};
 use crate::{
     FencingToken, NodeError, OwnerValue, Redsync, Vote,
-    node::{AnyNode, Terms},
+    fence::STRIDE,
+    node::{AnyNode, Mode, Terms},
     options::Options,
-    round::Round,
     wanted::Wanted,
 };
 
 /// How long answers are pursued in the background, at the most. A key that could not be released by
 /// then is left to its expiry.
 const MAX_PURSUIT: Duration = Duration::from_secs(30);
+
+/// A lock is passed on only while this part of its expiry has not gone.
+const SHORT_TURN: u32 = 16;
 
 /// A name, an owner value of its own, and what is known about the keys that hold it.
 ///
@@ -37,7 +42,8 @@ pub(crate) struct Claim {
     name: Arc<str>,
     terms: Terms,
     options: Arc<Options>,
-    lanes: Box<[Lane]>,
+    /// Those of the keys: a claim that they were passed on from has the same.
+    lanes: Arc<[Lane]>,
     /// Up to when the holder may believe it holds the lock.
     until: Mutex<Instant>,
     /// Fires when the validity ends before its time: the nodes say that the lock is not ours, or it is
@@ -45,6 +51,11 @@ pub(crate) struct Claim {
     lost_early: CancellationToken,
     released: AtomicBool,
     begun: Instant,
+    turn: Turn,
+    /// Whether a quorum has granted, once.
+    held: AtomicBool,
+    /// Whether the owner value may be known to others, who could release with it.
+    shown: AtomicBool,
     /// The counters' numbers, by node.
     numbers: Mutex<Vec<Option<FencingToken>>>,
     token: OnceLock<FencingToken>,
@@ -65,6 +76,7 @@ impl Claim {
 
     fn with_lanes(wanted: &Wanted, value: OwnerValue, permits: usize) -> Arc<Self> {
         let nodes = wanted.redsync.nodes();
+        let now = Instant::now();
         Arc::new(Self {
             redsync: wanted.redsync.clone(),
             name: Arc::clone(&wanted.label),
@@ -77,7 +89,14 @@ impl Claim {
             },
             numbers: Mutex::new(vec![None; nodes.len()]),
             token: OnceLock::new(),
-            begun: Instant::now(),
+            begun: now,
+            turn: Turn {
+                begun: now,
+                passed: 0,
+            },
+            held: AtomicBool::new(false),
+            // It came from elsewhere.
+            shown: AtomicBool::new(permits > 0),
             options: Arc::clone(&wanted.options),
             lanes: (nodes.iter())
                 .map(|_| Lane {
@@ -86,11 +105,82 @@ impl Claim {
                     gap: Mutex::new(None),
                 })
                 .collect(),
-            until: Mutex::new(Instant::now()),
+            until: Mutex::new(now),
             lost_early: CancellationToken::new(),
             released: AtomicBool::new(false),
             home: Handle::try_current().ok(),
         })
+    }
+
+    /// Whether the keys were passed on to the next who waits for them in this process.
+    fn pass_on(&self) -> bool {
+        self.was_held() && !self.is_lost() && self.redsync.lines().pass(self)
+    }
+
+    /// Tells those who wait in this process that the names are free.
+    fn tell_freed(&self) {
+        self.redsync.lines().freed(&self.terms.names);
+    }
+
+    /// Passes the keys on to a claim of the next who wants them, and ends this one; [`None`] if that may
+    /// not be. It may within `time` of the acquisition, so that little of the validity has gone.
+    pub(crate) fn pass(&self, wanted: &Wanted, time: Duration, now: Instant) -> Option<Arc<Self>> {
+        let passed = self.turn.passed + 1;
+        let options = &wanted.options;
+        let same = self.terms.names == wanted.names
+            && self.terms.mode == options.mode
+            && self.terms.fenced == options.fencing
+            && self.terms.expiry == options.expiry();
+        let in_turn = now < self.turn.begun + time.min(self.terms.expiry / SHORT_TURN)
+            && passed <= options.hand_offs
+            && (!self.terms.fenced || u64::from(passed) < STRIDE);
+        let exclusive = self.terms.mode == Mode::Exclusive;
+        let shown = self.shown.load(Ordering::SeqCst);
+        if !same || !in_turn || !exclusive || shown || self.is_released() {
+            return None;
+        }
+        let until = self.until();
+        let claim = Self {
+            redsync: wanted.redsync.clone(),
+            name: Arc::clone(&wanted.label),
+            terms: self.terms.clone(),
+            numbers: Mutex::default(),
+            token: self
+                .token()
+                .map(FencingToken::next)
+                .map_or_else(OnceLock::new, OnceLock::from),
+            begun: now,
+            turn: Turn {
+                begun: self.turn.begun,
+                passed,
+            },
+            held: AtomicBool::new(true),
+            shown: AtomicBool::new(false),
+            options: Arc::clone(options),
+            lanes: Arc::clone(&self.lanes),
+            until: Mutex::new(now),
+            lost_early: CancellationToken::new(),
+            released: AtomicBool::new(false),
+            home: Handle::try_current().ok().or_else(|| self.home.clone()),
+        };
+        claim.begin(claim.capped(until));
+        if !claim.is_worth_having() {
+            return None;
+        }
+        // Not before the other is there: a lock that is passed on is never without a holder.
+        self.end();
+        Some(Arc::new(claim))
+    }
+
+    /// Whether enough of the validity is left to begin with.
+    pub(crate) fn is_worth_having(&self) -> bool {
+        Instant::now() + self.options.min_validity() < self.until()
+    }
+
+    /// The owner value, for others.
+    pub(crate) fn show_value(&self) -> &OwnerValue {
+        self.shown.store(true, Ordering::SeqCst);
+        &self.terms.value
     }
 
     pub(crate) fn nodes(&self) -> &[AnyNode] {
@@ -170,9 +260,15 @@ impl Claim {
         *self.lock_until()
     }
 
+    /// Whether a quorum has granted, whatever has come since.
+    fn was_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
     /// Sets the validity of a lock that has just been acquired.
     pub(crate) fn begin(&self, until: Instant) {
         *self.lock_until() = until;
+        self.held.store(true, Ordering::SeqCst);
     }
 
     /// Prolongs the validity, unless it has ended: what is lost stays lost.
@@ -231,7 +327,14 @@ impl Claim {
     }
 }
 
-/// What goes on between this claim and one node.
+/// Since when keys have been held by those of this process, one after the other.
+struct Turn {
+    begun: Instant,
+    /// How often they were passed on.
+    passed: u32,
+}
+
+/// What goes on between the keys of a claim and one node.
 struct Lane {
     /// One permit, for the message that is under way; none before the acquisition has settled.
     open: Semaphore,
@@ -244,42 +347,5 @@ struct Lane {
 impl Lane {
     fn gap(&self) -> MutexGuard<'_, Option<Instant>> {
         self.gap.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The keys of a claim, to be released when this is dropped.
-pub(crate) struct Holding {
-    claim: Arc<Claim>,
-    armed: bool,
-}
-
-impl Holding {
-    pub(crate) const fn new(claim: Arc<Claim>) -> Self {
-        Self { claim, armed: true }
-    }
-
-    pub(crate) const fn claim(&self) -> &Arc<Claim> {
-        &self.claim
-    }
-
-    /// Releases, and tells what the nodes say.
-    pub(crate) fn release(mut self) -> Round {
-        self.armed = false;
-        self.claim.release()
-    }
-
-    /// Leaves the keys to whoever knows their value.
-    pub(crate) fn leave(mut self) {
-        self.armed = false;
-        self.claim.end();
-    }
-}
-
-impl Drop for Holding {
-    fn drop(&mut self) {
-        if self.armed {
-            // A round that is dropped goes on in the background.
-            drop(self.claim.release());
-        }
     }
 }

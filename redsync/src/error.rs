@@ -26,14 +26,26 @@ pub enum LockError {
     Value(BoxError),
     /// [`Mutex::resume`](crate::Mutex::resume) was given a value that does not hold the lock.
     NotHeld(Votes),
+    /// As many wait for the lock in this process as
+    /// [may](crate::Mutex::with_max_waiting).
+    #[non_exhaustive]
+    TooManyWaiting {
+        /// The name, with its prefix.
+        name: Arc<str>,
+        /// How many may wait.
+        limit: usize,
+    },
 }
 
 impl LockError {
-    /// Whether the lock is held by another: [`Taken`](Self::Taken) or
-    /// [`TimedOut`](Self::TimedOut).
+    /// Whether the lock is held by another: [`Taken`](Self::Taken),
+    /// [`TimedOut`](Self::TimedOut) or [`TooManyWaiting`](Self::TooManyWaiting).
     #[must_use]
     pub const fn is_contention(&self) -> bool {
-        matches!(self, Self::Taken(_) | Self::TimedOut(_))
+        matches!(
+            self,
+            Self::Taken(_) | Self::TimedOut(_) | Self::TooManyWaiting { .. }
+        )
     }
 
     /// The votes of the last try, where there was one.
@@ -44,7 +56,7 @@ impl LockError {
             | Self::TimedOut(votes)
             | Self::Unavailable(votes)
             | Self::NotHeld(votes) => Some(votes),
-            Self::Config(_) | Self::Value(_) => None,
+            Self::Config(_) | Self::Value(_) | Self::TooManyWaiting { .. } => None,
         }
     }
 }
@@ -81,6 +93,9 @@ impl fmt::Display for LockError {
             Self::NotHeld(votes) => {
                 write!(f, "`{}` is not held with the given value: ", votes.name())?;
                 votes.describe(f, "holds it", "does not")
+            }
+            Self::TooManyWaiting { name, limit } => {
+                write!(f, "{limit} wait for `{name}` in this process already")
             }
         }
     }

@@ -44,6 +44,9 @@
 //! and for `maxmemory-policy noeviction`, the default. (A name that is acquired more than 15,000 times
 //! a second runs ahead of the clock, and a node that has lost its data has to stay away for longer.)
 //!
+//! A counter grows in strides of 64, and the numbers up to the next are the holder's: a lock that is
+//! [handed on](crate::Mutex::with_hand_off) within a process takes the next of them.
+//!
 //! Tokens are neither dense nor comparable between names.
 
 use std::fmt;
@@ -68,6 +71,11 @@ impl FencingToken {
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
+    }
+
+    /// The next of the numbers that belong to a token's holder.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
     }
 
     /// The number. It fits an `i64`, as databases have them.

@@ -18,10 +18,9 @@ use tokio_util::{
 
 use crate::{
     ExtendError, FencingToken, GuardParts, LockError, Mutex, OwnerValue, ReleaseError,
-    claim::{Claim, Holding},
+    claim::{Claim, Holding, Releasing},
     keepalive,
     quorum::Verdict,
-    round::Round,
 };
 
 /// A lock that is held: what [`Mutex::lock`](crate::Mutex::lock) returns.
@@ -82,7 +81,7 @@ impl Guard {
         }
     }
 
-    const fn claim(&self) -> &Arc<Claim> {
+    pub(crate) const fn claim(&self) -> &Arc<Claim> {
         self.holding.claim()
     }
 
@@ -94,9 +93,12 @@ impl Guard {
     }
 
     /// The value that proves the ownership: a credential.
+    ///
+    /// A lock whose value was asked for is released when it is given up, and never
+    /// [handed on](crate::Mutex::with_hand_off) as it is to the next who waits in this process.
     #[must_use]
     pub fn value(&self) -> &OwnerValue {
-        &self.claim().terms().value
+        self.claim().show_value()
     }
 
     /// The number that is larger than that of every earlier acquisition of the name, if the lock was
@@ -231,6 +233,9 @@ impl Guard {
     /// [node time limit](crate::Mutex::with_node_timeout). The others are released in the
     /// background.
     ///
+    /// If others wait for the lock in this process, it may be [handed on](crate::Mutex::with_hand_off)
+    /// to the first of them instead: at once, and without asking the nodes.
+    ///
     /// # Errors
     ///
     /// The future resolves to a [`ReleaseError`] if too few nodes answered to say.
@@ -248,7 +253,7 @@ impl Guard {
         let claim = Arc::clone(holding.claim());
         let lost = claim.is_lost();
         Release {
-            round: holding.release(),
+            releasing: holding.give_up(),
             claim,
             lost,
         }
@@ -306,8 +311,9 @@ pin_project! {
     /// The future of [`Guard::release`].
     #[must_use = "whether the lock was held to the end is known when this is awaited"]
     pub struct Release {
+        // Nothing if the lock was handed on.
         #[pin]
-        round: Round,
+        releasing: Option<Releasing>,
         claim: Arc<Claim>,
         lost: bool,
     }
@@ -318,7 +324,10 @@ impl Future for Release {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let outcome = ready!(this.round.poll(cx));
+        let Some(releasing) = this.releasing.as_pin_mut() else {
+            return Poll::Ready(Ok(Released::Held));
+        };
+        let outcome = ready!(releasing.poll(cx));
         Poll::Ready(match outcome.verdict {
             _ if *this.lost => Ok(Released::AlreadyLost),
             Verdict::Granted => Ok(Released::Held),

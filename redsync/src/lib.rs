@@ -128,6 +128,7 @@ mod redsync;
 mod retry;
 mod round;
 mod value;
+mod wait;
 mod wanted;
 
 pub use self::{

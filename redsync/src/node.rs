@@ -71,6 +71,7 @@
 //! # }
 //! ```
 
+mod bells;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod memory;
@@ -212,6 +213,22 @@ pub trait Node: Send + Sync + 'static {
         name: &str,
     ) -> impl Future<Output = Result<Option<Holders>, NodeError>> + Send;
 
+    /// Resolves when one of the names may have become free: released by anyone, or expired. At once
+    /// if all are free when it is asked.
+    ///
+    /// It is what wakes those who wait for a lock that another process holds. A hint: it may resolve
+    /// for no reason, and a try follows. Nor is it relied on: those who wait also try now and then of
+    /// their own accord, which is all that happens on a node that does not implement this, and so
+    /// never resolves or answers with an error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the watch.
+    fn watch(&self, names: &[Arc<str>]) -> impl Future<Output = Result<Seen, NodeError>> + Send {
+        let _ = names;
+        std::future::ready(Err(NodeError::NotSent))
+    }
+
     /// What tells this server from every other, such as Redis' run id; [`None`] if that cannot be
     /// told. Asked once, before the node's first vote, so that a server that is reachable under
     /// two addresses does not get two votes.
@@ -262,6 +279,15 @@ pub enum ReleaseVote {
     Released,
     /// A name was missing or held by another. The others, if any, are free.
     NotOwner,
+}
+
+/// A node's answer to [`Node::watch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// All names were free when it was asked.
+    Free,
+    /// A name was held, and something has changed since.
+    Changed,
 }
 
 /// Who holds a name on a node.
@@ -326,6 +352,7 @@ pub(crate) trait ErasedNode: Send + Sync {
     ) -> Voting<'a, ExtendVote>;
     fn release<'a>(&'a self, terms: &'a Terms) -> Voting<'a, ReleaseVote>;
     fn inspect<'a>(&'a self, name: &'a str) -> Voting<'a, Option<Holders>>;
+    fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> Voting<'a, Seen>;
     fn identity(&self) -> Voting<'_, Option<String>>;
 }
 
@@ -359,6 +386,10 @@ impl<N: Node> ErasedNode for N {
 
     fn inspect<'a>(&'a self, name: &'a str) -> Voting<'a, Option<Holders>> {
         Node::inspect(self, name).boxed()
+    }
+
+    fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> Voting<'a, Seen> {
+        Node::watch(self, names).boxed()
     }
 
     fn identity(&self) -> Voting<'_, Option<String>> {

@@ -33,6 +33,10 @@ pub(crate) struct Options {
     pub(crate) mode: Mode,
     pub(crate) fencing: bool,
     pub(crate) max_hold: Option<Duration>,
+    pub(crate) max_waiting: usize,
+    /// How often a lock may be handed on, and for how long after it was acquired.
+    pub(crate) hand_offs: u32,
+    pub(crate) hand_off_time: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +72,9 @@ impl Default for Options {
             mode: Mode::Exclusive,
             fencing: false,
             max_hold: None,
+            max_waiting: usize::MAX,
+            hand_offs: 100_000,
+            hand_off_time: Duration::from_millis(50),
         }
     }
 }
@@ -207,6 +214,9 @@ impl fmt::Debug for Options {
             .field("mode", &self.mode)
             .field("fencing", &self.fencing)
             .field("max_hold", &self.max_hold)
+            .field("max_waiting", &self.max_waiting)
+            .field("hand_offs", &self.hand_offs)
+            .field("hand_off_time", &self.hand_off_time)
             .finish_non_exhaustive()
     }
 }

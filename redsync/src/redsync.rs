@@ -15,6 +15,7 @@ use crate::{
     background::{Background, DrainDelay},
     node::{AnyNode, MemoryNode, sorted},
     options::Options,
+    wait::Lines,
 };
 
 /// The nodes that vote on locks, and the defaults of the mutexes made from here. Cheap to clone.
@@ -57,6 +58,7 @@ struct Shared {
     /// Who the admitted nodes are, as far as they can tell.
     identities: std::sync::Mutex<Vec<(String, usize)>>,
     background: Background,
+    lines: Arc<Lines>,
 }
 
 impl Redsync {
@@ -104,6 +106,7 @@ impl Redsync {
                 nodes,
                 identities: std::sync::Mutex::default(),
                 background: Background::new(),
+                lines: Arc::default(),
             }),
             defaults: Arc::default(),
         })
@@ -262,6 +265,10 @@ impl Redsync {
 
     pub(crate) fn has_nodes_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    pub(crate) fn lines(&self) -> &Arc<Lines> {
+        &self.shared.lines
     }
 
     pub(crate) fn background(&self) -> &Background {

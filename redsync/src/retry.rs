@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
-    Guard, LockError,
-    attempt::{Attempt, Failure, Reason},
+    LockError,
+    attempt::{Failure, Reason},
     options::Options,
-    wanted::Wanted,
 };
 
 /// When to give up.
@@ -18,48 +17,27 @@ pub(crate) enum Limit {
     Until(Instant),
 }
 
-/// The tries after a first one that failed.
-pub(crate) async fn again(
-    wanted: Wanted,
-    limit: Limit,
-    mut failure: Failure,
-) -> Result<Guard, LockError> {
-    let mut tries = 1_u32;
-    let mut outages = 0_u32;
-    loop {
-        match failure.reason {
-            Reason::Unavailable => outages = outages.saturating_add(1),
-            Reason::Taken => outages = 0,
-        }
-        let Some(delay) = limit.delay(&wanted.options, tries, outages, Instant::now()) else {
-            return Err(failure.into_error(limit));
-        };
-        sleep(delay).await;
-        failure = match Attempt::start(&wanted)?.await {
-            Ok(guard) => return Ok(guard),
-            Err(failure) => failure,
-        };
-        tries = tries.saturating_add(1);
-    }
-}
-
 impl Limit {
     /// Whether there may be more than one try.
     pub(crate) const fn retries(self) -> bool {
         !matches!(self, Self::Tries(1))
     }
 
-    /// The pause after `tries` tries, the last `outages` of which found no quorum; [`None`] to give
-    /// up. The last try before a deadline is made at the deadline.
-    fn delay(self, options: &Options, tries: u32, outages: u32, now: Instant) -> Option<Duration> {
-        if outages >= options.outage_tries {
-            return None;
-        }
+    /// Whether to give up after `tries` tries, the last `outages` of which found no quorum.
+    pub(crate) fn is_over(self, options: &Options, tries: u32, outages: u32, now: Instant) -> bool {
+        let is_over = match self {
+            Self::Tries(limit) => tries >= limit,
+            Self::Until(deadline) => now >= deadline,
+        };
+        is_over || outages >= options.outage_tries
+    }
+
+    /// The pause after `tries` tries. The last try before a deadline is made at the deadline.
+    pub(crate) fn pause(self, options: &Options, tries: u32, now: Instant) -> Duration {
+        let pause = options.retry_delay(tries);
         match self {
-            Self::Tries(limit) if tries >= limit => None,
-            Self::Tries(_) => Some(options.retry_delay(tries)),
-            Self::Until(deadline) if now >= deadline => None,
-            Self::Until(deadline) => Some(options.retry_delay(tries).min(deadline - now)),
+            Self::Tries(_) => pause,
+            Self::Until(deadline) => pause.min(deadline.saturating_duration_since(now)),
         }
     }
 }
@@ -82,8 +60,8 @@ mod tests {
     fn tries_end_at_their_number() {
         let options = Options::default();
         let now = Instant::now();
-        assert!(Limit::Tries(2).delay(&options, 1, 0, now).is_some());
-        assert!(Limit::Tries(2).delay(&options, 2, 0, now).is_none());
+        assert!(!Limit::Tries(2).is_over(&options, 1, 0, now));
+        assert!(Limit::Tries(2).is_over(&options, 2, 0, now));
         assert!(!Limit::Tries(1).retries());
     }
 
@@ -92,9 +70,9 @@ mod tests {
         let options = Options::default();
         let now = Instant::now();
         let limit = |millis| Limit::Until(now + Duration::from_millis(millis));
-        let delay = limit(10).delay(&options, 1, 0, now);
-        assert_eq!(delay, Some(Duration::from_millis(10)));
-        assert!(limit(0).delay(&options, 1, 0, now).is_none());
+        assert_eq!(limit(10).pause(&options, 1, now), Duration::from_millis(10));
+        assert!(!limit(10).is_over(&options, 1, 0, now));
+        assert!(limit(0).is_over(&options, 1, 0, now));
     }
 
     #[test]
@@ -104,7 +82,7 @@ mod tests {
             ..Options::default()
         };
         let now = Instant::now();
-        assert!(Limit::Tries(9).delay(&options, 1, 1, now).is_some());
-        assert!(Limit::Tries(9).delay(&options, 2, 2, now).is_none());
+        assert!(!Limit::Tries(9).is_over(&options, 1, 1, now));
+        assert!(Limit::Tries(9).is_over(&options, 2, 2, now));
     }
 }

@@ -1,6 +1,6 @@
 //! The random value that proves who holds a key.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::error::BoxError;
 
@@ -15,7 +15,7 @@ use crate::error::BoxError;
 /// a fresh one: with one value for all tries, a release of try 1 that arrives late
 /// deletes the key of try 2, after which two clients can hold the lock.
 #[derive(Clone, PartialEq, Eq)]
-pub struct OwnerValue(Box<str>);
+pub struct OwnerValue(Arc<str>);
 
 impl OwnerValue {
     /// The value itself. Treat it like a password.

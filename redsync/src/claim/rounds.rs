@@ -162,7 +162,7 @@ impl Claim {
     /// A majority has held the lock throughout a round started at `start`, so that nodes that were
     /// without the key before count again: nobody else can have held it since.
     pub(crate) fn forget_gaps_before(&self, start: Instant) {
-        for lane in &self.lanes {
+        for lane in self.lanes.iter() {
             let mut gap = lane.gap();
             *gap = gap.filter(|gap| *gap >= start);
         }
@@ -173,9 +173,12 @@ impl Claim {
         self.end();
         let ballots = self.order().into_iter().map(|node| self.release_on(node));
         let deadline = Deadline::After(self.options.node_timeout());
-        // Longer than an acquisition is pursued, which it may have to follow.
-        let pursuit = self.pursuit() + RELEASE_MARGIN;
-        Round::new(self, ballots, deadline, pursuit, true)
+        Round::new(self, ballots, deadline, self.release_pursuit(), true)
+    }
+
+    /// Longer than an acquisition is pursued, which a release may have to follow.
+    pub(super) fn release_pursuit(&self) -> Duration {
+        self.pursuit() + RELEASE_MARGIN
     }
 
     fn release_on(self: &Arc<Self>, node: usize) -> Ballot {

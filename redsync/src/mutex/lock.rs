@@ -12,15 +12,16 @@ use pin_project_lite::pin_project;
 
 use crate::{
     ConfigError, Guard, LockError,
-    attempt::Attempt,
-    retry::{Limit, again},
+    attempt::{Attempt, Failure},
+    retry::Limit,
+    wait::wait,
     wanted::Wanted,
 };
 
 pin_project! {
     /// The future of [`Mutex::lock`] and its like.
     ///
-    /// The first try is polled in place; only what waits for a second one is boxed.
+    /// The first try is polled in place; only what waits, for a second one or in line, is boxed.
     #[must_use = "futures do nothing unless polled"]
     pub struct Lock {
         #[pin]
@@ -34,7 +35,15 @@ pin_project! {
     enum State {
         Start { wanted: Option<Result<Wanted, ConfigError>> },
         First { #[pin] attempt: Attempt, wanted: Option<Wanted> },
-        Again { future: BoxFuture<'static, Result<Guard, LockError>> },
+        Waiting { future: BoxFuture<'static, Result<Guard, LockError>> },
+    }
+}
+
+impl State {
+    fn waiting(wanted: Wanted, limit: Limit, first: Option<Failure>) -> Self {
+        Self::Waiting {
+            future: wait(wanted, limit, first).boxed(),
+        }
     }
 }
 
@@ -58,22 +67,24 @@ impl Future for Lock {
             let next = match this.state.as_mut().project() {
                 StateProj::Start { wanted } => {
                     let wanted = wanted.take().expect("polled after it was ready")?;
-                    State::First {
-                        attempt: Attempt::start(&wanted)?,
-                        wanted: Some(wanted),
+                    if this.limit.retries() && wanted.redsync.lines().has_line_for(&wanted) {
+                        State::waiting(wanted, *this.limit, None)
+                    } else {
+                        State::First {
+                            attempt: Attempt::start(&wanted)?,
+                            wanted: Some(wanted),
+                        }
                     }
                 }
                 StateProj::First { attempt, wanted } => match ready!(attempt.poll(cx)) {
                     Ok(guard) => return Poll::Ready(Ok(guard)),
                     Err(failure) if this.limit.retries() => {
                         let wanted = wanted.take().expect("polled after it was ready");
-                        State::Again {
-                            future: again(wanted, *this.limit, failure).boxed(),
-                        }
+                        State::waiting(wanted, *this.limit, Some(failure))
                     }
                     Err(failure) => return Poll::Ready(Err(failure.into_error(*this.limit))),
                 },
-                StateProj::Again { future } => return future.as_mut().poll(cx),
+                StateProj::Waiting { future } => return future.as_mut().poll(cx),
             };
             this.state.set(next);
         }

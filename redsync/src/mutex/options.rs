@@ -204,4 +204,30 @@ impl Mutex {
     pub fn with_max_hold(self, limit: Duration) -> Self {
         self.set(|options| options.max_hold = Some(limit))
     }
+
+    /// How many may wait for the name in this process; who comes then gets
+    /// [`LockError::TooManyWaiting`](crate::LockError::TooManyWaiting). No limit by default.
+    #[must_use]
+    pub fn with_max_waiting(self, limit: usize) -> Self {
+        self.set(|options| options.max_waiting = limit)
+    }
+
+    /// How often a lock may be handed on within this process to the next who waits, without a word to
+    /// the nodes, and for how long after it was acquired from them. 100,000 times and 50 ms by
+    /// default; zero turns it off.
+    ///
+    /// Then it is released, so that other processes have their turn. If they were seen to want it
+    /// lately, that is a tenth of the time. Those that poll are not seen (go-redsync does, and nodes
+    /// without [wake-ups](crate::node::Node::watch) make all poll); with a name that is always wanted
+    /// in this process, they find it free now and then only. If that matters, turn it off.
+    ///
+    /// What is handed on has nearly its whole validity left, and each guard has its own
+    /// [fencing token](crate::fence): of a fenced lock, 63 can be handed on.
+    #[must_use]
+    pub fn with_hand_off(self, times: u32, time: Duration) -> Self {
+        self.set(|options| {
+            options.hand_offs = times;
+            options.hand_off_time = time;
+        })
+    }
 }

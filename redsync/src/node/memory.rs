@@ -10,11 +10,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
-    AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Terms,
-    WRITER_TURN,
+    AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Seen, Terms,
+    WRITER_TURN, bells::Bells,
 };
 use crate::{
     FencingToken, NodeError, OwnerValue,
@@ -37,6 +37,7 @@ use crate::{
 pub struct MemoryNode {
     address: Arc<str>,
     state: Arc<Mutex<State>>,
+    bells: Bells,
 }
 
 #[derive(Default)]
@@ -76,6 +77,7 @@ impl MemoryNode {
         Self {
             address: format!("memory-{number}").into(),
             state: Arc::default(),
+            bells: Bells::default(),
         }
     }
 
@@ -85,6 +87,7 @@ impl MemoryNode {
             state.locks.clear();
             state.counters.clear();
         });
+        self.bells.ring_all();
     }
 
     /// How many names are held.
@@ -243,6 +246,12 @@ impl Lock {
         !self.holders.is_empty() || self.writers_turn.is_some()
     }
 
+    /// When it is free, if nothing is extended or released.
+    fn ends(&self) -> Option<Instant> {
+        let holders = self.holders.iter().map(|held| held.expires);
+        holders.chain(self.writers_turn).max()
+    }
+
     fn holds(&self, value: &OwnerValue) -> bool {
         self.holders.iter().any(|held| held.value == *value)
     }
@@ -324,24 +333,31 @@ impl Node for MemoryNode {
     }
 
     async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
-        Ok(self.with(|state, now| {
+        let (vote, gone) = self.with(|state, now| {
             let all = state.holds_all(terms, now);
+            let mut gone = Vec::new();
             for name in terms.names.iter() {
                 if let Some(lock) = state.live(name, now) {
-                    if lock.mode == terms.mode {
+                    if lock.holds_in(terms.mode, &terms.value) {
                         lock.holders.retain(|held| held.value != terms.value);
+                        gone.push(name);
                     }
                     if !lock.lives(now) {
                         state.locks.remove(name);
                     }
                 }
             }
-            if all {
+            let vote = if all {
                 ReleaseVote::Released
             } else {
                 ReleaseVote::NotOwner
-            }
-        }))
+            };
+            (vote, gone)
+        });
+        for name in gone {
+            self.bells.ring(name);
+        }
+        Ok(vote)
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
@@ -357,6 +373,22 @@ impl Node for MemoryNode {
             })
             .filter(|holders| !holders.holders.is_empty())
         }))
+    }
+
+    async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
+        let bell = self.bells.hang(names);
+        let expires = self.with(|state, now| {
+            let held = names
+                .iter()
+                .filter_map(|name| state.live(name, now)?.ends());
+            held.min()
+        });
+        let Some(expires) = expires else {
+            return Ok(Seen::Free);
+        };
+        // What was extended meanwhile looks as if it were free, until it is tried.
+        let _ = timeout_at(expires, bell.rung()).await;
+        Ok(Seen::Changed)
     }
 }
 

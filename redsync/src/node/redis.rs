@@ -82,10 +82,17 @@ mod multiplexed;
 mod pool;
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 mod redis_rs;
-#[cfg(all(feature = "deadpool-redis", feature = "tls-rustls"))]
+#[cfg(all(
+    any(feature = "deadpool-redis", feature = "redis-rs"),
+    feature = "tls-rustls"
+))]
 mod tls;
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+mod url;
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+mod wake_ups;
 
-use std::{borrow::Cow, fmt, future::Future, time::Duration};
+use std::{borrow::Cow, fmt, future::Future, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -93,14 +100,16 @@ use tokio::time::timeout;
 pub use self::fred::Fred;
 #[cfg(feature = "redis-rs")]
 pub use self::multiplexed::Multiplexed;
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+use self::wake_ups::WakeUps;
 #[cfg(feature = "deadpool-redis")]
 pub use self::{deadpool::Deadpool, pool::Pool};
 use self::{delete::DeleteIfEqual, script::Script};
 use super::{
-    AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Terms,
+    AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Seen, Terms,
     WRITER_TURN,
 };
-#[cfg(feature = "deadpool-redis")]
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 use crate::ConfigError;
 use crate::{
     FencingToken, NodeError, OwnerValue,
@@ -149,6 +158,8 @@ pub enum Reply {
 pub struct RedisNode<D = DefaultDriver> {
     driver: D,
     delete_if_equal: DeleteIfEqual,
+    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+    wake_ups: Option<WakeUps>,
 }
 
 #[cfg(feature = "deadpool-redis")]
@@ -166,7 +177,7 @@ impl RedisNode {
     ///
     /// [`ConfigError::Url`] if the URL does not parse or asks for what is not compiled in.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
-        Deadpool::connect(url).map(Self::new)
+        Self::new(Deadpool::connect(url)?).with_wake_ups(url)
     }
 }
 
@@ -188,7 +199,37 @@ impl<D: Driver> RedisNode<D> {
         Self {
             driver,
             delete_if_equal: DeleteIfEqual::new(),
+            #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+            wake_ups: None,
         }
+    }
+
+    /// The same node, with [wake-ups](self#wake-ups) from the server at a URL: the one that the driver
+    /// sends to. Nodes made by [`connect`](RedisNode::connect) have them.
+    ///
+    /// ```
+    /// # #[cfg(feature = "deadpool-redis")] {
+    /// use redsync::{Redsync, node::{RedisNode, redis::Deadpool}};
+    ///
+    /// let url = "redis://127.0.0.1:6379";
+    /// let config = deadpool_redis::Config::from_url(url);
+    /// let pool = config.create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
+    /// let node = RedisNode::new(Deadpool::new("127.0.0.1:6379", pool)).with_wake_ups(url)?;
+    /// let redsync = Redsync::new([node])?;
+    /// # }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Url`] if the URL does not parse or asks for what is not compiled in.
+    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+    pub fn with_wake_ups(self, url: &str) -> Result<Self, ConfigError> {
+        let wake_ups = WakeUps::new(url::parse(url)?).map_err(|error| url::refused(url, error))?;
+        Ok(Self {
+            wake_ups: Some(wake_ups),
+            ..self
+        })
     }
 }
 
@@ -368,6 +409,15 @@ impl<D: Driver> Node for RedisNode<D> {
         }))
     }
 
+    async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
+        #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+        if let Some(wake_ups) = &self.wake_ups {
+            return wake_ups.watch(names).await;
+        }
+        let _ = names;
+        Err(NodeError::NotSent)
+    }
+
     async fn identity(&self) -> Result<Option<String>, NodeError> {
         match self.driver.command(&[b"INFO", b"server"]).await {
             Ok(Reply::Bytes(info)) => Ok(run_id(&String::from_utf8_lossy(&info))),
@@ -462,5 +512,5 @@ impl fmt::Debug for Reply {
 /// What a driver says of a server it could not reach.
 #[cfg(any(feature = "deadpool-redis", feature = "fred"))]
 fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NodeError {
-    NodeError::Unreachable(std::sync::Arc::from(error.into()))
+    NodeError::Unreachable(Arc::from(error.into()))
 }

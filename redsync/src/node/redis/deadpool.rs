@@ -10,14 +10,14 @@ use std::{
 
 use deadpool_redis::{Manager, PoolError, Runtime, TimeoutType};
 use futures_util::future::{BoxFuture, FutureExt, Shared};
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value, io::tcp::TcpSettings};
+use redis::{AsyncConnectionConfig, Cmd, RedisResult, Value};
 use tokio::time::{Instant, timeout};
 
 use super::{
     Driver, Reply,
     pool::{Pool, sealed::Sealed},
     redis_rs::{failure, packed, refusal, reply, send},
-    unreachable,
+    unreachable, url,
 };
 use crate::{ConfigError, NodeError};
 
@@ -105,21 +105,13 @@ impl Deadpool {
     ///
     /// [`ConfigError::Url`] if the URL does not parse or asks for what is not compiled in.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
-        let invalid = |source: Box<dyn std::error::Error + Send + Sync>| ConfigError::Url {
-            url: without_credentials(url).into(),
-            source: Arc::from(source),
-        };
-        let client = Client::open(url).map_err(|error| invalid(error.into()))?;
-        let tcp = TcpSettings::default().set_nodelay(true);
-        let info = client.get_connection_info().clone().set_tcp_settings(tcp);
+        let info = url::parse(url)?;
         let address = info.addr().to_string();
-        #[cfg(feature = "tls-rustls")]
-        super::tls::prepare(info.addr());
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
         let manager =
-            Manager::new_with_config(info, config).map_err(|error| invalid(error.into()))?;
+            Manager::new_with_config(info, config).map_err(|error| url::refused(url, error))?;
         let pool = deadpool_redis::Pool::builder(manager)
             // The shared one, and one that replaces it while it is being given up.
             .max_size(2)
@@ -128,7 +120,7 @@ impl Deadpool {
             .create_timeout(Some(CONNECT_TIMEOUT))
             .recycle_timeout(Some(CONNECT_TIMEOUT))
             .build()
-            .map_err(|error| invalid(error.into()))?;
+            .map_err(|error| url::refused(url, error))?;
         Ok(Self::new(address, pool))
     }
 }
@@ -341,20 +333,6 @@ impl<P: Pool> fmt::Debug for Deadpool<P> {
         f.debug_struct("Deadpool")
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-/// The URL with its user, password and query cut out: a query too can have a password. What follows
-/// the last `@` is neither user nor password.
-fn without_credentials(url: &str) -> String {
-    let bare = match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
-        (None, Some((_, rest))) => format!("…@{rest}"),
-        _ => url.to_owned(),
-    };
-    match bare.split_once('?') {
-        Some((bare, _)) => format!("{bare}?…"),
-        None => bare,
     }
 }
 

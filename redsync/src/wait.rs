@@ -1,0 +1,293 @@
+//! Waiting for a name that is taken.
+//!
+//! Those of one process that wait for a name stand in [a line](line), and only the one at its head
+//! asks the nodes. It gets the lock in one of these ways, the fastest first:
+//!
+//! * *Hand-off*: whoever holds it in this process gives it up and passes it on, as it is on the
+//!   nodes. No message is sent. To let other processes have their turn, that is done only for a
+//!   while after the lock was acquired, and for a shorter while if others are known to want it.
+//! * *Wake-up*: the nodes tell, as far as they can, that the name was released or has expired
+//!   ([`watch`]). That is a hint; a try follows.
+//! * *Expiry*: nodes say for how long they will keep the name for its holder. If nothing else
+//!   happens, there is a try when that is over.
+//! * *Polling*: tries after pauses, as the mutex' options say. They are what is left where wake-ups
+//!   get lost, or a node cannot tell. And they are the measure of patience: tries for the other
+//!   reasons are not counted.
+//!
+//! Nobody leaves with an error without a last try of their own: so what the error says is fresh, and
+//! nobody is lost if the one at the head stands still (its future is not polled).
+
+mod line;
+mod watch;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+pub(crate) use self::line::Lines;
+use self::{
+    line::Place,
+    watch::{Sight, Watch},
+};
+use crate::{
+    Guard, LockError,
+    attempt::{Attempt, Failure, Reason},
+    retry::Limit,
+    wanted::Wanted,
+};
+
+/// How long a process that gives up a name stays back, if others are known to want it.
+const COURTESY: Duration = Duration::from_millis(1);
+
+/// What part of a turn it stays back for where it cannot see whether others come.
+const BLIND_PART: u32 = 4;
+
+/// After tries in which several got a part of the nodes each, the pauses grow up to 2 to this power,
+/// in milliseconds.
+const MAX_DIVIDED: u32 = 5;
+
+/// What is added to the time for which nodes keep a name: they drop it in the millisecond after.
+const EXPIRED: Duration = Duration::from_millis(2);
+
+/// The shortest time after which a name is looked at for its expiry again.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Waits for the lock in line, after a first try that failed, or because there is a line already.
+///
+/// # Cancel safety
+///
+/// Dropped, it gives up its place, and what it was handed or had acquired goes on to the next, or is
+/// released.
+pub(crate) async fn wait(
+    wanted: Wanted,
+    limit: Limit,
+    first: Option<Failure>,
+) -> Result<Guard, LockError> {
+    let redsync = wanted.redsync.clone();
+    let place = redsync.lines().join(wanted)?;
+    let mut waiting = Waiting::new(&place, limit);
+    if let Some(failure) = first {
+        waiting.failed(failure)?;
+    }
+    let mut alarm = pin!(sleep_until(waiting.alarm()));
+    loop {
+        if alarm.deadline() != waiting.alarm() {
+            alarm.as_mut().reset(waiting.alarm());
+        }
+        let tries = match waiting.event(alarm.as_mut()).await {
+            Event::Rung => match place.take() {
+                Some(holding) if holding.claim().is_worth_having() => {
+                    return Ok(Guard::new(holding));
+                }
+                Some(holding) => {
+                    place.back_to_head();
+                    drop(holding);
+                    false
+                }
+                None => {
+                    waiting.rung();
+                    false
+                }
+            },
+            Event::Saw(sight) => waiting.saw(sight),
+            Event::Alarm => waiting.is_time_to_try(),
+        };
+        if !tries {
+            continue;
+        }
+        match Attempt::start(place.wanted())?.await {
+            Ok(guard) => {
+                place.leave_with(guard.claim());
+                return Ok(guard);
+            }
+            Err(failure) => match place.take() {
+                // Passed on here while others were asked.
+                Some(holding) if holding.claim().is_worth_having() => {
+                    return Ok(Guard::new(holding));
+                }
+                passed => {
+                    if passed.is_some() {
+                        place.back_to_head();
+                    } else if failure.reason == Reason::Taken && !place.is_held_here() {
+                        place.saw_rival();
+                    }
+                    drop(passed);
+                    waiting.failed(failure)?;
+                }
+            },
+        }
+    }
+}
+
+/// What one who waits is woken by, the best first.
+enum Event {
+    Rung,
+    Saw(Sight),
+    Alarm,
+}
+
+/// What one who waits goes by.
+struct Waiting<'a> {
+    place: &'a Place,
+    limit: Limit,
+    /// The tries that count, and how many in a row found no quorum of nodes.
+    tries: u32,
+    outages: u32,
+    /// How many in a row got some of the nodes.
+    divided: u32,
+    /// When the next try that counts is due.
+    poll_at: Instant,
+    /// When one is due that does not count.
+    sooner: Option<Instant>,
+    watch: Option<Watch>,
+    /// The name was released here, and nobody was seen with it since.
+    released_here: bool,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(place: &'a Place, limit: Limit) -> Self {
+        let now = Instant::now();
+        Self {
+            poll_at: now + limit.pause(&place.wanted().options, 1, now),
+            place,
+            limit,
+            tries: 1,
+            outages: 0,
+            divided: 0,
+            sooner: None,
+            watch: None,
+            released_here: false,
+        }
+    }
+
+    async fn event(&mut self, mut alarm: Pin<&mut Sleep>) -> Event {
+        let mut rung = pin!(self.place.rung());
+        let watch = &mut self.watch;
+        poll_fn(|cx| {
+            if rung.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Rung);
+            }
+            if let Some(Poll::Ready(sight)) = watch.as_mut().map(|watch| watch.poll(cx)) {
+                return Poll::Ready(Event::Saw(sight));
+            }
+            alarm.as_mut().poll(cx).map(|()| Event::Alarm)
+        })
+        .await
+    }
+
+    fn alarm(&self) -> Instant {
+        self.sooner
+            .map_or(self.poll_at, |sooner| sooner.min(self.poll_at))
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        let options = &self.place.wanted().options;
+        self.limit.is_over(options, self.tries, self.outages, now)
+    }
+
+    /// Whether a try may find what others do not know.
+    fn may_try(&self) -> bool {
+        self.place.is_head() && !self.place.is_held_here()
+    }
+
+    /// Moved up to the head, or the name was released here.
+    fn rung(&mut self) {
+        if !self.may_try() {
+            return;
+        }
+        self.released_here = true;
+        if self.place.has_rivals() {
+            // They have been told as well. Who has had it comes last.
+            self.watch = None;
+            self.sooner = Some(Instant::now() + COURTESY);
+        } else {
+            // That others come first if they are there is also why this asks before it tries.
+            self.look(&[]);
+        }
+    }
+
+    fn look(&mut self, own: &[bool]) {
+        let wanted = self.place.wanted();
+        self.watch = Some(Watch::start(&wanted.redsync, &wanted.names, own));
+    }
+
+    /// Whether to try, by what was seen.
+    fn saw(&mut self, sight: Sight) -> bool {
+        let now = Instant::now();
+        match sight {
+            Sight::Free { changed } => {
+                if changed && self.released_here {
+                    self.place.saw_rival();
+                }
+                // Not all of those who have just been in each other's way at once.
+                let pause = fastrand::u64(0..1 << self.divided.min(MAX_DIVIDED));
+                if pause == 0 {
+                    return self.may_try();
+                }
+                self.sooner = Some(now + Duration::from_millis(pause));
+            }
+            Sight::Blind if self.released_here => {
+                let turn = self.place.wanted().options.hand_off_time;
+                self.sooner = Some(now + (turn / BLIND_PART).mul_f64(fastrand::f64()));
+            }
+            Sight::Blind => {}
+        }
+        false
+    }
+
+    /// Whether to try, now that it is time to look.
+    fn is_time_to_try(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.poll_at {
+            self.sooner = None;
+            if self.released_here && self.watch.is_none() {
+                self.look(&[]);
+                return false;
+            }
+            return self.may_try();
+        }
+        self.tries = self.tries.saturating_add(1);
+        let options = &self.place.wanted().options;
+        self.poll_at = now + self.limit.pause(options, self.tries, now);
+        self.outages = self.outages.max(self.place.outages());
+        self.is_last(now) || self.may_try()
+    }
+
+    /// Whether it is over if the next try fails.
+    fn is_last(&self, now: Instant) -> bool {
+        let options = &self.place.wanted().options;
+        let outages = self.outages.saturating_add(1);
+        self.is_over(now) || (self.outages > 0 && outages >= options.outage_tries)
+    }
+
+    fn failed(&mut self, failure: Failure) -> Result<(), LockError> {
+        let now = Instant::now();
+        match failure.reason {
+            Reason::Unavailable => self.outages = self.outages.saturating_add(1),
+            Reason::Taken => self.outages = 0,
+        }
+        self.place.report_outages(self.outages);
+        if self.is_over(now) {
+            return Err(failure.into_error(self.limit));
+        }
+        self.released_here = false;
+        let is_divided = failure.own.contains(&true);
+        self.divided = if is_divided {
+            self.divided.saturating_add(1)
+        } else {
+            0
+        };
+        let free_in = failure.votes.free_in();
+        self.sooner = free_in.map(|free_in| now + (free_in + EXPIRED).max(SHORTEST));
+        self.watch = None;
+        if self.may_try() {
+            self.look(&failure.own);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,293 @@
+//! Who waits for a name in this process, in the order in which they came.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
+
+use crate::{
+    LockError,
+    claim::{Claim, Holding},
+    node::Mode,
+    wanted::Wanted,
+};
+
+/// For how long after another process was seen to want a name its turns are kept short.
+const RIVALRY: Duration = Duration::from_millis(500);
+
+/// By how much a turn is shorter while another process wants the name.
+const RIVALS_PART: u32 = 10;
+
+/// The lines of one [`Redsync`](crate::Redsync): one for each name that somebody waits for.
+#[derive(Default)]
+pub(crate) struct Lines {
+    /// How many wait, so that those who meet nobody need not look.
+    waiting: AtomicUsize,
+    /// How many of them for several names at once.
+    waiting_for_several: AtomicUsize,
+    lines: Mutex<HashMap<Arc<str>, Line>>,
+}
+
+#[derive(Default)]
+struct Line {
+    waiters: VecDeque<Arc<Waiter>>,
+    /// Who of this process is known to hold the name.
+    holder: Weak<Claim>,
+    rival_seen: Option<Instant>,
+    /// How many tries in a row found no quorum of nodes.
+    outages: u32,
+}
+
+struct Waiter {
+    wanted: Wanted,
+    /// Rung for the one at the head when there may be something to do, and for one that was handed
+    /// the lock.
+    bell: Notify,
+    handed: Mutex<Option<Holding>>,
+}
+
+/// A place in the line. Dropped, it is given up: the next one moves up, and a lock that was handed
+/// here goes on to them.
+pub(super) struct Place {
+    lines: Arc<Lines>,
+    waiter: Arc<Waiter>,
+}
+
+impl Lines {
+    fn lines(&self) -> MutexGuard<'_, HashMap<Arc<str>, Line>> {
+        // No operation on it panics half-way.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody waits for anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether somebody waits for the same, so that whoever comes now has to wait behind them.
+    pub(crate) fn has_line_for(&self, wanted: &Wanted) -> bool {
+        !self.is_empty() && self.lines().contains_key(&wanted.label)
+    }
+
+    /// Takes a place at the end of the line.
+    pub(super) fn join(self: &Arc<Self>, wanted: Wanted) -> Result<Place, LockError> {
+        let waiter = Arc::new(Waiter {
+            wanted,
+            bell: Notify::new(),
+            handed: Mutex::new(None),
+        });
+        let wanted = &waiter.wanted;
+        let mut lines = self.lines();
+        let waiting = (lines.get(&wanted.label)).map_or(0, |line| line.waiters.len());
+        let limit = wanted.options.max_waiting;
+        if waiting >= limit {
+            let name = Arc::clone(&wanted.label);
+            return Err(LockError::TooManyWaiting { name, limit });
+        }
+        let line = lines.entry(Arc::clone(&wanted.label)).or_default();
+        line.waiters.push_back(Arc::clone(&waiter));
+        self.count(wanted);
+        drop(lines);
+        Ok(Place {
+            lines: Arc::clone(self),
+            waiter,
+        })
+    }
+
+    /// Passes a lock on to the one at the head of its line; whether it may be.
+    pub(crate) fn pass(&self, claim: &Claim) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let now = Instant::now();
+        let mut lines = self.lines();
+        let Some(line) = lines.get_mut(claim.name()) else {
+            return false;
+        };
+        let Some(next) = line.waiters.front() else {
+            return false;
+        };
+        let turn = next.wanted.options.hand_off_time;
+        let turn = match line.rival_seen {
+            Some(seen) if now - seen < RIVALRY => turn / RIVALS_PART,
+            _ => turn,
+        };
+        let Some(passed) = claim.pass(&next.wanted, turn, now) else {
+            return false;
+        };
+        line.holder = Arc::downgrade(&passed);
+        let next = self.leave(&mut lines, claim.name(), 0);
+        drop(lines);
+        next.handed().replace(Holding::new(passed));
+        next.bell.notify_one();
+        true
+    }
+
+    /// Tells those who wait for one of these names that it may be free.
+    pub(crate) fn freed(&self, names: &[Arc<str>]) {
+        if self.is_empty() {
+            return;
+        }
+        let lines = self.lines();
+        if names.len() == 1 && self.waiting_for_several.load(Ordering::SeqCst) == 0 {
+            let head = lines.get(&names[0]).and_then(|line| line.waiters.front());
+            head.inspect(|head| head.bell.notify_one());
+            return;
+        }
+        for head in lines.values().filter_map(|line| line.waiters.front()) {
+            if head.wanted.names.iter().any(|name| names.contains(name)) {
+                head.bell.notify_one();
+            }
+        }
+    }
+
+    fn count(&self, wanted: &Wanted) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        if wanted.names.len() > 1 {
+            self.waiting_for_several.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes the one at a position out of a line, and the line away if that was the last.
+    fn leave(
+        &self,
+        lines: &mut HashMap<Arc<str>, Line>,
+        label: &str,
+        position: usize,
+    ) -> Arc<Waiter> {
+        let line = lines.get_mut(label).expect("who waits has a line");
+        let left = line.waiters.remove(position).expect("a position in it");
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        if left.wanted.names.len() > 1 {
+            self.waiting_for_several.fetch_sub(1, Ordering::SeqCst);
+        }
+        if line.waiters.is_empty() {
+            lines.remove(label);
+            // What was allocated for a crowd need not be kept when it has gone.
+            if lines.len() < lines.capacity() / 4 {
+                lines.shrink_to_fit();
+            }
+        }
+        left
+    }
+}
+
+impl Waiter {
+    fn handed(&self) -> MutexGuard<'_, Option<Holding>> {
+        // An assignment is whole.
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.waiter.wanted
+    }
+
+    /// Resolves when there may be something to do.
+    pub(super) fn rung(&self) -> Notified<'_> {
+        self.waiter.bell.notified()
+    }
+
+    /// The lock, if it was handed here.
+    pub(super) fn take(&self) -> Option<Holding> {
+        self.waiter.handed().take()
+    }
+
+    fn with_line<T>(&self, ask: impl FnOnce(&mut Line) -> T) -> Option<T> {
+        let mut lines = self.lines.lines();
+        let line = lines.get_mut(&self.wanted().label)?;
+        Some(ask(line))
+    }
+
+    /// Whether it falls to this one to try.
+    pub(super) fn is_head(&self) -> bool {
+        let is_head = |line: &mut Line| {
+            (line.waiters.front()).is_some_and(|head| Arc::ptr_eq(head, &self.waiter))
+        };
+        self.with_line(is_head).unwrap_or_default()
+    }
+
+    /// Whether this process is known to hold the name, so that trying is of no use.
+    pub(super) fn is_held_here(&self) -> bool {
+        let holder = self.with_line(|line| line.holder.upgrade()).flatten();
+        holder.is_some_and(|holder| !holder.is_released() && !holder.is_lost())
+    }
+
+    /// Another process was seen to want the name: it is to have its turn soon.
+    pub(super) fn saw_rival(&self) {
+        self.with_line(|line| line.rival_seen = Some(Instant::now()));
+    }
+
+    pub(super) fn has_rivals(&self) -> bool {
+        let seen = self.with_line(|line| line.rival_seen).flatten();
+        seen.is_some_and(|seen| seen.elapsed() < RIVALRY)
+    }
+
+    /// How many tries in a row found no quorum of nodes, by those who tried.
+    pub(super) fn outages(&self) -> u32 {
+        self.with_line(|line| line.outages).unwrap_or_default()
+    }
+
+    pub(super) fn report_outages(&self, outages: u32) {
+        self.with_line(|line| line.outages = outages);
+    }
+
+    /// Leaves with a lock that was acquired.
+    pub(super) fn leave_with(self, claim: &Arc<Claim>) {
+        let exclusive = self.wanted().options.mode == Mode::Exclusive;
+        self.with_line(|line| {
+            line.outages = 0;
+            if exclusive {
+                line.holder = Arc::downgrade(claim);
+            }
+        });
+        // Others may share it.
+        self.give_up(!exclusive);
+    }
+
+    /// Goes to the head: what was handed here came too late to be used.
+    pub(super) fn back_to_head(&self) {
+        let wanted = self.wanted();
+        let mut lines = self.lines.lines();
+        let line = lines.entry(Arc::clone(&wanted.label)).or_default();
+        line.waiters.push_front(Arc::clone(&self.waiter));
+        self.lines.count(wanted);
+    }
+
+    fn give_up(&self, rings: bool) {
+        let mut lines = self.lines.lines();
+        let label = &self.wanted().label;
+        let position = lines.get(label).and_then(|line| {
+            let mut waiters = line.waiters.iter();
+            waiters.position(|waiter| Arc::ptr_eq(waiter, &self.waiter))
+        });
+        let Some(position) = position else {
+            return;
+        };
+        self.lines.leave(&mut lines, label, position);
+        let next = lines.get(label).and_then(|line| line.waiters.front());
+        if let Some(next) = next.filter(|_| rings && position == 0) {
+            next.bell.notify_one();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Perhaps called to do something, and gone before it was done.
+        self.give_up(true);
+        // Goes on to the next, or is released.
+        let handed = self.take();
+        drop(handed);
+    }
+}
