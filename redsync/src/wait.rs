@@ -49,7 +49,7 @@ const BLIND_PART: u32 = 4;
 
 /// After tries in which several got a part of the nodes each, the pauses grow up to 2 to this power,
 /// in milliseconds.
-const MAX_DIVIDED: u32 = 5;
+const MAX_DIVIDED: u32 = 1;
 
 /// What is added to the time for which nodes keep a name: they drop it in the millisecond after.
 const EXPIRED: Duration = Duration::from_millis(2);
@@ -252,17 +252,15 @@ impl<'a> Waiting<'a> {
             return self.may_try();
         }
         self.tries = self.tries.saturating_add(1);
+        if self.is_over(now) {
+            return true;
+        }
         let options = &self.place.wanted().options;
         self.poll_at = now + self.limit.pause(options, self.tries, now);
         self.outages = self.outages.max(self.place.outages());
-        self.is_last(now) || self.may_try()
-    }
-
-    /// Whether it is over if the next try fails.
-    fn is_last(&self, now: Instant) -> bool {
-        let options = &self.place.wanted().options;
-        let outages = self.outages.saturating_add(1);
-        self.is_over(now) || (self.outages > 0 && outages >= options.outage_tries)
+        // If that is one more try without a quorum of nodes, it is the last.
+        let is_last = self.outages > 0 && self.outages + 1 >= options.outage_tries;
+        is_last || self.may_try()
     }
 
     fn failed(&mut self, failure: Failure) -> Result<(), LockError> {

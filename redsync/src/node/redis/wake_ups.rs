@@ -106,15 +106,18 @@ impl WakeUps {
         {
             return Err(NodeError::NotSent);
         }
-        // Dropped half-way, that counts as a failure.
-        slot.failed_at = Some(Instant::now());
         let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
-        let link = connected
-            .unwrap_or_else(|_| Err(unreachable("no connection could be made in time")))
-            .inspect_err(|error| {
+        let connected =
+            connected.unwrap_or_else(|_| Err(unreachable("no connection could be made in time")));
+        let link = match connected {
+            Ok(link) => link,
+            Err(error) => {
                 let address = self.client.get_connection_info().addr().to_string();
                 tracing::debug!(node = address, %error, "no wake-ups from a node; polling");
-            })?;
+                slot.failed_at = Some(Instant::now());
+                return Err(error);
+            }
+        };
         let link = Arc::new(link);
         *slot = Slot {
             link: Some(Arc::clone(&link)),
