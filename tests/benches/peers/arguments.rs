@@ -1,0 +1,94 @@
+//! What can be said on the command line.
+
+use std::env;
+use std::path::PathBuf;
+
+use crate::implementation::Implementation;
+use crate::setting::Workload;
+use crate::workloads::Pace;
+
+pub(crate) const HELP: &str = "\
+Compares redsync, with each of its drivers, with rslock and with a hand-written client, on Redis
+servers of its own, and prints a table.
+
+Usage: cargo bench --bench peers -- [OPTIONS]
+
+  --quick                     everything, in less than two minutes; figures vary more
+  --rounds N                  how often everything is measured; the figures are medians (5)
+  --only WORKLOAD,...         of uncontended, parallel, contended, handoff, idle, healthy, hung,
+                              killed
+  --implementations NAME,...  of redsync/deadpool, redsync/redis, redsync/fred, rslock, floor
+  --json FILE                 writes the table as lines of JSON too
+  --help                      this
+
+The servers are `redis-server`, or what the environment variable REDIS_SERVER says.";
+
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) pace: Pace,
+    pub(crate) rounds: usize,
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) implementations: Vec<Implementation>,
+    pub(crate) json: Option<PathBuf>,
+}
+
+pub(crate) enum Asked {
+    Help,
+    /// To be a client of another process that has given this order.
+    Client(String),
+    Benchmark(Arguments),
+}
+
+pub(crate) fn parse() -> Result<Asked, String> {
+    let mut parsed = Arguments {
+        pace: Pace::Full,
+        rounds: 5,
+        workloads: Workload::ALL.into(),
+        implementations: Implementation::ALL.into(),
+        json: None,
+    };
+    let mut arguments = env::args_os().skip(1);
+    while let Some(argument) = arguments.next() {
+        let name = argument.to_string_lossy();
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{name} needs a value"))
+        };
+        let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+        match &*name {
+            // Which cargo adds.
+            "--bench" => {}
+            "--help" | "-h" => return Ok(Asked::Help),
+            crate::process::ARGUMENT => return Ok(Asked::Client(text(value()?))),
+            "--quick" => parsed.pace = Pace::Quick,
+            "--rounds" => {
+                let rounds = text(value()?);
+                parsed.rounds = match rounds.parse() {
+                    Ok(rounds) if rounds > 0 => rounds,
+                    _ => return Err(format!("--rounds takes a number above 0, not {rounds}")),
+                };
+            }
+            "--only" => parsed.workloads = list(&text(value()?), &Workload::ALL, Workload::name)?,
+            "--implementations" => {
+                let (all, name) = (&Implementation::ALL, Implementation::name);
+                parsed.implementations = list(&text(value()?), all, name)?;
+            }
+            "--json" => parsed.json = Some(value()?.into()),
+            _ => return Err(format!("there is no argument {name}")),
+        }
+    }
+    Ok(Asked::Benchmark(parsed))
+}
+
+/// Of all, those that are named.
+fn list<T: Copy>(names: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<Vec<T>, String> {
+    let find = |name: &str| {
+        let found = all.iter().copied().find(|it| name_of(*it) == name.trim());
+        found.ok_or_else(|| {
+            let all: Vec<_> = all.iter().copied().map(name_of).collect();
+            format!("there is no {name}; there are {}", all.join(", "))
+        })
+    };
+    names.split(',').map(find).collect()
+}

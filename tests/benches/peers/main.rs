@@ -1,0 +1,126 @@
+//! redsync beside its peers, and beside what is possible: `cargo bench --bench peers -- --help`.
+//!
+//! Everything is measured in rounds, and within a round one implementation after the other, so that
+//! a machine that is slower for a while is slower for all. Figures are medians over the rounds; what
+//! can be compared between machines is their ratios.
+
+mod arguments;
+mod figures;
+mod floor;
+mod implementation;
+mod process;
+mod results;
+mod runtime;
+mod setting;
+mod table;
+mod workloads;
+
+use std::env;
+use std::fs::File;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redsync_tests::{RedisServer, Servers};
+
+use crate::arguments::{Arguments, Asked};
+use crate::implementation::Implementation;
+use crate::results::Results;
+use crate::setting::Setting;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Outcome<T> = Result<T, Error>;
+
+fn main() -> ExitCode {
+    let asked = match arguments::parse() {
+        Ok(asked) => asked,
+        Err(mistake) => {
+            eprintln!("error: {mistake} (try --help)");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match asked {
+        Asked::Help => {
+            println!("{}", arguments::HELP);
+            Ok(())
+        }
+        Asked::Client(order) => process::serve(&order),
+        Asked::Benchmark(arguments) => benchmark(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn benchmark(arguments: &Arguments) -> Outcome<()> {
+    find_redis()?;
+    // Before minutes are spent on what cannot be written.
+    let json = arguments.json.as_ref().map(File::create).transpose()?;
+
+    let results = measure(arguments)?;
+    println!("{}", table::of(&results));
+    if let Some(file) = json {
+        results.write_json(file)?;
+    }
+    match results.failures() {
+        0 => Ok(()),
+        failures => Err(format!("{failures} measurements failed, see above").into()),
+    }
+}
+
+fn measure(arguments: &Arguments) -> Outcome<Results> {
+    static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+    on_interrupt(|| INTERRUPTED.store(true, Ordering::Relaxed));
+
+    let mut settings = Setting::all();
+    settings.retain(|setting| arguments.workloads.contains(&setting.workload));
+    let servers = Servers::start(settings.iter().map(|it| it.nodes).max().unwrap_or_default());
+    let mut results = Results::default();
+    for round in 1..=arguments.rounds {
+        for setting in &settings {
+            eprintln!("round {round} of {}: {setting}", arguments.rounds);
+            let time = arguments.pace.time(setting);
+            for &implementation in &arguments.implementations {
+                let figures = workloads::measure(&servers, setting, implementation, time);
+                if let Err(error) = &figures {
+                    eprintln!("{} failed: {error}", implementation.name());
+                }
+                results.add(setting, implementation, figures.ok());
+                if INTERRUPTED.load(Ordering::Relaxed) {
+                    return Err("interrupted".into());
+                }
+            }
+        }
+    }
+    Ok(results)
+}
+
+/// Rather than let the system end this process at once, which would leave servers behind.
+fn on_interrupt(tell: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(|| {
+        runtime::run(setting::Threads::Single, async {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                tell();
+            }
+        });
+    });
+}
+
+fn find_redis() -> Outcome<()> {
+    let program = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+    let mut version = Command::new(&program);
+    match version.arg("--version").stdout(Stdio::null()).status() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!(
+            "cannot run `{program}`: {error}; install Redis, or say where it is in REDIS_SERVER"
+        )
+        .into()),
+    }
+}
+
+fn addresses(servers: &[RedisServer]) -> Vec<String> {
+    servers.iter().map(RedisServer::address).collect()
+}

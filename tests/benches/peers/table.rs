@@ -1,0 +1,84 @@
+//! The table: a row per setting and figure, a column per implementation.
+
+use crate::figures::Figures;
+use crate::implementation::Implementation;
+use crate::results::Results;
+use crate::setting::{Setting, Workload};
+
+type Row = (&'static str, fn(&Figures) -> Option<String>);
+
+const P50: Row = ("p50", |it| it.p50_us.map(time));
+const P99: Row = ("p99", |it| it.p99_us.map(time));
+const WAIT_P50: Row = ("wait p50", |it| it.p50_us.map(time));
+const WAIT_P99: Row = ("wait p99", |it| it.p99_us.map(time));
+const PER_SECOND: Row = ("per second", |it| it.ops_per_s.map(number));
+const CPU: Row = ("CPU s per 100k", |it| it.cpu_s_per_100k.map(number));
+const LEAST_SHARE: Row = ("least share", |it| it.fair_share_min.map(number));
+
+/// What matters of a workload.
+const fn rows(setting: &Setting) -> &'static [Row] {
+    match setting.workload {
+        Workload::Parallel => &[PER_SECOND, P50, P99, CPU],
+        Workload::Contended if setting.processes > 1 => {
+            &[PER_SECOND, WAIT_P50, WAIT_P99, CPU, LEAST_SHARE]
+        }
+        Workload::Contended => &[PER_SECOND, WAIT_P50, WAIT_P99, CPU],
+        Workload::Handoff | Workload::Idle => &[P50, P99],
+        Workload::Uncontended | Workload::Healthy | Workload::Hung | Workload::Killed => {
+            &[P50, P99, CPU]
+        }
+    }
+}
+
+/// The table as text.
+pub(crate) fn of(results: &Results) -> String {
+    let (mut settings, mut implementations) = (Vec::<Setting>::new(), Vec::<Implementation>::new());
+    for measured in results.iter() {
+        if !settings.contains(&measured.setting) {
+            settings.push(measured.setting);
+        }
+        if !implementations.contains(&measured.implementation) {
+            implementations.push(measured.implementation);
+        }
+    }
+    let heads = implementations.iter().map(|it| it.name().to_owned());
+    let mut lines = vec![line("", "", heads)];
+    for setting in settings {
+        let figures = |it: &Implementation| results.find(&setting, *it).map(|it| it.figures());
+        let figures: Vec<_> = implementations.iter().map(figures).collect();
+        let mut label = setting.to_string();
+        for (name, cell) in rows(&setting) {
+            let cells = figures.iter().map(|it| it.as_ref().and_then(cell));
+            lines.push(line(
+                &label,
+                name,
+                cells.map(|cell| cell.unwrap_or_else(|| "-".into())),
+            ));
+            label.clear();
+        }
+    }
+    lines.join("\n")
+}
+
+fn line(label: &str, figure: &str, cells: impl Iterator<Item = String>) -> String {
+    let cells: String = cells.map(|cell| format!(" {cell:>16}")).collect();
+    format!("{label:<44} {figure:<14}{cells}")
+}
+
+/// Of microseconds.
+pub(crate) fn time(us: f64) -> String {
+    match us {
+        ..1e3 => format!("{us:.0} µs"),
+        ..1e6 => format!("{:.1} ms", us / 1e3),
+        _ => format!("{:.2} s", us / 1e6),
+    }
+}
+
+pub(crate) fn number(number: f64) -> String {
+    match number {
+        ..10.0 => format!("{number:.2}"),
+        ..100.0 => format!("{number:.1}"),
+        ..10_000.0 => format!("{number:.0}"),
+        _ => format!("{:.1}k", number / 1e3),
+    }
+}
