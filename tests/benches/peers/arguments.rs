@@ -9,16 +9,17 @@ use crate::workloads::Pace;
 
 pub(crate) const HELP: &str = "\
 Compares redsync, with each of its drivers, with rslock and with a hand-written client, on Redis
-servers of its own, and prints a table.
+servers of its own, and prints a table, and the goals that redsync has set itself.
 
 Usage: cargo bench --bench peers -- [OPTIONS]
 
   --quick                     everything, in less than two minutes; figures vary more
   --rounds N                  how often everything is measured; the figures are medians (5)
   --only WORKLOAD,...         of uncontended, parallel, contended, handoff, idle, healthy, hung,
-                              killed
+                              killed, layer
   --implementations NAME,...  of redsync/deadpool, redsync/redis, redsync/fred, rslock, floor
   --json FILE                 writes the table as lines of JSON too
+  --chart FILE                draws it too, as SVG
   --help                      this
 
 The servers are `redis-server`, or what the environment variable REDIS_SERVER says.";
@@ -30,6 +31,13 @@ pub(crate) struct Arguments {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) implementations: Vec<Implementation>,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) chart: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(crate) fn wants(&self, implementation: Implementation) -> bool {
+        implementation == Implementation::None || self.implementations.contains(&implementation)
+    }
 }
 
 pub(crate) enum Asked {
@@ -46,6 +54,7 @@ pub(crate) fn parse() -> Result<Asked, String> {
         workloads: Workload::ALL.into(),
         implementations: Implementation::ALL.into(),
         json: None,
+        chart: None,
     };
     let mut arguments = env::args_os().skip(1);
     while let Some(argument) = arguments.next() {
@@ -74,6 +83,7 @@ pub(crate) fn parse() -> Result<Asked, String> {
                 let (all, name) = (&Implementation::ALL, Implementation::name);
                 parsed.implementations = list(&text(value()?), all, name)?;
             }
+            "--chart" => parsed.chart = Some(value()?.into()),
             "--json" => parsed.json = Some(value()?.into()),
             _ => return Err(format!("there is no argument {name}")),
         }

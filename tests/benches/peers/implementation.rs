@@ -32,6 +32,9 @@ pub(crate) enum Implementation {
     Rslock,
     #[serde(rename = "floor")]
     Floor,
+    /// No lock at all, to compare the layer with.
+    #[serde(rename = "none")]
+    None,
 }
 
 impl Implementation {
@@ -50,6 +53,7 @@ impl Implementation {
             Self::Fred => "redsync/fred",
             Self::Rslock => "rslock",
             Self::Floor => "floor",
+            Self::None => "none",
         }
     }
 }
@@ -89,6 +93,7 @@ impl Client {
                 Self::redsync(Redsync::new(nodes)?)?
             }
             Implementation::Rslock => Self::Rslock(LockManager::new(urls().collect())),
+            Implementation::None => return Err("there is no client for no locks".into()),
             Implementation::Floor => {
                 let addresses: Vec<_> = addresses.iter().map(|address| &**address).collect();
                 Self::Floor(Floor::connect(&addresses, EXPIRY).await?)

@@ -5,8 +5,10 @@
 //! can be compared between machines is their ratios.
 
 mod arguments;
+mod chart;
 mod figures;
 mod floor;
+mod goals;
 mod implementation;
 mod process;
 mod results;
@@ -21,11 +23,12 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redsync_tests::{RedisServer, Servers};
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{Arguments, Asked};
-use crate::implementation::Implementation;
 use crate::results::Results;
-use crate::setting::Setting;
+use crate::setting::{Setting, Threads};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;
@@ -61,9 +64,12 @@ fn benchmark(arguments: &Arguments) -> Outcome<()> {
     let json = arguments.json.as_ref().map(File::create).transpose()?;
 
     let results = measure(arguments)?;
-    println!("{}", table::of(&results));
+    println!("{}\n\n{}", table::of(&results), goals::of(&results));
     if let Some(file) = json {
         results.write_json(file)?;
+    }
+    if let Some(path) = &arguments.chart {
+        chart::draw(&results, path)?;
     }
     match results.failures() {
         0 => Ok(()),
@@ -83,7 +89,10 @@ fn measure(arguments: &Arguments) -> Outcome<Results> {
         for setting in &settings {
             eprintln!("round {round} of {}: {setting}", arguments.rounds);
             let time = arguments.pace.time(setting);
-            for &implementation in &arguments.implementations {
+            for &implementation in setting.implementations() {
+                if !arguments.wants(implementation) {
+                    continue;
+                }
                 let figures = workloads::measure(&servers, setting, implementation, time);
                 if let Err(error) = &figures {
                     eprintln!("{} failed: {error}", implementation.name());
@@ -101,10 +110,13 @@ fn measure(arguments: &Arguments) -> Outcome<Results> {
 /// Rather than let the system end this process at once, which would leave servers behind.
 fn on_interrupt(tell: impl FnOnce() + Send + 'static) {
     std::thread::spawn(|| {
-        runtime::run(setting::Threads::Single, async {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                tell();
+        runtime::run(Threads::Single, async {
+            let mut terminated = signal(SignalKind::terminate()).expect("a signal handler");
+            tokio::select! {
+                _ = ctrl_c() => {}
+                _ = terminated.recv() => {}
             }
+            tell();
         });
     });
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::implementation::Implementation;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Workload {
@@ -23,10 +25,12 @@ pub(crate) enum Workload {
     Hung,
     /// One task, with a node whose process is gone.
     Killed,
+    /// Requests to an axum server in the same process, over loopback.
+    Layer,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Uncontended,
         Self::Parallel,
         Self::Contended,
@@ -35,6 +39,7 @@ impl Workload {
         Self::Healthy,
         Self::Hung,
         Self::Killed,
+        Self::Layer,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -47,6 +52,47 @@ impl Workload {
             Self::Healthy => "healthy",
             Self::Hung => "hung",
             Self::Killed => "killed",
+            Self::Layer => "layer",
+        }
+    }
+}
+
+/// What the requests of [`Workload::Layer`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Variant {
+    /// `PUT` to distinct paths of a router without the layer.
+    PlainPut,
+    /// The same with the layer.
+    LockedPut,
+    /// The same locks without any requests.
+    Bare,
+    /// `GET` from a router without the layer.
+    PlainGet,
+    /// `GET` from one with the layer, which lets it pass unlocked.
+    PassedGet,
+    /// `PUT` to one path that is locked.
+    HotPut,
+}
+
+impl Variant {
+    const ALL: [Self; 6] = [
+        Self::PlainPut,
+        Self::LockedPut,
+        Self::Bare,
+        Self::PlainGet,
+        Self::PassedGet,
+        Self::HotPut,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::PlainPut => "PUT without the layer",
+            Self::LockedPut => "PUT locked",
+            Self::Bare => "the locks alone",
+            Self::PlainGet => "GET without the layer",
+            Self::PassedGet => "GET passed by",
+            Self::HotPut => "PUT on one key",
         }
     }
 }
@@ -64,6 +110,8 @@ pub(crate) enum Threads {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Setting {
     pub(crate) workload: Workload,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) variant: Option<Variant>,
     pub(crate) nodes: usize,
     pub(crate) tasks: usize,
     pub(crate) processes: usize,
@@ -76,11 +124,21 @@ impl Setting {
     pub(crate) const fn of(workload: Workload) -> Self {
         Self {
             workload,
+            variant: None,
             nodes: 3,
             tasks: 1,
             processes: 1,
             hold_ms: 0,
             runtime: Threads::Multi,
+        }
+    }
+
+    /// So many connections, or tasks, at a time.
+    pub(crate) const fn of_layer(variant: Variant) -> Self {
+        Self {
+            variant: Some(variant),
+            tasks: 32,
+            ..Self::of(Workload::Layer)
         }
     }
 
@@ -122,12 +180,24 @@ impl Setting {
                 ..Self::of(workload)
             });
         }
+        all.extend(Variant::ALL.map(Self::of_layer));
         all
+    }
+
+    pub(crate) const fn implementations(&self) -> &'static [Implementation] {
+        match self.variant {
+            None => &Implementation::ALL,
+            Some(Variant::PlainPut | Variant::PlainGet) => &[Implementation::None],
+            Some(_) => &[Implementation::Deadpool],
+        }
     }
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(variant) = self.variant {
+            return write!(f, "layer, {} tasks, {}", self.tasks, variant.name());
+        }
         write!(
             f,
             "{}, {} node{}",

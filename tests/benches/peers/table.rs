@@ -1,8 +1,10 @@
 //! The table: a row per setting and figure, a column per implementation.
 
+use std::mem;
+
 use crate::figures::Figures;
 use crate::implementation::Implementation;
-use crate::results::Results;
+use crate::results::{Measured, Results};
 use crate::setting::{Setting, Workload};
 
 type Row = (&'static str, fn(&Figures) -> Option<String>);
@@ -18,7 +20,7 @@ const LEAST_SHARE: Row = ("least share", |it| it.fair_share_min.map(number));
 /// What matters of a workload.
 const fn rows(setting: &Setting) -> &'static [Row] {
     match setting.workload {
-        Workload::Parallel => &[PER_SECOND, P50, P99, CPU],
+        Workload::Parallel | Workload::Layer => &[PER_SECOND, P50, P99, CPU],
         Workload::Contended if setting.processes > 1 => {
             &[PER_SECOND, WAIT_P50, WAIT_P99, CPU, LEAST_SHARE]
         }
@@ -41,28 +43,43 @@ pub(crate) fn of(results: &Results) -> String {
             implementations.push(measured.implementation);
         }
     }
-    let heads = implementations.iter().map(|it| it.name().to_owned());
-    let mut lines = vec![line("", "", heads)];
+    let mut head = vec![String::new(), String::new()];
+    head.extend(implementations.iter().map(|it| it.name().to_owned()));
+    let mut lines = vec![head];
     for setting in settings {
-        let figures = |it: &Implementation| results.find(&setting, *it).map(|it| it.figures());
+        let figures = |it: &Implementation| results.find(&setting, *it).map(Measured::figures);
         let figures: Vec<_> = implementations.iter().map(figures).collect();
         let mut label = setting.to_string();
         for (name, cell) in rows(&setting) {
             let cells = figures.iter().map(|it| it.as_ref().and_then(cell));
-            lines.push(line(
-                &label,
-                name,
-                cells.map(|cell| cell.unwrap_or_else(|| "-".into())),
-            ));
-            label.clear();
+            let mut line = vec![mem::take(&mut label), (*name).to_owned()];
+            line.extend(cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned())));
+            lines.push(line);
         }
     }
-    lines.join("\n")
+    aligned(&lines, 2)
 }
 
-fn line(label: &str, figure: &str, cells: impl Iterator<Item = String>) -> String {
-    let cells: String = cells.map(|cell| format!(" {cell:>16}")).collect();
-    format!("{label:<44} {figure:<14}{cells}")
+/// Lines of cells, in columns: the first so many to the left, the others to the right.
+pub(crate) fn aligned(lines: &[Vec<String>], to_the_left: usize) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells
+            .map(|cell: &String| cell.chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let line = |line: &Vec<String>| {
+        let cells = line.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, &width))| match column {
+            _ if column < to_the_left => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Of microseconds.

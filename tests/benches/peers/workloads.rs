@@ -3,6 +3,7 @@
 pub(crate) mod contended;
 mod distinct;
 pub(crate) mod handoff;
+mod layer;
 mod nodes_down;
 
 use std::time::Duration;
@@ -32,15 +33,15 @@ impl Pace {
             Workload::Uncontended | Workload::Healthy | Workload::Hung | Workload::Killed => {
                 (500, 50)
             }
-            Workload::Parallel => (1_000, 60),
+            Workload::Parallel => (500, 60),
             // The longer the queue, the longer it takes to see it all.
-            Workload::Contended if setting.hold_ms == 0 => (1_000, 200),
+            Workload::Contended if setting.hold_ms == 0 => (1_000, 100),
             Workload::Contended => match setting.tasks * setting.processes {
                 ..32 => (2_000, 250),
-                _ => (4_000, 500),
+                _ => (4_000, 400),
             },
-            Workload::Handoff => (3_000, 300),
-            Workload::Idle => (1_000, 200),
+            Workload::Handoff => (2_000, 200),
+            Workload::Idle | Workload::Layer => (1_000, 100),
         };
         Duration::from_millis(match self {
             Self::Full => full,
@@ -75,6 +76,7 @@ pub(crate) fn measure(
                 })
             })
         }
+        Workload::Layer => layer::measure(addresses, setting, implementation, time),
         Workload::Contended => contended::measure(&addresses, setting, implementation, time),
         Workload::Handoff => handoff::measure(&addresses, setting, implementation, time),
         Workload::Healthy | Workload::Hung | Workload::Killed => {

@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::distinct::nanos;
+use crate::Outcome;
 use crate::figures::{Figures, cpu_time};
-use crate::implementation::{Client, Held};
+use crate::implementation::{Client, Held, Implementation};
 use crate::process::{Job, Process, common_start};
 use crate::runtime::run;
 use crate::setting::Setting;
-use crate::{Implementation, Outcome};
 
 /// How the tasks of one process have fared.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -6,10 +6,10 @@ use redsync_tests::Servers;
 
 use super::distinct::lock_and_release;
 use crate::figures::Figures;
-use crate::implementation::Client;
+use crate::implementation::{Client, Implementation};
 use crate::runtime::run;
 use crate::setting::{Setting, Workload};
-use crate::{Implementation, Outcome, addresses};
+use crate::{Outcome, addresses};
 
 pub(crate) fn measure(
     setting: &Setting,
