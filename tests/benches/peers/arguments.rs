@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::implementation::Implementation;
 use crate::setting::Workload;
@@ -22,6 +22,7 @@ Usage: cargo bench --bench peers -- [OPTIONS]
   --chart FILE                draws it too, as SVG
   --help                      this
 
+Paths of files are relative to the root of the workspace.
 The servers are `redis-server`, or what the environment variable REDIS_SERVER says.";
 
 #[derive(Debug)]
@@ -83,12 +84,18 @@ pub(crate) fn parse() -> Result<Asked, String> {
                 let (all, name) = (&Implementation::ALL, Implementation::name);
                 parsed.implementations = list(&text(value()?), all, name)?;
             }
-            "--chart" => parsed.chart = Some(value()?.into()),
-            "--json" => parsed.json = Some(value()?.into()),
+            "--chart" => parsed.chart = Some(root().join(value()?)),
+            "--json" => parsed.json = Some(root().join(value()?)),
             _ => return Err(format!("there is no argument {name}")),
         }
     }
     Ok(Asked::Benchmark(parsed))
+}
+
+/// Of the workspace, where people call cargo, which starts this program elsewhere.
+fn root() -> &'static Path {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests)
 }
 
 /// Of all, those that are named.

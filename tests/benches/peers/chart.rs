@@ -12,7 +12,7 @@ use crate::results::Results;
 use crate::setting::{Setting, Threads, Workload};
 use crate::table;
 
-const SIZE: (u32, u32) = (1_200, 720);
+const SIZE: (u32, u32) = (1_200, 560);
 const FONT: &str = "sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -55,13 +55,14 @@ fn panels() -> [Panel; 6] {
         ..Setting::of(Workload::Parallel)
     };
     let linear = Panel {
-        title: "one task: lock and unlock, p50",
+        title: "one task, three nodes: lock and unlock, p50",
         setting: Setting::of(Workload::Uncontended),
         figure: |it| it.p50_us,
         show: table::time,
         logarithmic: false,
     };
     [
+        linear,
         Panel {
             title: "512 tasks: locks per second",
             setting: parallel,
@@ -76,16 +77,15 @@ fn panels() -> [Panel; 6] {
             show: table::number,
             ..linear
         },
-        linear,
         Panel {
-            title: "16 tasks, one name, hold 2 ms: wait, p99",
+            title: "16 tasks, one name, hold 2 ms: wait, p99 (log scale)",
             setting: contended,
             figure: |it| it.p99_us,
             logarithmic: true,
             ..linear
         },
         Panel {
-            title: "from process to process: p50",
+            title: "from process to process, p50 (log scale)",
             setting: Setting {
                 processes: 2,
                 ..Setting::of(Workload::Handoff)
@@ -94,7 +94,7 @@ fn panels() -> [Panel; 6] {
             ..linear
         },
         Panel {
-            title: "one node of five hung: p50",
+            title: "one node of five hung, p50 (log scale)",
             setting: Setting {
                 nodes: 5,
                 ..Setting::of(Workload::Hung)
@@ -117,7 +117,7 @@ impl Panel {
         let least = bars.iter().map(|bar| bar.1).fold(f64::INFINITY, f64::min);
         let (width, height) = area.dim_in_pixel();
         let (width, height) = (f64::from(width), f64::from(height));
-        let (names, values, row) = (125.0, 70.0, height / Implementation::ALL.len() as f64);
+        let (names, values, row) = (125.0, 72.0, height / Implementation::ALL.len() as f64);
         for (index, (implementation, value)) in bars.into_iter().enumerate() {
             let part = if self.logarithmic {
                 // The least has a bar too.
@@ -135,10 +135,6 @@ impl Panel {
             let text = |text, position| Text::new(text, position, (FONT, 16));
             area.draw(&text(implementation.name().to_owned(), at(0.0, 0.4)))?;
             area.draw(&text((self.show)(value), at(end + 6.0, 0.4)))?;
-        }
-        if self.logarithmic {
-            let note = Text::new("logarithmic", ((width - 80.0) as i32, 0), (FONT, 13));
-            area.draw(&note)?;
         }
         Ok(())
     }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::distinct::nanos;
 use crate::Outcome;
 use crate::figures::{Figures, cpu_time};
-use crate::implementation::{Client, Held, Implementation};
+use crate::implementation::{Client, Implementation};
 use crate::process::{Job, Process, common_start};
 use crate::runtime::run;
 use crate::setting::Setting;
@@ -92,15 +92,15 @@ fn sum(processes: Vec<Visits>, time: Duration) -> Figures {
 /// Has the tasks lock, hold and release for a time.
 pub(crate) async fn contend(client: &Arc<Client>, crowd: &Crowd) -> Outcome<Visits> {
     let hold = Hold::start(crowd.hold);
-    let cpu = cpu_time();
+    let (end, cpu) = (Instant::now() + crowd.time, cpu_time());
     let mut running = JoinSet::new();
     for _ in 0..crowd.tasks {
         let (client, crowd, hold) = (Arc::clone(client), crowd.clone(), hold.clone());
         running.spawn(async move {
             let mut visits = Visits::default();
             let mut since = None;
-            let work = visits.repeat(&mut since, &client, &crowd.name, &hold);
-            if let Ok(ended) = timeout(crowd.time, work).await {
+            let work = visits.repeat(&mut since, &client, &crowd.name, &hold, end);
+            if let Ok(ended) = timeout_at(end.into(), work).await {
                 ended?;
             }
             visits
@@ -121,17 +121,19 @@ pub(crate) async fn contend(client: &Arc<Client>, crowd: &Crowd) -> Outcome<Visi
 }
 
 impl Visits {
-    /// Until it is dropped. `since` tells that it is waiting, and since when.
+    /// Until it is dropped, or at the end if it never has to wait. `since` tells that it is waiting,
+    /// and since when.
     async fn repeat(
         &mut self,
         since: &mut Option<Instant>,
         client: &Client,
         name: &str,
         hold: &Hold,
+        end: Instant,
     ) -> Outcome<()> {
-        loop {
+        while Instant::now() < end {
             let begun = *since.insert(Instant::now());
-            let held: Held<'_> = client.wait(name).await?;
+            let held = client.wait(name).await?;
             let entered = Instant::now();
             *since = None;
             self.waits.push(nanos(entered - begun));
@@ -140,6 +142,7 @@ impl Visits {
             self.sections += 1;
             held.release().await?;
         }
+        Ok(())
     }
 }
 
