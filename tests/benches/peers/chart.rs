@@ -78,7 +78,7 @@ fn panels() -> [Panel; 6] {
             ..linear
         },
         Panel {
-            title: "16 tasks, one name, hold 2 ms: wait, p99 (log scale)",
+            title: "16 tasks, one name: wait, p99 (log scale)",
             setting: contended,
             figure: |it| it.p99_us,
             logarithmic: true,
@@ -107,7 +107,7 @@ fn panels() -> [Panel; 6] {
 
 impl Panel {
     fn draw(&self, results: &Results, area: &Area<'_>) -> Outcome<()> {
-        let area = area.margin(8, 8, 8, 8).titled(self.title, (FONT, 20))?;
+        let area = area.margin(8, 8, 8, 8).titled(self.title, (FONT, 19))?;
         let figure = |it: &Implementation| {
             let figures = results.find(&self.setting, *it)?.figures();
             Some((*it, (self.figure)(&figures)?))

@@ -21,6 +21,7 @@ use std::env;
 use std::fs::File;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use redsync_tests::{RedisServer, Servers};
 use tokio::signal::ctrl_c;
@@ -63,7 +64,9 @@ fn benchmark(arguments: &Arguments) -> Outcome<()> {
     // Before minutes are spent on what cannot be written.
     let json = arguments.json.as_ref().map(File::create).transpose()?;
 
+    let begun = Instant::now();
     let results = measure(arguments)?;
+    eprintln!("measured in {:.0} s", begun.elapsed().as_secs_f64());
     println!("{}\n\n{}", table::of(&results), goals::of(&results));
     if let Some(file) = json {
         results.write_json(file)?;

@@ -33,12 +33,12 @@ impl Pace {
             Workload::Uncontended | Workload::Healthy | Workload::Hung | Workload::Killed => {
                 (500, 50)
             }
-            Workload::Parallel => (500, 60),
+            Workload::Parallel => (500, 40),
             // The longer the queue, the longer it takes to see it all.
             Workload::Contended if setting.hold_ms == 0 => (1_000, 100),
             Workload::Contended => match setting.tasks * setting.processes {
                 ..32 => (2_000, 250),
-                _ => (4_000, 400),
+                _ => (4_000, 350),
             },
             Workload::Handoff => (2_000, 200),
             Workload::Idle | Workload::Layer => (1_000, 100),
