@@ -15,12 +15,16 @@ use std::{
 use tokio::{runtime::Handle, sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::holding::{Holding, Releasing};
+pub(crate) use self::{
+    holding::{Holding, Releasing},
+    rounds::Voter,
+};
 use crate::{
     FencingToken, NodeError, OwnerValue, Redsync, Vote,
     fence::STRIDE,
     node::{AnyNode, Mode, Terms},
     options::Options,
+    round::Ballot,
     wanted::Wanted,
 };
 
@@ -48,7 +52,8 @@ pub(crate) struct Claim {
     until: Mutex<Instant>,
     /// Fires when the validity ends before its time: the nodes say that the lock is not ours, or it is
     /// released.
-    lost_early: CancellationToken,
+    /// Made when somebody wants to know.
+    lost_early: OnceLock<CancellationToken>,
     released: AtomicBool,
     begun: Instant,
     turn: Turn,
@@ -87,7 +92,11 @@ impl Claim {
                 mode: wanted.options.mode,
                 fenced: wanted.options.fencing,
             },
-            numbers: Mutex::new(vec![None; nodes.len()]),
+            numbers: Mutex::new(if wanted.options.fencing {
+                vec![None; nodes.len()]
+            } else {
+                Vec::new()
+            }),
             token: OnceLock::new(),
             begun: now,
             turn: Turn {
@@ -106,7 +115,7 @@ impl Claim {
                 })
                 .collect(),
             until: Mutex::new(now),
-            lost_early: CancellationToken::new(),
+            lost_early: OnceLock::new(),
             released: AtomicBool::new(false),
             home: Handle::try_current().ok(),
         })
@@ -159,7 +168,7 @@ impl Claim {
             options: Arc::clone(options),
             lanes: Arc::clone(&self.lanes),
             until: Mutex::new(now),
-            lost_early: CancellationToken::new(),
+            lost_early: OnceLock::new(),
             released: AtomicBool::new(false),
             home: Handle::try_current().ok().or_else(|| self.home.clone()),
         };
@@ -216,8 +225,9 @@ impl Claim {
         &self.options
     }
 
-    pub(crate) const fn lost_early(&self) -> &CancellationToken {
-        &self.lost_early
+    pub(crate) fn lost_early(&self) -> &CancellationToken {
+        // Whoever asks looks at `until` after that, and so misses nothing that ended it before.
+        self.lost_early.get_or_init(CancellationToken::new)
     }
 
     /// Work about this claim that outlives its caller, for a time.
@@ -287,7 +297,9 @@ impl Claim {
             let mut until = self.lock_until();
             *until = Instant::now().min(*until);
         }
-        self.lost_early.cancel();
+        if let Some(token) = self.lost_early.get() {
+            token.cancel();
+        }
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -305,13 +317,14 @@ impl Claim {
         self.released.load(Ordering::SeqCst)
     }
 
-    /// The nodes in the order in which they are sent to.
-    fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.nodes().len()).collect();
+    /// A ballot for each node, in the order in which they are sent to.
+    fn ballots(&self, ballot: impl Fn(usize) -> Ballot) -> Vec<(usize, Ballot)> {
+        let nodes = 0..self.nodes().len();
+        let mut ballots: Vec<_> = nodes.map(|node| (node, ballot(node))).collect();
         if self.options.shuffled_nodes {
-            fastrand::shuffle(&mut order);
+            fastrand::shuffle(&mut ballots);
         }
-        order
+        ballots
     }
 
     /// A failed vote, made visible: a round that has its verdict does not wait for it.

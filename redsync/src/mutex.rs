@@ -109,10 +109,10 @@ impl Mutex {
 
     fn wanted(&self) -> Result<Wanted, ConfigError> {
         self.options.check()?;
-        let mut names = Vec::with_capacity(self.names.len());
-        for name in self.names.iter() {
-            names.push(self.options.key(name)?);
-        }
+        let keys: Result<Arc<[_]>, _> = (self.names.iter())
+            .map(|name| self.options.key(name))
+            .collect();
+        let names = keys?;
         let label = match &names[..] {
             [] => return Err(ConfigError::NoNames),
             [name] => Arc::clone(name),
@@ -121,7 +121,7 @@ impl Mutex {
         Ok(Wanted {
             redsync: self.redsync.clone(),
             label,
-            names: names.into(),
+            names,
             options: Arc::clone(&self.options),
         })
     }

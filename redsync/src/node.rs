@@ -82,7 +82,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use futures_util::future::{BoxFuture, FutureExt};
 
 pub use self::{memory::MemoryNode, redis::RedisNode};
-use crate::{FencingToken, NodeError, OwnerValue};
+use crate::{FencingToken, NodeError, OwnerValue, claim::Voter};
 
 /// What is locked, by whom, and how: what a node is told in every operation on a lock.
 #[derive(Clone, Debug)]
@@ -337,12 +337,15 @@ impl AnyNode {
     pub(crate) fn get(&self) -> &dyn ErasedNode {
         &*self.0
     }
+
+    pub(crate) fn voter(&self) -> Arc<dyn ErasedNode> {
+        Arc::clone(&self.0)
+    }
 }
 
 /// [`Node`] as an object: the same operations, boxed.
-pub(crate) trait ErasedNode: Send + Sync {
+pub(crate) trait ErasedNode: Voter + Send + Sync {
     fn address(&self) -> &str;
-    fn acquire<'a>(&'a self, terms: &'a Terms) -> Voting<'a, AcquireVote>;
     fn raise<'a>(&'a self, terms: &'a Terms, token: FencingToken) -> Voting<'a, RaiseVote>;
     fn extend<'a>(
         &'a self,
@@ -350,7 +353,6 @@ pub(crate) trait ErasedNode: Send + Sync {
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Voting<'a, ExtendVote>;
-    fn release<'a>(&'a self, terms: &'a Terms) -> Voting<'a, ReleaseVote>;
     fn inspect<'a>(&'a self, name: &'a str) -> Voting<'a, Option<Holders>>;
     fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> Voting<'a, Seen>;
     fn identity(&self) -> Voting<'_, Option<String>>;
@@ -361,10 +363,6 @@ type Voting<'a, T> = BoxFuture<'a, Result<T, NodeError>>;
 impl<N: Node> ErasedNode for N {
     fn address(&self) -> &str {
         Node::address(self)
-    }
-
-    fn acquire<'a>(&'a self, terms: &'a Terms) -> Voting<'a, AcquireVote> {
-        Node::acquire(self, terms).boxed()
     }
 
     fn raise<'a>(&'a self, terms: &'a Terms, token: FencingToken) -> Voting<'a, RaiseVote> {
@@ -378,10 +376,6 @@ impl<N: Node> ErasedNode for N {
         set_if_absent: bool,
     ) -> Voting<'a, ExtendVote> {
         Node::extend(self, terms, token, set_if_absent).boxed()
-    }
-
-    fn release<'a>(&'a self, terms: &'a Terms) -> Voting<'a, ReleaseVote> {
-        Node::release(self, terms).boxed()
     }
 
     fn inspect<'a>(&'a self, name: &'a str) -> Voting<'a, Option<Holders>> {

@@ -17,6 +17,8 @@ const RESERVED: &str = ":fence";
 
 #[derive(Clone)]
 pub(crate) struct Options {
+    /// Whether they are known to work.
+    pub(crate) checked: bool,
     pub(crate) key_prefix: Arc<str>,
     pub(crate) expiry: Duration,
     pub(crate) drift_factor: f64,
@@ -57,6 +59,7 @@ impl Default for Options {
     /// go-redsync's. The node time limit is what comes of its factor for its expiry.
     fn default() -> Self {
         Self {
+            checked: false,
             key_prefix: "".into(),
             expiry: Duration::from_secs(8),
             drift_factor: 0.01,
@@ -80,6 +83,13 @@ impl Default for Options {
 }
 
 impl Options {
+    pub(crate) fn checked_default() -> Arc<Self> {
+        Arc::new(Self {
+            checked: true,
+            ..Self::default()
+        })
+    }
+
     /// The expiry in the whole milliseconds that nodes are sent.
     pub(crate) const fn expiry(&self) -> Duration {
         Duration::from_millis(self.expiry.as_millis() as u64)
@@ -120,7 +130,11 @@ impl Options {
         }
     }
 
+    /// Whether they can work. Asked at each lock, and answered once.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.checked {
+            return Ok(());
+        }
         let option = |option, must, is: &dyn fmt::Debug| {
             Err(ConfigError::Option {
                 option,
@@ -180,19 +194,21 @@ impl Options {
     }
 
     /// The key that nodes are sent: prefix and name.
-    pub(crate) fn key(&self, name: &str) -> Result<Arc<str>, ConfigError> {
+    pub(crate) fn key(&self, name: &Arc<str>) -> Result<Arc<str>, ConfigError> {
         if name.is_empty() {
             return Err(ConfigError::EmptyName);
         }
         if name.ends_with(RESERVED) {
-            return Err(ConfigError::ReservedName { name: name.into() });
+            return Err(ConfigError::ReservedName {
+                name: (&**name).into(),
+            });
         }
         let len = self.key_prefix.len() + name.len();
         if len > MAX_NAME_LEN {
             return Err(ConfigError::NameTooLong { len });
         }
         Ok(if self.key_prefix.is_empty() {
-            name.into()
+            Arc::clone(name)
         } else {
             format!("{}{name}", self.key_prefix).into()
         })
@@ -277,14 +293,15 @@ mod tests {
     #[test]
     fn a_name_is_neither_empty_nor_huge() {
         let mut options = Options::default();
-        assert!(matches!(options.key(""), Err(ConfigError::EmptyName)));
-        assert!(options.key(&"n".repeat(MAX_NAME_LEN)).is_ok());
+        let key = |options: &Options, name: &str| options.key(&name.into());
+        assert!(matches!(key(&options, ""), Err(ConfigError::EmptyName)));
+        assert!(key(&options, &"n".repeat(MAX_NAME_LEN)).is_ok());
         options.key_prefix = "p".into();
         assert!(matches!(
-            options.key(&"n".repeat(MAX_NAME_LEN)),
+            key(&options, &"n".repeat(MAX_NAME_LEN)),
             Err(ConfigError::NameTooLong { len }) if len == MAX_NAME_LEN + 1
         ));
-        assert_eq!(&*options.key("name").unwrap(), "pname");
+        assert_eq!(&*key(&options, "name").unwrap(), "pname");
     }
 
     #[test]

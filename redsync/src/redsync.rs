@@ -108,7 +108,7 @@ impl Redsync {
                 background: Background::new(),
                 lines: Arc::default(),
             }),
-            defaults: Arc::default(),
+            defaults: Options::checked_default(),
         })
     }
 
@@ -145,8 +145,9 @@ impl Redsync {
     ///
     /// A [`ConfigError`] if they cannot work.
     pub fn with_defaults(self, change: impl FnOnce(Mutex) -> Mutex) -> Result<Self, ConfigError> {
-        let defaults = change(self.mutex("")).into_options();
+        let mut defaults = change(self.mutex("")).into_options();
         defaults.check()?;
+        Arc::make_mut(&mut defaults).checked = true;
         Ok(Self { defaults, ..self })
     }
 

@@ -6,14 +6,11 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::{
-    future::{BoxFuture, FutureExt},
-    stream::{FuturesUnordered, Stream, StreamExt},
-};
+use futures_util::future::{BoxFuture, FutureExt, join_all};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -23,17 +20,16 @@ use crate::{
     quorum::{NodeVote, Tally, Verdict, Vote, Votes},
 };
 
-/// A message to one node: which node, and its vote when it has settled.
-pub(crate) type Ballot = BoxFuture<'static, (usize, Vote)>;
+/// A message to one node, and its vote when it has settled.
+pub(crate) type Ballot = BoxFuture<'static, Vote>;
 
 /// The ballot of one node. If its code panics, that is a failure of this node, and no reason to drop
 /// the ballots of the others.
-pub(crate) fn ballot(node: usize, vote: impl Future<Output = Vote> + Send + 'static) -> Ballot {
+pub(crate) fn ballot(vote: impl Future<Output = Vote> + Send + 'static) -> Ballot {
     AssertUnwindSafe(vote)
         .catch_unwind()
-        .map(move |vote| {
-            let panicked = || Vote::Failed(NodeError::Unexpected("it panicked".into()));
-            (node, vote.unwrap_or_else(|_| panicked()))
+        .map(|vote| {
+            vote.unwrap_or_else(|_| Vote::Failed(NodeError::Unexpected("it panicked".into())))
         })
         .boxed()
 }
@@ -55,7 +51,9 @@ pin_project! {
     /// sent about it.
     #[project = RoundProjection]
     pub(crate) struct Round {
-        ballots: FuturesUnordered<Ballot>,
+        // Those that have not settled. They are few: polling all of them at each wake-up is cheaper
+        // than to know which one it is about.
+        ballots: Vec<(usize, Ballot)>,
         claim: Arc<Claim>,
         votes: Vec<Option<Vote>>,
         tally: Tally,
@@ -87,24 +85,25 @@ impl RoundProjection<'_> {
     /// Leaves the ballots that have not settled to the background.
     fn hand_over(self) {
         if !self.ballots.is_empty() {
-            let mut ballots = mem::take(self.ballots);
-            let work = async move { while ballots.next().await.is_some() {} };
+            let ballots = mem::take(self.ballots).into_iter();
+            let work = join_all(ballots.map(|(_, ballot)| ballot)).map(drop);
             self.claim.in_background(*self.pursuit, work);
         }
     }
 }
 
 impl Round {
+    /// A round of ballots, each with its node, in the order in which they are sent.
     pub(crate) fn new(
         claim: &Arc<Claim>,
-        ballots: impl IntoIterator<Item = Ballot>,
+        ballots: Vec<(usize, Ballot)>,
         deadline: Deadline,
         pursuit: Duration,
         fail_fast: bool,
     ) -> Self {
         let nodes = claim.nodes().len();
         Self {
-            ballots: ballots.into_iter().collect(),
+            ballots,
             claim: Arc::clone(claim),
             votes: vec![None; nodes],
             tally: Tally::new(nodes),
@@ -121,39 +120,33 @@ impl Future for Round {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let mut this = self.project();
-        let verdict = loop {
-            let may_end = *this.fail_fast || this.ballots.is_empty();
-            if let Some(verdict) = this.tally.verdict().filter(|_| may_end) {
-                break verdict;
+        let (votes, tally) = (&mut *this.votes, &mut *this.tally);
+        this.ballots.retain_mut(|(node, ballot)| {
+            let Poll::Ready(vote) = ballot.as_mut().poll(cx) else {
+                return true;
+            };
+            debug_assert!(votes[*node].is_none(), "a node has one vote");
+            tally.count(&vote);
+            votes[*node] = Some(vote);
+            false
+        });
+        let may_end = *this.fail_fast || this.ballots.is_empty();
+        if !may_end || tally.verdict().is_none() {
+            if this.limit.is_none() {
+                this.limit.set(Some(match *this.deadline {
+                    Deadline::At(deadline) => sleep_until(deadline),
+                    Deadline::After(limit) => sleep(limit),
+                }));
             }
-            match Pin::new(&mut *this.ballots).poll_next(cx) {
-                Poll::Ready(Some((node, vote))) => {
-                    debug_assert!(this.votes[node].is_none(), "a node has one vote");
-                    this.tally.count(&vote);
-                    this.votes[node] = Some(vote);
-                    continue;
-                }
-                Poll::Ready(None) => {}
-                Poll::Pending => {
-                    if this.limit.is_none() {
-                        this.limit.set(Some(match *this.deadline {
-                            Deadline::At(deadline) => sleep_until(deadline),
-                            Deadline::After(limit) => sleep(limit),
-                        }));
-                    }
-                    let limit = this.limit.as_mut().as_pin_mut().expect("just set");
-                    if limit.poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                }
-            }
+            let limit = this.limit.as_mut().as_pin_mut().expect("just set");
+            ready!(limit.poll(cx));
             // No more answers, or none that counts any more.
-            for vote in this.votes.iter_mut().filter(|vote| vote.is_none()) {
+            for vote in votes.iter_mut().filter(|vote| vote.is_none()) {
                 let vote = vote.insert(Vote::Failed(NodeError::TimedOut));
-                this.tally.count(vote);
+                tally.count(vote);
             }
-            break this.tally.verdict().expect("all have voted");
-        };
+        }
+        let verdict = tally.verdict().expect("all have voted, or enough");
         let votes = mem::take(this.votes);
         // Now, not when this is dropped: a future that is ready may be kept for long.
         this.hand_over();

@@ -12,7 +12,7 @@ use super::Claim;
 use crate::{
     FencingToken, NodeError, Vote,
     fence::{Agreement, agree},
-    node::{AcquireVote, ExtendVote, RaiseVote, ReleaseVote},
+    node::{AcquireVote, ExtendVote, Node, RaiseVote, ReleaseVote},
     quorum::majority,
     round::{Ballot, Deadline, Round, ballot},
 };
@@ -27,7 +27,7 @@ const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
 impl Claim {
     /// The round that acquires, started now.
     pub(crate) fn acquire(self: &Arc<Self>) -> Round {
-        let ballots = self.order().into_iter().map(|node| self.acquire_on(node));
+        let ballots = self.ballots(|node| self.nodes()[node].voter().acquire(self, node));
         let deadline = Deadline::At(self.begun + self.options.node_timeout());
         Round::new(
             self,
@@ -36,43 +36,6 @@ impl Claim {
             self.pursuit(),
             self.options.fail_fast,
         )
-    }
-
-    fn acquire_on(self: &Arc<Self>, node: usize) -> Ballot {
-        // Made here, not in the future: a future that is dropped before its first poll opens its
-        // lane too, and no release can come before an acquisition that was not polled yet.
-        let opens = OpensLane(Arc::clone(self), node);
-        ballot(node, async move {
-            let claim = &opens.0;
-            let vote = match claim.redsync.admit(node).await {
-                Ok(()) if claim.is_released() => Err(NodeError::NotSent),
-                Ok(()) => {
-                    claim.lanes[node].placed.store(true, Ordering::SeqCst);
-                    claim.nodes()[node].get().acquire(&claim.terms).await
-                }
-                Err(error) => Err(error),
-            };
-            let placed = match &vote {
-                Ok(AcquireVote::Acquired { .. }) => true,
-                Ok(AcquireVote::Taken { .. }) => false,
-                Err(error) => error.is_ambiguous(),
-            };
-            claim.lanes[node].placed.store(placed, Ordering::SeqCst);
-            match vote {
-                Ok(AcquireVote::Acquired { number: None }) if claim.terms.fenced => {
-                    let error = NodeError::Unexpected("no number for the token".into());
-                    claim.failed(node, "acquire", error)
-                }
-                Ok(AcquireVote::Acquired { number }) => {
-                    if number.is_some() {
-                        claim.numbers()[node] = number;
-                    }
-                    Vote::Granted
-                }
-                Ok(AcquireVote::Taken { remaining }) => Vote::Refused { remaining },
-                Err(error) => claim.failed(node, "acquire", error),
-            }
-        })
     }
 
     fn numbers(&self) -> MutexGuard<'_, Vec<Option<FencingToken>>> {
@@ -89,9 +52,9 @@ impl Claim {
     /// granted; one that has not answered has no part in this.
     pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Round {
         let numbers = self.numbers().clone();
-        let ballots = self.order().into_iter().map(|node| {
+        let ballots = self.ballots(|node| {
             let (claim, number) = (Arc::clone(self), numbers[node]);
-            ballot(node, async move {
+            ballot(async move {
                 match number {
                     Some(number) if number == token => return Vote::Granted,
                     Some(_) => {}
@@ -117,16 +80,13 @@ impl Claim {
 
     /// The round that extends, started now. No node is sent its message after `deadline`.
     pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Round {
-        let ballots = self
-            .order()
-            .into_iter()
-            .map(|node| self.extend_on(node, deadline));
+        let ballots = self.ballots(|node| self.extend_on(node, deadline));
         Round::new(self, ballots, Deadline::At(deadline), self.pursuit(), true)
     }
 
     fn extend_on(self: &Arc<Self>, node: usize, deadline: Instant) -> Ballot {
         let claim = Arc::clone(self);
-        ballot(node, async move {
+        ballot(async move {
             let lane = &claim.lanes[node];
             let turn = lane.open.acquire().await;
             let now = Instant::now();
@@ -171,7 +131,7 @@ impl Claim {
     /// The round that releases, started now. From here on nothing is extended.
     pub(crate) fn release(self: &Arc<Self>) -> Round {
         self.end();
-        let ballots = self.order().into_iter().map(|node| self.release_on(node));
+        let ballots = self.ballots(|node| self.nodes()[node].voter().release(self, node));
         let deadline = Deadline::After(self.options.node_timeout());
         Round::new(self, ballots, deadline, self.release_pursuit(), true)
     }
@@ -181,43 +141,12 @@ impl Claim {
         self.pursuit() + RELEASE_MARGIN
     }
 
-    fn release_on(self: &Arc<Self>, node: usize) -> Ballot {
-        let claim = Arc::clone(self);
-        ballot(node, async move {
-            let lane = &claim.lanes[node];
-            let _turn = lane.open.acquire().await;
-            let mut pause = RELEASE_PAUSE;
-            let mut ambiguous = None;
-            let vote = loop {
-                match claim.nodes()[node].get().release(&claim.terms).await {
-                    // It may be repeated, as it may be lost: it deletes nothing but its own key.
-                    Err(error) if error.may_pass() && lane.placed.load(Ordering::SeqCst) => {
-                        if error.is_ambiguous() {
-                            ambiguous = Some(error.clone());
-                        }
-                        claim.failed(node, "release", error);
-                        sleep(pause).await;
-                        pause = (2 * pause).min(MAX_RELEASE_PAUSE);
-                    }
-                    vote => break vote,
-                }
-            };
-            match (vote, ambiguous) {
-                (Ok(ReleaseVote::Released), _) => Vote::Granted,
-                // Perhaps gone because the release whose answer was lost has deleted it.
-                (Ok(ReleaseVote::NotOwner), Some(error)) => Vote::Failed(error),
-                (Ok(ReleaseVote::NotOwner), None) => Vote::Refused { remaining: None },
-                (Err(error), _) => claim.failed(node, "release", error),
-            }
-        })
-    }
-
     /// The round that asks who holds the names, started now: granted where it is this claim's value.
     /// `ours` is told how long each such node will keep them.
     pub(crate) fn inspect(self: &Arc<Self>, ours: &mpsc::Sender<Duration>) -> Round {
-        let ballots = self.order().into_iter().map(|node| {
+        let ballots = self.ballots(|node| {
             let (claim, ours) = (Arc::clone(self), ours.clone());
-            ballot(node, async move {
+            ballot(async move {
                 match claim.kept_on(node).await {
                     Ok(Some(kept)) => {
                         // Nobody listens any more when the round has its verdict.
@@ -245,6 +174,82 @@ impl Claim {
             Some(ours.remaining.unwrap_or_default())
         });
         Ok(kept.min().flatten())
+    }
+}
+
+/// A node's ballots that every lock takes, each in one piece with the node's own future.
+pub(crate) trait Voter {
+    fn acquire(self: Arc<Self>, claim: &Arc<Claim>, node: usize) -> Ballot;
+    fn release(self: Arc<Self>, claim: &Arc<Claim>, node: usize) -> Ballot;
+}
+
+impl<N: Node> Voter for N {
+    fn acquire(self: Arc<Self>, claim: &Arc<Claim>, node: usize) -> Ballot {
+        // Made here, not in the future: a future that is dropped before its first poll opens its
+        // lane too, and no release can come before an acquisition that was not polled yet.
+        let opens = OpensLane(Arc::clone(claim), node);
+        ballot(async move {
+            let claim = &opens.0;
+            let vote = match claim.redsync.admit(node).await {
+                Ok(()) if claim.is_released() => Err(NodeError::NotSent),
+                Ok(()) => {
+                    claim.lanes[node].placed.store(true, Ordering::SeqCst);
+                    Node::acquire(&*self, &claim.terms).await
+                }
+                Err(error) => Err(error),
+            };
+            let placed = match &vote {
+                Ok(AcquireVote::Acquired { .. }) => true,
+                Ok(AcquireVote::Taken { .. }) => false,
+                Err(error) => error.is_ambiguous(),
+            };
+            claim.lanes[node].placed.store(placed, Ordering::SeqCst);
+            match vote {
+                Ok(AcquireVote::Acquired { number: None }) if claim.terms.fenced => {
+                    let error = NodeError::Unexpected("no number for the token".into());
+                    claim.failed(node, "acquire", error)
+                }
+                Ok(AcquireVote::Acquired { number }) => {
+                    if number.is_some() {
+                        claim.numbers()[node] = number;
+                    }
+                    Vote::Granted
+                }
+                Ok(AcquireVote::Taken { remaining }) => Vote::Refused { remaining },
+                Err(error) => claim.failed(node, "acquire", error),
+            }
+        })
+    }
+
+    fn release(self: Arc<Self>, claim: &Arc<Claim>, node: usize) -> Ballot {
+        let claim = Arc::clone(claim);
+        ballot(async move {
+            let lane = &claim.lanes[node];
+            let _turn = lane.open.acquire().await;
+            let mut pause = RELEASE_PAUSE;
+            let mut ambiguous = None;
+            let vote = loop {
+                match Node::release(&*self, &claim.terms).await {
+                    // It may be repeated, as it may be lost: it deletes nothing but its own key.
+                    Err(error) if error.may_pass() && lane.placed.load(Ordering::SeqCst) => {
+                        if error.is_ambiguous() {
+                            ambiguous = Some(error.clone());
+                        }
+                        claim.failed(node, "release", error);
+                        sleep(pause).await;
+                        pause = (2 * pause).min(MAX_RELEASE_PAUSE);
+                    }
+                    vote => break vote,
+                }
+            };
+            match (vote, ambiguous) {
+                (Ok(ReleaseVote::Released), _) => Vote::Granted,
+                // Perhaps gone because the release whose answer was lost has deleted it.
+                (Ok(ReleaseVote::NotOwner), Some(error)) => Vote::Failed(error),
+                (Ok(ReleaseVote::NotOwner), None) => Vote::Refused { remaining: None },
+                (Err(error), _) => claim.failed(node, "release", error),
+            }
+        })
     }
 }
 

@@ -10,7 +10,9 @@ use crate::{
 
 impl Mutex {
     fn set(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        change(Arc::make_mut(&mut self.options));
+        let options = Arc::make_mut(&mut self.options);
+        options.checked = false;
+        change(options);
         self
     }
 

@@ -81,6 +81,8 @@ mod multiplexed;
 #[cfg(feature = "deadpool-redis")]
 mod pool;
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+mod post;
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 mod redis_rs;
 #[cfg(all(
     any(feature = "deadpool-redis", feature = "redis-rs"),
@@ -94,6 +96,7 @@ mod wake_ups;
 
 use std::{borrow::Cow, fmt, future::Future, sync::Arc, time::Duration};
 
+use futures_util::future::FutureExt;
 use tokio::time::timeout;
 
 #[cfg(feature = "fred")]
@@ -145,7 +148,7 @@ pub enum Reply {
     /// Nothing: a missing key, or a condition that was not met.
     Nil,
     /// A status such as `OK`.
-    Status(String),
+    Status(Cow<'static, str>),
     /// A number.
     Integer(i64),
     /// A string of bytes.
@@ -252,6 +255,30 @@ impl<D: Driver> RedisNode<D> {
         }
     }
 
+    /// Of a lock that was not set.
+    async fn not_set(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+        // Held, and only now is it worth a second question by whom; but that it is held, the node has
+        // said already, and is not to be forgotten over a late answer.
+        let found = timeout(SECOND_QUESTION, self.inspect(&terms.names[0])).await;
+        match found.unwrap_or(Err(NodeError::TimedOut)) {
+            Ok(Some(found)) if found.mode == Mode::Exclusive => {
+                let holder = found.holders.into_iter().next();
+                Ok(match holder {
+                    // Something on the way has delivered the command twice.
+                    Some(holder) if holder.value == terms.value => {
+                        AcquireVote::Acquired { number: None }
+                    }
+                    holder => AcquireVote::Taken {
+                        remaining: holder.and_then(|holder| holder.remaining),
+                    },
+                })
+            }
+            // Shared, and wanted exclusively; or free by now.
+            Ok(_) => self.acquire_by_script(terms).await,
+            Err(_) => Ok(AcquireVote::Taken { remaining: None }),
+        }
+    }
+
     async fn acquire_by_script(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
         static ACQUIRE: Script = script!("acquire");
         static SHARE: Script = script!("share");
@@ -291,32 +318,14 @@ impl<D: Driver> Node for RedisNode<D> {
     }
 
     async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+        // What is rare is boxed: futures of locks are many, and should be small.
         if terms.names.len() > 1 || terms.fenced || terms.mode == Mode::Shared {
-            return self.acquire_by_script(terms).await;
+            return self.acquire_by_script(terms).boxed().await;
         }
         if self.set_if_absent(terms).await? {
             return Ok(AcquireVote::Acquired { number: None });
         }
-        // Held, and only now is it worth a second question by whom; but that it is held, the node has
-        // said already, and is not to be forgotten over a late answer.
-        let found = timeout(SECOND_QUESTION, self.inspect(&terms.names[0])).await;
-        match found.unwrap_or(Err(NodeError::TimedOut)) {
-            Ok(Some(found)) if found.mode == Mode::Exclusive => {
-                let holder = found.holders.into_iter().next();
-                Ok(match holder {
-                    // Something on the way has delivered the command twice.
-                    Some(holder) if holder.value == terms.value => {
-                        AcquireVote::Acquired { number: None }
-                    }
-                    holder => AcquireVote::Taken {
-                        remaining: holder.and_then(|holder| holder.remaining),
-                    },
-                })
-            }
-            // Shared, and wanted exclusively; or free by now.
-            Ok(_) => self.acquire_by_script(terms).await,
-            Err(_) => Ok(AcquireVote::Taken { remaining: None }),
-        }
+        self.not_set(terms).boxed().await
     }
 
     async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
@@ -360,20 +369,22 @@ impl<D: Driver> Node for RedisNode<D> {
 
     async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
         static RELEASE: Script = script!("release");
+        static DELETE: Script = Script::new(include_str!("redis/delete.lua"));
         let value = terms.value.as_str();
-        if let ([name], Mode::Exclusive) = (&*terms.names, terms.mode) {
-            let deleted = self.delete_if_equal.run(&self.driver, name, value);
-            match deleted.await? {
-                Some(true) => return Ok(ReleaseVote::Released),
-                Some(false) => return Ok(ReleaseVote::NotOwner),
-                None => {}
+        let reply = match (&*terms.names, terms.mode) {
+            ([name], Mode::Exclusive) => {
+                match self.delete_if_equal.run(&self.driver, name, value).await? {
+                    Some(true) => return Ok(ReleaseVote::Released),
+                    Some(false) => return Ok(ReleaseVote::NotOwner),
+                    None => DELETE.run(&self.driver, &[name], &[value]).await?,
+                }
             }
-        }
-        let args = [value, mode(terms)];
-        match RELEASE
-            .run(&self.driver, &keys(terms, false), &args)
-            .await?
-        {
+            (names, _) => {
+                let args = [value, mode(terms)];
+                RELEASE.run(&self.driver, names, &args).boxed().await?
+            }
+        };
+        match reply {
             Reply::Integer(1) => Ok(ReleaseVote::Released),
             Reply::Integer(0) => Ok(ReleaseVote::NotOwner),
             reply => Err(unexpected(&reply)),
@@ -382,7 +393,7 @@ impl<D: Driver> Node for RedisNode<D> {
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
         static INSPECT: Script = Script::new(include_str!("redis/inspect.lua"));
-        let reply = INSPECT.run(&self.driver, &[name.into()], &[]).await?;
+        let reply = INSPECT.run(&self.driver, &[name], &[]).await?;
         let parts = match &reply {
             Reply::Nil => return Ok(None),
             Reply::Array(parts) => &parts[..],

@@ -80,7 +80,7 @@ pub async fn driver<D: Driver>(driver: &D) {
 }
 
 fn status(status: &str) -> Reply {
-    Reply::Status(status.to_owned())
+    Reply::Status(status.to_owned().into())
 }
 
 fn nested() -> Reply {

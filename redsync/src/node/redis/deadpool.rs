@@ -10,13 +10,14 @@ use std::{
 
 use deadpool_redis::{Manager, PoolError, Runtime, TimeoutType};
 use futures_util::future::{BoxFuture, FutureExt, Shared};
-use redis::{AsyncConnectionConfig, Cmd, RedisResult, Value};
-use tokio::time::{Instant, timeout};
+use redis::AsyncConnectionConfig;
+use tokio::time::timeout;
 
 use super::{
     Driver, Reply,
     pool::{Pool, sealed::Sealed},
-    redis_rs::{failure, packed, refusal, reply, send},
+    post::Post,
+    redis_rs::{failure, packed, refusal, reply},
     unreachable, url,
 };
 use crate::{ConfigError, NodeError};
@@ -62,21 +63,11 @@ enum Slot<P: Pool> {
 
 type Connecting<P> = Shared<BoxFuture<'static, Result<Arc<Link<P>>, NodeError>>>;
 
-/// A connection and how it fares.
+/// A connection, and its place in the pool.
 struct Link<P: Pool> {
-    connection: P::Connection,
-    /// Keeps the connection's place in the pool; taken out of it when the connection is given up.
+    post: Post<P::Connection>,
+    /// Taken out of the pool when the connection is given up.
     checked_out: Mutex<Option<P::CheckedOut>>,
-    waiting: Mutex<Waiting>,
-}
-
-/// The commands that wait for a reply.
-struct Waiting {
-    unanswered: usize,
-    /// Since when nothing was answered though something was sent. Only a reply ends it: not that a
-    /// caller has stopped waiting.
-    since: Option<Instant>,
-    last_reply: Instant,
 }
 
 impl<P: Pool> Deadpool<P> {
@@ -141,7 +132,9 @@ impl<P: Pool> Deadpool<P> {
         let connecting = {
             let mut slot = self.slot();
             match &*slot {
-                Slot::Connected(link) if link.silence() < STALL => return Ok(Arc::clone(link)),
+                Slot::Connected(link) if link.post.silence() < STALL => {
+                    return Ok(Arc::clone(link));
+                }
                 Slot::Connecting(connecting) => connecting.clone(),
                 Slot::Connected(stalled) => {
                     tracing::warn!(node = %self.address, "the connection stalls; trying a new one");
@@ -163,13 +156,21 @@ impl<P: Pool> Deadpool<P> {
         result
     }
 
+    /// The shared connection, if there is nothing to be done about it.
+    fn ready_link(&self) -> Option<Arc<Link<P>>> {
+        match &*self.slot() {
+            Slot::Connected(link) if link.is_ready() => Some(Arc::clone(link)),
+            _ => None,
+        }
+    }
+
     /// The shared connection, after a sign of life if it has been idle.
     async fn live_link(&self) -> Result<Arc<Link<P>>, NodeError> {
         let link = self.link().await?;
-        if !P::PINGS || !link.is_idle() {
+        if !P::PINGS || !link.post.is_idle(IDLE) {
             return Ok(link);
         }
-        match link.send(&redis::cmd("PING")).await {
+        match link.post.send(redis::cmd("PING")).await {
             Err(error) if error.is_unrecoverable_error() => {
                 self.retire(&link);
                 self.link().await
@@ -218,33 +219,12 @@ async fn connect<P: Pool>(pool: P) -> Result<Arc<Link<P>>, NodeError> {
             error => unreachable(error),
         })?;
     Ok(Arc::new(Link {
-        connection: P::share(&connection),
+        post: Post::new(P::share(&connection)),
         checked_out: Mutex::new(Some(connection)),
-        waiting: Mutex::new(Waiting {
-            unanswered: 0,
-            since: None,
-            last_reply: Instant::now(),
-        }),
     }))
 }
 
 impl<P: Pool> Link<P> {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Numbers, each of which is whole.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// For how long something has been sent and nothing answered.
-    fn silence(&self) -> Duration {
-        let since = self.waiting().since;
-        since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    fn is_idle(&self) -> bool {
-        let waiting = self.waiting();
-        waiting.since.is_none() && waiting.last_reply.elapsed() > IDLE
-    }
-
     /// Takes the connection out of the pool, which makes another in its place. It goes on working.
     fn leave_pool(&self) {
         let mut checked_out = (self.checked_out.lock()).unwrap_or_else(PoisonError::into_inner);
@@ -253,43 +233,12 @@ impl<P: Pool> Link<P> {
         }
     }
 
+    fn is_ready(&self) -> bool {
+        self.post.silence() < STALL && !(P::PINGS && self.post.is_idle(IDLE))
+    }
+
     fn is_overloaded(&self) -> bool {
-        self.waiting().unanswered >= MAX_UNANSWERED && self.silence() > STUCK
-    }
-
-    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let _unanswered = Unanswered::new(self);
-        let reply = send(&self.connection, command).await;
-        if !matches!(&reply, Err(error) if error.is_timeout()) {
-            self.answered();
-        }
-        reply
-    }
-
-    fn answered(&self) {
-        let mut waiting = self.waiting();
-        waiting.last_reply = Instant::now();
-        // This one is still counted.
-        waiting.since = (waiting.unanswered > 1).then_some(waiting.last_reply);
-    }
-}
-
-/// A command that somebody waits for, counted until it is answered or dropped.
-struct Unanswered<'a, P: Pool>(&'a Link<P>);
-
-impl<'a, P: Pool> Unanswered<'a, P> {
-    fn new(link: &'a Link<P>) -> Self {
-        let mut waiting = link.waiting();
-        waiting.unanswered += 1;
-        waiting.since.get_or_insert_with(Instant::now);
-        drop(waiting);
-        Self(link)
-    }
-}
-
-impl<P: Pool> Drop for Unanswered<'_, P> {
-    fn drop(&mut self) {
-        self.0.waiting().unanswered -= 1;
+        self.post.unanswered() >= MAX_UNANSWERED && self.post.silence() > STUCK
     }
 }
 
@@ -301,11 +250,15 @@ impl<P: Pool> Driver for Deadpool<P> {
     fn command(&self, command: &[&[u8]]) -> impl Future<Output = Result<Reply, NodeError>> + Send {
         let command = packed(command);
         async move {
-            let link = self.live_link().await?;
+            let link = match self.ready_link() {
+                Some(link) => link,
+                // Boxed, as it is large and rare.
+                None => self.live_link().boxed().await?,
+            };
             if link.is_overloaded() {
                 return Err(NodeError::Overloaded);
             }
-            match link.send(&command).await {
+            match link.post.send(command).await {
                 Ok(value) => reply(value),
                 Err(error) => {
                     let failure = failure::<P::Connection>(error);

@@ -108,7 +108,7 @@ fn slot_of(command: &[&[u8]]) -> ClusterHash {
 fn reply(frame: Resp3Frame) -> Result<Reply, NodeError> {
     Ok(match frame {
         Resp3Frame::Null => Reply::Nil,
-        Resp3Frame::SimpleString { data, .. } => Reply::Status(text(&data)),
+        Resp3Frame::SimpleString { data, .. } => Reply::Status(text(&data).into()),
         Resp3Frame::Number { data, .. } => Reply::Integer(data),
         Resp3Frame::BlobString { data, .. } | Resp3Frame::VerbatimString { data, .. } => {
             Reply::Bytes(data.to_vec())

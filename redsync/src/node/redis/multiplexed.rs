@@ -1,12 +1,17 @@
 //! The driver for redis-rs.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, OnceLock},
+};
 
 use redis::aio::MultiplexedConnection;
 
 use super::{
     Driver, Reply,
-    redis_rs::{Connection, failure, packed, reply, send},
+    post::Post,
+    redis_rs::{Connection, failure, packed, reply},
 };
 use crate::NodeError;
 
@@ -45,17 +50,20 @@ use crate::NodeError;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Multiplexed<C = MultiplexedConnection> {
+pub struct Multiplexed<C: Connection = MultiplexedConnection> {
     address: Arc<str>,
     connection: C,
+    /// Made with the first command, which comes from within a runtime.
+    post: OnceLock<Post<C>>,
 }
 
-impl<C> Multiplexed<C> {
+impl<C: Connection> Multiplexed<C> {
     /// A driver on a connection, `address` being what errors and logs call its server.
     pub fn new(address: impl Into<Arc<str>>, connection: C) -> Self {
         Self {
             address: address.into(),
             connection,
+            post: OnceLock::new(),
         }
     }
 }
@@ -68,7 +76,8 @@ impl<C: Connection> Driver for Multiplexed<C> {
     fn command(&self, command: &[&[u8]]) -> impl Future<Output = Result<Reply, NodeError>> + Send {
         let command = packed(command);
         async move {
-            match send(&self.connection, &command).await {
+            let post = (self.post).get_or_init(|| Post::new(self.connection.clone()));
+            match post.send(command).await {
                 Ok(value) => reply(value),
                 Err(error) => Err(failure::<C>(error)),
             }
@@ -76,7 +85,7 @@ impl<C: Connection> Driver for Multiplexed<C> {
     }
 }
 
-impl<C> fmt::Debug for Multiplexed<C> {
+impl<C: Connection> fmt::Debug for Multiplexed<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Multiplexed")
             .field("address", &self.address)

@@ -12,6 +12,9 @@ pub trait Connection: ConnectionLike + Clone + Send + Sync + 'static {
     /// Whether it sends a command at most once. One that does not cannot tell that a command was
     /// never sent.
     const SENDS_ONCE: bool = true;
+
+    /// Whether commands on any keys can be sent together.
+    const PIPELINES: bool = true;
 }
 
 impl Connection for redis::aio::MultiplexedConnection {}
@@ -22,6 +25,7 @@ impl Connection for redis::aio::ConnectionManager {}
 #[cfg(feature = "cluster")]
 impl Connection for redis::cluster_async::ClusterConnection {
     const SENDS_ONCE: bool = false;
+    const PIPELINES: bool = false;
 }
 
 pub(super) async fn send<C: Connection>(connection: &C, command: &Cmd) -> RedisResult<Value> {
@@ -45,7 +49,8 @@ pub(super) fn failure<C: Connection>(error: RedisError) -> NodeError {
 }
 
 pub(super) fn packed(command: &[&[u8]]) -> Cmd {
-    let mut cmd = Cmd::new();
+    let size = command.iter().map(|arg| arg.len()).sum();
+    let mut cmd = Cmd::with_capacity(command.len(), size);
     for arg in command {
         cmd.arg(*arg);
     }
@@ -71,8 +76,8 @@ pub(super) fn refusal(error: &RedisError) -> Option<NodeError> {
 pub(super) fn reply(value: Value) -> Result<Reply, NodeError> {
     Ok(match value {
         Value::Nil => Reply::Nil,
-        Value::Okay => Reply::Status("OK".to_owned()),
-        Value::SimpleString(status) => Reply::Status(status),
+        Value::Okay => Reply::Status("OK".into()),
+        Value::SimpleString(status) => Reply::Status(status.into()),
         Value::Int(number) => Reply::Integer(number),
         Value::BulkString(bytes) => Reply::Bytes(bytes),
         Value::VerbatimString { text, .. } => Reply::Bytes(text.into_bytes()),

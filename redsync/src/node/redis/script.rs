@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, sync::OnceLock};
 
+use futures_util::future::FutureExt;
+
 use super::{Driver, Reply};
 use crate::NodeError;
 
@@ -35,22 +37,24 @@ impl Script {
     pub(super) async fn run<D: Driver>(
         &self,
         driver: &D,
-        keys: &[Cow<'_, str>],
+        keys: &[impl AsRef<str> + Sync],
         args: &[&str],
     ) -> Result<Reply, NodeError> {
         let hash = self
             .hash
             .get_or_init(|| sha1_smol::Sha1::from(self.code).digest().to_string());
-        let count = keys.len().to_string();
-        let command = |verb, script| {
-            let head = [verb, script, &*count].into_iter();
-            let keys = keys.iter().map(|key| &**key);
-            let parts = head.chain(keys).chain(args.iter().copied());
-            parts.map(str::as_bytes).collect::<Vec<&[u8]>>()
+        let count = match keys.len() {
+            1 => Cow::Borrowed("1"),
+            count => Cow::Owned(count.to_string()),
         };
-        match driver.command(&command("EVALSHA", hash)).await {
+        let mut command = Vec::with_capacity(3 + keys.len() + args.len());
+        command.extend(["EVALSHA", hash, &count].map(str::as_bytes));
+        command.extend(keys.iter().map(|key| key.as_ref().as_bytes()));
+        command.extend(args.iter().map(|arg| arg.as_bytes()));
+        match driver.command(&command).await {
             Err(NodeError::Refused { code, .. }) if &*code == "NOSCRIPT" => {
-                driver.command(&command("EVAL", self.code)).await
+                command[..2].copy_from_slice(&[b"EVAL", self.code.as_bytes()]);
+                driver.command(&command).boxed().await
             }
             reply => reply,
         }
