@@ -282,6 +282,13 @@ impl Redsync {
     ///
     /// Dropped, it asks again the next time.
     pub(crate) async fn admit(&self, node: usize) -> Result<(), NodeError> {
+        if self.shared.admitted[node].initialized() {
+            return Ok(());
+        }
+        self.ask_identity(node).boxed().await
+    }
+
+    async fn ask_identity(&self, node: usize) -> Result<(), NodeError> {
         // Once: those who come meanwhile wait for the answer to the first.
         let admitted = self.shared.admitted[node].get_or_try_init(async || {
             let Some(identity) = self.nodes()[node].get().identity().await? else {

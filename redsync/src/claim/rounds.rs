@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::try_join_all;
+use futures_util::future::{FutureExt, try_join_all};
 use tokio::time::{Instant, sleep};
 
 use super::Claim;
@@ -236,7 +236,8 @@ impl<N: Node> Voter for N {
                             ambiguous = Some(error.clone());
                         }
                         claim.failed(node, "release", error);
-                        sleep(pause).await;
+                        // Boxed, as it is large and rare.
+                        sleep(pause).boxed().await;
                         pause = (2 * pause).min(MAX_RELEASE_PAUSE);
                     }
                     vote => break vote,
