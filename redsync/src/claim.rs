@@ -22,6 +22,7 @@ pub(crate) use self::{
 use crate::{
     FencingToken, NodeError, OwnerValue, Redsync, Vote,
     fence::STRIDE,
+    metrics,
     node::{AnyNode, Mode, Terms},
     options::Options,
     round::Ballot,
@@ -61,6 +62,9 @@ pub(crate) struct Claim {
     held: AtomicBool,
     /// Whether the owner value may be known to others, who could release with it.
     shown: AtomicBool,
+    /// Which of the tries for one lock it is, from 1 on. Of one that was passed on: how many there were.
+    attempt: u32,
+    hold: metrics::Hold,
     /// The counters' numbers, by node.
     numbers: Mutex<Vec<Option<FencingToken>>>,
     token: OnceLock<FencingToken>,
@@ -106,6 +110,8 @@ impl Claim {
             held: AtomicBool::new(false),
             // It came from elsewhere.
             shown: AtomicBool::new(permits > 0),
+            attempt: wanted.count_attempt(),
+            hold: metrics::Hold::new(),
             options: Arc::clone(&wanted.options),
             lanes: (nodes.iter())
                 .map(|_| Lane {
@@ -165,6 +171,8 @@ impl Claim {
             },
             held: AtomicBool::new(true),
             shown: AtomicBool::new(false),
+            attempt: wanted.attempts.load(Ordering::Relaxed),
+            hold: metrics::Hold::new(),
             options: Arc::clone(options),
             lanes: Arc::clone(&self.lanes),
             until: Mutex::new(now),
@@ -211,6 +219,10 @@ impl Claim {
     /// When the first message was about to be sent.
     pub(crate) const fn begun(&self) -> Instant {
         self.begun
+    }
+
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     pub(crate) fn token(&self) -> Option<FencingToken> {
@@ -279,6 +291,7 @@ impl Claim {
     pub(crate) fn begin(&self, until: Instant) {
         *self.lock_until() = until;
         self.held.store(true, Ordering::SeqCst);
+        self.hold.begin();
     }
 
     /// Prolongs the validity, unless it has ended: what is lost stays lost.
@@ -302,6 +315,11 @@ impl Claim {
         }
     }
 
+    /// It is known to be lost, by whom or what.
+    pub(crate) fn count_loss(&self) {
+        self.hold.lost(self.terms.mode);
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         Instant::now() >= self.until()
     }
@@ -309,6 +327,7 @@ impl Claim {
     /// From here on nothing is acquired or extended that has not been sent, and whoever has a view of
     /// the validity is told that it is over.
     fn end(&self) {
+        self.hold.end(self.terms.mode, self.is_lost());
         self.released.store(true, Ordering::SeqCst);
         self.lose();
     }

@@ -109,6 +109,12 @@ impl Guard {
         self.claim().token()
     }
 
+    /// How many tries it took to get the lock, the one that did included.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.claim().attempt()
+    }
+
     /// The instant up to which the lock is held, on this process' monotonic clock.
     ///
     /// A machine that is suspended may stop that clock (on Linux it does), so after waking up a
@@ -331,7 +337,10 @@ impl Future for Release {
         Poll::Ready(match outcome.verdict {
             _ if *this.lost => Ok(Released::AlreadyLost),
             Verdict::Granted => Ok(Released::Held),
-            Verdict::Refused => Ok(Released::AlreadyLost),
+            Verdict::Refused => {
+                this.claim.count_loss();
+                Ok(Released::AlreadyLost)
+            }
             Verdict::Unknown => Err(ReleaseError(outcome.into_votes(this.claim))),
         })
     }

@@ -66,6 +66,7 @@ pub(crate) async fn keep_alive(claim: Arc<Claim>) {
     // Lost is lost at `until`, even while an extension is under way.
     select(pin!(Lost::new(Arc::clone(&claim))), pin!(renew)).await;
     if !claim.is_released() {
+        claim.count_loss();
         tracing::warn!(name = %claim.name(), "lost");
     }
 }

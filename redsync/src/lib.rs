@@ -119,6 +119,7 @@ pub mod fence;
 mod guard;
 mod inspect;
 mod keepalive;
+mod metrics;
 mod mutex;
 pub mod node;
 mod options;

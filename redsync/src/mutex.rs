@@ -87,6 +87,23 @@ impl Mutex {
         self.names.iter().map(|name| &**name)
     }
 
+    /// The keys on the nodes: each name with the [prefix](Self::with_key_prefix) before it.
+    ///
+    /// ```
+    /// # let redsync = redsync::Redsync::in_memory(1);
+    /// let mutex = redsync.mutex("order:42").with_key_prefix("shop:");
+    /// assert!(mutex.keys().eq(["shop:order:42"]));
+    /// ```
+    pub fn keys(&self) -> impl Iterator<Item = String> {
+        (self.names()).map(|name| format!("{}{name}", self.options.key_prefix))
+    }
+
+    /// Exclusive or shared.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.options.mode
+    }
+
     pub(crate) fn is_covered_by(&self, claim: &Claim) -> bool {
         let held = claim.terms();
         let modes = held.mode == Mode::Exclusive || self.options.mode == Mode::Shared;
@@ -123,6 +140,7 @@ impl Mutex {
             label,
             names,
             options: Arc::clone(&self.options),
+            attempts: 0.into(),
         })
     }
 

@@ -82,7 +82,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use futures_util::future::{BoxFuture, FutureExt};
 
 pub use self::{memory::MemoryNode, redis::RedisNode};
-use crate::{FencingToken, NodeError, OwnerValue, claim::Voter};
+use crate::{FencingToken, NodeError, OwnerValue, claim::Voter, metrics};
 
 /// What is locked, by whom, and how: what a node is told in every operation on a lock.
 #[derive(Clone, Debug)]
@@ -366,7 +366,12 @@ impl<N: Node> ErasedNode for N {
     }
 
     fn raise<'a>(&'a self, terms: &'a Terms, token: FencingToken) -> Voting<'a, RaiseVote> {
-        Node::raise(self, terms, token).boxed()
+        metrics::command(
+            Node::address(self),
+            "raise",
+            Node::raise(self, terms, token),
+        )
+        .boxed()
     }
 
     fn extend<'a>(
@@ -375,11 +380,16 @@ impl<N: Node> ErasedNode for N {
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Voting<'a, ExtendVote> {
-        Node::extend(self, terms, token, set_if_absent).boxed()
+        metrics::command(
+            Node::address(self),
+            "extend",
+            Node::extend(self, terms, token, set_if_absent),
+        )
+        .boxed()
     }
 
     fn inspect<'a>(&'a self, name: &'a str) -> Voting<'a, Option<Holders>> {
-        Node::inspect(self, name).boxed()
+        metrics::command(Node::address(self), "inspect", Node::inspect(self, name)).boxed()
     }
 
     fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> Voting<'a, Seen> {
@@ -387,6 +397,6 @@ impl<N: Node> ErasedNode for N {
     }
 
     fn identity(&self) -> Voting<'_, Option<String>> {
-        Node::identity(self).boxed()
+        metrics::command(Node::address(self), "identity", Node::identity(self)).boxed()
     }
 }

@@ -127,6 +127,8 @@ pub struct Votes {
     pub(crate) name: Arc<str>,
     pub(crate) nodes: usize,
     pub(crate) votes: Vec<NodeVote>,
+    /// Of the claim that was voted on.
+    pub(crate) attempt: u32,
 }
 
 impl Votes {
@@ -134,6 +136,13 @@ impl Votes {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which of the tries for one lock they were cast in, from 1 on: in a
+    /// [`LockError`](crate::LockError), how many tries there were.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempt
     }
 
     /// The votes, at most one per node: those that no longer mattered were not waited for.
@@ -281,6 +290,7 @@ mod tests {
         Votes {
             name: "name".into(),
             nodes: votes.len(),
+            attempt: 1,
             votes: votes
                 .into_iter()
                 .map(|vote| NodeVote {

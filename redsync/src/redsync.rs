@@ -13,6 +13,7 @@ use tokio::{sync::OnceCell, time::timeout};
 use crate::{
     ConfigError, Mutex, NodeError, NodeVote, Vote, Votes,
     background::{Background, DrainDelay},
+    metrics,
     node::{AnyNode, MemoryNode, sorted},
     options::Options,
     wait::Lines,
@@ -100,6 +101,7 @@ impl Redsync {
                 "an even number of nodes tolerates no more failures than one node less"
             );
         }
+        metrics::describe();
         Ok(Self {
             shared: Arc::new(Shared {
                 admitted: nodes.iter().map(|_| OnceCell::new()).collect(),
@@ -211,6 +213,7 @@ impl Redsync {
         let votes = answers.await.into_iter().zip(self.nodes());
         Votes {
             nodes: self.nodes().len(),
+            attempt: 1,
             votes: votes
                 .map(|(answer, node)| NodeVote {
                     address: node.get().address().into(),

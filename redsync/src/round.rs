@@ -161,6 +161,7 @@ impl Outcome {
         Votes {
             name: Arc::clone(claim.name()),
             nodes: nodes.len(),
+            attempt: claim.attempt(),
             votes: (self.votes.into_iter().zip(nodes))
                 .filter_map(|(vote, node)| {
                     Some(NodeVote {

@@ -12,6 +12,7 @@ use super::Claim;
 use crate::{
     FencingToken, NodeError, Vote,
     fence::{Agreement, agree},
+    metrics,
     node::{AcquireVote, ExtendVote, Node, RaiseVote, ReleaseVote},
     quorum::majority,
     round::{Ballot, Deadline, Round, ballot},
@@ -194,7 +195,8 @@ impl<N: Node> Voter for N {
                 Ok(()) if claim.is_released() => Err(NodeError::NotSent),
                 Ok(()) => {
                     claim.lanes[node].placed.store(true, Ordering::SeqCst);
-                    Node::acquire(&*self, &claim.terms).await
+                    let vote = Node::acquire(&*self, &claim.terms);
+                    metrics::command(Node::address(&*self), "acquire", vote).await
                 }
                 Err(error) => Err(error),
             };
@@ -229,7 +231,8 @@ impl<N: Node> Voter for N {
             let mut pause = RELEASE_PAUSE;
             let mut ambiguous = None;
             let vote = loop {
-                match Node::release(&*self, &claim.terms).await {
+                let vote = Node::release(&*self, &claim.terms);
+                match metrics::command(Node::address(&*self), "release", vote).await {
                     // It may be repeated, as it may be lost: it deletes nothing but its own key.
                     Err(error) if error.may_pass() && lane.placed.load(Ordering::SeqCst) => {
                         if error.is_ambiguous() {

@@ -13,6 +13,8 @@ use pin_project_lite::pin_project;
 use crate::{
     ConfigError, Guard, LockError,
     attempt::{Attempt, Failure},
+    metrics,
+    node::Mode,
     retry::Limit,
     wait::wait,
     wanted::Wanted,
@@ -27,6 +29,7 @@ pin_project! {
         #[pin]
         state: State,
         limit: Limit,
+        counted: metrics::Acquisition,
     }
 }
 
@@ -48,20 +51,19 @@ impl State {
 }
 
 impl Lock {
-    pub(super) const fn new(wanted: Result<Wanted, ConfigError>, limit: Limit) -> Self {
+    pub(super) fn new(wanted: Result<Wanted, ConfigError>, limit: Limit) -> Self {
+        let mode = (wanted.as_ref()).map_or(Mode::Exclusive, |wanted| wanted.options.mode);
+        let counted = metrics::Acquisition::begin(mode);
         Self {
             state: State::Start {
                 wanted: Some(wanted),
             },
             limit,
+            counted,
         }
     }
-}
 
-impl Future for Lock {
-    type Output = Result<Guard, LockError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_lock(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Guard, LockError>> {
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
@@ -88,6 +90,16 @@ impl Future for Lock {
             };
             this.state.set(next);
         }
+    }
+}
+
+impl Future for Lock {
+    type Output = Result<Guard, LockError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.as_mut().poll_lock(cx));
+        self.project().counted.end(&result);
+        Poll::Ready(result)
     }
 }
 
