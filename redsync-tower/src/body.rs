@@ -8,8 +8,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
+use redsync::DrainDelay;
 
-use crate::{errand::Errand, held::Tenure};
+use crate::{held::Tenure, record::Record};
 
 pin_project! {
     /// Response body for [`Redlock`](crate::Redlock): the inner service's, or that of a refusal.
@@ -95,14 +96,19 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
 /// The lock of a response whose body is being sent.
 pub(crate) struct BodyHold {
     tenure: Tenure,
-    errand: Errand,
+    record: Record,
+    _delays_drain: Option<DrainDelay>,
 }
 
 impl BodyHold {
-    pub(crate) fn new(tenure: Tenure, errand: &Errand) -> Self {
+    pub(crate) fn new(
+        tenure: Tenure,
+        (record, delays_drain): (Record, Option<DrainDelay>),
+    ) -> Self {
         Self {
             tenure,
-            errand: errand.clone(),
+            record,
+            _delays_drain: delays_drain,
         }
     }
 }
@@ -110,7 +116,9 @@ impl BodyHold {
 impl Drop for BodyHold {
     fn drop(&mut self) {
         if let Some(guard) = self.tenure.0.take() {
-            self.errand.body_ended(guard.is_lost());
+            let lost = guard.is_lost();
+            drop(guard);
+            self.record.body_ended(lost);
         }
     }
 }

@@ -110,10 +110,10 @@ where
         }
     }
 
-    fn refused(errand: &Errand, rejection: LockRejection) -> Self {
-        errand.refused(&rejection);
+    fn refused(errand: &mut Errand, rejection: LockRejection) -> Self {
+        errand.record.refused(&rejection);
         Self::Refused {
-            response: Some(errand.config.refuse(rejection)),
+            response: Some(errand.refuse(rejection)),
         }
     }
 
@@ -130,6 +130,7 @@ where
         if held.is_some_and(|held| held.covers(&mutex)) {
             return Self::passing(service, request);
         }
+        errand.record.wanted(&mutex);
         let Some(place) = errand.config.enter(&key) else {
             return Self::refused(errand, LockRejection::too_many_waiting());
         };
@@ -148,20 +149,25 @@ where
         mut service: S,
         errand: &mut Errand,
     ) -> Self {
-        errand.locked(&result);
         let mut guard = match result {
             Ok(guard) => guard,
-            Err(LockError::Unavailable(_)) if errand.config.fail_open => {
+            Err(error @ LockError::Unavailable(_)) if errand.config.fail_open => {
+                errand.pass(&error);
                 request.extensions_mut().insert(NotLocked);
                 return Self::passing(service, request);
             }
-            Err(error) => return Self::refused(errand, error.into()),
+            Err(error) => {
+                let rejection = errand.record.not_locked(error);
+                return Self::refused(errand, rejection);
+            }
         };
+        errand.record.locked(&guard);
         if errand.config.keep_alive {
             guard.keep_alive();
         }
         let (validity, lost) = (guard.validity(), guard.lost());
         let slot = Slot::new(guard);
+        errand.record.holds(validity.clone(), slot.clone());
         // From here on a panic of the service releases.
         let tenure = Tenure(slot.clone());
         let extensions = request.extensions_mut();
@@ -213,19 +219,17 @@ where
                     service,
                     request,
                 } => {
-                    let result = ready!(errand.span.in_scope(|| lock.poll(cx)));
+                    let result = ready!(errand.record.span().in_scope(|| lock.poll(cx)));
                     let request = request.take().expect("taken once");
                     let service = service.take().expect("taken once");
-                    errand
-                        .span
-                        .clone()
-                        .in_scope(|| State::locked(result, request, service, errand))
+                    let span = errand.record.span().clone();
+                    span.in_scope(|| State::locked(result, request, service, errand))
                 }
                 StateProj::Working {
                     inner,
                     lost,
                     tenure,
-                } => match errand.span.in_scope(|| inner.poll(cx)) {
+                } => match errand.record.span().in_scope(|| inner.poll(cx)) {
                     Poll::Pending => {
                         let held = tenure.as_ref().is_some_and(|tenure| tenure.0.is_occupied());
                         // Who may finish, or has handed the lock over, is not aborted.
@@ -233,7 +237,7 @@ where
                             return Poll::Pending;
                         }
                         ready!(lost.poll(cx));
-                        errand.aborted();
+                        errand.record.aborted();
                         State::refused(errand, LockRejection::lost())
                     }
                     Poll::Ready(result) => {
@@ -242,7 +246,7 @@ where
                             && result.as_ref().is_ok_and(has_body)
                             && tenure.0.is_held()
                         {
-                            let hold = BodyHold::new(tenure, errand);
+                            let hold = BodyHold::new(tenure, errand.leave());
                             let body = |body| ResponseBody::holding(body, hold);
                             return Poll::Ready(
                                 result.map(|answer| errand.finish(answer.map(body))),
@@ -254,7 +258,7 @@ where
                                 result: Some(result),
                             }
                         } else {
-                            // Detached: another releases it.
+                            errand.record.detached();
                             let response = result?.map(ResponseBody::inner);
                             return Poll::Ready(Ok(errand.finish(response)));
                         }
@@ -262,10 +266,10 @@ where
                 },
                 StateProj::Releasing { release, result } => {
                     let released = ready!(release.poll(cx));
-                    let lost = errand.released(&released);
+                    let lost = errand.record.released(&released);
                     let mut response = result.take().expect("polled after it was ready")?;
                     if lost && errand.config.on_loss == OnLoss::Abort {
-                        let refusal = errand.config.refuse(LockRejection::lost());
+                        let refusal = errand.refuse(LockRejection::lost());
                         return Poll::Ready(Ok(errand.finish(refusal.map(ResponseBody::refusal))));
                     }
                     if lost {

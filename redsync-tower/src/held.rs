@@ -82,7 +82,7 @@ impl HeldLock {
     /// ```
     #[must_use = "the guard, dropped, releases the lock"]
     pub fn detach(&self) -> Option<Guard> {
-        self.guard.take()
+        self.guard.detach()
     }
 
     /// The number by which the resource can refuse who comes late, if the layer is
@@ -138,28 +138,47 @@ impl fmt::Debug for HeldLock {
 
 /// A guard that several know of, and one has.
 #[derive(Clone)]
-pub(crate) struct Slot(Arc<std::sync::Mutex<Option<Guard>>>);
+pub(crate) struct Slot(Arc<std::sync::Mutex<Content>>);
+
+struct Content {
+    guard: Option<Guard>,
+    detached: bool,
+}
 
 impl Slot {
     pub(crate) fn new(guard: Guard) -> Self {
-        Self(Arc::new(std::sync::Mutex::new(Some(guard))))
+        let (guard, detached) = (Some(guard), false);
+        Self(Arc::new(std::sync::Mutex::new(Content { guard, detached })))
     }
 
-    fn guard(&self) -> MutexGuard<'_, Option<Guard>> {
+    fn content(&self) -> MutexGuard<'_, Content> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn take(&self) -> Option<Guard> {
-        self.guard().take()
+        self.content().guard.take()
+    }
+
+    fn detach(&self) -> Option<Guard> {
+        let mut content = self.content();
+        let guard = content.guard.take();
+        content.detached |= guard.is_some();
+        guard
+    }
+
+    /// Whether the guard was taken by the handler.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.content().detached
     }
 
     /// Whether there is a guard, and its lock is not lost.
     pub(crate) fn is_held(&self) -> bool {
-        self.guard().as_ref().is_some_and(|guard| !guard.is_lost())
+        let content = self.content();
+        (content.guard.as_ref()).is_some_and(|guard| !guard.is_lost())
     }
 
     pub(crate) fn is_occupied(&self) -> bool {
-        self.guard().is_some()
+        self.content().guard.is_some()
     }
 }
 
@@ -168,9 +187,7 @@ pub(crate) struct Tenure(pub(crate) Slot);
 
 impl Drop for Tenure {
     fn drop(&mut self) {
-        if let Some(guard) = self.0.take() {
-            tracing::debug!(name = guard.name(), "released in the background");
-        }
+        drop(self.0.take());
     }
 }
 

@@ -6,7 +6,7 @@ use redsync::{DrainDelay, Lock, Mutex, Redsync};
 use tower_layer::Layer;
 
 use crate::{
-    LockKey, LockRejection, Redlock, prefer,
+    LockKey, LockRejection, Redlock, metrics, prefer,
     waiting::{Place, Waiting},
 };
 
@@ -24,13 +24,15 @@ pub struct RedlockLayer<K> {
 pub(crate) struct Config {
     redsync: Redsync,
     prefix: Arc<str>,
+    hashed_names: bool,
     wait: Option<Duration>,
     max_preferred_wait: Option<Duration>,
     waiting: Waiting,
     methods: Option<Arc<dyn Fn(&Method) -> bool + Send + Sync>>,
     shared_reads: bool,
     contention_status: Option<StatusCode>,
-    response: Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>,
+    problem_types: Option<Arc<str>>,
+    response: Option<Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>>,
     pub(crate) keep_alive: bool,
     pub(crate) on_loss: OnLoss,
     pub(crate) hold: Hold,
@@ -83,18 +85,21 @@ impl<K> RedlockLayer<K> {
     /// ```
     #[must_use]
     pub fn new(redsync: Redsync, key: K) -> Self {
+        metrics::describe();
         Self {
             key,
             config: Arc::new(Config {
                 redsync: outage_tries(redsync, 2),
                 prefix: "".into(),
+                hashed_names: false,
                 wait: None,
                 max_preferred_wait: None,
                 waiting: Waiting::default(),
                 methods: None,
                 shared_reads: false,
                 contention_status: None,
-                response: Arc::new(LockRejection::to_response),
+                problem_types: None,
+                response: None,
                 keep_alive: true,
                 on_loss: OnLoss::default(),
                 hold: Hold::default(),
@@ -143,6 +148,27 @@ impl<K> RedlockLayer<K> {
     #[must_use]
     pub fn with_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
         self.set(|config| config.prefix = prefix.into())
+    }
+
+    /// Whether a SHA-256 stands in for each name, for keys with personal data in them: neither the
+    /// nodes nor logs and errors, here or in the core, then have the name itself. (It is a pseudonym,
+    /// and no secret: who can guess a name can tell its hash.) The layer's prefix, before it, stays
+    /// readable. False by default.
+    ///
+    /// Whoever else locks that name has to do the same.
+    ///
+    /// ```
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// // Locks `user:#sha256:`, and 64 digits.
+    /// let layer = RedlockLayer::new(redsync, key::header("x-email"))
+    ///     .with_prefix("user:")
+    ///     .with_hashed_names(true);
+    /// ```
+    #[must_use]
+    pub fn with_hashed_names(self, hashed: bool) -> Self {
+        self.set(|config| config.hashed_names = hashed)
     }
 
     /// Whether each lock has a [fencing token](redsync::fence), which the handler gets from
@@ -244,8 +270,26 @@ impl<K> RedlockLayer<K> {
         response: impl Fn(&LockRejection) -> Response<T> + Send + Sync + 'static,
     ) -> Self {
         self.set(|config| {
-            config.response = Arc::new(move |rejection| response(rejection).map(Into::into));
+            config.response = Some(Arc::new(move |rejection| {
+                response(rejection).map(Into::into)
+            }));
         })
+    }
+
+    /// What the `type` of a problem begins with, in place of `urn:redsync:problem:`, such as a page of
+    /// yours that explains them (RFC 9457 advises URLs that can be opened).
+    ///
+    /// ```
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// // "type": "https://api.example.com/problems#timed-out"
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_problem_types("https://api.example.com/problems#");
+    /// ```
+    #[must_use]
+    pub fn with_problem_types(self, prefix: impl Into<Arc<str>>) -> Self {
+        self.set(|config| config.problem_types = Some(prefix.into()))
     }
 
     /// Whether the lock is extended while the inner service works, so that it may take longer
@@ -279,7 +323,7 @@ impl Config {
 
     /// The mutex of a key, for a request of that method.
     pub(crate) fn mutex(&self, key: &LockKey, method: &Method) -> Mutex {
-        let mutex = key.mutex(&self.redsync, &self.prefix);
+        let mutex = key.mutex(&self.redsync, &self.prefix, self.hashed_names);
         if self.shared_reads && method.is_safe() {
             mutex.shared()
         } else {
@@ -309,11 +353,20 @@ impl Config {
     }
 
     /// The response to a request that is refused, with the rejection in its extensions.
-    pub(crate) fn refuse(&self, mut rejection: LockRejection) -> Response<Bytes> {
+    pub(crate) fn refuse(&self, mut rejection: LockRejection, is_grpc: bool) -> Response<Bytes> {
         if let Some(status) = self.contention_status {
             rejection.set_contention_status(status);
         }
-        let mut response = (self.response)(&rejection);
+        rejection.set_problem_types(self.problem_types.as_ref());
+        let mut response = match &self.response {
+            Some(response) => response(&rejection),
+            #[cfg(feature = "grpc")]
+            None if is_grpc => rejection.to_grpc_response(),
+            None => {
+                debug_assert!(cfg!(feature = "grpc") || !is_grpc);
+                rejection.to_response()
+            }
+        };
         response.extensions_mut().insert(rejection);
         response
     }
@@ -334,11 +387,13 @@ impl<K> fmt::Debug for RedlockLayer<K> {
             .field("key", &format_args!("{}", std::any::type_name::<K>()))
             .field("redsync", &config.redsync)
             .field("prefix", &config.prefix)
+            .field("hashed_names", &config.hashed_names)
             .field("wait", &config.wait)
             .field("max_preferred_wait", &config.max_preferred_wait)
             .field("waiting", &config.waiting)
             .field("shared_reads", &config.shared_reads)
             .field("contention_status", &config.contention_status)
+            .field("problem_types", &config.problem_types)
             .field("keep_alive", &config.keep_alive)
             .field("on_loss", &config.on_loss)
             .field("hold", &config.hold)

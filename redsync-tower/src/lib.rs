@@ -117,10 +117,14 @@
 mod body;
 mod errand;
 mod future;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod held;
 pub mod key;
 mod layer;
+mod metrics;
 mod prefer;
+mod record;
 mod rejection;
 mod service;
 mod waiting;

@@ -4,48 +4,169 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// How long the client prefers to wait. Of several such preferences, the first counts (section 2);
 /// one that is malformed is ignored, as preferences are.
 pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers.get_all("prefer").iter();
-    let preferences = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    let mut waits = preferences.filter_map(|preference| {
-        let (name, value) = preference.split(';').next()?.split_once('=')?;
-        let is_wait = name.trim().eq_ignore_ascii_case("wait");
-        is_wait.then(|| value.trim().trim_matches('"').to_owned())
-    });
-    waits.next()?.parse().ok().map(Duration::from_secs)
+    let seconds = first_wait(headers, &PREFER)?;
+    if seconds.is_empty() || !seconds.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // So many digits that it is no number is longer than any limit.
+    let seconds = str::from_utf8(&seconds).ok()?.parse().unwrap_or(u64::MAX);
+    Some(Duration::from_secs(seconds))
 }
 
-pub(crate) fn applied(wait: Duration) -> HeaderValue {
-    format!("wait={}", wait.as_secs())
-        .try_into()
-        .expect("visible ASCII")
+/// Says that it was waited for so long at the most, unless somebody inside has said such a thing, or
+/// the header, which has whole seconds, cannot.
+pub(crate) fn apply(headers: &mut HeaderMap, wait: Duration) {
+    let too_short = wait.as_secs() == 0 && !wait.is_zero();
+    if !too_short && first_wait(headers, &PREFERENCE_APPLIED).is_none() {
+        let applied = format!("wait={}", wait.as_secs());
+        let applied = HeaderValue::try_from(applied).expect("visible ASCII");
+        headers.append(PREFERENCE_APPLIED, applied);
+    }
+}
+
+/// The value of the first preference of that name; empty where it has none.
+fn first_wait(headers: &HeaderMap, header: &HeaderName) -> Option<Vec<u8>> {
+    let fields = headers.get_all(header).iter();
+    let mut preferences = fields.flat_map(|field| split(field.as_bytes(), b','));
+    preferences.find_map(|preference| {
+        // What comes after a semicolon are its parameters.
+        let preference = split(preference, b';').next()?;
+        let mut halves = preference.splitn(2, |byte| *byte == b'=');
+        let name = halves.next()?.trim_ascii();
+        let value = halves.next().unwrap_or_default().trim_ascii();
+        name.eq_ignore_ascii_case(b"wait").then(|| unquoted(value))
+    })
+}
+
+/// The parts between separators that are not in a quoted string.
+fn split(field: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    field.split(move |byte| {
+        let separates = !quoted && *byte == separator;
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        separates
+    })
+}
+
+/// A token as it is, and what a quoted string says (RFC 9110, section 5.6.4).
+fn unquoted(word: &[u8]) -> Vec<u8> {
+    let Some(quoted) = (word.strip_prefix(b"\"")).and_then(|word| word.strip_suffix(b"\"")) else {
+        return word.to_vec();
+    };
+    let mut escaped = false;
+    let says = |byte: &&u8| {
+        escaped = **byte == b'\\' && !escaped;
+        !escaped
+    };
+    quoted.iter().filter(says).copied().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn headers(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
+        let values = values.iter().map(|value| HeaderValue::from_static(value));
+        values.map(|value| (name.clone(), value)).collect()
+    }
+
+    fn prefers(values: &[&'static str]) -> Option<u64> {
+        wait(&headers(&PREFER, values)).map(|wait| wait.as_secs())
+    }
+
     #[test]
-    fn the_first_wait_counts_and_what_is_malformed_is_ignored() {
-        let wait = |values: &[&'static str]| {
-            let values = values.iter().map(|value| HeaderValue::from_static(value));
-            let headers = values.map(|value| (HeaderName::from_static("prefer"), value));
-            wait(&headers.collect()).map(|wait| wait.as_secs())
-        };
-        assert_eq!(wait(&["wait=10"]), Some(10));
+    fn the_first_wait_counts() {
+        assert_eq!(prefers(&["wait=10"]), Some(10));
         assert_eq!(
-            wait(&["respond-async, Wait = \"7\"; foo=bar, wait=3"]),
+            prefers(&["respond-async, WAIT=7; foo=bar, wait=3"]),
             Some(7)
         );
-        assert_eq!(wait(&["return=minimal", "wait=3"]), Some(3));
-        for malformed in ["", "wait", "wait=", "wait=-1", "wait=soon", "waiting=3"] {
-            assert_eq!(wait(&[malformed]), None, "{malformed}");
+        assert_eq!(prefers(&["return=minimal", "wait=3", "wait=4"]), Some(3));
+        assert_eq!(prefers(&["a;b;;c=d,\twait\t=\t5\t;"]), Some(5));
+        assert_eq!(prefers(&[",, wait=0"]), Some(0));
+        assert_eq!(prefers(&["wait=soon, wait=3"]), None);
+        assert_eq!(prefers(&["wait", "wait=3"]), None);
+    }
+
+    #[test]
+    fn a_word_may_be_quoted() {
+        assert_eq!(prefers(&[r#"wait="5""#]), Some(5));
+        assert_eq!(prefers(&[r#"wait = "\1\2"; x"#]), Some(12));
+        assert_eq!(prefers(&[r#"wait="5, wait=6""#]), None);
+    }
+
+    #[test]
+    fn what_is_in_the_quoted_string_of_another_does_not_count() {
+        assert_eq!(prefers(&[r#"note="a, wait=5, b""#]), None);
+        assert_eq!(prefers(&[r#"note="a\", wait=5", wait=6"#]), Some(6));
+        assert_eq!(prefers(&[r#"note="a\\", wait=7"#]), Some(7));
+        assert_eq!(prefers(&[r#"note; for="x;y, wait=8", wait=9"#]), Some(9));
+        // A parameter of another is not a preference, and a backslash outside quotes is nothing.
+        assert_eq!(prefers(&["note; wait=5"]), None);
+        assert_eq!(prefers(&[r#"note=\, wait=4"#]), Some(4));
+        // A string that does not end goes on to the end of its field, and not into the next.
+        assert_eq!(prefers(&[r#"note="a, wait=5"#, "wait=6"]), Some(6));
+    }
+
+    #[test]
+    fn what_is_malformed_is_ignored() {
+        for malformed in [
+            "",
+            "wait",
+            "wait=",
+            "wait=-1",
+            "wait=+1",
+            "wait=1.5",
+            "wait=1 2",
+            "wait=soon",
+            "waiting=3",
+            "await=3",
+            "wait=\"",
+            "wait=\"5",
+            "wait=\"\"",
+            "=5",
+        ] {
+            assert_eq!(prefers(&[malformed]), None, "{malformed}");
         }
+        assert_eq!(prefers(&["wait=99999999999999999999999"]), Some(u64::MAX));
+        let mut opaque = headers(&PREFER, &["wait=2"]);
+        opaque.insert(
+            PREFER,
+            HeaderValue::from_bytes(b"a=\"\xff\", wait=2").unwrap(),
+        );
+        assert_eq!(wait(&opaque), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn what_was_applied_is_said_once_and_in_whole_seconds() {
+        let applied = |before: &[&'static str], millis| {
+            let mut headers = headers(&PREFERENCE_APPLIED, before);
+            apply(&mut headers, Duration::from_millis(millis));
+            let all = headers.get_all(PREFERENCE_APPLIED).iter();
+            let all: Vec<_> = all
+                .map(|value| value.to_str().unwrap().to_owned())
+                .collect();
+            all.join("|")
+        };
+        assert_eq!(applied(&[], 2000), "wait=2");
+        assert_eq!(applied(&[], 2900), "wait=2");
+        assert_eq!(applied(&[], 0), "wait=0");
+        assert_eq!(applied(&[], 900), "", "it is not nothing that was waited");
+        assert_eq!(applied(&["return=minimal"], 2000), "return=minimal|wait=2");
+        assert_eq!(
+            applied(&["return=minimal, wait=1"], 2000),
+            "return=minimal, wait=1"
+        );
     }
 }

@@ -30,6 +30,8 @@ pub struct LockRejection {
     retry_after: Option<Duration>,
     detail: Cow<'static, str>,
     source: Option<Arc<LockError>>,
+    /// What problem types begin with, if the layer says so.
+    problem_types: Option<Arc<str>>,
 }
 
 /// The reasons of a [`LockRejection`].
@@ -68,6 +70,7 @@ impl LockRejection {
             retry_after: None,
             detail: detail.into(),
             source: None,
+            problem_types: None,
         }
     }
 
@@ -103,6 +106,10 @@ impl LockRejection {
         }
     }
 
+    pub(crate) fn set_problem_types(&mut self, prefix: Option<&Arc<str>>) {
+        self.problem_types = prefix.cloned();
+    }
+
     /// The reason.
     #[must_use]
     pub const fn reason(&self) -> LockRejectionReason {
@@ -113,6 +120,17 @@ impl LockRejection {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The problem type (RFC 9457, section 3.1.1): that of the [reason](LockRejectionReason::problem_type),
+    /// or as the layer [says](crate::RedlockLayer::with_problem_types).
+    #[must_use]
+    pub fn problem_type(&self) -> Cow<'static, str> {
+        let default = self.reason.problem_type();
+        match &self.problem_types {
+            Some(prefix) => format!("{prefix}{}", &default[URN.len()..]).into(),
+            None => default.into(),
+        }
     }
 
     /// When to try again: whole seconds, at least one. [`None`] where trying again is no use, or no
@@ -131,7 +149,7 @@ impl LockRejection {
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
         let problem = json!({
-            "type": self.reason.problem_type(),
+            "type": self.problem_type(),
             "title": self.reason.title(),
             "status": self.status.as_u16(),
             "detail": self.detail,
@@ -150,14 +168,32 @@ impl LockRejection {
     }
 }
 
+/// What the problem types begin with.
+const URN: &str = "urn:redsync:problem:";
+
 impl LockRejectionReason {
+    /// How spans and metrics call it.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::TimedOut => "timed_out",
+            Self::TooManyWaiting => "too_many_waiting",
+            Self::Unavailable => "unavailable",
+            Self::BadRequest => "bad_request",
+            Self::Misconfigured => "misconfigured",
+            Self::Lost => "lost",
+        }
+    }
+
     /// Whether the lock is held by another.
     #[must_use]
     pub const fn is_contention(self) -> bool {
         matches!(self, Self::Taken | Self::TimedOut | Self::TooManyWaiting)
     }
 
-    /// The problem type (RFC 9457, section 3.1.1): stable, and different for each reason.
+    /// The problem type (RFC 9457, section 3.1.1): stable, and different for each reason. It is a
+    /// name to compare, which cannot be opened; see
+    /// [`with_problem_types`](crate::RedlockLayer::with_problem_types).
     #[must_use]
     pub const fn problem_type(self) -> &'static str {
         match self {

@@ -64,7 +64,7 @@ where
         // The service that is ready is the one to call; its clone may not be.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        let errand = Errand::new(Arc::clone(config));
+        let errand = Errand::new(Arc::clone(config), request.headers());
         ResponseFuture::finding(errand, key.key(request), inner)
     }
 }

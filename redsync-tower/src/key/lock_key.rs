@@ -1,4 +1,4 @@
-use std::{fmt::Write, sync::Arc};
+use std::{borrow::Cow, fmt::Write, sync::Arc};
 
 use redsync::{Mutex, Redsync, node::Mode};
 use sha2::{Digest, Sha256};
@@ -38,14 +38,20 @@ impl LockKey {
     }
 
     /// The mutex of this key, with `prefix` before each name.
-    pub(crate) fn mutex(&self, redsync: &Redsync, prefix: &str) -> Mutex {
+    pub(crate) fn mutex(&self, redsync: &Redsync, prefix: &str, hashed: bool) -> Mutex {
         let name = |name: &String| -> Arc<str> {
             // What is empty stays so, to be refused.
-            match (name.is_empty(), prefix) {
-                (true, _) | (_, "") => shorten(name),
-                _ => shorten(&format!("{prefix}{name}")),
+            if name.is_empty() {
+                return "".into();
             }
-            .into()
+            let whole: Cow<'_, str> = match prefix {
+                "" => name.into(),
+                _ => format!("{prefix}{name}").into(),
+            };
+            if hashed {
+                return short(prefix, &whole).into();
+            }
+            shorten(whole).into()
         };
         let mutex = match &self.names[..] {
             [only] => redsync.mutex(name(only)),
@@ -62,12 +68,17 @@ impl LockKey {
 /// be taken for another's short form.
 const MARK: &str = "#sha256:";
 
-fn shorten(name: &str) -> String {
+fn shorten(name: Cow<'_, str>) -> Cow<'_, str> {
     if name.len() <= LockKey::MAX_NAME_LEN && !name.contains(MARK) {
-        return name.to_owned();
+        return name;
     }
-    let beginning = (0..=64).rfind(|end| name.is_char_boundary(*end));
-    let mut short = name[..beginning.unwrap_or_default()].to_owned();
+    short(&name, &name).into()
+}
+
+/// The beginning of `readable`, and the hash of the whole name.
+fn short(readable: &str, name: &str) -> String {
+    let beginning = (0..=64).rfind(|end| readable.is_char_boundary(*end));
+    let mut short = readable[..beginning.unwrap_or_default()].to_owned();
     short.push_str(MARK);
     for byte in Sha256::digest(name) {
         write!(short, "{byte:02x}").expect("a String takes all");
@@ -147,6 +158,7 @@ mod tests {
     #[test]
     fn a_long_name_is_shortened_and_keeps_its_identity() {
         let long = |last: char| format!("{}{last}", "ä".repeat(500));
+        let shorten = |name: &str| shorten(name.into()).into_owned();
         assert_eq!(shorten("order:42"), "order:42");
         assert_eq!(shorten(&long('a')), shorten(&long('a')));
         assert_ne!(shorten(&long('a')), shorten(&long('b')));
@@ -157,13 +169,38 @@ mod tests {
     }
 
     #[test]
+    fn a_hashed_name_is_readable_in_its_prefix_alone_and_nobody_elses() {
+        let redsync = Redsync::in_memory(1);
+        let key = |name: &str, prefix: &str, hashed| -> String {
+            let mutex = LockKey::from(name).mutex(&redsync, prefix, hashed);
+            mutex.names().collect()
+        };
+        let ann = key("ann@example.com", "user:", true);
+        assert!(
+            ann.starts_with("user:#sha256:") && !ann.contains("ann"),
+            "{ann}"
+        );
+        assert_eq!(ann, key("ann@example.com", "user:", true));
+        assert_ne!(ann, key("bob@example.com", "user:", true));
+        // Neither a plain name nor a short form is taken for it.
+        assert_ne!(ann, key(&ann, "", false));
+        assert_ne!(ann, key(&ann["user:".len()..], "user:", false));
+        assert_eq!(key("", "user:", true), "");
+    }
+
+    #[test]
     fn the_prefix_is_before_each_name_and_makes_no_name_of_nothing() {
         let redsync = Redsync::in_memory(1);
         let names = |key: LockKey| -> Vec<_> {
-            let mutex = key.mutex(&redsync, "shop:");
+            let mutex = key.mutex(&redsync, "shop:", false);
             mutex.names().map(str::to_owned).collect()
         };
         assert_eq!(names(LockKey::from("b").and("a")), ["shop:a", "shop:b"]);
-        assert!(LockKey::from("").mutex(&redsync, "shop:").check().is_err());
+        assert!(
+            LockKey::from("")
+                .mutex(&redsync, "shop:", false)
+                .check()
+                .is_err()
+        );
     }
 }
