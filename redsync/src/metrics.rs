@@ -215,14 +215,14 @@ mod silent {
         #[expect(
             clippy::unused_self,
             clippy::needless_pass_by_ref_mut,
-            reason = "as above"
+            reason = "something with the feature"
         )]
         pub(crate) const fn end<T>(&mut self, _: &Result<T, LockError>) {}
     }
 
     pub(crate) struct Hold;
 
-    #[expect(clippy::unused_self, reason = "as above")]
+    #[expect(clippy::unused_self, reason = "something with the feature")]
     impl Hold {
         pub(crate) const fn new() -> Self {
             Self
