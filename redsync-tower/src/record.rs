@@ -8,7 +8,13 @@ use redsync::{
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
-use crate::{LockRejection, LockRejectionReason, held::Slot, metrics};
+use crate::{LockRejection, LockRejectionReason as Reason, held::Slot, metrics};
+
+// What can come of a lock, besides the reasons for a refusal.
+const ACQUIRED: &str = "acquired";
+const FAILED_OPEN: &str = "failed_open";
+const DETACHED: &str = "detached";
+const DROPPED: &str = "dropped";
 
 /// The story of one lock. One that is dropped before it has ended tells so.
 pub(crate) struct Record {
@@ -71,7 +77,7 @@ impl Record {
     /// The lock is had.
     pub(crate) fn locked(&mut self, guard: &Guard) {
         let wait = self.since.elapsed();
-        self.waited(wait, Some(guard.attempts()), "acquired");
+        self.waited(wait, Some(guard.attempts()), ACQUIRED);
         let token = guard.fencing_token().map(FencingToken::get);
         self.span.record("fencing_token", token);
         self.stage = Stage::Holding;
@@ -86,12 +92,11 @@ impl Record {
 
     /// The lock is not had, and the request passes all the same.
     pub(crate) fn passed(&mut self, error: &LockError) {
-        let outcome = "failed_open";
         let wait = self.since.elapsed();
-        self.waited(wait, attempts(error), outcome);
+        self.waited(wait, attempts(error), FAILED_OPEN);
         self.span
             .in_scope(|| tracing::warn!(%error, ?wait, "a request passes without its lock"));
-        self.end(outcome);
+        self.end(FAILED_OPEN);
     }
 
     /// The lock is not had: why the request is refused.
@@ -115,12 +120,12 @@ impl Record {
         self.end(reason.label());
     }
 
-    /// The lock is lost, and the work is dropped.
-    pub(crate) fn aborted(&mut self) {
+    /// The lock is lost, and the work is to be dropped and refused.
+    pub(crate) fn aborted(&self) {
         let hold = self.hold();
+        let name = self.name();
         self.span
-            .in_scope(|| tracing::warn!(?hold, "the lock was lost; the request is aborted"));
-        self.end(LockRejectionReason::Lost.label());
+            .in_scope(|| tracing::warn!(name, ?hold, "the lock was lost; the request is aborted"));
     }
 
     /// Whether the lock was lost before it was released.
@@ -144,7 +149,7 @@ impl Record {
                 false
             }
         };
-        self.end(if lost { "lost" } else { "acquired" });
+        self.end(if lost { Reason::Lost.label() } else { ACQUIRED });
         lost
     }
 
@@ -159,7 +164,7 @@ impl Record {
         } else {
             tracing::debug!(name, ?hold, "released in the background");
         }
-        self.end(if lost { "lost" } else { "acquired" });
+        self.end(if lost { Reason::Lost.label() } else { ACQUIRED });
     }
 
     /// Another has the guard now.
@@ -168,7 +173,7 @@ impl Record {
         let name = self.name();
         self.span
             .in_scope(|| tracing::debug!(name, ?hold, "detached"));
-        self.end("detached");
+        self.end(DETACHED);
     }
 
     /// The name that is locked.
@@ -208,7 +213,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         match self.stage {
             Stage::Unbegun | Stage::Over => return,
-            Stage::Waiting => self.waited(self.since.elapsed(), None, "dropped"),
+            Stage::Waiting => self.waited(self.since.elapsed(), None, DROPPED),
             Stage::Holding => {
                 if (self.held.as_ref()).is_some_and(|(_, slot)| slot.is_detached()) {
                     return self.detached();
@@ -219,6 +224,6 @@ impl Drop for Record {
                     .in_scope(|| tracing::debug!(name, ?hold, "released in the background"));
             }
         }
-        self.end("dropped");
+        self.end(DROPPED);
     }
 }

@@ -1,0 +1,355 @@
+//! Counters and histograms, by the facade's own recorder.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use metrics::LocalRecorderGuard;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use redsync::Redsync;
+use redsync_tests::{Servers, wait::until_async};
+use redsync_tower::{RedlockLayer, key};
+use tokio::time::{sleep, timeout};
+
+use crate::{Stage, ms, nodes, orders, status, taking};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Counts, and how many values histograms have and which is the largest, by name and labels.
+type Figures = BTreeMap<String, (u64, f64)>;
+
+fn listen() -> (Snapshotter, LocalRecorderGuard<'static>) {
+    let recorder = Box::leak(Box::new(DebuggingRecorder::new()));
+    let snapshotter = recorder.snapshotter();
+    (snapshotter, metrics::set_default_local_recorder(recorder))
+}
+
+fn figures(snapshotter: &Snapshotter) -> Figures {
+    let all = snapshotter.snapshot().into_vec().into_iter();
+    all.map(|(key, _, _, value)| {
+        let mut labels: Vec<_> = key
+            .key()
+            .labels()
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
+        labels.sort();
+        let name = format!("{}{{{}}}", key.key().name(), labels.join(","));
+        let value = match value {
+            DebugValue::Counter(count) => (count, 0.0),
+            DebugValue::Histogram(values) => {
+                let largest = values.iter().map(|value| value.0).fold(0.0, f64::max);
+                (values.len() as u64, largest)
+            }
+            DebugValue::Gauge(_) => panic!("{name}: there is no gauge"),
+        };
+        (name, value)
+    })
+    .collect()
+}
+
+/// What begins with `redsync_`, but for the nodes'.
+fn counts(figures: &Figures) -> BTreeMap<&str, u64> {
+    let of_locks = figures
+        .iter()
+        .filter(|(name, _)| !name.starts_with("redsync_node"));
+    of_locks
+        .map(|(name, (count, _))| (&**name, *count))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_request_and_each_lock_is_counted_once() {
+    let (recorded, _listening) = listen();
+    let (redsync, _) = nodes();
+    let app = taking(orders(&redsync), ms(250));
+    for _ in 0..3 {
+        assert_eq!(status(&app).await, 200);
+    }
+    timeout(ms(100), status(&app)).await.unwrap_err();
+    redsync.drain().await;
+    let unkeyed = RedlockLayer::new(redsync.clone(), |_: &http::Request<_>| None::<String>);
+    assert_eq!(status(&taking(unkeyed, ms(1))).await, 200);
+    let nameless = RedlockLayer::new(redsync.clone(), key::header("no-such"));
+    assert_eq!(status(&taking(nameless, ms(1))).await, 400);
+    let full = orders(&redsync).with_max_waiting_in_all(0);
+    assert_eq!(status(&taking(full, ms(1))).await, 423);
+
+    let held = redsync.mutex("order:1").lock().await.unwrap();
+    assert_eq!(status(&app).await, 409);
+    let patient = taking(orders(&redsync).with_wait(ms(500)), ms(1));
+    assert_eq!(status(&patient).await, 423);
+    timeout(ms(200), status(&patient)).await.unwrap_err();
+    sleep(ms(1000)).await;
+    held.release().await.unwrap();
+
+    let figures = figures(&recorded);
+    let expected = [
+        (
+            "redsync_acquisitions_total{mode=exclusive,outcome=acquired}",
+            5,
+        ),
+        (
+            "redsync_acquisitions_total{mode=exclusive,outcome=dropped}",
+            1,
+        ),
+        (
+            "redsync_acquisitions_total{mode=exclusive,outcome=taken}",
+            1,
+        ),
+        (
+            "redsync_acquisitions_total{mode=exclusive,outcome=timed_out}",
+            1,
+        ),
+        ("redsync_hold_seconds{mode=exclusive}", 5),
+        ("redsync_tower_hold_seconds{}", 4),
+        ("redsync_tower_requests_total{outcome=acquired}", 3),
+        ("redsync_tower_requests_total{outcome=bad_request}", 1),
+        ("redsync_tower_requests_total{outcome=dropped}", 2),
+        ("redsync_tower_requests_total{outcome=taken}", 1),
+        ("redsync_tower_requests_total{outcome=timed_out}", 1),
+        ("redsync_tower_requests_total{outcome=too_many_waiting}", 1),
+        ("redsync_tower_wait_seconds{outcome=acquired}", 4),
+        ("redsync_tower_wait_seconds{outcome=dropped}", 1),
+        ("redsync_tower_wait_seconds{outcome=taken}", 1),
+        ("redsync_tower_wait_seconds{outcome=timed_out}", 1),
+        ("redsync_wait_seconds{mode=exclusive,outcome=acquired}", 5),
+        ("redsync_wait_seconds{mode=exclusive,outcome=dropped}", 1),
+        ("redsync_wait_seconds{mode=exclusive,outcome=taken}", 1),
+        ("redsync_wait_seconds{mode=exclusive,outcome=timed_out}", 1),
+    ];
+    assert_eq!(counts(&figures), expected.into());
+    // Seconds, and of what they say.
+    for (name, seconds) in [
+        ("redsync_tower_hold_seconds{}", 0.25),
+        ("redsync_hold_seconds{mode=exclusive}", 1.7),
+        ("redsync_tower_wait_seconds{outcome=timed_out}", 0.5),
+        ("redsync_tower_wait_seconds{outcome=dropped}", 0.2),
+        (
+            "redsync_wait_seconds{mode=exclusive,outcome=timed_out}",
+            0.5,
+        ),
+        ("redsync_wait_seconds{mode=exclusive,outcome=dropped}", 0.2),
+    ] {
+        let (_, largest) = figures[name];
+        assert!((largest - seconds).abs() < 0.01, "{name}: {largest}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_figures_are_described_and_no_label_has_a_name_of_a_lock() {
+    let (recorded, _listening) = listen();
+    let (redsync, memory) = nodes();
+    let stage = Stage::new();
+    let app = stage.app(orders(&redsync));
+    let first = tokio::spawn({
+        let app = app.clone();
+        async move { status(&app).await }
+    });
+    stage.has_begun().await;
+    assert_eq!(status(&app).await, 409);
+    memory.iter().for_each(redsync::node::MemoryNode::clear);
+    stage.let_go();
+    assert_eq!(first.await.unwrap(), 500);
+    redsync.drain().await;
+
+    let mut names = BTreeSet::new();
+    for (key, unit, description, _) in recorded.snapshot().into_vec() {
+        let name = key.key().name().to_owned();
+        assert!(description.is_some_and(|words| !words.is_empty()), "{name}");
+        let seconds = name.ends_with("_seconds");
+        let expected = if seconds {
+            metrics::Unit::Seconds
+        } else {
+            metrics::Unit::Count
+        };
+        assert_eq!(unit, Some(expected), "{name}");
+        for label in key.key().labels() {
+            assert!(!label.value().contains("order"), "{label:?}");
+        }
+        names.insert(name);
+    }
+    let all = [
+        "redsync_acquisitions_total",
+        "redsync_hold_seconds",
+        "redsync_lost_total",
+        "redsync_node_seconds",
+        "redsync_tower_hold_seconds",
+        "redsync_tower_requests_total",
+        "redsync_tower_wait_seconds",
+        "redsync_wait_seconds",
+    ];
+    assert_eq!(names, all.map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn contention_on_real_servers() {
+    let (recorded, _listening) = listen();
+    let servers = Servers::start(3);
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let stage = Stage::new();
+    let app = stage.app(orders(&redsync).with_wait(SOON));
+    let [first, second] = [(); 2].map(|()| {
+        let app = app.clone();
+        tokio::spawn(async move { status(&app).await })
+    });
+    stage.has_begun().await;
+    sleep(ms(300)).await;
+    stage.let_go();
+    stage.let_go();
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (200, 200));
+    redsync.drain().await;
+
+    let figures = figures(&recorded);
+    assert_eq!(
+        figures["redsync_tower_requests_total{outcome=acquired}"].0,
+        2
+    );
+    let (waits, longest) = figures["redsync_tower_wait_seconds{outcome=acquired}"];
+    assert!(waits == 2 && (0.25..10.0).contains(&longest), "{longest}");
+    assert_eq!(
+        figures["redsync_acquisitions_total{mode=exclusive,outcome=acquired}"].0,
+        2
+    );
+    for server in &servers {
+        let of = |command| {
+            format!(
+                "redsync_node_seconds{{command={command},node={}}}",
+                server.address()
+            )
+        };
+        // Each was asked who it is once, and at least twice for a lock.
+        assert_eq!(figures[&of("identity")].0, 1);
+        assert!(figures[&of("acquire")].0 >= 2);
+        assert!(figures[&of("release")].0 >= 2);
+        assert!(figures[&of("release")].1 < 5.0);
+    }
+    assert!(
+        !figures
+            .keys()
+            .any(|name| name.contains("errors") || name.contains("lost"))
+    );
+}
+
+#[tokio::test]
+async fn an_outage_of_real_servers() {
+    let (recorded, _listening) = listen();
+    let servers = Servers::start(3);
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let app = taking(orders(&redsync), ms(1));
+    assert_eq!(status(&app).await, 200);
+    redsync.drain().await;
+    servers[0].kill();
+    servers[1].kill();
+    assert_eq!(status(&app).await, 503);
+    redsync.drain().await;
+    let figures = figures(&recorded);
+    assert_eq!(
+        figures["redsync_tower_requests_total{outcome=unavailable}"].0,
+        1
+    );
+    assert_eq!(
+        figures["redsync_acquisitions_total{mode=exclusive,outcome=unavailable}"].0,
+        1
+    );
+    // No lock was held then.
+    assert_eq!(figures["redsync_hold_seconds{mode=exclusive}"].0, 1);
+    let errors: BTreeSet<_> = figures
+        .keys()
+        .filter(|name| name.contains("errors"))
+        .collect();
+    for (index, server) in servers.iter().enumerate() {
+        let of_it = errors
+            .iter()
+            .filter(|name| name.contains(&server.address()));
+        let of_it: Vec<_> = of_it.collect();
+        assert_eq!(of_it.is_empty(), index == 2, "{errors:?}");
+        for name in of_it {
+            assert!(
+                name.contains("kind=unreachable") || name.contains("kind=disconnected"),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs() {
+    let (recorded, _listening) = listen();
+    let servers = Servers::start(3);
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let redsync = redsync
+        .with_defaults(|mutex| mutex.with_expiry(ms(2000)))
+        .unwrap();
+    let app = taking(orders(&redsync), ms(1));
+    assert_eq!(status(&app).await, 200);
+    redsync.drain().await;
+    servers[1].stop();
+    assert_eq!(status(&app).await, 200);
+    // Nobody is kept waiting, and it is counted all the same.
+    let hangs = servers[1].address();
+    until_async("it is counted", SOON, async || {
+        let figures = figures(&recorded);
+        figures.keys().any(|name| {
+            name.starts_with("redsync_node_errors_total{command=acquire,") && name.contains(&hangs)
+        })
+    })
+    .await;
+    servers[1].cont();
+}
+
+#[tokio::test]
+async fn keys_that_real_servers_lose() {
+    let (recorded, _listening) = listen();
+    let servers = Servers::start(3);
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let redsync = redsync
+        .with_defaults(|mutex| mutex.with_expiry(ms(900)))
+        .unwrap();
+    let stage = Stage::new();
+    let app = stage.app(orders(&redsync));
+    let request = tokio::spawn(async move { status(&app).await });
+    stage.has_begun().await;
+    until_async("all have it", SOON, async || {
+        servers.holders("order:1").iter().all(Option::is_some)
+    })
+    .await;
+    for server in &servers {
+        server.flush();
+    }
+    assert_eq!(request.await.unwrap(), 500);
+    redsync.drain().await;
+    let figures = figures(&recorded);
+    assert_eq!(figures["redsync_tower_requests_total{outcome=lost}"].0, 1);
+    assert_eq!(figures["redsync_lost_total{mode=exclusive}"].0, 1);
+    assert_eq!(figures["redsync_hold_seconds{mode=exclusive}"].0, 1);
+    assert_eq!(figures["redsync_tower_hold_seconds{}"].0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_lost_is_counted_when_it_is_and_once() {
+    let (recorded, _listening) = listen();
+    let (redsync, memory) = nodes();
+    let mut guard = redsync.mutex("order:1").lock().await.unwrap();
+    guard.keep_alive();
+    memory.iter().for_each(redsync::node::MemoryNode::clear);
+    sleep(ms(8000)).await;
+    assert_eq!(
+        figures(&recorded)["redsync_lost_total{mode=exclusive}"].0,
+        1
+    );
+    guard.release().await.unwrap();
+    redsync.drain().await;
+    let figures = figures(&recorded);
+    assert_eq!(figures["redsync_lost_total{mode=exclusive}"].0, 0, "again");
+    assert_eq!(figures["redsync_hold_seconds{mode=exclusive}"].0, 1);
+
+    // And one that nobody extends.
+    let guard = redsync.mutex("order:2").lock().await.unwrap();
+    sleep(ms(8000)).await;
+    drop(guard);
+    assert_eq!(
+        self::figures(&recorded)["redsync_lost_total{mode=exclusive}"].0,
+        1
+    );
+}
