@@ -301,3 +301,23 @@ async fn a_rejection_is_a_response_of_axum() {
     let after = refusal(response, StatusCode::BAD_REQUEST, Reason::BadRequest).await;
     assert_eq!(after, None);
 }
+
+#[tokio::test]
+async fn problems_have_types_of_the_services_own() {
+    let nodes = Nodes::new();
+    let _guard = nodes.redsync().mutex("order:1").lock().await.unwrap();
+    let types = "https://api.example.com/problems#";
+    let mut lock = orders(&nodes).with_problem_types(types).with_wait(ms(1));
+    for (reason, problem) in [
+        (Reason::TimedOut, "timed-out"),
+        (Reason::TooManyWaiting, "too-many-waiting"),
+    ] {
+        let response = send(&app(lock.clone()), post("/orders/1")).await;
+        let rejection = rejection(&response).expect("a rejection");
+        assert_eq!(rejection.reason(), reason);
+        let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+        assert_eq!(body["type"], format!("{types}{problem}"));
+        assert_eq!(body["type"], &*rejection.problem_type());
+        lock = lock.with_max_waiting(0);
+    }
+}

@@ -4,6 +4,7 @@
 mod capped;
 mod ends;
 mod hangups;
+mod itself;
 mod layers;
 mod limits;
 mod options;

@@ -89,3 +89,47 @@ async fn a_client_says_how_long_it_waits_up_to_a_limit() {
         assert_eq!(response.status(), answer, "{prefers:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_two_layers_one_says_what_was_preferred() {
+    let (redsync, _) = nodes();
+    let layer = |template| {
+        RedlockLayer::new(redsync.clone(), key::path(template))
+            .with_preferred_wait(Duration::from_secs(5))
+    };
+    let handler = post(async || [("preference-applied", "return=minimal")]);
+    let handler = handler
+        .route_layer(layer("a:{id}"))
+        .route_layer(layer("b:{id}"));
+    let app = Router::new().route("/{id}", handler);
+    let mut request = request("POST", "/1");
+    let prefers = r#"note="wait=1, 2"; x, WAIT = "3""#;
+    request
+        .headers_mut()
+        .insert("prefer", prefers.parse().unwrap());
+    let response = send(&app, request).await;
+    let applied: Vec<_> = response
+        .headers()
+        .get_all("preference-applied")
+        .iter()
+        .collect();
+    assert_eq!(applied, ["return=minimal", "wait=3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_below_a_second_is_kept_and_not_called_none() {
+    let (redsync, _) = nodes();
+    let _held = redsync.mutex("1").lock().await.unwrap();
+    let limit = Duration::from_millis(300);
+    let lock = RedlockLayer::new(redsync, key::path("{id}")).with_preferred_wait(limit);
+    let (app, _) = app(lock);
+    let mut request = request("POST", "/1");
+    request
+        .headers_mut()
+        .insert("prefer", "wait=3".parse().unwrap());
+    let started = Instant::now();
+    let response = send(&app, request).await;
+    assert_eq!(started.elapsed(), limit);
+    assert_eq!(response.status(), StatusCode::LOCKED);
+    assert!(!response.headers().contains_key("preference-applied"));
+}
