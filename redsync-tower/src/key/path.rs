@@ -1,4 +1,4 @@
-use std::{future::ready, mem};
+use std::{future::ready, mem, sync::Arc};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use futures_util::FutureExt;
@@ -40,7 +40,8 @@ pub fn path(template: &str) -> PathKey {
 /// A key from the parameters of the matched path; see [`path`].
 #[derive(Clone, Debug)]
 pub struct PathKey {
-    parts: Box<[Part]>,
+    // Services are cloned for each request, also for those that pass.
+    parts: Arc<[Part]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ fn parse(template: &str) -> Result<Vec<Part>, &'static str> {
 impl PathKey {
     fn fill_in(&self, params: Option<&RawPathParams>) -> Result<LockKey, KeyError> {
         let mut name = String::new();
-        for part in &self.parts {
+        for part in &*self.parts {
             match part {
                 Part::Literal(literal) => name.push_str(literal),
                 Part::Parameter(parameter) => {

@@ -1,0 +1,127 @@
+//! What the layer costs besides its lock: allocations and tasks, which can be counted.
+
+use std::{convert::Infallible, future::Ready, future::ready};
+
+use allocation_counter::{AllocationInfo, measure};
+use axum::{Router, body::Body, routing};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use redsync::Redsync;
+use redsync_tower::{HeldLock, RedlockLayer, key};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tower::{Layer, Service, util::ServiceFn};
+use tower_http::trace::TraceLayer;
+
+type Answer = Response<Full<Bytes>>;
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+/// What is allocated on this thread for the second and each later of some calls.
+fn per_call<S, B>(runtime: &Runtime, service: &mut S, request: impl Fn() -> Request<B>) -> u64
+where
+    S: Service<Request<B>, Error = Infallible>,
+{
+    let mut counts = (0..4).map(|_| {
+        let request = request();
+        let AllocationInfo { count_total, .. } = measure(|| {
+            drop(runtime.block_on(service.call(request)));
+        });
+        count_total
+    });
+    counts.next();
+    let (second, later) = (counts.next().unwrap(), counts.next().unwrap());
+    assert_eq!(second, later, "it is not by chance");
+    second
+}
+
+fn bare<B>() -> ServiceFn<impl FnMut(Request<B>) -> Ready<Result<Answer, Infallible>> + Clone> {
+    tower::service_fn(|_: Request<B>| ready(Ok(Response::new(Full::default()))))
+}
+
+fn request(method: Method) -> Request<()> {
+    Request::builder().method(method).uri("/").body(()).unwrap()
+}
+
+#[test]
+fn what_passes_allocates_nothing() {
+    let runtime = runtime();
+    let lock = RedlockLayer::new(Redsync::in_memory(3), key::header("tenant"));
+    let get = || request(Method::GET);
+    let without = per_call(&runtime, &mut bare(), get);
+    let with = per_call(&runtime, &mut lock.layer(bare()), get);
+    assert_eq!((without, with), (0, 0));
+}
+
+#[test]
+fn what_passes_in_axum_allocates_as_with_any_layer_that_has_a_body_of_its_own() {
+    let runtime = runtime();
+    let lock = RedlockLayer::new(Redsync::in_memory(3), key::path("order:{id}"));
+    let handler = || routing::get(async || "shown");
+    let route = |handler| Router::<()>::new().route("/{id}", handler);
+    let get = || Request::get("/1").body(Body::empty()).unwrap();
+    // With nobody listening it does as little.
+    let other = TraceLayer::new_for_http();
+    let without = per_call(&runtime, &mut route(handler().route_layer(other)), get);
+    let with = per_call(&runtime, &mut route(handler().route_layer(lock)), get);
+    assert_eq!(with, without);
+}
+
+/// What the lock alone costs, held as the layer holds it.
+fn of_the_core(runtime: &Runtime, redsync: &Redsync) -> u64 {
+    let lock = |_: Request<()>| {
+        let mutex = redsync.mutex("tenant:a");
+        async move {
+            let mut guard = mutex.try_lock().await.unwrap();
+            guard.keep_alive();
+            guard.release().await.unwrap();
+            Ok::<_, Infallible>(())
+        }
+    };
+    per_call(runtime, &mut tower::service_fn(lock), || {
+        request(Method::POST)
+    })
+}
+
+#[test]
+fn what_is_locked_allocates_little_more_than_its_lock() {
+    let runtime = runtime();
+    let redsync = Redsync::in_memory(3);
+    let core = of_the_core(&runtime, &redsync);
+    let lock = RedlockLayer::new(redsync, key::header("tenant"));
+    let post = || {
+        let mut request = request(Method::POST);
+        request.headers_mut().insert("tenant", "a".parse().unwrap());
+        request
+    };
+    let with = per_call(&runtime, &mut lock.layer(bare()), post);
+    println!(
+        "allocations: {core} for the lock, {} for the layer",
+        with - core
+    );
+    assert!(with <= core + 8, "{with} with the layer, {core} without");
+}
+
+#[test]
+fn a_lock_is_one_task_and_only_if_it_is_extended() {
+    for (keep_alive, tasks) in [(true, 1), (false, 0)] {
+        let alive = || Handle::current().metrics().num_alive_tasks();
+        let redsync = Redsync::in_memory(3);
+        let lock = RedlockLayer::new(redsync.clone(), |_: &Request<_>| "order:1")
+            .with_keep_alive(keep_alive);
+        let inner = tower::service_fn(move |request: Request<()>| async move {
+            assert!(request.extensions().get::<HeldLock>().is_some());
+            tokio::task::yield_now().await;
+            assert_eq!(alive(), tasks);
+            Ok::<_, Infallible>(Answer::default())
+        });
+        runtime().block_on(async {
+            lock.layer(inner).call(request(Method::POST)).await.unwrap();
+            redsync.drain().await;
+            tokio::task::yield_now().await;
+            assert_eq!(alive(), 0);
+        });
+    }
+}
