@@ -26,6 +26,35 @@
 //! again: `/orders/1` and `/orders/%31` lock `order:1`, `/orders/a%3Ab` locks `order:a%3Ab`. So two
 //! names from one template are the same only if all their values are.
 //!
+//! # Headers, and whose they are
+//!
+//! [`header`] takes what the client chose. Two clients that choose the same key exclude each other,
+//! unless the principal is a part of it, which is one line with an extractor of both:
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! use axum::{Extension, extract::Path};
+//! use redsync::Redsync;
+//! use redsync_tower::{RedlockLayer, key};
+//!
+//! /// What a layer outside has found out from the credentials.
+//! #[derive(Clone)]
+//! struct User(u64);
+//!
+//! # let redsync = Redsync::in_memory(3);
+//! let lock = RedlockLayer::new(redsync, key::from_extractor(
+//!     |(Extension(user), Path(id)): (Extension<User>, Path<String>)| format!("{}:{id}", user.0),
+//! ));
+//! # }
+//! ```
+//!
+//! What comes first should not be able to have the separator in it, as a number cannot: or `a:b` and `c`
+//! are the same as `a` and `b:c`.
+//!
+//! # Bodies, and keys that are looked up
+//!
+//! [`body`] and [`from_fn`] take the request and give it back. They have examples of their own.
+//!
 //! # Closures
 //!
 //! A closure from `&Request<_>` returns a [`LockKey`], a [`String`], or an [`Option`] of one, where

@@ -122,7 +122,8 @@ impl<K> RedlockLayer<K> {
 
     /// Waits for as long as the client prefers by `Prefer: wait=N` (seconds; RFC 7240), up to the given
     /// time, instead of [`with_wait`](Self::with_wait). The response then says
-    /// `Preference-Applied: wait=N`. Off by default.
+    /// `Preference-Applied: wait=N`, in the whole seconds that were waited at the most; not if that
+    /// limit is below a second. Off by default.
     #[must_use]
     pub fn with_preferred_wait(self, max: Duration) -> Self {
         self.set(|config| config.max_preferred_wait = Some(max))
@@ -252,7 +253,7 @@ impl<K> RedlockLayer<K> {
     }
 
     /// Makes the responses to requests that are refused or whose lock was lost, in place of
-    /// [`LockRejection::to_response`].
+    /// [`LockRejection::to_response`] (and of what gRPC requests are answered).
     ///
     /// ```
     /// # use redsync::Redsync;

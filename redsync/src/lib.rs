@@ -64,6 +64,30 @@
 //! taken off again by a task in the background, which needs a tokio runtime at hand (without one,
 //! keys expire). [`Redsync::drain`] waits for such tasks.
 //!
+//! # What is counted
+//!
+//! With the feature `metrics`, through the [`metrics`](https://docs.rs/metrics) facade:
+//!
+//! | name | kind | labels | |
+//! |---|---|---|---|
+//! | `redsync_acquisitions_total` | counter | `mode`, `outcome` | calls that wanted a lock, each once, when it is known what came of it |
+//! | `redsync_wait_seconds` | histogram | `mode`, `outcome` | from such a call to its outcome |
+//! | `redsync_hold_seconds` | histogram | `mode` | from having a lock (or resuming it) to giving the guard up |
+//! | `redsync_lost_total` | counter | `mode` | locks that are known to have been lost, each once: by [`Guard::keep_alive`] when it happens, else when the guard is given up |
+//! | `redsync_node_seconds` | histogram | `node`, `command` | from sending a command to its answer, or to where it was given up |
+//! | `redsync_node_errors_total` | counter | `node`, `command`, `kind` | commands that a node answered with an error, or not |
+//!
+//! | label | values |
+//! |---|---|
+//! | `mode` | `exclusive`, `shared` |
+//! | `outcome` | `acquired`, `taken`, `timed_out`, `unavailable`, `misconfigured`; `dropped` for a future that was dropped |
+//! | `node` | the node's [address](node::Node::address) |
+//! | `command` | `identity`, `acquire`, `raise`, `extend`, `release`, `inspect` |
+//! | `kind` | the [`NodeError`]: `unreachable`, `disconnected`, `refused`, `overloaded`, `timed_out`, `unexpected`; `unanswered` where it was not waited for any longer |
+//!
+//! Names of locks are in no label. A node that hangs is counted late, when its answer is given up in the
+//! background. Figures are described when a [`Redsync`] is made: install the recorder before.
+//!
 //! # For those who come from go-redsync
 //!
 //! | go-redsync v4 | here |
@@ -102,6 +126,7 @@
 //! * `redis-rs`: nodes through connections of redis-rs that you have already.
 //! * `fred`: nodes through clients of fred.
 //! * `tls-rustls`: `rediss://`.
+//! * `metrics`: counters and histograms.
 //! * `serde`: [`GuardParts`] and [`FencingToken`] can be written and read.
 //! * `contract`: tests for nodes and drivers of your own.
 //!

@@ -17,7 +17,7 @@ use super::{Key, KeyError, LockKey, ReadyKey};
 /// ```
 ///
 /// A header is the client's to choose: two clients that choose the same value exclude each other.
-/// A closure can put the principal before it.
+/// See the [module docs](super) for how to put the principal before it.
 ///
 /// # Panics
 ///
