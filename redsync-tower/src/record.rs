@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use redsync::{
-    FencingToken, Guard, LockError, Mutex, ReleaseError, Released, Validity, node::Mode,
-};
+use redsync::{Guard, LockError, Mutex, ReleaseError, Released, Validity, node::Mode};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
@@ -78,8 +76,9 @@ impl Record {
     pub(crate) fn locked(&mut self, guard: &Guard) {
         let wait = self.since.elapsed();
         self.waited(wait, Some(guard.attempts()), ACQUIRED);
-        let token = guard.fencing_token().map(FencingToken::get);
-        self.span.record("fencing_token", token);
+        if let Some(token) = guard.fencing_token() {
+            self.span.record("fencing_token", token.get());
+        }
         self.stage = Stage::Holding;
         self.since = Instant::now();
         self.span
@@ -185,7 +184,9 @@ impl Record {
     /// The wait is over.
     fn waited(&self, wait: Duration, attempts: Option<u32>, outcome: &'static str) {
         self.span.record("wait_ms", wait.as_millis() as u64);
-        self.span.record("attempts", attempts);
+        if let Some(attempts) = attempts {
+            self.span.record("attempts", attempts);
+        }
         metrics::waited(outcome, wait);
     }
 
