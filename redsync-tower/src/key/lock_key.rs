@@ -185,6 +185,9 @@ mod tests {
         // Neither a plain name nor a short form is taken for it.
         assert_ne!(ann, key(&ann, "", false));
         assert_ne!(ann, key(&ann["user:".len()..], "user:", false));
+        // A prefix that is cut off is in the hash all the same.
+        let prefix = |last: char| format!("{}{last}:", "p".repeat(64));
+        assert_ne!(key("1", &prefix('a'), true), key("1", &prefix('b'), true));
         assert_eq!(key("", "user:", true), "");
     }
 
