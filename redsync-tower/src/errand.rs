@@ -13,7 +13,7 @@ pub(crate) struct Errand {
     pub(crate) config: Arc<Config>,
     pub(crate) record: Record,
     preferred_wait: Option<Duration>,
-    is_grpc: bool,
+    form: Form,
     /// From when a lock may be had until the guard is gone.
     delays_drain: Option<DrainDelay>,
 }
@@ -21,8 +21,8 @@ pub(crate) struct Errand {
 impl Errand {
     pub(crate) fn new(config: Arc<Config>, headers: &HeaderMap) -> Self {
         Self {
-            is_grpc: is_grpc(headers),
             config,
+            form: form(headers),
             record: Record::new(),
             preferred_wait: None,
             delays_drain: None,
@@ -38,7 +38,7 @@ impl Errand {
 
     /// The layer's answer.
     pub(crate) fn refuse(&self, rejection: LockRejection) -> Response<Bytes> {
-        self.config.refuse(rejection, self.is_grpc)
+        self.config.refuse(rejection, self.form)
     }
 
     /// The request goes on without its lock.
@@ -63,10 +63,20 @@ impl Errand {
     }
 }
 
+/// What makes a response of a rejection, unless the layer has something of its own.
+pub(crate) type Form = fn(&LockRejection) -> Response<Bytes>;
+
+/// The form that who sent these headers understands.
 #[cfg(feature = "grpc")]
-use crate::grpc::is_spoken as is_grpc;
+fn form(headers: &HeaderMap) -> Form {
+    if crate::grpc::is_spoken(headers) {
+        LockRejection::to_grpc_response
+    } else {
+        LockRejection::to_response
+    }
+}
 
 #[cfg(not(feature = "grpc"))]
-const fn is_grpc(_: &HeaderMap) -> bool {
-    false
+fn form(_: &HeaderMap) -> Form {
+    LockRejection::to_response
 }

@@ -6,7 +6,9 @@ use redsync::{DrainDelay, Lock, Mutex, Redsync};
 use tower_layer::Layer;
 
 use crate::{
-    LockKey, LockRejection, Redlock, metrics, prefer,
+    LockKey, LockRejection, Redlock,
+    errand::Form,
+    metrics, prefer,
     waiting::{Place, Waiting},
 };
 
@@ -354,19 +356,14 @@ impl Config {
     }
 
     /// The response to a request that is refused, with the rejection in its extensions.
-    pub(crate) fn refuse(&self, mut rejection: LockRejection, is_grpc: bool) -> Response<Bytes> {
+    pub(crate) fn refuse(&self, mut rejection: LockRejection, form: Form) -> Response<Bytes> {
         if let Some(status) = self.contention_status {
             rejection.set_contention_status(status);
         }
         rejection.set_problem_types(self.problem_types.as_ref());
         let mut response = match &self.response {
             Some(response) => response(&rejection),
-            #[cfg(feature = "grpc")]
-            None if is_grpc => rejection.to_grpc_response(),
-            None => {
-                debug_assert!(cfg!(feature = "grpc") || !is_grpc);
-                rejection.to_response()
-            }
+            None => form(&rejection),
         };
         response.extensions_mut().insert(rejection);
         response
