@@ -280,7 +280,7 @@
 //! | `mode` | `exclusive` or `shared` |
 //! | `wait_ms` | how long the lock was waited for, in ms, whether it was had or not |
 //! | `attempts` | how many tries that took |
-//! | `hold_ms` | how long the request held it, in ms: to the release, to where it was dropped or panicked, or to its end if it was [detached](HeldLock::detach) |
+//! | `hold_ms` | how long the request held it, in ms: until its release was confirmed, or the request was dropped or panicked; if it was [detached](HeldLock::detach), until the request was answered |
 //! | `fencing_token` | if the layer is [fenced](RedlockLayer::with_fencing) |
 //! | `outcome` | what came of it, at the end |
 //!

@@ -60,13 +60,11 @@ impl Record {
         if !self.span.is_disabled() {
             let names: Vec<_> = mutex.keys().collect();
             self.span.record("name", names.join(", "));
-            self.span.record(
-                "mode",
-                match mutex.mode() {
-                    Mode::Exclusive => "exclusive",
-                    Mode::Shared => "shared",
-                },
-            );
+            let mode = match mutex.mode() {
+                Mode::Exclusive => "exclusive",
+                Mode::Shared => "shared",
+            };
+            self.span.record("mode", mode);
         }
         self.stage = Stage::Waiting;
         self.since = Instant::now();
