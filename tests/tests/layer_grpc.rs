@@ -152,6 +152,13 @@ fn pushback(status: &Status) -> i64 {
         .unwrap()
 }
 
+/// On nodes that a busy machine may keep waiting.
+fn patient(servers: &Servers) -> Redsync {
+    let redsync = Redsync::connect(servers.urls()).expect("URLs");
+    let redsync = redsync.with_defaults(|mutex| mutex.with_node_timeout(Duration::from_secs(5)));
+    redsync.expect("options that work")
+}
+
 fn by_tenant(redsync: Redsync) -> RedlockLayer<key::HeaderKey> {
     RedlockLayer::new(redsync, key::header("tenant"))
 }
@@ -159,7 +166,7 @@ fn by_tenant(redsync: Redsync) -> RedlockLayer<key::HeaderKey> {
 #[tokio::test]
 async fn a_call_holds_its_lock_and_another_is_aborted() {
     let servers = Servers::start(3);
-    let redsync = Redsync::connect(servers.urls()).expect("URLs");
+    let redsync = patient(&servers);
     let lock = by_tenant(redsync.clone());
     let (orders, address) = Orders::serve(lock).await;
     let channel = connect(address).await;
@@ -205,7 +212,7 @@ async fn a_call_that_waits_is_aborted_at_its_limit() {
 #[tokio::test]
 async fn an_outage_is_unavailable() {
     let servers = Servers::start(3);
-    let redsync = Redsync::connect(servers.urls()).expect("URLs");
+    let redsync = patient(&servers);
     let (orders, address) = Orders::serve(by_tenant(redsync)).await;
     let channel = connect(address).await;
     orders.let_go(1);

@@ -16,6 +16,13 @@ use crate::{Stage, ms, nodes, orders, status, taking};
 
 const SOON: Duration = Duration::from_secs(20);
 
+/// On nodes that a busy machine may keep waiting.
+fn connect(servers: &Servers, expiry: Duration) -> Redsync {
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let patient = |mutex: redsync::Mutex| mutex.with_expiry(expiry).with_node_timeout(expiry);
+    redsync.with_defaults(patient).unwrap()
+}
+
 /// Counts, and how many values histograms have and which is the largest, by name and labels.
 type Figures = BTreeMap<String, (u64, f64)>;
 
@@ -186,7 +193,7 @@ async fn all_figures_are_described_and_no_label_has_a_name_of_a_lock() {
 async fn contention_on_real_servers() {
     let (recorded, _listening) = listen();
     let servers = Servers::start(3);
-    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let redsync = connect(&servers, ms(8000));
     let stage = Stage::new();
     let app = stage.app(orders(&redsync).with_wait(SOON));
     let [first, second] = [(); 2].map(|()| {
@@ -235,7 +242,7 @@ async fn contention_on_real_servers() {
 async fn an_outage_of_real_servers() {
     let (recorded, _listening) = listen();
     let servers = Servers::start(3);
-    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let redsync = connect(&servers, ms(8000));
     let app = taking(orders(&redsync), ms(1));
     assert_eq!(status(&app).await, 200);
     redsync.drain().await;
@@ -276,10 +283,7 @@ async fn an_outage_of_real_servers() {
 async fn a_server_that_hangs() {
     let (recorded, _listening) = listen();
     let servers = Servers::start(3);
-    let redsync = Redsync::connect(servers.urls()).unwrap();
-    let redsync = redsync
-        .with_defaults(|mutex| mutex.with_expiry(ms(2000)))
-        .unwrap();
+    let redsync = connect(&servers, ms(3000));
     let app = taking(orders(&redsync), ms(1));
     assert_eq!(status(&app).await, 200);
     redsync.drain().await;
@@ -301,10 +305,7 @@ async fn a_server_that_hangs() {
 async fn keys_that_real_servers_lose() {
     let (recorded, _listening) = listen();
     let servers = Servers::start(3);
-    let redsync = Redsync::connect(servers.urls()).unwrap();
-    let redsync = redsync
-        .with_defaults(|mutex| mutex.with_expiry(ms(900)))
-        .unwrap();
+    let redsync = connect(&servers, ms(5000));
     let stage = Stage::new();
     let app = stage.app(orders(&redsync));
     let request = tokio::spawn(async move { status(&app).await });

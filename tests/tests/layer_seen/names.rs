@@ -9,7 +9,10 @@ use crate::{Stage, capture::Capture, status};
 #[tokio::test]
 async fn a_hashed_name_is_seen_nowhere() {
     let servers = Servers::start(3);
-    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let redsync = Redsync::connect(servers.urls())
+        .unwrap()
+        .with_defaults(|mutex| mutex.with_node_timeout(std::time::Duration::from_secs(5)))
+        .unwrap();
     let (capture, _listening) = Capture::listen();
     let lock = RedlockLayer::new(redsync, |_: &http::Request<_>| "ann@example.com")
         .with_prefix("user:")
