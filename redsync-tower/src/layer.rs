@@ -194,6 +194,22 @@ impl<K> RedlockLayer<K> {
     /// Lets requests pass without a lock when too few nodes can be reached, rather than answer 503.
     /// There is a warning event for each, and a [`NotLocked`](crate::NotLocked) in the request's
     /// extensions. False by default.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::{Extension, Router, routing::post};
+    /// # use redsync::Redsync;
+    /// use redsync_tower::{NotLocked, RedlockLayer, key};
+    ///
+    /// async fn report(not_locked: Option<Extension<NotLocked>>) -> &'static str {
+    ///     if not_locked.is_some() { "perhaps not alone" } else { "alone" }
+    /// }
+    ///
+    /// # let redsync = Redsync::in_memory(3);
+    /// let lock = RedlockLayer::new(redsync, key::path("report:{id}")).with_fail_open(true);
+    /// let app: Router = Router::new().route("/reports/{id}", post(report).route_layer(lock));
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_fail_open(self, fail_open: bool) -> Self {
         self.set(|config| config.fail_open = fail_open)
@@ -303,6 +319,15 @@ impl<K> RedlockLayer<K> {
     }
 
     /// What becomes of a request whose lock is lost: [aborted](OnLoss::Abort) by default.
+    ///
+    /// ```
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{OnLoss, RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// // What is begun has to be finished, and the handler has `HeldLock::is_lost` to look at.
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_on_loss(OnLoss::Finish);
+    /// ```
     #[must_use]
     pub fn with_on_loss(self, on_loss: OnLoss) -> Self {
         self.set(|config| config.on_loss = on_loss)

@@ -17,6 +17,15 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// Locks by parameters of the matched path: each `{name}` in the template is replaced by the value
 /// of that parameter (`{*name}` in the route, `{name}` here).
 ///
+/// ```
+/// use redsync::Redsync;
+/// use redsync_tower::{RedlockLayer, key};
+///
+/// // For `/tenants/{tenant}/orders/{id}`.
+/// let key = key::path("tenant:{tenant}:order:{id}");
+/// let layer = RedlockLayer::new(Redsync::in_memory(3), key);
+/// ```
+///
 /// Values are taken decoded, and all but letters, digits and `-._~` is percent-encoded in the
 /// name, so that `/orders/%31` and `/orders/1` are one key and `:` in a value is not the `:` of the
 /// template. A value that is not UTF-8 is answered with 400. A route that has no such parameter, or
