@@ -104,7 +104,9 @@ async fn agreeing_counters_cost_no_second_round() {
 #[tokio::test(start_paused = true)]
 async fn dropping_while_counters_are_raised_releases() {
     let (redsync, nodes) = faulty();
+    // No two agree.
     run_ahead(nodes[0].inner(), 1 << 60).await;
+    run_ahead(nodes[1].inner(), 1 << 59).await;
     for node in &nodes {
         node.always_on(Operation::Raise, Fault::late_reply(50 * MILLI));
     }

@@ -91,7 +91,7 @@ async fn too_little_validity_is_none_and_is_released() {
     let result = mutex.try_lock().await;
     assert_unavailable(&result);
     let error = result.unwrap_err();
-    assert_eq!(error.votes().unwrap().granted(), 2);
+    assert!(error.votes().unwrap().granted() >= 2);
     assert!(error.to_string().contains("too late"), "{error}");
     redsync.drain().await;
     assert_no_keys(&nodes);
