@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
@@ -117,8 +117,9 @@ impl Future for Attempt {
             Verdict::Granted | Verdict::Unknown => Reason::Unavailable,
         };
         tracing::debug!(name = %claim.name(), ?reason, "not acquired");
-        // Releases, behind what is still under way.
-        drop(holding);
+        // Behind what is still under way, and at once, so that the next try does not meet this one.
+        // What cannot be done at once goes on in the background.
+        let _ = pin!(holding.undo()).poll(cx);
         Poll::Ready(Err(Failure { reason, votes, own }))
     }
 }

@@ -76,6 +76,8 @@ fn of_the_core(runtime: &Runtime, redsync: &Redsync) -> u64 {
         async move {
             let mut guard = mutex.try_lock().await.unwrap();
             guard.keep_alive();
+            // Who extends wants to know if that was in vain.
+            drop(guard.lost());
             guard.release().await.unwrap();
             Ok::<_, Infallible>(())
         }

@@ -33,6 +33,12 @@ impl Holding {
         (!self.claim.pass_on()).then(|| Releasing::start(&self.claim))
     }
 
+    /// Releases what was not enough.
+    pub(crate) fn undo(mut self) -> Round {
+        self.armed = false;
+        self.claim.release()
+    }
+
     /// Leaves the keys to whoever knows their value.
     pub(crate) fn leave(mut self) {
         self.armed = false;
