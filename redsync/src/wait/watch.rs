@@ -12,7 +12,9 @@ use futures_util::{
 
 use crate::{NodeError, Redsync, node::Seen, quorum::majority};
 
-/// Waits until so many nodes have the names free that a quorum can be had.
+/// Waits until a quorum may be had: so many nodes have the names free, or one tells that it has changed.
+/// Whoever releases does so on all nodes at once, and the others are about to tell the same; to wait
+/// for them costs as long as a round.
 ///
 /// # Cancel safety
 ///
@@ -28,7 +30,7 @@ pub(super) struct Watch {
 /// What there is to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// A quorum is free.
+    /// A quorum may be free.
     Free {
         /// Whether it was held when the watch began.
         changed: bool,
@@ -64,7 +66,7 @@ impl Watch {
             if self.told {
                 return Poll::Pending;
             }
-            let sight = if self.free >= self.quorum {
+            let sight = if self.changed || self.free >= self.quorum {
                 let changed = self.changed;
                 Some(Sight::Free { changed })
             } else {
@@ -77,10 +79,8 @@ impl Watch {
             }
             // There are some: else it would be blind.
             match ready!(self.nodes.poll_next_unpin(cx)) {
-                Some(Ok(seen)) => {
-                    self.free += 1;
-                    self.changed |= seen == Seen::Changed;
-                }
+                Some(Ok(Seen::Free)) => self.free += 1,
+                Some(Ok(Seen::Changed)) => self.changed = true,
                 Some(Err(error)) => tracing::trace!(%error, "a node cannot be watched"),
                 None => return Poll::Pending,
             }
