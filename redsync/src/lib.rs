@@ -58,6 +58,26 @@
 //! node, which is enough for one holder and says nothing about k + 1. What is safe is k names, tried
 //! in random order: `job:0` to `job:k-1`.
 //!
+//! # Waiting
+//!
+//! [`Mutex::lock`] and [`Mutex::lock_within`] wait for a lock that is held. They do not poll for it
+//! like many, each for himself:
+//!
+//! * Those of one process that wait for a name stand in line, first come, first served, and only the
+//!   one at the head asks the nodes. [`Mutex::try_lock`] does not stand in line.
+//! * A guard that is given up is *handed on* to the head of the line, without a message to the nodes:
+//!   for a while, and a shorter one if other processes want the name too. Then it is released, so that
+//!   they have their turn. [`Mutex::with_hand_off`] says how long, or turns it off.
+//! * Redis tells whoever waits in another process that the name has been released, by whomever, or has
+//!   expired ([`Node::watch`](node::Node::watch)): that is a *wake-up*, and costs those who release
+//!   nothing.
+//! * When the nodes say for how long they will keep the name for a holder who may have crashed, there is
+//!   a try when that is over.
+//! * And there are tries after [pauses](Mutex::with_retry_delay), as in go-redsync, for nodes that cannot
+//!   tell and wake-ups that get lost. Only these count as [tries](Mutex::with_tries).
+//!
+//! [`Mutex::with_max_waiting`] says how many may stand in line.
+//!
 //! # Dropping
 //!
 //! Every future here can be dropped at any time, and every guard too: what was put on a node is

@@ -154,11 +154,12 @@ impl Mutex {
     ///
     /// The future resolves to [`LockError::Taken`] if another holds the lock,
     /// [`LockError::Unavailable`] if no quorum of nodes can be had, each after the last try; or
-    /// [`LockError::Config`] or [`LockError::Value`], at once.
+    /// [`LockError::Config`], [`LockError::Value`] or [`LockError::TooManyWaiting`], at once.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, whatever it has acquired is released in the background.
+    /// If the future is dropped, its place in line is given up. Whatever it has acquired, or was handed,
+    /// goes on to the next in line or is released in the background.
     ///
     /// # Panics
     ///

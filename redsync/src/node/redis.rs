@@ -27,8 +27,8 @@
 //! all that is done by scripts `EVAL`, `EVALSHA`, `DEL`, `GET`, `INCRBY`, `PEXPIRE`, `PEXPIREAT`,
 //! `PTTL`, `TIME`, `TYPE`, `ZADD`, `ZCARD`, `ZRANGE`, `ZREM`, `ZREMRANGEBYSCORE`, `ZREVRANGE` and
 //! `ZSCORE`.
-//! `DELIFEQ` (Valkey 9.0) or `DELEX` (Redis 8.4) makes releasing cheaper, and `INFO` lets it be
-//! noticed that two addresses are one server.
+//! `DELIFEQ` (Valkey 9.0) or `DELEX` (Redis 8.4) makes releasing cheaper, `INFO` lets it be noticed
+//! that two addresses are one server, and `CLIENT` and `EXISTS` are for [wake-ups](#wake-ups).
 //!
 //! # Sentinel and Cluster
 //!
@@ -58,6 +58,16 @@
 //! perhaps when its lock is released already: nobody then holds the name until it expires. A
 //! `ClusterConnection` from `ClusterClientBuilder::retries(0)`, in a `Multiplexed`, sends once (and
 //! answers with an error for a try when slots have moved).
+//!
+//! # Wake-ups
+//!
+//! Who waits for a name is told by the server when it is released, deleted or expires: it is read over a
+//! connection that tracks what was read over it (`CLIENT TRACKING`; redis.io, "Client-side caching
+//! reference"), and on which nothing else is ever sent. It is made when somebody waits for the first
+//! time, by nodes from [`RedisNode::connect`](RedisNode#method.connect) (which
+//! [`Redsync::connect`](crate::Redsync#method.connect) makes) and those that were given a URL
+//! [for it](RedisNode#method.with_wake_ups). It speaks RESP3. Where that cannot
+//! be had (a proxy, a user who may not `CLIENT TRACKING`, Sentinel and Cluster), those who wait poll.
 //!
 //! # What the keys look like
 //!

@@ -160,7 +160,8 @@ fn through_redis(address: &str) -> Outcome<RedisNode<Multiplexed<ConnectionManag
         .set_response_timeout(None);
     let client = redis::Client::open(format!("redis://{address}"))?;
     let manager = ConnectionManager::new_lazy_with_config(client, config)?;
-    Ok(RedisNode::new(Multiplexed::new(address, manager)))
+    let node = RedisNode::new(Multiplexed::new(address, manager));
+    Ok(node.with_wake_ups(&format!("redis://{address}"))?)
 }
 
 async fn through_fred(address: &str) -> Outcome<RedisNode<Fred>> {
@@ -169,5 +170,6 @@ async fn through_fred(address: &str) -> Outcome<RedisNode<Fred>> {
         .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
         .build()?;
     client.init().await?;
-    Ok(RedisNode::new(Fred::new(address, client)))
+    let node = RedisNode::new(Fred::new(address, client));
+    Ok(node.with_wake_ups(&format!("redis://{address}"))?)
 }
