@@ -531,7 +531,7 @@ impl fmt::Debug for Reply {
 }
 
 /// What a driver says of a server it could not reach.
-#[cfg(any(feature = "deadpool-redis", feature = "fred"))]
+#[cfg(any(feature = "deadpool-redis", feature = "fred", feature = "redis-rs"))]
 fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NodeError {
     NodeError::Unreachable(Arc::from(error.into()))
 }

@@ -1,11 +1,12 @@
 //! Commands of many locks in one write.
 
+#[cfg(feature = "deadpool-redis")]
+use std::time::Duration;
 use std::{
     future::poll_fn,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use futures_util::{
@@ -93,7 +94,11 @@ impl<C: Connection> Post<C> {
         state.collector.take().inspect(Waker::wake_by_ref);
         Ok(answer)
     }
+}
 
+/// How the connection fares, for those who can make another.
+#[cfg(feature = "deadpool-redis")]
+impl<C: Connection> Post<C> {
     /// For how long something has been sent and nothing answered.
     pub(super) fn silence(&self) -> Duration {
         let since = self.queue.state().since;
