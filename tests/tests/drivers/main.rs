@@ -8,6 +8,7 @@ mod interop;
 mod keys;
 mod sentinel;
 mod tls;
+mod together;
 mod urls;
 
 use std::time::Duration;

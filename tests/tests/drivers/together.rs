@@ -1,0 +1,159 @@
+//! Commands of many locks that are sent together: each gets its own answer.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use redsync::node::{AcquireVote, Node, ReleaseVote, Terms};
+use redsync::{NodeError, Redsync};
+use redsync_tests::{RedisServer, wait};
+use tokio::runtime::Builder;
+
+use crate::{acquire, deadpool, manager, release, terms};
+
+const MANY: usize = 300;
+
+fn name(number: usize) -> String {
+    format!("job:{number}")
+}
+
+fn all_terms() -> Vec<Terms> {
+    (0..MANY)
+        .map(|number| terms(&name(number), &format!("value {number}")))
+        .collect()
+}
+
+async fn each_gets_its_own_answer<N: Node>(node: &N, server: &RedisServer) {
+    acquire(node, &terms("warm", "value")).await;
+    for number in (0..MANY).step_by(3) {
+        server.command(&["SET", &name(number), "another", "PX", "30000"]);
+    }
+    // No lock, and an error for the command that sets one or deletes one.
+    for number in (1..MANY).step_by(30) {
+        server.command(&["LPUSH", &name(number), "of another type"]);
+    }
+    let all = all_terms();
+    let votes = join_all(all.iter().map(|terms| node.acquire(terms))).await;
+    for (number, vote) in votes.iter().enumerate() {
+        let acquired = matches!(vote, Ok(AcquireVote::Acquired { .. }));
+        assert_eq!(
+            acquired,
+            number % 3 != 0 && number % 30 != 1,
+            "{number}: {vote:?}"
+        );
+        let value = server.try_command(&["GET", &name(number)]).ok();
+        let own = redis::Value::BulkString(format!("value {number}").into_bytes());
+        assert_eq!(acquired, value == Some(own), "{number}");
+    }
+    // The first to release finds the script gone, and so do those that are sent with it.
+    server.command(&["SCRIPT", "FLUSH"]);
+    let votes = join_all(all.iter().map(|terms| node.release(terms))).await;
+    for (number, vote) in votes.into_iter().enumerate() {
+        let expected = if number % 3 != 0 && number % 30 != 1 {
+            ReleaseVote::Released
+        } else {
+            ReleaseVote::NotOwner
+        };
+        assert_eq!(vote.unwrap(), expected, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn of_many_commands_each_gets_its_own_answer() {
+    let server = RedisServer::start();
+    each_gets_its_own_answer(&deadpool(&server.url()), &server).await;
+    server.flush();
+    each_gets_its_own_answer(&manager(&server.url()), &server).await;
+}
+
+/// Some are dropped before they are sent, some after.
+async fn the_others_get_their_answers<N: Node>(node: &N) {
+    acquire(node, &terms("warm", "value")).await;
+    let all = all_terms();
+    for yields in 0..4 {
+        let mut votes: Vec<_> = all
+            .iter()
+            .map(|terms| Box::pin(node.acquire(terms)))
+            .collect();
+        for vote in &mut votes {
+            assert!(vote.as_mut().now_or_never().is_none());
+        }
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
+        let mut number = 0;
+        votes.retain(|_| {
+            number += 1;
+            number % 2 == 0
+        });
+        for vote in join_all(votes).await {
+            assert!(matches!(vote, Ok(AcquireVote::Acquired { .. })), "{vote:?}");
+        }
+        for (number, terms) in all.iter().enumerate() {
+            let vote = node.release(terms).await.unwrap();
+            if number % 2 == 1 {
+                assert_eq!(vote, ReleaseVote::Released, "{number}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_dropped_takes_nobodys_answer() {
+    let server = RedisServer::start();
+    the_others_get_their_answers(&deadpool(&server.url())).await;
+    server.flush();
+    the_others_get_their_answers(&manager(&server.url())).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_an_error_for_all_that_wait_on_it() {
+    let server = RedisServer::start();
+    let node = deadpool(&server.url());
+    acquire(&node, &terms("warm", "value")).await;
+    server.stop();
+    let all = all_terms();
+    let votes = async { join_all(all.iter().map(|terms| node.acquire(terms))).await };
+    let breaks = async {
+        // All are on their way, or wait to be sent.
+        tokio::task::yield_now().await;
+        server.kill();
+    };
+    let (votes, ()) = tokio::join!(votes, breaks);
+    for vote in votes {
+        assert!(
+            matches!(
+                vote,
+                Err(NodeError::Disconnected(_) | NodeError::Unreachable(_))
+            ),
+            "{vote:?}"
+        );
+    }
+    server.restart_empty();
+    let terms_after = terms("after", "value");
+    wait::until_async("an answer", Duration::from_secs(10), async || {
+        node.acquire(&terms_after).await.is_ok()
+    })
+    .await;
+    release(&node, &terms("after", "value")).await;
+}
+
+#[test]
+fn a_connection_outlives_the_runtime_it_was_made_on_by_one_error_at_the_most() {
+    let server = RedisServer::start();
+    let redsync = Redsync::new([deadpool(&server.url())]).unwrap();
+    for _ in 0..3 {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mutexes = (0..MANY).map(|number| redsync.mutex(name(number)));
+            let mutexes = mutexes.map(|mutex| mutex.with_retry_delay(Duration::from_millis(10)));
+            let mutexes: Vec<_> = mutexes.collect();
+            let guards = join_all(mutexes.iter().map(redsync::Mutex::lock)).await;
+            for guard in guards {
+                guard.unwrap().release().await.unwrap();
+            }
+            redsync.drain().await;
+        });
+    }
+    assert_eq!(server.keys(), Vec::<String>::new());
+}
