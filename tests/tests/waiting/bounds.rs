@@ -1,0 +1,75 @@
+//! How many may wait.
+
+use redsync::LockError;
+use tokio::time::{Instant, sleep};
+
+use crate::{NAME, WAIT, in_memory, ms, queue, waiting};
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_so_many_wait_and_places_come_back() {
+    let ([redsync], _) = in_memory();
+    let mutex = redsync.mutex(NAME).with_max_waiting(3);
+    let held = mutex.lock().await.unwrap();
+    let mut waiters = Vec::new();
+    for _ in 0..3 {
+        waiters.push(queue(mutex.lock_within(WAIT)).await);
+    }
+    let start = Instant::now();
+    for _ in 0..2 {
+        let refused = mutex.lock().await.unwrap_err();
+        assert!(
+            matches!(&refused, LockError::TooManyWaiting { name, limit: 3, .. } if **name == *NAME),
+            "{refused:?}"
+        );
+    }
+    // Not of other names; nor who would not wait.
+    drop(
+        redsync
+            .mutex("other")
+            .with_max_waiting(0)
+            .lock()
+            .await
+            .unwrap(),
+    );
+    assert!(matches!(mutex.try_lock().await, Err(LockError::Taken(_))));
+    assert_eq!(start.elapsed(), std::time::Duration::ZERO);
+
+    // One goes away.
+    drop(waiters.remove(1));
+    waiters.push(queue(mutex.lock_within(WAIT)).await);
+    assert!(waiting(&mutex, 3).await);
+
+    // One is served, and its place is free at once.
+    drop(held);
+    assert!(!waiting(&mutex, 3).await);
+    let guard = waiters.remove(0).await.unwrap();
+    waiters.push(queue(mutex.lock_within(WAIT)).await);
+    assert!(waiting(&mutex, 3).await);
+
+    // One gives up.
+    drop(waiters.pop());
+    let refused = queue(mutex.lock_within(ms(5))).await.await;
+    assert!(
+        matches!(refused, Err(LockError::TimedOut(_))),
+        "{refused:?}"
+    );
+    assert!(!waiting(&mutex, 3).await);
+    drop(guard);
+    for waiter in waiters {
+        drop(waiter.await.unwrap());
+    }
+    sleep(ms(1)).await;
+    assert!(!waiting(&mutex, 1).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_has_to_wait_for_a_lock_that_is_free() {
+    let ([redsync], _) = in_memory();
+    let mutex = redsync.mutex(NAME).with_max_waiting(0);
+    let held = mutex.lock().await.unwrap();
+    let refused = mutex.lock().await;
+    assert!(matches!(refused, Err(LockError::TooManyWaiting { .. })));
+    drop(held);
+    redsync.drain().await;
+    drop(mutex.lock().await.unwrap());
+}

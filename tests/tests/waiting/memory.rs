@@ -1,0 +1,84 @@
+//! What is left of a million names.
+
+use std::{fs, time::Instant};
+
+use redsync::Redsync;
+use tokio::task::yield_now;
+
+use crate::{WAIT, poll_once, process, process::Process};
+
+const NAMES: u32 = 1_000_000;
+
+/// The memory of this process in KiB, where the system tells.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// Each name is locked, and each fifth waited for: by one who is served, and one who gives up.
+async fn touch(redsync: &Redsync, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let mutex = redsync.mutex(format!("order:{number}"));
+        let guard = mutex.lock().await.expect("a lock");
+        if number % 5 == 0 {
+            let mut served = Box::pin(mutex.lock_within(WAIT));
+            let mut gives_up = Box::pin(mutex.lock_within(WAIT));
+            assert!(poll_once(&mut served).await.is_pending());
+            assert!(poll_once(&mut gives_up).await.is_pending());
+            if number % 10 == 0 {
+                // From the nodes, which tell.
+                drop(guard.into_value());
+                drop(served);
+            } else {
+                drop(guard);
+                drop(served.await.expect("a lock"));
+            }
+            drop(gives_up);
+        } else {
+            drop(guard);
+        }
+        if number % 64 == 0 {
+            // What goes on in the background has its turn.
+            yield_now().await;
+        }
+    }
+    redsync.drain().await;
+}
+
+/// In a process of its own, as the memory of a process is all there is to see.
+#[tokio::test]
+#[ignore = "it is the other process"]
+async fn of_its_own() {
+    if process::urls().is_none() {
+        return;
+    }
+    let redsync = Redsync::in_memory(1)
+        .with_defaults(|mutex| mutex.with_expiry(std::time::Duration::from_millis(300)))
+        .unwrap();
+    // What is kept for as many as there are at a time.
+    touch(&redsync, 0..NAMES / 10).await;
+    let before = resident();
+    touch(&redsync, NAMES / 10..NAMES + NAMES / 10).await;
+    let after = resident();
+    process::say(&match (before, after) {
+        (Some(before), Some(after)) => after.saturating_sub(before).to_string(),
+        _ => "unknown".to_owned(),
+    });
+}
+
+#[test]
+fn is_given_back_after_a_million_names() {
+    let start = Instant::now();
+    let grown = Process::start("memory::of_its_own", &[]).said();
+    println!(
+        "a million names: {grown} KiB more than after the first, in {:?}",
+        start.elapsed()
+    );
+    if let Ok(grown) = grown.parse::<u64>() {
+        // A word for each of the names would be as much.
+        assert!(grown < 8 * 1024, "{grown} KiB");
+    }
+}

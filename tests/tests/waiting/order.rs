@@ -1,0 +1,205 @@
+//! The order of service in one process.
+
+use std::sync::{Arc, Mutex as StdMutex};
+
+use redsync::{Guard, Lock, LockError, Mutex, Redsync};
+use redsync_tests::Servers;
+use tokio::{
+    task::JoinSet,
+    time::{Duration, Instant, sleep},
+};
+
+use crate::{LONG, NAME, POLL, SOON, WAIT, in_memory, ms, on_servers, queue, until_waiting};
+
+/// The same wish with different limits.
+fn lock(mutex: &Mutex, number: usize) -> Lock {
+    match number % 4 {
+        0 => mutex.lock_within(WAIT),
+        1 => mutex.clone().with_tries(1000).lock(),
+        2 => mutex.lock_until(Instant::now() + 2 * WAIT),
+        _ => mutex.lock_within(Duration::MAX),
+    }
+}
+
+#[derive(Clone, Default)]
+struct Served(Arc<StdMutex<Vec<usize>>>);
+
+impl Served {
+    fn note(&self, number: usize) {
+        self.0.lock().expect("no panic").push(number);
+    }
+
+    #[track_caller]
+    fn assert_in_order(&self, count: usize) {
+        let served = self.0.lock().expect("no panic");
+        assert_eq!(*served, (0..count).collect::<Vec<_>>());
+    }
+}
+
+/// Given up in different ways, after different times: handed on, or released and found free.
+async fn hold(guard: Guard, number: usize) {
+    sleep(ms([0, 1, 70, 3][number % 4])).await;
+    match number % 3 {
+        0 => drop(guard),
+        1 => drop(guard.release()),
+        _ => drop(guard.release().await.expect("an answer")),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_first_is_served_first_whatever_their_limits() {
+    let ([redsync], _) = in_memory();
+    let mutex = redsync.mutex(NAME);
+    for hand_offs in [100_000, 0, 3] {
+        let mutex = mutex.clone().with_hand_off(hand_offs, ms(50));
+        let first = mutex.lock().await.unwrap();
+        let served = Served::default();
+        let mut tasks = JoinSet::new();
+        for number in 0..50 {
+            let waiter = queue(lock(&mutex, number)).await;
+            let served = served.clone();
+            tasks.spawn(async move {
+                let guard = waiter.await.expect("a lock");
+                served.note(number);
+                hold(guard, number).await;
+            });
+        }
+        let start = Instant::now();
+        drop(first);
+        tasks.join_all().await;
+        served.assert_in_order(50);
+        crate::assert_before_a_poll(start);
+    }
+}
+
+/// At each turn somebody new comes, when the lock is about to be given up or has just been.
+async fn newcomers(redsync: &Redsync, hand_offs: u32, count: usize) {
+    let mutex = redsync.mutex(NAME).with_hand_off(hand_offs, ms(50));
+    let first = mutex.lock().await.expect("a lock");
+    let served = Served::default();
+    let mut tasks = JoinSet::new();
+    let (came, mut coming) = tokio::sync::mpsc::unbounded_channel();
+    for number in 0..3 {
+        let waiter = lock(&mutex, number);
+        came.send((number, waiter)).expect("somebody who listens");
+    }
+    let mut first = Some(first);
+    let mut next = 3;
+    while let Some((number, waiter)) = coming.recv().await {
+        let (served, came) = (served.clone(), came.clone());
+        let newcomer = (next < count).then(|| (next, mutex.clone()));
+        next += 1;
+        tasks.spawn(async move {
+            let guard = waiter.await.expect("a lock");
+            served.note(number);
+            if number % 2 == 0 {
+                let release = guard.release();
+                // The line is not empty, though the lock may be free by now.
+                if let Some((number, mutex)) = newcomer {
+                    came.send((number, lock(&mutex, number))).ok();
+                }
+                release.await.expect("an answer");
+            } else {
+                if let Some((number, mutex)) = newcomer {
+                    came.send((number, lock(&mutex, number))).ok();
+                }
+                drop(guard);
+            }
+        });
+        if number < 2 {
+            until_waiting(&mutex, number + 1).await;
+        } else if number == 2 {
+            until_waiting(&mutex, 3).await;
+            drop(first.take());
+        }
+        if number + 1 == count {
+            break;
+        }
+    }
+    tasks.join_all().await;
+    served.assert_in_order(count);
+}
+
+#[tokio::test(start_paused = true)]
+async fn newcomers_do_not_overtake() {
+    for hand_offs in [100_000, 0] {
+        let ([redsync], _) = in_memory();
+        newcomers(&redsync, hand_offs, 40).await;
+    }
+}
+
+#[tokio::test]
+async fn who_comes_first_is_served_first_on_servers() {
+    let servers = Servers::start(3);
+    let [redsync] = on_servers(&servers);
+    newcomers(&redsync, 100_000, 40).await;
+    newcomers(&redsync, 0, 40).await;
+
+    let mutex = redsync.mutex(NAME);
+    let first = mutex.lock().await.unwrap();
+    let served = Served::default();
+    let mut tasks = JoinSet::new();
+    for number in 0..16 {
+        let (waiter, served) = (lock(&mutex, number), served.clone());
+        tasks.spawn(async move {
+            let guard = waiter.await.expect("a lock");
+            served.note(number);
+            hold(guard, number).await;
+        });
+        until_waiting(&mutex, number + 1).await;
+    }
+    let start = Instant::now();
+    first.release().await.unwrap();
+    tasks.join_all().await;
+    served.assert_in_order(16);
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_try_does_not_queue() {
+    let ([redsync], _) = in_memory();
+    let mutex = redsync.mutex(NAME);
+    let held = mutex.lock().await.unwrap();
+    let waiter = queue(mutex.lock()).await;
+    let start = Instant::now();
+    let refused = mutex.try_lock().await;
+    assert!(matches!(refused, Err(LockError::Taken(_))), "{refused:?}");
+    let refused = mutex.lock_within(Duration::ZERO).await;
+    assert!(
+        matches!(refused, Err(LockError::TimedOut(_))),
+        "{refused:?}"
+    );
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    drop(held);
+    drop(waiter.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_at_the_end_leave_when_their_time_is_over() {
+    let ([redsync], _) = in_memory();
+    let mutex = redsync.mutex(NAME);
+    let _held = mutex.lock().await.unwrap();
+    let start = Instant::now();
+    let waiters: Vec<_> = [700, 30, 400]
+        .map(|millis| mutex.lock_within(ms(millis)))
+        .into();
+    let mut ends = Vec::new();
+    let mut tasks = JoinSet::new();
+    for waiter in waiters {
+        let waiter = queue(waiter).await;
+        tasks.spawn(async move {
+            let refused = waiter.await;
+            assert!(matches!(refused, Err(LockError::TimedOut(_))));
+            start.elapsed()
+        });
+    }
+    while let Some(end) = tasks.join_next().await {
+        ends.push(end.unwrap());
+    }
+    let close = |end: Duration, limit| end >= limit && end < limit + ms(5);
+    assert!(
+        close(ends[0], ms(30)) && close(ends[1], ms(400)) && close(ends[2], ms(700)),
+        "{ends:?}"
+    );
+    assert!(LONG > POLL);
+}

@@ -1,0 +1,181 @@
+//! A line while the nodes are away.
+
+use std::time::Duration;
+
+use redsync::{LockError, Redsync};
+use redsync_tests::{Servers, faulty::Fault};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{NAME, SOON, WAIT, ms, queue, told::Told};
+
+const PAUSE: Duration = ms(200);
+
+fn redsync(nodes: &[Told]) -> Redsync {
+    Redsync::new(nodes.to_vec())
+        .and_then(|redsync| redsync.with_defaults(|mutex| mutex.with_retry_delay(PAUSE)))
+        .expect("a configuration that works")
+}
+
+/// How nodes can be away.
+fn faults() -> [Fault; 2] {
+    [Fault::unreachable(), Fault::lost_request()]
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_of_a_line_learn_of_it_soon() {
+    for fault in faults() {
+        for first_come in [false, true] {
+            let nodes = [Told::new(), Told::new(), Told::new()];
+            let here = redsync(&nodes);
+            let there = redsync(&nodes);
+            let mutex = (here.mutex(NAME)).with_outage_tries(2);
+            let held = there.mutex(NAME).lock().await.unwrap();
+            let mut tasks = JoinSet::new();
+            let away = || {
+                nodes[..2]
+                    .iter()
+                    .for_each(|told| told.node.always(fault.clone()))
+            };
+            if first_come {
+                away();
+            }
+            for _ in 0..16 {
+                let waiter = mutex.lock_within(WAIT);
+                tasks.spawn(waiter);
+                sleep(ms(1)).await;
+            }
+            away();
+            let start = Instant::now();
+            for result in tasks.join_all().await {
+                assert!(
+                    matches!(result, Err(LockError::Unavailable(_))),
+                    "{result:?}"
+                );
+            }
+            // A try that finds out, and another; each takes no longer than the limit of a node.
+            let took = start.elapsed();
+            assert!(took <= 3 * (PAUSE + ms(400)), "{took:?}");
+            drop(held);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_is_served_when_the_nodes_are_back() {
+    for fault in faults() {
+        let nodes = [Told::new(), Told::new(), Told::new()];
+        let redsync = redsync(&nodes);
+        let mutex = redsync.mutex(NAME);
+        let held = mutex.lock().await.unwrap();
+        let mut tasks = JoinSet::new();
+        for _ in 0..16 {
+            tasks.spawn(queue_late(mutex.lock_within(WAIT)));
+            sleep(ms(1)).await;
+        }
+        for told in &nodes[1..] {
+            told.node.always(fault.clone());
+        }
+        // Not handed on: the turn is over.
+        sleep(ms(100)).await;
+        drop(held);
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(tasks.len(), 16);
+        assert!(tasks.try_join_next().is_none());
+        for told in &nodes {
+            told.node.always(Fault::none());
+        }
+        let start = Instant::now();
+        tasks.join_all().await;
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+async fn queue_late(lock: redsync::Lock) {
+    let guard = lock.await.expect("a lock");
+    sleep(ms(1)).await;
+    drop(guard);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_is_over_is_forgotten() {
+    let nodes = [Told::new(), Told::new(), Told::new()];
+    let (here, there) = (redsync(&nodes), redsync(&nodes));
+    let mutex = here.mutex(NAME).with_outage_tries(3);
+    let mut held = there.mutex(NAME).lock().await.unwrap();
+    held.keep_alive();
+    let waiters: Vec<_> = [(); 4].map(|()| mutex.lock_within(WAIT)).into();
+    let mut tasks = JoinSet::new();
+    for waiter in waiters {
+        tasks.spawn(waiter);
+        sleep(ms(1)).await;
+    }
+    for _ in 0..20 {
+        // For one try of the head's or two, and not long enough for the holder to notice.
+        for told in &nodes[..2] {
+            told.node.always(Fault::unreachable());
+        }
+        sleep(PAUSE + ms(20)).await;
+        for told in &nodes[..2] {
+            told.node.always(Fault::none());
+        }
+        sleep(3 * PAUSE).await;
+    }
+    assert!(tasks.try_join_next().is_none());
+    drop(held);
+    for result in tasks.join_all().await {
+        drop(result.expect("a lock"));
+    }
+    let _ = queue(mutex.lock_within(ms(1)));
+}
+
+#[tokio::test]
+async fn servers_that_are_killed_and_come_back() {
+    let servers = Servers::start(3);
+    let redsync = Redsync::connect(servers.urls())
+        .and_then(|redsync| {
+            redsync.with_defaults(|mutex| {
+                (mutex.with_retry_delay(PAUSE)).with_node_timeout(Duration::from_secs(3))
+            })
+        })
+        .unwrap();
+    let mutex = redsync.mutex(NAME);
+    let impatient = redsync.mutex("impatient").with_outage_tries(2);
+    let (held, other) = (mutex.lock().await.unwrap(), impatient.lock().await.unwrap());
+    let (mut patient_ones, mut impatient_ones) = (JoinSet::new(), JoinSet::new());
+    for _ in 0..16 {
+        patient_ones.spawn(queue_late(mutex.lock_within(WAIT)));
+        impatient_ones.spawn(impatient.lock_within(WAIT));
+    }
+    crate::until_waiting(&mutex, 16).await;
+    crate::until_waiting(&impatient, 16).await;
+    servers[0].kill();
+    servers[1].kill();
+    let start = Instant::now();
+    let refused = timeout(SOON, impatient_ones.join_all()).await;
+    for result in refused.expect("an end") {
+        assert!(
+            matches!(result, Err(LockError::Unavailable(_))),
+            "{result:?}"
+        );
+    }
+    println!(
+        "16 in line: all know of an outage after {:?}",
+        start.elapsed()
+    );
+    drop((held, other));
+    assert!(patient_ones.try_join_next().is_none());
+    servers[0].restart();
+    servers[1].restart();
+    let start = Instant::now();
+    timeout(SOON, patient_ones.join_all())
+        .await
+        .expect("an end");
+    println!("16 in line: all served {:?} after it", start.elapsed());
+}

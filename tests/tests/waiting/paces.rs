@@ -1,0 +1,173 @@
+//! Nobody goes round in circles: neither where wake-ups promise more than there is, nor where pauses
+//! are none.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use redsync::{
+    FencingToken, LockError, NodeError, Redsync,
+    node::{
+        AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Seen, Terms,
+    },
+};
+use redsync_tests::{Servers, faulty::Fault};
+use tokio::time::{Instant, sleep};
+
+use crate::{LONG, NAME, WAIT, drowsy, ms, on_servers, queue, told::Told};
+
+/// A server that can be read and not be written, such as one that is out of memory.
+#[derive(Clone)]
+struct Full {
+    node: MemoryNode,
+    tries: Arc<AtomicUsize>,
+}
+
+impl Node for Full {
+    fn address(&self) -> &str {
+        self.node.address()
+    }
+
+    async fn acquire(&self, _: &Terms) -> Result<AcquireVote, NodeError> {
+        let tries = self.tries.fetch_add(1, Ordering::SeqCst);
+        assert!(tries < 10_000, "tries without an end");
+        // As an answer comes: not at once.
+        sleep(Duration::from_micros(100)).await;
+        Err(NodeError::Unexpected("OOM command not allowed".into()))
+    }
+
+    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.node.raise(terms, token).await
+    }
+
+    async fn extend(
+        &self,
+        terms: &Terms,
+        token: Option<FencingToken>,
+        set_if_absent: bool,
+    ) -> Result<ExtendVote, NodeError> {
+        self.node.extend(terms, token, set_if_absent).await
+    }
+
+    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+        self.node.release(terms).await
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+        self.node.inspect(name).await
+    }
+
+    async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
+        self.node.watch(names).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_are_free_and_grant_nothing_are_not_besieged() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let nodes = [(); 3].map(|()| Full {
+        node: MemoryNode::new(),
+        tries: Arc::clone(&tries),
+    });
+    let redsync = Redsync::new(nodes).unwrap();
+    let mutex = redsync.mutex(NAME).with_retry_delay(ms(100));
+    let refused = mutex.lock_within(Duration::from_secs(2)).await;
+    assert!(matches!(refused, Err(LockError::Unavailable(_))));
+    let tries = tries.load(Ordering::SeqCst) / 3;
+    assert!((19..=23).contains(&tries), "{tries} in 2 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_that_come_too_late_are_not_tried_for_without_a_pause() {
+    let nodes: Vec<_> = (0..3).map(|_| Told::new()).collect();
+    for told in &nodes {
+        told.node.always(Fault::late_reply(ms(10)));
+    }
+    let redsync = Redsync::new(nodes.clone()).unwrap();
+    // All grant, and too little of the validity is left.
+    let mutex = (redsync.mutex(NAME).with_retry_delay(ms(100)))
+        .with_expiry(ms(100))
+        .with_min_validity(ms(90));
+    let refused = mutex.lock_within(Duration::from_secs(2)).await;
+    assert!(
+        matches!(refused, Err(LockError::Unavailable(_))),
+        "{refused:?}"
+    );
+    let tries = nodes[0]
+        .node
+        .sent(redsync_tests::faulty::Operation::Acquire)
+        .len();
+    assert!((15..=23).contains(&tries), "{tries} in 2 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_pauses_those_at_the_end_let_time_pass() {
+    let redsync = Redsync::in_memory(3);
+    let mutex = redsync.mutex(NAME).with_retry_delay(Duration::ZERO);
+    let mut guard = mutex.lock().await.unwrap();
+    for _ in 0..3 {
+        let waiter = tokio::spawn(queue(mutex.lock_within(WAIT)).await);
+        sleep(ms(20)).await;
+        guard.release().await.unwrap();
+        guard = waiter.await.unwrap().unwrap();
+        // Held by this process: nobody need ask.
+        let waiter = tokio::spawn(queue(mutex.lock_within(ms(100))).await);
+        let start = Instant::now();
+        sleep(ms(200)).await;
+        assert!(start.elapsed() >= ms(200));
+        waiter.await.unwrap().unwrap_err();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_that_never_end_are_no_panic() {
+    let redsync = Redsync::in_memory(3);
+    let mutex = (redsync.mutex(NAME))
+        .with_retry_delay(Duration::MAX)
+        .with_expiry(ms(500));
+    let held = mutex.lock().await.unwrap();
+    let waiter = tokio::spawn(mutex.lock());
+    sleep(ms(10)).await;
+    drop(held);
+    drop(waiter.await.unwrap().unwrap());
+}
+
+/// An exclusive lock that is kept out by shared ones says so on the nodes, which changes the key.
+#[tokio::test]
+async fn several_writers_do_not_wake_each_other() {
+    let servers = Servers::start(3);
+    let [here, there, elsewhere] = on_servers(&servers);
+    let shared = here.mutex(NAME).read().await.unwrap();
+    let writers = [there, elsewhere].map(|redsync| {
+        let mutex = redsync.mutex(NAME).with_expiry(LONG);
+        tokio::spawn(mutex.lock_within(WAIT))
+    });
+    let scripts = || -> u64 {
+        let stats: String = servers[0].query(&["INFO", "commandstats"]);
+        let line = stats.lines().filter(|line| line.contains("zadd:calls="));
+        let calls = line.filter_map(|line| line.split("calls=").nth(1)?.split(',').next());
+        calls
+            .map(|calls| calls.parse::<u64>().expect("a number"))
+            .sum()
+    };
+    redsync_tests::wait::until("they have tried", crate::SOON, || scripts() >= 2);
+    sleep(Duration::from_secs(2)).await;
+    let calls = scripts();
+    println!("two writers wait for a reader on servers: {calls} tries or less in 2 s");
+    assert!(calls < 100, "{calls}");
+    drop(shared);
+    for writer in writers {
+        drop(
+            tokio::time::timeout(crate::SOON, writer)
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap(),
+        );
+    }
+    let _ = drowsy;
+}

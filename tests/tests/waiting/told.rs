@@ -1,0 +1,70 @@
+//! Nodes with faults that also tell when a name changes.
+
+use std::{sync::Arc, time::Duration};
+
+use redsync::{
+    FencingToken, NodeError,
+    node::{
+        AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Seen, Terms,
+    },
+};
+use redsync_tests::FaultyNode;
+use tokio::time::sleep;
+
+/// A node whose watch is not subject to its faults, but takes a time of its own.
+#[derive(Clone)]
+pub(crate) struct Told {
+    pub(crate) node: FaultyNode<MemoryNode>,
+    pub(crate) after: Duration,
+}
+
+impl Told {
+    pub(crate) fn new() -> Self {
+        Self {
+            node: FaultyNode::new(),
+            after: Duration::ZERO,
+        }
+    }
+}
+
+impl Node for Told {
+    fn address(&self) -> &str {
+        self.node.address()
+    }
+
+    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+        self.node.acquire(terms).await
+    }
+
+    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.node.raise(terms, token).await
+    }
+
+    async fn extend(
+        &self,
+        terms: &Terms,
+        token: Option<FencingToken>,
+        set_if_absent: bool,
+    ) -> Result<ExtendVote, NodeError> {
+        self.node.extend(terms, token, set_if_absent).await
+    }
+
+    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+        self.node.release(terms).await
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+        self.node.inspect(name).await
+    }
+
+    async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
+        if !self.after.is_zero() {
+            sleep(self.after).await;
+        }
+        let seen = self.node.inner().watch(names).await;
+        if !self.after.is_zero() {
+            sleep(self.after).await;
+        }
+        seen
+    }
+}

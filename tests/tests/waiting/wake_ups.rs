@@ -1,0 +1,243 @@
+//! What wakes those who wait for a lock that another process holds, on real servers.
+
+use redsync::{
+    Guard, LockError, Redsync,
+    node::{RedisNode, redis::Deadpool},
+};
+use redsync_tests::{Proxy, RedisServer, Servers, wait::until};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+use crate::{NAME, SOON, WAIT, drowsy, ms, on_servers};
+
+type Waiting = JoinHandle<Result<Guard, LockError>>;
+
+/// Has somebody hold the name, as go-redsync does.
+fn hold<'a>(servers: impl IntoIterator<Item = &'a RedisServer>) {
+    for server in servers {
+        server.command(&["SET", NAME, "theirs", "NX", "PX", "300000"]);
+    }
+}
+
+fn info(server: &RedisServer, field: &str) -> u64 {
+    let stats: String = server.query(&["INFO", "all"]);
+    let value = stats
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.map_or(0, |value| value.trim().parse().expect("a number"))
+}
+
+/// Waits until the server would tell of a change.
+fn until_told<'a>(servers: impl IntoIterator<Item = &'a RedisServer>) {
+    for server in servers {
+        until("a server tells of changes", SOON, || {
+            info(server, "tracking_total_keys") > 0
+        });
+    }
+}
+
+fn wait(redsync: &Redsync) -> Waiting {
+    tokio::spawn(redsync.mutex(NAME).lock_within(WAIT))
+}
+
+async fn woken(what: &str, waiting: Waiting) {
+    let start = Instant::now();
+    let guard = timeout(SOON, waiting).await;
+    let guard = guard.unwrap_or_else(|_| panic!("{what}: not woken"));
+    println!("{what}: woken after {:?}", start.elapsed());
+    guard
+        .expect("no panic")
+        .expect("a lock")
+        .release()
+        .await
+        .expect("an answer");
+}
+
+/// What go-redsync's `Unlock` sends.
+fn unlock_as_go_does(server: &RedisServer) {
+    const DELETE: &str = r#"
+        local val = redis.call("GET", KEYS[1])
+        if val == ARGV[1] then
+            return redis.call("DEL", KEYS[1])
+        elseif val == false then
+            return -1
+        else
+            return 0
+        end"#;
+    let digest: String = server.query(&["SCRIPT", "LOAD", DELETE]);
+    assert_eq!(
+        server.query::<i64>(&["EVALSHA", &digest, "1", NAME, "theirs"]),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_frees_the_name() {
+    let servers = Servers::start(3);
+    let [redsync] = on_servers(&servers);
+    let ways: [(&str, fn(&RedisServer)); 6] = [
+        ("go-redsync's script", unlock_as_go_does),
+        ("DEL", |server| {
+            server.command(&["DEL", NAME]);
+        }),
+        ("UNLINK", |server| {
+            server.command(&["UNLINK", NAME]);
+        }),
+        ("a shorter life", |server| {
+            server.command(&["PEXPIRE", NAME, "300"]);
+        }),
+        ("RENAME", |server| {
+            server.command(&["RENAME", NAME, "another"]);
+        }),
+        ("FLUSHALL", RedisServer::flush),
+    ];
+    for (what, free) in ways {
+        hold(&servers);
+        let waiting = wait(&redsync);
+        until_told(&servers);
+        assert!(!waiting.is_finished());
+        servers.iter().for_each(free);
+        woken(what, waiting).await;
+        redsync.drain().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_majority_is_enough() {
+    let servers = Servers::start(5);
+    let [redsync] = on_servers(&servers);
+    hold(&servers);
+    let waiting = wait(&redsync);
+    until_told(&servers);
+    for server in &servers[1..4] {
+        unlock_as_go_does(server);
+    }
+    woken("three of five", waiting).await;
+}
+
+/// The connections over which servers tell.
+fn tracking(server: &RedisServer) -> Vec<String> {
+    let list: String = server.query(&["CLIENT", "LIST"]);
+    let tracks = |line: &&str| {
+        let mut fields = line.split(' ');
+        fields.any(|field| {
+            field
+                .strip_prefix("flags=")
+                .is_some_and(|flags| flags.contains('t'))
+        })
+    };
+    let id = |line: &str| {
+        line.split(' ')
+            .find_map(|field| field.strip_prefix("id=").map(str::to_owned))
+    };
+    list.lines().filter(tracks).filter_map(id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_killed_is_made_again() {
+    let servers = Servers::start(3);
+    let [redsync] = on_servers(&servers);
+    hold(&servers);
+    let waiting = wait(&redsync);
+    for _ in 0..3 {
+        until_told(&servers);
+        for server in &servers {
+            for id in tracking(server) {
+                server.try_command(&["CLIENT", "KILL", "ID", &id]).ok();
+            }
+            until("it is gone", SOON, || {
+                info(server, "tracking_total_keys") == 0 || !tracking(server).is_empty()
+            });
+        }
+    }
+    until_told(&servers);
+    assert!(!waiting.is_finished());
+    servers.iter().for_each(unlock_as_go_does);
+    woken("over new connections", waiting).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_never_told_is_found_by_polling() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let node = RedisNode::new(Deadpool::connect(&server.url()).unwrap());
+    let node = node.with_wake_ups(&proxy.url()).unwrap();
+    let redsync = drowsy(Redsync::new([node]).unwrap());
+    hold([&server]);
+    let mutex = redsync.mutex(NAME).with_retry_delay(ms(300));
+    let waiting = tokio::spawn(mutex.lock_within(WAIT));
+    until_told([&server]);
+    // Half-open: nobody sees an end of the connection.
+    proxy.blackhole();
+    unlock_as_go_does(&server);
+    woken("by polling", waiting).await;
+
+    // And when the network is back, wake-ups are.
+    proxy.pass();
+    redsync.drain().await;
+    hold([&server]);
+    let waiting = tokio::spawn(mutex.lock_within(WAIT));
+    until("a server tells of changes", SOON, || {
+        info(&server, "tracking_total_keys") > 0
+    });
+    unlock_as_go_does(&server);
+    woken("after a half-open connection", waiting).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_not_ask_to_be_told_polls() {
+    let servers = Servers::start(3);
+    for server in &servers {
+        server.command(&[
+            "ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-client",
+        ]);
+        server.command(&[
+            "ACL", "SETUSER", "old", "on", ">secret", "~*", "&*", "+@all", "-hello",
+        ]);
+    }
+    for user in ["limited", "old"] {
+        let urls = servers
+            .iter()
+            .map(|server| format!("redis://{user}:secret@{}", server.address()));
+        let redsync = drowsy(Redsync::connect(urls).unwrap());
+        hold(&servers);
+        let mutex = redsync.mutex(NAME).with_retry_delay(ms(100));
+        let waiting = tokio::spawn(mutex.lock_within(WAIT));
+        until("it has tried twice", SOON, || {
+            info(&servers[0], "total_error_replies") > 0
+        });
+        assert!(!waiting.is_finished());
+        servers.iter().for_each(unlock_as_go_does);
+        woken(user, waiting).await;
+        redsync.drain().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_hangs_or_is_down_keeps_no_wake_up() {
+    for (count, hangs) in [(3, true), (3, false), (5, true), (5, false)] {
+        let servers = Servers::start(count);
+        let [redsync] = on_servers(&servers);
+        let redsync = redsync
+            .with_defaults(|mutex| mutex.with_node_timeout(ms(500)))
+            .unwrap();
+        hold(&servers);
+        let (away, rest) = servers.split_first().expect("a server");
+        let away_first = count == 3;
+        let leave = || if hangs { away.stop() } else { away.kill() };
+        if away_first {
+            leave();
+        }
+        let waiting = wait(&redsync);
+        until_told(rest);
+        if !away_first {
+            until_told([away]);
+            leave();
+        }
+        assert!(!waiting.is_finished());
+        rest.iter().for_each(unlock_as_go_does);
+        woken(&format!("{count} nodes, one hangs: {hangs}"), waiting).await;
+    }
+}
