@@ -280,11 +280,16 @@ impl<'a> Waiting<'a> {
         } else {
             0
         };
-        let free_in = failure.votes.free_in();
-        self.sooner = free_in.map(|free_in| now + (free_in + EXPIRED).max(SHORTEST));
+        self.sooner = None;
         self.watch = None;
-        if self.may_try() {
-            self.look(&failure.own);
+        // That names are free is no news if they were not to be had for another reason: nodes that
+        // can be read, and not be written, would be tried again without a pause.
+        if failure.reason == Reason::Taken {
+            let free_in = failure.votes.free_in();
+            self.sooner = free_in.map(|free_in| now + (free_in + EXPIRED).max(SHORTEST));
+            if self.may_try() {
+                self.look(&failure.own);
+            }
         }
         Ok(())
     }
