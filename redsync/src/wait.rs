@@ -71,8 +71,11 @@ pub(crate) async fn wait(
     let redsync = wanted.redsync.clone();
     let place = redsync.lines().join(wanted)?;
     let mut waiting = Waiting::new(&place, limit);
-    if let Some(failure) = first {
-        waiting.failed(failure)?;
+    match first {
+        Some(failure) => waiting.failed(failure)?,
+        // The others have left meanwhile, and rang for nobody.
+        None if waiting.may_try() => waiting.look(&[]),
+        None => {}
     }
     let mut alarm = pin!(sleep_until(waiting.alarm()));
     loop {
@@ -159,7 +162,7 @@ impl<'a> Waiting<'a> {
             tries: 1,
             outages: 0,
             divided: 0,
-            sooner: None,
+            sooner: Some(now + place.wanted().options.expiry()),
             watch: None,
             released_here: false,
         }
@@ -244,7 +247,8 @@ impl<'a> Waiting<'a> {
     fn is_time_to_try(&mut self) -> bool {
         let now = Instant::now();
         if now < self.poll_at {
-            self.sooner = None;
+            // Whoever holds the name here may stand still, and tell nobody when it is lost.
+            self.sooner = Some(now + self.place.wanted().options.expiry());
             if self.released_here && self.watch.is_none() {
                 self.look(&[]);
                 return false;
@@ -286,7 +290,8 @@ impl<'a> Waiting<'a> {
         // can be read, and not be written, would be tried again without a pause.
         if failure.reason == Reason::Taken {
             let free_in = failure.votes.free_in();
-            self.sooner = free_in.map(|free_in| now + (free_in + EXPIRED).max(SHORTEST));
+            let free_in = free_in.unwrap_or(self.place.wanted().options.expiry());
+            self.sooner = Some(now + (free_in + EXPIRED).max(SHORTEST));
             if self.may_try() {
                 self.look(&failure.own);
             }

@@ -43,6 +43,8 @@ impl Holding {
     pub(crate) fn leave(mut self) {
         self.armed = false;
         self.claim.end();
+        // They do not watch while it is held here.
+        self.claim.tell_freed();
     }
 }
 
