@@ -51,6 +51,12 @@ const BLIND_PART: u32 = 4;
 /// in milliseconds.
 const MAX_DIVIDED: u32 = 1;
 
+/// The shortest pause of those who have nothing to try: else time could not pass meanwhile.
+const IDLE: Duration = Duration::from_millis(1);
+
+/// A time without an end, as far as a clock can tell.
+const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// What is added to the time for which nodes keep a name: they drop it in the millisecond after.
 const EXPIRED: Duration = Duration::from_millis(2);
 
@@ -127,6 +133,11 @@ pub(crate) async fn wait(
     }
 }
 
+/// The instant after a pause, which somebody else may have chosen.
+fn after(now: Instant, pause: Duration) -> Instant {
+    now + pause.min(EVER)
+}
+
 /// What one who waits is woken by, the best first.
 enum Event {
     Rung,
@@ -156,7 +167,7 @@ impl<'a> Waiting<'a> {
     fn new(place: &'a Place, limit: Limit) -> Self {
         let now = Instant::now();
         Self {
-            poll_at: now + limit.pause(&place.wanted().options, 1, now),
+            poll_at: after(now, limit.pause(&place.wanted().options, 1, now)),
             place,
             limit,
             tries: 1,
@@ -260,7 +271,9 @@ impl<'a> Waiting<'a> {
             return true;
         }
         let options = &self.place.wanted().options;
-        self.poll_at = now + self.limit.pause(options, self.tries, now);
+        let pause = self.limit.pause(options, self.tries, now);
+        let least = if self.may_try() { Duration::ZERO } else { IDLE };
+        self.poll_at = after(now, pause.max(least));
         self.outages = self.outages.max(self.place.outages());
         // If that is one more try without a quorum of nodes, it is the last.
         let is_last = self.outages > 0 && self.outages + 1 >= options.outage_tries;
@@ -291,7 +304,7 @@ impl<'a> Waiting<'a> {
         if failure.reason == Reason::Taken {
             let free_in = failure.votes.free_in();
             let free_in = free_in.unwrap_or(self.place.wanted().options.expiry());
-            self.sooner = Some(now + (free_in + EXPIRED).max(SHORTEST));
+            self.sooner = Some(after(now, free_in.saturating_add(EXPIRED).max(SHORTEST)));
             if self.may_try() {
                 self.look(&failure.own);
             }
