@@ -142,12 +142,14 @@ impl Claim {
     pub(crate) fn pass(&self, wanted: &Wanted, time: Duration, now: Instant) -> Option<Arc<Self>> {
         let passed = self.turn.passed + 1;
         let options = &wanted.options;
+        let time = time.min(self.options.hand_off_time);
+        let hand_offs = options.hand_offs.min(self.options.hand_offs);
         let same = self.terms.names == wanted.names
             && self.terms.mode == options.mode
             && self.terms.fenced == options.fencing
             && self.terms.expiry == options.expiry();
         let in_turn = now < self.turn.begun + time.min(self.terms.expiry / SHORT_TURN)
-            && passed <= options.hand_offs
+            && passed <= hand_offs
             && (!self.terms.fenced || u64::from(passed) < STRIDE);
         let exclusive = self.terms.mode == Mode::Exclusive;
         let shown = self.shown.load(Ordering::SeqCst);

@@ -216,7 +216,7 @@ impl Mutex {
 
     /// How often a lock may be handed on within this process to the next who waits, without a word to
     /// the nodes, and for how long after it was acquired from them. 100,000 times and 50 ms by
-    /// default; zero turns it off.
+    /// default; zero turns it off. Of what the holder's mutex and the next one's say, the less counts.
     ///
     /// Then it is released, so that other processes have their turn. If they were seen to want it
     /// lately, that is a tenth of the time. Those that poll are not seen (go-redsync does, and nodes
