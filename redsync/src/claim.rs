@@ -147,7 +147,9 @@ impl Claim {
         let same = self.terms.names == wanted.names
             && self.terms.mode == options.mode
             && self.terms.fenced == options.fencing
-            && self.terms.expiry == options.expiry();
+            && self.terms.expiry == options.expiry()
+            // Its validity goes on as it was reckoned.
+            && options.drift_factor <= self.options.drift_factor;
         let in_turn = now < self.turn.begun + time.min(self.terms.expiry / SHORT_TURN)
             && passed <= hand_offs
             && (!self.terms.fenced || u64::from(passed) < STRIDE);
