@@ -34,7 +34,8 @@ pub(crate) struct Lines {
     waiting: AtomicUsize,
     /// How many of them for several names at once.
     waiting_for_several: AtomicUsize,
-    lines: Mutex<HashMap<Arc<str>, Line>>,
+    /// By their names, as what errors call them does not tell several names from one with commas.
+    lines: Mutex<HashMap<Arc<[Arc<str>]>, Line>>,
 }
 
 #[derive(Default)]
@@ -63,7 +64,7 @@ pub(super) struct Place {
 }
 
 impl Lines {
-    fn lines(&self) -> MutexGuard<'_, HashMap<Arc<str>, Line>> {
+    fn lines(&self) -> MutexGuard<'_, HashMap<Arc<[Arc<str>]>, Line>> {
         // No operation on it panics half-way.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +76,7 @@ impl Lines {
 
     /// Whether somebody waits for the same, so that whoever comes now has to wait behind them.
     pub(crate) fn has_line_for(&self, wanted: &Wanted) -> bool {
-        !self.is_empty() && self.lines().contains_key(&wanted.label)
+        !self.is_empty() && self.lines().contains_key(&wanted.names)
     }
 
     /// Takes a place at the end of the line.
@@ -87,13 +88,13 @@ impl Lines {
         });
         let wanted = &waiter.wanted;
         let mut lines = self.lines();
-        let waiting = (lines.get(&wanted.label)).map_or(0, |line| line.waiters.len());
+        let waiting = (lines.get(&wanted.names)).map_or(0, |line| line.waiters.len());
         let limit = wanted.options.max_waiting;
         if waiting >= limit {
             let name = Arc::clone(&wanted.label);
             return Err(LockError::TooManyWaiting { name, limit });
         }
-        let line = lines.entry(Arc::clone(&wanted.label)).or_default();
+        let line = lines.entry(Arc::clone(&wanted.names)).or_default();
         line.waiters.push_back(Arc::clone(&waiter));
         self.count(wanted);
         drop(lines);
@@ -110,7 +111,7 @@ impl Lines {
         }
         let now = Instant::now();
         let mut lines = self.lines();
-        let Some(line) = lines.get_mut(claim.name()) else {
+        let Some(line) = lines.get_mut(&claim.terms().names) else {
             return false;
         };
         let Some(next) = line.waiters.front() else {
@@ -125,7 +126,7 @@ impl Lines {
             return false;
         };
         line.holder = Arc::downgrade(&passed);
-        let next = self.leave(&mut lines, claim.name(), 0);
+        let next = self.leave(&mut lines, &claim.terms().names, 0);
         drop(lines);
         next.handed().replace(Holding::new(passed));
         next.bell.notify_one();
@@ -139,7 +140,7 @@ impl Lines {
         }
         let lines = self.lines();
         if names.len() == 1 && self.waiting_for_several.load(Ordering::SeqCst) == 0 {
-            let head = lines.get(&names[0]).and_then(|line| line.waiters.front());
+            let head = lines.get(names).and_then(|line| line.waiters.front());
             head.inspect(|head| head.bell.notify_one());
             return;
         }
@@ -160,18 +161,18 @@ impl Lines {
     /// Takes the one at a position out of a line, and the line away if that was the last.
     fn leave(
         &self,
-        lines: &mut HashMap<Arc<str>, Line>,
-        label: &str,
+        lines: &mut HashMap<Arc<[Arc<str>]>, Line>,
+        names: &[Arc<str>],
         position: usize,
     ) -> Arc<Waiter> {
-        let line = lines.get_mut(label).expect("who waits has a line");
+        let line = lines.get_mut(names).expect("who waits has a line");
         let left = line.waiters.remove(position).expect("a position in it");
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         if left.wanted.names.len() > 1 {
             self.waiting_for_several.fetch_sub(1, Ordering::SeqCst);
         }
         if line.waiters.is_empty() {
-            lines.remove(label);
+            lines.remove(names);
             // What was allocated for a crowd need not be kept when it has gone.
             if lines.len() < lines.capacity() / 4 {
                 lines.shrink_to_fit();
@@ -205,7 +206,7 @@ impl Place {
 
     fn with_line<T>(&self, ask: impl FnOnce(&mut Line) -> T) -> Option<T> {
         let mut lines = self.lines.lines();
-        let line = lines.get_mut(&self.wanted().label)?;
+        let line = lines.get_mut(&self.wanted().names)?;
         Some(ask(line))
     }
 
@@ -259,23 +260,23 @@ impl Place {
     pub(super) fn back_to_head(&self) {
         let wanted = self.wanted();
         let mut lines = self.lines.lines();
-        let line = lines.entry(Arc::clone(&wanted.label)).or_default();
+        let line = lines.entry(Arc::clone(&wanted.names)).or_default();
         line.waiters.push_front(Arc::clone(&self.waiter));
         self.lines.count(wanted);
     }
 
     fn give_up(&self, rings: bool) {
         let mut lines = self.lines.lines();
-        let label = &self.wanted().label;
-        let position = lines.get(label).and_then(|line| {
+        let names = &self.wanted().names;
+        let position = lines.get(names).and_then(|line| {
             let mut waiters = line.waiters.iter();
             waiters.position(|waiter| Arc::ptr_eq(waiter, &self.waiter))
         });
         let Some(position) = position else {
             return;
         };
-        self.lines.leave(&mut lines, label, position);
-        let next = lines.get(label).and_then(|line| line.waiters.front());
+        self.lines.leave(&mut lines, names, position);
+        let next = lines.get(names).and_then(|line| line.waiters.front());
         if let Some(next) = next.filter(|_| rings && position == 0) {
             next.bell.notify_one();
         }
