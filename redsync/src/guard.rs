@@ -252,10 +252,12 @@ impl Guard {
     pub fn release(self) -> Release {
         let Self {
             keep_alive,
+            held,
             holding,
-            ..
         } = self;
         drop(keep_alive);
+        // Before another may have the lock.
+        drop(held);
         let claim = Arc::clone(holding.claim());
         let lost = claim.is_lost();
         Release {
