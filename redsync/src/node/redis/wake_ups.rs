@@ -71,22 +71,29 @@ impl WakeUps {
     pub(super) async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
         // Before the server is asked: what changes after it has answered is heard.
         let bell = self.bells.hang(names);
-        let link = self.link().await?;
         let mut exists = redis::cmd("EXISTS");
         for name in names {
             exists.arg(&**name);
         }
-        match link.ask(&exists).await {
-            Ok(Value::Int(0)) => Ok(Seen::Free),
-            Ok(_) => {
-                bell.rung().await;
-                Ok(Seen::Changed)
-            }
-            Err(error) => {
-                if error.is_unrecoverable_error() {
-                    self.retire(&link).await;
+        let mut again = false;
+        loop {
+            let link = self.link().await?;
+            match link.ask(&exists).await {
+                Ok(Value::Int(0)) => return Ok(Seen::Free),
+                Ok(_) => {
+                    bell.rung().await;
+                    return Ok(Seen::Changed);
                 }
-                Err(failure::<MultiplexedConnection>(error))
+                Err(error) if error.is_unrecoverable_error() => {
+                    self.retire(&link).await;
+                    // It was closed while nobody used it, perhaps: the first to find out is not to
+                    // go without.
+                    if again {
+                        return Err(failure::<MultiplexedConnection>(error));
+                    }
+                    again = true;
+                }
+                Err(error) => return Err(failure::<MultiplexedConnection>(error)),
             }
         }
     }
