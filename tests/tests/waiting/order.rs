@@ -1,7 +1,11 @@
 //! The order of service in one process.
 
-use std::sync::{Arc, Mutex as StdMutex};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex as StdMutex},
+};
 
+use futures_util::future::{Either, select, select_all};
 use redsync::{Guard, Lock, LockError, Mutex, Redsync};
 use redsync_tests::Servers;
 use tokio::{
@@ -9,7 +13,10 @@ use tokio::{
     time::{Duration, Instant, sleep},
 };
 
-use crate::{LONG, NAME, POLL, SOON, WAIT, in_memory, ms, on_servers, queue, until_waiting};
+use crate::{
+    LONG, NAME, POLL, SOON, WAIT, in_memory, ms, on_servers, poll_once, queue, until_waiting,
+    waiting,
+};
 
 /// The same wish with different limits.
 fn lock(mutex: &Mutex, number: usize) -> Lock {
@@ -75,49 +82,43 @@ async fn who_comes_first_is_served_first_whatever_their_limits() {
 /// At each turn somebody new comes, when the lock is about to be given up or has just been.
 async fn newcomers(redsync: &Redsync, hand_offs: u32, count: usize) {
     let mutex = redsync.mutex(NAME).with_hand_off(hand_offs, ms(50));
-    let first = mutex.lock().await.expect("a lock");
-    let served = Served::default();
-    let mut tasks = JoinSet::new();
-    let (came, mut coming) = tokio::sync::mpsc::unbounded_channel();
-    for number in 0..3 {
-        let waiter = lock(&mutex, number);
-        came.send((number, waiter)).expect("somebody who listens");
-    }
-    let mut first = Some(first);
-    let mut next = 3;
-    while let Some((number, waiter)) = coming.recv().await {
-        let (served, came) = (served.clone(), came.clone());
-        let newcomer = (next < count).then(|| (next, mutex.clone()));
-        next += 1;
-        tasks.spawn(async move {
-            let guard = waiter.await.expect("a lock");
-            served.note(number);
-            if number % 2 == 0 {
-                let release = guard.release();
-                // The line is not empty, though the lock may be free by now.
-                if let Some((number, mutex)) = newcomer {
-                    came.send((number, lock(&mutex, number))).ok();
-                }
-                release.await.expect("an answer");
-            } else {
-                if let Some((number, mutex)) = newcomer {
-                    came.send((number, lock(&mutex, number))).ok();
-                }
-                drop(guard);
-            }
-        });
-        if number < 2 {
-            until_waiting(&mutex, number + 1).await;
-        } else if number == 2 {
-            until_waiting(&mutex, 3).await;
-            drop(first.take());
+    let mut guard = mutex.lock().await.expect("a lock");
+    let mut line = VecDeque::new();
+    for number in 0..5 {
+        let mut waiter = Box::pin(lock(&mutex, number));
+        // The first tries before it joins.
+        while !waiting(&mutex, number + 1).await {
+            assert!(poll_once(&mut waiter).await.is_pending());
+            sleep(ms(1)).await;
         }
-        if number + 1 == count {
-            break;
+        line.push_back(waiter);
+    }
+    for number in 5..count {
+        let mut release = Box::pin(guard.release());
+        let newcomer_first = number % 2 == 0;
+        if newcomer_first {
+            line.push_back(queue(lock(&mutex, number)).await);
+        }
+        let released = poll_once(&mut release).await;
+        if !newcomer_first {
+            // The lock may be free by now, or on its way.
+            line.push_back(queue(lock(&mutex, number)).await);
+        }
+        let next = line.pop_front().expect("a line");
+        // The others are awake, too.
+        let (next, others) = match select(next, select_all(line)).await {
+            Either::Left((guard, others)) => (guard, others.into_inner()),
+            Either::Right(((_, place, _), _)) => panic!("{place} has overtaken"),
+        };
+        line = others.into();
+        guard = next.expect("a lock");
+        if released.is_pending() {
+            release.await.expect("an answer");
         }
     }
-    tasks.join_all().await;
-    served.assert_in_order(count);
+    drop(line);
+    drop(guard);
+    redsync.drain().await;
 }
 
 #[tokio::test(start_paused = true)]

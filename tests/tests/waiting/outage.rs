@@ -117,11 +117,11 @@ async fn an_outage_that_is_over_is_forgotten() {
         sleep(ms(1)).await;
     }
     for _ in 0..20 {
-        // For one try of the head's or two, and not long enough for the holder to notice.
+        // For one try of the head's, and not long enough for the holder to notice.
         for told in &nodes[..2] {
             told.node.always(Fault::unreachable());
         }
-        sleep(PAUSE + ms(20)).await;
+        sleep(PAUSE - ms(20)).await;
         for told in &nodes[..2] {
             told.node.always(Fault::none());
         }

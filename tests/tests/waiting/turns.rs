@@ -9,13 +9,13 @@ use std::{
 };
 
 use redsync::Redsync;
-use redsync_tests::Servers;
+use redsync_tests::{Servers, faulty::Fault};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
-use crate::{NAME, WAIT, ms};
+use crate::{NAME, WAIT, drowsy, ms, told::Told};
 
 const TASKS: usize = 12;
 
@@ -79,7 +79,17 @@ async fn processes_with_many_who_wait_have_turns_about() {
 /// One process always has somebody who waits, the other one now and then: it is not kept out.
 #[tokio::test(start_paused = true)]
 async fn who_comes_now_and_then_is_not_kept_out() {
-    let ([busy, quiet], _) = crate::in_memory();
+    let nodes: Vec<_> = (0..3)
+        .map(|_| Told {
+            after: ms(1),
+            ..Told::new()
+        })
+        .collect();
+    for told in &nodes {
+        let late = Fault::late_request(ms(1)).and_late_reply(ms(1));
+        told.node.always(late);
+    }
+    let [busy, quiet] = [(); 2].map(|()| drowsy(Redsync::new(nodes.clone()).unwrap()));
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
         let mutex = busy.mutex(NAME);
