@@ -33,9 +33,6 @@ use crate::{
 /// then is left to its expiry.
 const MAX_PURSUIT: Duration = Duration::from_secs(30);
 
-/// A lock is passed on only while this part of its expiry has not gone.
-const SHORT_TURN: u32 = 16;
-
 /// A name, an owner value of its own, and what is known about the keys that hold it.
 ///
 /// There is one lane per node, which a message that can set a key keeps until it has settled: the
@@ -138,11 +135,10 @@ impl Claim {
     }
 
     /// Passes the keys on to a claim of the next who wants them, and ends this one; [`None`] if that may
-    /// not be. It may within `time` of the acquisition, so that little of the validity has gone.
+    /// not be. It may within `time` of the acquisition.
     pub(crate) fn pass(&self, wanted: &Wanted, time: Duration, now: Instant) -> Option<Arc<Self>> {
         let passed = self.turn.passed + 1;
         let options = &wanted.options;
-        let time = time.min(self.options.hand_off_time);
         let hand_offs = options.hand_offs.min(self.options.hand_offs);
         let same = self.terms.names == wanted.names
             && self.terms.mode == options.mode
@@ -150,7 +146,7 @@ impl Claim {
             && self.terms.expiry == options.expiry()
             // Its validity goes on as it was reckoned.
             && options.drift_factor <= self.options.drift_factor;
-        let in_turn = now < self.turn.begun + time.min(self.terms.expiry / SHORT_TURN)
+        let in_turn = now < self.turn.begun + time.min(self.options.turn())
             && passed <= hand_offs
             && (!self.terms.fenced || u64::from(passed) < STRIDE);
         let exclusive = self.terms.mode == Mode::Exclusive;

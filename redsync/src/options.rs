@@ -15,6 +15,9 @@ pub(crate) const MAX_NAME_LEN: usize = 1024;
 /// How the keys of counters end, which are not to be locked.
 const RESERVED: &str = ":fence";
 
+/// A lock is handed on only while this part of its expiry has not gone.
+const SHORT_TURN: u32 = 16;
+
 #[derive(Clone)]
 pub(crate) struct Options {
     /// Whether they are known to work.
@@ -191,6 +194,12 @@ impl Options {
             });
         }
         Ok(())
+    }
+
+    /// For how long after its acquisition a lock may be handed on, so that little of its validity has
+    /// gone.
+    pub(crate) fn turn(&self) -> Duration {
+        self.hand_off_time.min(self.expiry() / SHORT_TURN)
     }
 
     /// The key that nodes are sent: prefix and name.

@@ -18,6 +18,7 @@
 //! nobody is lost if the one at the head stands still (its future is not polled).
 
 mod line;
+mod others;
 mod watch;
 
 use std::{
@@ -41,10 +42,10 @@ use crate::{
     wanted::Wanted,
 };
 
-/// How long a process that gives up a name stays back, if others are known to want it.
-const COURTESY: Duration = Duration::from_millis(1);
+/// What takes no longer is not another's hold of a name.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
-/// What part of a turn it stays back for where it cannot see whether others come.
+/// What part of a turn a process stays back for, where it cannot see whether others come.
 const BLIND_PART: u32 = 4;
 
 /// After tries in which several got a part of the nodes each, the pauses grow up to 2 to this power,
@@ -159,6 +160,11 @@ struct Waiting<'a> {
     /// When one is due that does not count.
     sooner: Option<Instant>,
     watch: Option<Watch>,
+    watched_since: Instant,
+    /// How often to look before the next try.
+    looks: u32,
+    /// For how long it stays back, or did, since that was given up.
+    stays_back: Option<Duration>,
     /// The name was released here, and nobody was seen with it since.
     released_here: bool,
 }
@@ -175,6 +181,9 @@ impl<'a> Waiting<'a> {
             divided: 0,
             sooner: Some(now + place.wanted().options.expiry()),
             watch: None,
+            watched_since: now,
+            looks: 0,
+            stays_back: None,
             released_here: false,
         }
     }
@@ -215,10 +224,12 @@ impl<'a> Waiting<'a> {
             return;
         }
         self.released_here = true;
-        if self.place.has_rivals() {
-            // They have been told as well. Who has had it comes last.
+        self.looks = 0;
+        self.stays_back = self.place.courtesy();
+        if let Some(pause) = self.stays_back {
+            // Others have been told as well. Who has had it comes last.
             self.watch = None;
-            self.sooner = Some(Instant::now() + COURTESY);
+            self.sooner = Some(Instant::now() + pause);
         } else {
             // That others come first if they are there is also why this asks before it tries.
             self.look(&[]);
@@ -227,6 +238,7 @@ impl<'a> Waiting<'a> {
 
     fn look(&mut self, own: &[bool]) {
         let wanted = self.place.wanted();
+        self.watched_since = Instant::now();
         self.watch = Some(Watch::start(&wanted.redsync, &wanted.names, own));
     }
 
@@ -235,8 +247,23 @@ impl<'a> Waiting<'a> {
         let now = Instant::now();
         match sight {
             Sight::Free { changed } => {
-                if changed && self.released_here {
-                    self.place.saw_rival();
+                match self.stays_back.take() {
+                    // It was not just the rest of the release in this process.
+                    _ if changed && self.released_here && self.watched_since + A_MOMENT < now => {
+                        self.place.saw_rival();
+                    }
+                    Some(pause) if !changed => self.place.nobody_came(pause),
+                    _ => {}
+                }
+                self.looks = if changed {
+                    self.place.saw_turn_end()
+                } else {
+                    self.looks.saturating_sub(1)
+                };
+                if self.looks > 0 {
+                    // Those come first who have waited for more turns.
+                    self.look(&[]);
+                    return false;
                 }
                 // Not all of those who have just been in each other's way at once.
                 let pause = fastrand::u64(0..1 << self.divided.min(MAX_DIVIDED));
@@ -246,7 +273,7 @@ impl<'a> Waiting<'a> {
                 self.sooner = Some(now + Duration::from_millis(pause));
             }
             Sight::Blind if self.released_here => {
-                let turn = self.place.wanted().options.hand_off_time;
+                let turn = self.place.wanted().options.turn();
                 self.sooner = Some(now + (turn / BLIND_PART).mul_f64(fastrand::f64()));
             }
             Sight::Blind => {}

@@ -14,18 +14,13 @@ use tokio::{
     time::Instant,
 };
 
+use super::others::Others;
 use crate::{
     LockError,
     claim::{Claim, Holding},
     node::Mode,
     wanted::Wanted,
 };
-
-/// For how long after another process was seen to want a name its turns are kept short.
-const RIVALRY: Duration = Duration::from_millis(500);
-
-/// By how much a turn is shorter while another process wants the name.
-const RIVALS_PART: u32 = 10;
 
 /// The lines of one [`Redsync`](crate::Redsync): one for each name that somebody waits for.
 #[derive(Default)]
@@ -43,9 +38,9 @@ struct Line {
     waiters: VecDeque<Arc<Waiter>>,
     /// Who of this process is known to hold the name.
     holder: Weak<Claim>,
-    rival_seen: Option<Instant>,
     /// How many tries in a row found no quorum of nodes.
     outages: u32,
+    others: Others,
 }
 
 struct Waiter {
@@ -117,11 +112,7 @@ impl Lines {
         let Some(next) = line.waiters.front() else {
             return false;
         };
-        let turn = next.wanted.options.hand_off_time;
-        let turn = match line.rival_seen {
-            Some(seen) if now - seen < RIVALRY => turn / RIVALS_PART,
-            _ => turn,
-        };
+        let turn = line.others.turn(next.wanted.options.turn(), now);
         let Some(passed) = claim.pass(&next.wanted, turn, now) else {
             return false;
         };
@@ -224,14 +215,27 @@ impl Place {
         holder.is_some_and(|holder| !holder.is_released() && !holder.is_lost())
     }
 
-    /// Another process was seen to want the name: it is to have its turn soon.
-    pub(super) fn saw_rival(&self) {
-        self.with_line(|line| line.rival_seen = Some(Instant::now()));
+    /// The turn of another has ended: how many looks to give way for.
+    pub(super) fn saw_turn_end(&self) -> u32 {
+        self.with_line(|line| line.others.turn_ended())
+            .unwrap_or_default()
     }
 
-    pub(super) fn has_rivals(&self) -> bool {
-        let seen = self.with_line(|line| line.rival_seen).flatten();
-        seen.is_some_and(|seen| seen.elapsed() < RIVALRY)
+    /// Another process was seen to want the name: it is to have its turn soon.
+    pub(super) fn saw_rival(&self) {
+        self.with_line(|line| line.others.seen(Instant::now()));
+    }
+
+    /// For how long to stay back, now that the name was released here.
+    pub(super) fn courtesy(&self) -> Option<Duration> {
+        let turn = self.wanted().options.turn();
+        let pause = |line: &mut Line| line.others.courtesy(turn, Instant::now());
+        self.with_line(pause).flatten()
+    }
+
+    /// Nobody came while this one stayed back.
+    pub(super) fn nobody_came(&self, pause: Duration) {
+        self.with_line(|line| line.others.nobody_came(pause));
     }
 
     /// How many tries in a row found no quorum of nodes, by those who tried.
@@ -248,6 +252,7 @@ impl Place {
         let exclusive = self.wanted().options.mode == Mode::Exclusive;
         self.with_line(|line| {
             line.outages = 0;
+            line.others.own_turn_begins();
             if exclusive {
                 line.holder = Arc::downgrade(claim);
             }

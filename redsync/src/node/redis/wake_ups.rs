@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::FutureExt;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisError, RedisResult, Value, aio::MultiplexedConnection,
@@ -80,6 +81,9 @@ impl WakeUps {
             let link = self.link().await?;
             match link.ask(&exists).await {
                 Ok(Value::Int(0)) => return Ok(Seen::Free),
+                // Perhaps of a change before that: a name that was free when it was last looked at was
+                // then taken by another.
+                Ok(_) if bell.rung().now_or_never().is_some() => {}
                 Ok(_) => {
                     bell.rung().await;
                     return Ok(Seen::Changed);
