@@ -23,6 +23,7 @@ mod watch;
 
 use std::{
     future::{Future, poll_fn},
+    mem,
     pin::{Pin, pin},
     task::Poll,
     time::Duration,
@@ -57,6 +58,10 @@ const IDLE: Duration = Duration::from_millis(1);
 
 /// A time without an end, as far as a clock can tell.
 const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// After so many tries in vain, who is woken looks before it tries: a try can be a change, too, and those
+/// who wait would wake each other.
+const WARY: u32 = 5;
 
 /// What is added to the time for which nodes keep a name: they drop it in the millisecond after.
 const EXPIRED: Duration = Duration::from_millis(2);
@@ -161,6 +166,10 @@ struct Waiting<'a> {
     sooner: Option<Instant>,
     watch: Option<Watch>,
     watched_since: Instant,
+    /// Whether a change was what was seen last.
+    woken: bool,
+    /// How many tries were made for a change, and in vain.
+    woken_in_vain: u32,
     /// How often to look before the next try.
     looks: u32,
     /// For how long it stays back, or did, since that was given up.
@@ -182,6 +191,8 @@ impl<'a> Waiting<'a> {
             sooner: Some(now + place.wanted().options.expiry()),
             watch: None,
             watched_since: now,
+            woken: false,
+            woken_in_vain: 0,
             looks: 0,
             stays_back: None,
             released_here: false,
@@ -260,6 +271,10 @@ impl<'a> Waiting<'a> {
                 } else {
                     self.looks.saturating_sub(1)
                 };
+                if changed && self.woken_in_vain >= WARY {
+                    self.looks = self.looks.max(1);
+                }
+                self.woken = changed;
                 if self.looks > 0 {
                     // Those come first who have waited for more turns.
                     self.look(&[]);
@@ -318,6 +333,9 @@ impl<'a> Waiting<'a> {
             return Err(failure.into_error(self.limit));
         }
         self.released_here = false;
+        if mem::take(&mut self.woken) {
+            self.woken_in_vain = self.woken_in_vain.saturating_add(1);
+        }
         let is_divided = failure.own.contains(&true);
         self.divided = if is_divided {
             self.divided.saturating_add(1)
