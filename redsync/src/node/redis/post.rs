@@ -18,6 +18,10 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::redis_rs::{Connection, send};
 
+/// How many commands are sent together, at the most: more have buffers that allocators treat as rare,
+/// and are all answered when the last of them is.
+const MAX_BATCH: usize = 64;
+
 /// A connection that is shared by many, and how it fares.
 ///
 /// A command that finds nothing under way is sent at once. The others are collected, and sent
@@ -196,9 +200,11 @@ impl<C: Connection> Collector<C> {
             state.collector = Some(cx.waker().clone());
             (mem::take(&mut state.waiting), state.is_closed)
         };
-        if !letters.is_empty() {
+        let mut letters = letters.into_iter();
+        while letters.len() > 0 {
+            let batch = letters.by_ref().take(MAX_BATCH).collect();
             let (connection, queue) = (self.connection.clone(), Arc::clone(&self.queue));
-            self.sent.push(deliver(connection, queue, letters).boxed());
+            self.sent.push(deliver(connection, queue, batch).boxed());
         }
         loop {
             match self.sent.poll_next_unpin(cx) {
