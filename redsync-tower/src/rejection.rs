@@ -256,6 +256,7 @@ impl From<LockError> for LockRejection {
                 let words = "Too few of the nodes that keep locks can be reached.";
                 (Self::new(LockRejectionReason::Unavailable, words), None)
             }
+            LockError::TooManyWaiting { .. } => (Self::too_many_waiting(), None),
             error => return Self::misconfigured(error),
         };
         let seconds = after.map_or(1, |after| after.as_millis().div_ceil(1000).max(1) as u64);

@@ -49,10 +49,6 @@ const A_MOMENT: Duration = Duration::from_millis(1);
 /// What part of a turn a process stays back for, where it cannot see whether others come.
 const BLIND_PART: u32 = 4;
 
-/// After tries in which several got a part of the nodes each, the pauses grow up to 2 to this power,
-/// in milliseconds.
-const MAX_DIVIDED: u32 = 1;
-
 /// The shortest pause of those who have nothing to try: else time could not pass meanwhile.
 const IDLE: Duration = Duration::from_millis(1);
 
@@ -158,8 +154,8 @@ struct Waiting<'a> {
     /// The tries that count, and how many in a row found no quorum of nodes.
     tries: u32,
     outages: u32,
-    /// How many in a row got some of the nodes.
-    divided: u32,
+    /// Whether the last one got some of the nodes, and others the rest.
+    divided: bool,
     /// When the next try that counts is due.
     poll_at: Instant,
     /// When one is due that does not count.
@@ -187,7 +183,7 @@ impl<'a> Waiting<'a> {
             limit,
             tries: 1,
             outages: 0,
-            divided: 0,
+            divided: false,
             sooner: Some(now + place.wanted().options.expiry()),
             watch: None,
             watched_since: now,
@@ -281,11 +277,10 @@ impl<'a> Waiting<'a> {
                     return false;
                 }
                 // Not all of those who have just been in each other's way at once.
-                let pause = fastrand::u64(0..1 << self.divided.min(MAX_DIVIDED));
-                if pause == 0 {
+                if !self.divided || fastrand::bool() {
                     return self.may_try();
                 }
-                self.sooner = Some(now + Duration::from_millis(pause));
+                self.sooner = Some(now + A_MOMENT);
             }
             Sight::Blind if self.released_here => {
                 let turn = self.place.wanted().options.turn();
@@ -336,12 +331,7 @@ impl<'a> Waiting<'a> {
         if mem::take(&mut self.woken) {
             self.woken_in_vain = self.woken_in_vain.saturating_add(1);
         }
-        let is_divided = failure.own.contains(&true);
-        self.divided = if is_divided {
-            self.divided.saturating_add(1)
-        } else {
-            0
-        };
+        self.divided = failure.own.contains(&true);
         self.sooner = None;
         self.watch = None;
         // That names are free is no news if they were not to be had for another reason: nodes that

@@ -83,7 +83,7 @@ impl Others {
         self.stayed_back = Some(now);
         self.stays = self.stays.wrapping_add(1);
         // The long ones are so few that they are not felt.
-        let part = if self.stays.is_multiple_of(8) { 2 } else { 8 };
+        let part = if self.stays.is_multiple_of(8) { 1 } else { 8 };
         Some(turn / part)
     }
 
@@ -178,7 +178,7 @@ mod tests {
         for stays in 1..=16 {
             assert_eq!(others.courtesy(TURN, now + RIVALRY / 2), None);
             now += RIVALRY;
-            let part = if stays % 8 == 0 { 2 } else { 8 };
+            let part = if stays % 8 == 0 { 1 } else { 8 };
             assert_eq!(others.courtesy(TURN, now), Some(TURN / part));
         }
     }

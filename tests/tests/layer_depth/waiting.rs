@@ -19,9 +19,15 @@ fn app(lock: RedlockLayer<key::PathKey>) -> (Router, Stage) {
 
 #[tokio::test(start_paused = true)]
 async fn so_many_wait_for_a_key_and_the_next_is_refused_at_once() {
-    let lock = RedlockLayer::new(nodes().0, key::path("{id}"))
-        .with_wait(Duration::from_secs(60))
-        .with_max_waiting(2);
+    let by_the_layer = RedlockLayer::new(nodes().0, key::path("{id}")).with_max_waiting(2);
+    let mutexes = nodes().0.with_defaults(|mutex| mutex.with_max_waiting(2));
+    let by_the_mutexes = RedlockLayer::new(mutexes.unwrap(), key::path("{id}"));
+    for lock in [by_the_layer, by_the_mutexes] {
+        so_many_wait(lock.with_wait(Duration::from_secs(60))).await;
+    }
+}
+
+async fn so_many_wait(lock: RedlockLayer<key::PathKey>) {
     let (app, stage) = app(lock);
     let start = |uri: &'static str| {
         let app = app.clone();

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use redsync::Redsync;
-use redsync_tests::{Servers, faulty::Fault};
+use redsync::{Redsync, node::MemoryNode};
+use redsync_tests::{FaultyNode, Servers, faulty::Fault};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -76,20 +76,23 @@ async fn processes_with_many_who_wait_have_turns_about() {
     assert!(least.iter().all(|had| *had > 0), "{had:?}");
 }
 
-/// One process always has somebody who waits, the other one now and then: it is not kept out.
-#[tokio::test(start_paused = true)]
-async fn who_comes_now_and_then_is_not_kept_out() {
-    let nodes: Vec<_> = (0..3)
-        .map(|_| Told {
-            after: ms(1),
-            ..Told::new()
-        })
-        .collect();
-    for told in &nodes {
-        let late = Fault::late_request(ms(1)).and_late_reply(ms(1));
-        told.node.always(late);
-    }
-    let [busy, quiet] = [(); 2].map(|()| drowsy(Redsync::new(nodes.clone()).unwrap()));
+/// Nodes as seen from so far away: a message takes that time, and another to come back.
+fn from_afar(stores: &[MemoryNode], distance: Duration) -> Redsync {
+    let nodes = stores.iter().map(|store| {
+        let node = FaultyNode::around(store.clone());
+        node.always(Fault::late_request(distance).and_late_reply(distance));
+        Told {
+            node,
+            after: distance,
+        }
+    });
+    drowsy(Redsync::new(nodes).unwrap())
+}
+
+/// One process always has somebody who waits, the other one now and then. The longest that waits.
+async fn longest_wait(busy: Duration, quiet: Duration, times: u32) -> Duration {
+    let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
+    let (busy, quiet) = (from_afar(&stores, busy), from_afar(&stores, quiet));
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
         let mutex = busy.mutex(NAME);
@@ -103,15 +106,32 @@ async fn who_comes_now_and_then_is_not_kept_out() {
     }
     sleep(ms(100)).await;
     let mut longest = Duration::ZERO;
-    for _ in 0..100 {
+    for _ in 0..times {
         let start = Instant::now();
         let guard = timeout(WAIT, quiet.mutex(NAME).lock_within(WAIT)).await;
         longest = longest.max(start.elapsed());
         drop(guard.expect("an end").expect("a lock"));
         sleep(ms(fastrand::u64(1..300))).await;
     }
+    tasks.shutdown().await;
+    longest
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_now_and_then_is_not_kept_out() {
+    let longest = longest_wait(ms(1), ms(1), 100).await;
     println!("a hundred who come now and then: the longest waits {longest:?}");
     // A turn, and what it takes to lose a race or two.
     assert!(longest < ms(500), "{longest:?}");
-    tasks.shutdown().await;
+}
+
+/// Whoever is nearer has seen that nobody came, and has the name again, before the other can come.
+#[tokio::test(start_paused = true)]
+async fn who_is_farther_from_the_nodes_is_not_kept_out() {
+    for far in [2, 4, 8] {
+        let longest = longest_wait(ms(1), ms(far), 20).await;
+        println!("twenty who are {far} times as far away: the longest waits {longest:?}");
+        // The other stays back for long enough once in four seconds.
+        assert!(longest < Duration::from_secs(10), "{far}: {longest:?}");
+    }
 }
