@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::{
     Driver, Reply,
     pool::{Pool, sealed::Sealed},
-    post::Post,
+    post::{Fares, Post},
     redis_rs::{failure, packed, refusal, reply},
     unreachable, url,
 };
@@ -132,7 +132,7 @@ impl<P: Pool> Deadpool<P> {
         let connecting = {
             let mut slot = self.slot();
             match &*slot {
-                Slot::Connected(link) if link.post.silence() < STALL => {
+                Slot::Connected(link) if link.post.fares().silence < STALL => {
                     return Ok(Arc::clone(link));
                 }
                 Slot::Connecting(connecting) => connecting.clone(),
@@ -164,10 +164,19 @@ impl<P: Pool> Deadpool<P> {
         }
     }
 
+    /// The shared connection, unless too much waits on it.
+    async fn usable_link(&self) -> Result<Arc<Link<P>>, NodeError> {
+        let link = self.live_link().await?;
+        if is_overloaded(&link.post.fares()) {
+            return Err(NodeError::Overloaded);
+        }
+        Ok(link)
+    }
+
     /// The shared connection, after a sign of life if it has been idle.
     async fn live_link(&self) -> Result<Arc<Link<P>>, NodeError> {
         let link = self.link().await?;
-        if !P::PINGS || !link.post.is_idle(IDLE) {
+        if !P::PINGS || link.post.fares().rest <= IDLE {
             return Ok(link);
         }
         match link.post.send(redis::cmd("PING")).await {
@@ -233,13 +242,16 @@ impl<P: Pool> Link<P> {
         }
     }
 
+    /// Whether there is nothing to be done about it. Asked for each command, so all in one.
     fn is_ready(&self) -> bool {
-        self.post.silence() < STALL && !(P::PINGS && self.post.is_idle(IDLE))
+        let fares = self.post.fares();
+        let is_idle = P::PINGS && fares.rest > IDLE;
+        fares.silence < STALL && !is_idle && !is_overloaded(&fares)
     }
+}
 
-    fn is_overloaded(&self) -> bool {
-        self.post.unanswered() >= MAX_UNANSWERED && self.post.silence() > STUCK
-    }
+fn is_overloaded(fares: &Fares) -> bool {
+    fares.unanswered >= MAX_UNANSWERED && fares.silence > STUCK
 }
 
 impl<P: Pool> Driver for Deadpool<P> {
@@ -253,11 +265,8 @@ impl<P: Pool> Driver for Deadpool<P> {
             let link = match self.ready_link() {
                 Some(link) => link,
                 // Boxed, as it is large and rare.
-                None => self.live_link().boxed().await?,
+                None => self.usable_link().boxed().await?,
             };
-            if link.is_overloaded() {
-                return Err(NodeError::Overloaded);
-            }
             match link.post.send(command).await {
                 Ok(value) => reply(value),
                 Err(error) => {

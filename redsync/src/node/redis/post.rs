@@ -100,24 +100,31 @@ impl<C: Connection> Post<C> {
     }
 }
 
-/// How the connection fares, for those who can make another.
+/// How a connection fares, for those who can make another.
+#[cfg(feature = "deadpool-redis")]
+pub(super) struct Fares {
+    /// For how long something has been sent and nothing answered.
+    pub(super) silence: Duration,
+    /// For how long nothing has been under way.
+    pub(super) rest: Duration,
+    /// How many commands have no answer.
+    pub(super) unanswered: usize,
+}
+
 #[cfg(feature = "deadpool-redis")]
 impl<C: Connection> Post<C> {
-    /// For how long something has been sent and nothing answered.
-    pub(super) fn silence(&self) -> Duration {
-        let since = self.queue.state().since;
-        since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    /// How many commands have no answer.
-    pub(super) fn unanswered(&self) -> usize {
-        self.queue.state().unanswered
-    }
-
-    /// Whether nothing is under way, and was answered for so long.
-    pub(super) fn is_idle(&self, since: Duration) -> bool {
+    pub(super) fn fares(&self) -> Fares {
         let state = self.queue.state();
-        state.since.is_none() && state.last_reply.elapsed() > since
+        let now = Instant::now();
+        let (silence, rest) = match state.since {
+            Some(since) => (now - since, Duration::ZERO),
+            None => (Duration::ZERO, now - state.last_reply),
+        };
+        Fares {
+            silence,
+            rest,
+            unanswered: state.unanswered,
+        }
     }
 }
 
