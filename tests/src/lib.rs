@@ -14,4 +14,4 @@ mod ports;
 
 pub use faulty::FaultyNode;
 pub use proxy::Proxy;
-pub use server::{RedisServer, Servers};
+pub use server::{RedisServer, Servers, UNLOCK_OF_GO};

@@ -24,6 +24,17 @@ pub use several::Servers;
 use control::Control;
 use process::Process;
 
+/// What go-redsync's `Unlock` does on a node, in substance: a script of a name and an owner value.
+pub const UNLOCK_OF_GO: &str = r#"
+    local val = redis.call("GET", KEYS[1])
+    if val == ARGV[1] then
+        return redis.call("DEL", KEYS[1])
+    elseif val == false then
+        return -1
+    else
+        return 0
+    end"#;
+
 /// How long a server may take to answer after its start.
 const START: Duration = Duration::from_secs(10);
 

@@ -3,7 +3,7 @@
 
 use redis::{RedisResult, Value};
 use redsync::node::{AcquireVote, ExtendVote, Mode, Node, ReleaseVote};
-use redsync_tests::RedisServer;
+use redsync_tests::{RedisServer, UNLOCK_OF_GO};
 
 use crate::{acquire, deadpool, refused, release, terms};
 
@@ -14,16 +14,7 @@ fn lock(server: &RedisServer, name: &str, value: &str) -> bool {
 
 /// As `Unlock` sends it, in substance.
 fn unlock(server: &RedisServer, name: &str, value: &str) -> RedisResult<Value> {
-    const DELETE: &str = r#"
-        local val = redis.call("GET", KEYS[1])
-        if val == ARGV[1] then
-            return redis.call("DEL", KEYS[1])
-        elseif val == false then
-            return -1
-        else
-            return 0
-        end"#;
-    server.try_command(&["EVAL", DELETE, "1", name, value])
+    server.try_command(&["EVAL", UNLOCK_OF_GO, "1", name, value])
 }
 
 /// As `Extend` sends it, in substance.

@@ -4,7 +4,7 @@ use redsync::{
     Guard, LockError, Redsync,
     node::{RedisNode, redis::Deadpool},
 };
-use redsync_tests::{Proxy, RedisServer, Servers, wait::until};
+use redsync_tests::{Proxy, RedisServer, Servers, UNLOCK_OF_GO, wait::until};
 use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
@@ -58,16 +58,7 @@ async fn woken(what: &str, waiting: Waiting) {
 
 /// What go-redsync's `Unlock` sends.
 fn unlock_as_go_does(server: &RedisServer) {
-    const DELETE: &str = r#"
-        local val = redis.call("GET", KEYS[1])
-        if val == ARGV[1] then
-            return redis.call("DEL", KEYS[1])
-        elseif val == false then
-            return -1
-        else
-            return 0
-        end"#;
-    let digest: String = server.query(&["SCRIPT", "LOAD", DELETE]);
+    let digest: String = server.query(&["SCRIPT", "LOAD", UNLOCK_OF_GO]);
     assert_eq!(
         server.query::<i64>(&["EVALSHA", &digest, "1", NAME, "theirs"]),
         1
