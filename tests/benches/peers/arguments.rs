@@ -8,7 +8,7 @@ use crate::setting::Workload;
 use crate::workloads::Pace;
 
 pub(crate) const HELP: &str = "\
-Compares redsync, with each of its drivers, with rslock and with a hand-written client, on Redis
+Compares redsync, with each of its drivers, with rslock and with two hand-written clients, on Redis
 servers of its own, and prints a table, and the goals that redsync has set itself.
 
 Usage: cargo bench --bench peers -- [OPTIONS]
@@ -17,7 +17,8 @@ Usage: cargo bench --bench peers -- [OPTIONS]
   --rounds N                  how often everything is measured; the figures are medians (5)
   --only WORKLOAD,...         of uncontended, parallel, contended, handoff, idle, healthy, hung,
                               killed, layer
-  --implementations NAME,...  of redsync/deadpool, redsync/redis, redsync/fred, rslock, floor
+  --implementations NAME,...  of redsync/deadpool, redsync/redis, redsync/fred, rslock, floor (in
+                              tokio), floor-blocking (without a runtime)
   --json FILE                 writes the table as lines of JSON too
   --chart FILE                draws it too, as SVG
   --help                      this

@@ -133,7 +133,7 @@ impl Panel {
             let bar = [at(names, 0.2), at(end, 0.8)];
             area.draw(&Rectangle::new(bar, color(implementation).filled()))?;
             let text = |text, position| Text::new(text, position, (FONT, 16));
-            area.draw(&text(implementation.name().to_owned(), at(0.0, 0.4)))?;
+            area.draw(&text(implementation.title().to_owned(), at(0.0, 0.4)))?;
             area.draw(&text((self.show)(value), at(end + 6.0, 0.4)))?;
         }
         Ok(())
@@ -146,6 +146,8 @@ const fn color(implementation: Implementation) -> RGBColor {
         Implementation::Redis => RGBColor(67, 147, 195),
         Implementation::Fred => RGBColor(146, 197, 222),
         Implementation::Rslock => RGBColor(214, 96, 77),
-        Implementation::Floor | Implementation::None => RGBColor(150, 150, 150),
+        Implementation::Floor | Implementation::FloorBlocking | Implementation::None => {
+            RGBColor(150, 150, 150)
+        }
     }
 }

@@ -49,6 +49,11 @@ impl Figures {
         }
     }
 
+    /// The CPU time of one operation.
+    pub(crate) fn cpu_us(&self) -> Option<f64> {
+        self.cpu_s_per_100k.map(|seconds| seconds * 10.0)
+    }
+
     /// With the distribution of these times, in nanoseconds.
     pub(crate) fn with_times(self, mut times: Vec<u64>) -> Self {
         times.sort_unstable();

@@ -11,13 +11,16 @@ use redsync::{Guard, Redsync, Released};
 use rslock::{LockGuard, LockManager};
 use serde::{Deserialize, Serialize};
 
-use crate::floor::{self, Floor};
+use crate::floors::tokio::{self as floor, Floor};
 use crate::{Error, Outcome};
 
-const EXPIRY: Duration = Duration::from_secs(10);
+pub(crate) const EXPIRY: Duration = Duration::from_secs(10);
 
 /// Longer than any measurement.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How many locks each client takes before it is measured, so that connections and scripts are there.
+pub(crate) const WARM_UP: u64 = 16;
 
 /// A client of the same servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,15 +33,28 @@ pub(crate) enum Implementation {
     Fred,
     #[serde(rename = "rslock")]
     Rslock,
+    /// The floor in tokio.
     #[serde(rename = "floor")]
     Floor,
+    #[serde(rename = "floor-blocking")]
+    FloorBlocking,
     /// No lock at all, to compare the layer with.
     #[serde(rename = "none")]
     None,
 }
 
 impl Implementation {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Deadpool,
+        Self::Redis,
+        Self::Fred,
+        Self::Rslock,
+        Self::Floor,
+        Self::FloorBlocking,
+    ];
+
+    /// Those that are a [`Client`].
+    pub(crate) const ASYNC: [Self; 5] = [
         Self::Deadpool,
         Self::Redis,
         Self::Fred,
@@ -46,6 +62,7 @@ impl Implementation {
         Self::Floor,
     ];
 
+    /// As it is called on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Deadpool => "redsync/deadpool",
@@ -53,7 +70,17 @@ impl Implementation {
             Self::Fred => "redsync/fred",
             Self::Rslock => "rslock",
             Self::Floor => "floor",
+            Self::FloorBlocking => "floor-blocking",
             Self::None => "none",
+        }
+    }
+
+    /// As it is called in the table.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Floor => "floor, tokio",
+            Self::FloorBlocking => "floor, blocking",
+            _ => self.name(),
         }
     }
 }
@@ -73,7 +100,7 @@ pub(crate) enum Held<'a> {
 }
 
 impl Client {
-    /// Connects, and locks a few times, so that connections and scripts are there.
+    /// Connects, and warms up.
     pub(crate) async fn connect(
         implementation: Implementation,
         addresses: &[String],
@@ -93,13 +120,12 @@ impl Client {
                 Self::redsync(Redsync::new(nodes)?)?
             }
             Implementation::Rslock => Self::Rslock(LockManager::new(urls().collect())),
-            Implementation::None => return Err("there is no client for no locks".into()),
-            Implementation::Floor => {
-                let addresses: Vec<_> = addresses.iter().map(|address| &**address).collect();
-                Self::Floor(Floor::connect(&addresses, EXPIRY).await?)
+            Implementation::Floor => Self::Floor(Floor::connect(addresses, EXPIRY).await?),
+            Implementation::FloorBlocking | Implementation::None => {
+                return Err(format!("{} is no async client", implementation.name()).into());
             }
         };
-        for number in 0..16 {
+        for number in 0..WARM_UP {
             let name = format!("warm-up:{:x}:{number}", fastrand::u64(..));
             client.lock(&name).await?.release().await?;
         }

@@ -7,7 +7,7 @@
 mod arguments;
 mod chart;
 mod figures;
-mod floor;
+mod floors;
 mod goals;
 mod implementation;
 mod process;
@@ -15,6 +15,7 @@ mod results;
 mod runtime;
 mod setting;
 mod table;
+mod times;
 mod workloads;
 
 use std::env;

@@ -184,11 +184,13 @@ impl Setting {
         all
     }
 
+    /// What is measured under this setting.
     pub(crate) const fn implementations(&self) -> &'static [Implementation] {
-        match self.variant {
-            None => &Implementation::ALL,
-            Some(Variant::PlainPut | Variant::PlainGet) => &[Implementation::None],
-            Some(_) => &[Implementation::Deadpool],
+        match (self.variant, self.workload) {
+            (Some(Variant::PlainPut | Variant::PlainGet), _) => &[Implementation::None],
+            (Some(_), _) => &[Implementation::Deadpool],
+            (None, Workload::Uncontended | Workload::Parallel) => &Implementation::ALL,
+            (None, _) => &Implementation::ASYNC,
         }
     }
 }

@@ -10,11 +10,13 @@ use crate::setting::{Setting, Workload};
 type Row = (&'static str, fn(&Figures) -> Option<String>);
 
 const P50: Row = ("p50", |it| it.p50_us.map(time));
+const LOCK_P50: Row = ("p50 of the lock", |it| it.lock_p50_us.map(time));
 const P99: Row = ("p99", |it| it.p99_us.map(time));
 const WAIT_P50: Row = ("wait p50", |it| it.p50_us.map(time));
 const WAIT_P99: Row = ("wait p99", |it| it.p99_us.map(time));
 const PER_SECOND: Row = ("per second", |it| it.ops_per_s.map(number));
 const CPU: Row = ("CPU s per 100k", |it| it.cpu_s_per_100k.map(number));
+const CPU_PER_SECTION: Row = ("CPU µs per section", |it| it.cpu_us().map(number));
 const LEAST_SHARE: Row = ("least share", |it| it.fair_share_min.map(number));
 
 /// What matters of a workload.
@@ -22,10 +24,11 @@ const fn rows(setting: &Setting) -> &'static [Row] {
     match setting.workload {
         Workload::Parallel | Workload::Layer => &[PER_SECOND, P50, P99, CPU],
         Workload::Contended if setting.processes > 1 => {
-            &[PER_SECOND, WAIT_P50, WAIT_P99, CPU, LEAST_SHARE]
+            &[PER_SECOND, WAIT_P50, WAIT_P99, CPU_PER_SECTION, LEAST_SHARE]
         }
-        Workload::Contended => &[PER_SECOND, WAIT_P50, WAIT_P99, CPU],
-        Workload::Handoff | Workload::Idle => &[P50, P99],
+        Workload::Contended => &[PER_SECOND, WAIT_P50, WAIT_P99, CPU_PER_SECTION],
+        Workload::Handoff => &[P50, P99],
+        Workload::Idle => &[P50, LOCK_P50, P99],
         Workload::Uncontended | Workload::Healthy | Workload::Hung | Workload::Killed => {
             &[P50, P99, CPU]
         }
@@ -44,7 +47,7 @@ pub(crate) fn of(results: &Results) -> String {
         }
     }
     let mut head = vec![String::new(), String::new()];
-    head.extend(implementations.iter().map(|it| it.name().to_owned()));
+    head.extend(implementations.iter().map(|it| it.title().to_owned()));
     let mut lines = vec![head];
     for setting in settings {
         let figures = |it: &Implementation| results.find(&setting, *it).map(Measured::figures);

@@ -1,5 +1,6 @@
 //! How each workload is measured.
 
+mod blocking;
 pub(crate) mod contended;
 mod distinct;
 pub(crate) mod handoff;
@@ -58,6 +59,11 @@ pub(crate) fn measure(
 ) -> Outcome<Figures> {
     let addresses = addresses(&servers[..setting.nodes]);
     match setting.workload {
+        Workload::Uncontended | Workload::Parallel
+            if implementation == Implementation::FloorBlocking =>
+        {
+            blocking::measure(&addresses, setting, time)
+        }
         Workload::Uncontended | Workload::Parallel | Workload::Idle => {
             let setting = *setting;
             let pause = match setting.workload {

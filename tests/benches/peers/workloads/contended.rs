@@ -9,13 +9,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
-use super::distinct::nanos;
 use crate::Outcome;
 use crate::figures::{Figures, cpu_time};
 use crate::implementation::{Client, Implementation};
 use crate::process::{Job, Process, common_start};
 use crate::runtime::run;
 use crate::setting::Setting;
+use crate::times::nanos;
 
 /// How the tasks of one process have fared.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::distinct::nanos;
 use crate::Outcome;
 use crate::figures::{Figures, machine_time};
 use crate::implementation::{Client, Implementation};
 use crate::process::{Job, Orders, Process, answer};
 use crate::setting::Setting;
+use crate::times::nanos;
 
 /// For how long the other has waited when the lock is released, in milliseconds. It varies, for
 /// those who look again at intervals.

@@ -20,12 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::distinct::{lock_and_release, nanos};
+use super::distinct::lock_and_release;
 use crate::Outcome;
 use crate::figures::{Figures, cpu_time};
 use crate::implementation::{Client, Implementation};
 use crate::runtime::run;
 use crate::setting::{Setting, Variant};
+use crate::times::nanos;
 
 /// Longer than any measurement.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,11 +1,11 @@
-//! How fast a lock over a quorum can be, written by hand for this one purpose.
+//! The floor in a tokio runtime.
 //!
-//! One connection per node, with one task that gathers the commands that wait into one write. A
-//! lock is `SET NX PX` on every node, a release is a script by its hash, and both are over when a
-//! quorum has agreed. There is nothing else: no time limits, no validity, no connecting again.
+//! There is one connection per node, with one task that gathers the commands that wait into one
+//! write, and counts the votes where it reads the replies. The vote that decides wakes the task that
+//! locks, and no other vote does.
 
 use std::collections::VecDeque;
-use std::io::{self, Error, Write};
+use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,19 +19,16 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-const RELEASE: &str =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+use super::resp::{self, Script, Value};
 
 /// How long until a name is tried again that another process holds.
 const POLL: Duration = Duration::from_millis(1);
-
-type Value = [u8; 32];
 
 /// The client.
 pub(crate) struct Floor {
     nodes: Box<[Arc<Node>]>,
     expiry: Duration,
-    /// Of those that wait in this process for the one name that is contended.
+    /// The waiters of this process for the one name that is contended.
     queue: Arc<tokio::sync::Mutex<()>>,
     // Ends the connections' tasks when dropped.
     _connections: JoinSet<()>,
@@ -41,12 +38,12 @@ pub(crate) struct Floor {
 pub(crate) struct Held {
     name: String,
     value: Value,
-    turn: Option<OwnedMutexGuard<()>>,
+    ticket: Option<OwnedMutexGuard<()>>,
 }
 
 impl Floor {
     /// Connects to the nodes at these addresses.
-    pub(crate) async fn connect(addresses: &[&str], expiry: Duration) -> io::Result<Self> {
+    pub(crate) async fn connect(addresses: &[String], expiry: Duration) -> io::Result<Self> {
         let mut nodes = Vec::new();
         let mut connections = JoinSet::new();
         for address in addresses {
@@ -54,7 +51,8 @@ impl Floor {
             stream.set_nodelay(true)?;
             let node = Arc::new(Node {
                 script: load(&stream).await?,
-                ..Node::default()
+                waiting: Mutex::default(),
+                wake: Notify::new(),
             });
             connections.spawn(Arc::clone(&node).serve(stream));
             nodes.push(node);
@@ -69,42 +67,30 @@ impl Floor {
 
     /// Tries once.
     pub(crate) async fn try_lock(&self, name: &str) -> Option<Held> {
-        let value = value();
-        let expiry = self.expiry.as_millis();
-        let set = |_: &Node, commands: &mut Vec<u8>| {
-            write!(
-                commands,
-                "*6\r\n$3\r\nSET\r\n${}\r\n{name}\r\n$32\r\n",
-                name.len()
-            )?;
-            commands.extend_from_slice(&value);
-            let digits = expiry.checked_ilog10().unwrap_or_default() + 1;
-            write!(
-                commands,
-                "\r\n$2\r\nNX\r\n$2\r\nPX\r\n${digits}\r\n{expiry}\r\n"
-            )
-        };
-        let held = self.ask(set).await;
         let lock = Held {
             name: name.to_owned(),
-            value,
-            turn: None,
+            value: resp::value(),
+            ticket: None,
         };
-        if held {
+        let acquire = |_: &Node, commands: &mut Vec<u8>| {
+            resp::acquire(commands, name, &lock.value, self.expiry);
+        };
+        if self.ask(acquire).await {
             return Some(lock);
         }
-        // What it has got, behind what is under way on the same connections. Nobody waits for it.
-        drop(self.send(lock.deletion()));
+        // It releases the keys that were granted, behind the acquires on the same connections. No
+        // task waits for that.
+        drop(self.send(lock.release()));
         None
     }
 
-    /// Locks the name that is contended: in turn in this process, by trying again across processes.
+    /// Locks the name that is contended: in order in this process, by trying again across processes.
     pub(crate) async fn wait(&self, name: &str) -> Held {
-        let turn = Arc::clone(&self.queue).lock_owned().await;
+        let ticket = Arc::clone(&self.queue).lock_owned().await;
         loop {
             if let Some(lock) = self.try_lock(name).await {
                 return Held {
-                    turn: Some(turn),
+                    ticket: Some(ticket),
                     ..lock
                 };
             }
@@ -114,33 +100,24 @@ impl Floor {
 
     /// Whether a quorum has deleted the lock.
     pub(crate) async fn release(&self, held: Held) -> bool {
-        let released = self.ask(held.deletion()).await;
-        drop(held.turn);
+        let released = self.ask(held.release()).await;
+        drop(held.ticket);
         released
     }
 
     /// Whether a quorum says yes to a command, as soon as that is clear.
-    async fn ask(&self, command: impl Fn(&Node, &mut Vec<u8>) -> io::Result<()>) -> bool {
+    async fn ask(&self, command: impl Fn(&Node, &mut Vec<u8>)) -> bool {
         let count = self.send(command);
-        let nodes = self.nodes.len() as u32;
-        let quorum = nodes / 2 + 1;
         poll_fn(|cx| {
+            // It registers before it looks: a vote that it does not see yet finds the waker.
             count.waker.register(cx.waker());
-            let votes = count.votes.load(Ordering::Acquire);
-            let (granted, refused) = (votes & 0xffff, votes >> 16);
-            if granted >= quorum {
-                Poll::Ready(true)
-            } else if refused > nodes - quorum {
-                Poll::Ready(false)
-            } else {
-                Poll::Pending
-            }
+            count.verdict().map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
 
-    fn send(&self, command: impl Fn(&Node, &mut Vec<u8>) -> io::Result<()>) -> Arc<Count> {
-        let count = Arc::new(Count::default());
+    fn send(&self, command: impl Fn(&Node, &mut Vec<u8>)) -> Arc<Count> {
+        let count = Arc::new(Count::of(self.nodes.len()));
         for node in &self.nodes {
             let mut waiting = node.waiting();
             if waiting.closed {
@@ -149,7 +126,7 @@ impl Floor {
                 continue;
             }
             let first = waiting.counts.is_empty();
-            command(node, &mut waiting.commands).expect("memory can be written to");
+            command(node, &mut waiting.commands);
             waiting.counts.push(Arc::clone(&count));
             drop(waiting);
             if first {
@@ -161,53 +138,53 @@ impl Floor {
 }
 
 impl Held {
-    fn deletion(&self) -> impl Fn(&Node, &mut Vec<u8>) -> io::Result<()> {
-        let Self { name, value, .. } = self;
-        move |node, commands| {
-            commands.extend_from_slice(b"*5\r\n$7\r\nEVALSHA\r\n$40\r\n");
-            commands.extend_from_slice(&node.script);
-            write!(
-                commands,
-                "\r\n$1\r\n1\r\n${}\r\n{name}\r\n$32\r\n",
-                name.len()
-            )?;
-            commands.extend_from_slice(value);
-            commands.extend_from_slice(b"\r\n");
-            Ok(())
-        }
+    fn release(&self) -> impl Fn(&Node, &mut Vec<u8>) {
+        |node, commands| resp::release(commands, &node.script, &self.name, &self.value)
     }
 }
 
-/// The answers to one command: those that agree in the lower half, the others in the upper one.
-#[derive(Default)]
+/// The votes on one command.
 struct Count {
+    nodes: u32,
+    /// Those that grant in the lower half, those that refuse in the upper one.
     votes: AtomicU32,
     waker: AtomicWaker,
 }
 
 impl Count {
+    fn of(nodes: usize) -> Self {
+        Self {
+            nodes: nodes as u32,
+            votes: AtomicU32::new(0),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// Counts a vote, and wakes the task that asked if it is the vote that decides.
     fn add(&self, granted: bool) {
         let vote = if granted { 1 } else { 1 << 16 };
-        self.votes.fetch_add(vote, Ordering::AcqRel);
-        self.waker.wake();
+        // Both counts are one number, so that exactly one vote sees the verdict change. Relaxed is
+        // enough: nothing but this number is passed on, and the waker orders the addition before
+        // the look of the task that it wakes.
+        let before = self.votes.fetch_add(vote, Ordering::Relaxed);
+        if self.verdict_of(before).is_none() && self.verdict_of(before + vote).is_some() {
+            self.waker.wake();
+        }
+    }
+
+    fn verdict(&self) -> Option<bool> {
+        self.verdict_of(self.votes.load(Ordering::Relaxed))
+    }
+
+    fn verdict_of(&self, votes: u32) -> Option<bool> {
+        resp::verdict(self.nodes, votes & 0xffff, votes >> 16)
     }
 }
 
 struct Node {
-    /// The hash of the script that releases.
-    script: [u8; 40],
+    script: Script,
     waiting: Mutex<Waiting>,
     wake: Notify,
-}
-
-impl Default for Node {
-    fn default() -> Self {
-        Self {
-            script: [0; 40],
-            waiting: Mutex::default(),
-            wake: Notify::new(),
-        }
-    }
 }
 
 /// The commands that were not written yet.
@@ -225,7 +202,7 @@ impl Node {
 
     async fn serve(self: Arc<Self>, stream: TcpStream) {
         let mut written = VecDeque::new();
-        // Ends with an error alone: the server is gone.
+        // It ends only with an error, when the server is gone.
         let _ = self.exchange(&stream, &mut written).await;
         let mut waiting = self.waiting();
         waiting.closed = true;
@@ -255,30 +232,15 @@ impl Node {
                 readable = stream.readable() => {
                     readable?;
                     read(stream, &mut replies)?;
-                    count(&mut replies, written)?;
+                    resp::votes(&mut replies, |granted| {
+                        let count = written.pop_front().ok_or_else(resp::unasked)?;
+                        count.add(granted);
+                        Ok(())
+                    })?;
                 }
             }
         }
     }
-}
-
-/// Counts the whole lines among the replies, and keeps the rest.
-fn count(replies: &mut Vec<u8>, written: &mut VecDeque<Arc<Count>>) -> io::Result<()> {
-    let mut done = 0;
-    while let Some(end) = replies[done..].iter().position(|byte| *byte == b'\n') {
-        let granted = match &replies[done..done + end] {
-            b"+OK\r" | b":1\r" => true,
-            b"$-1\r" | b"_\r" | b":0\r" => false,
-            other => return Err(Error::other(String::from_utf8_lossy(other))),
-        };
-        let count = written.pop_front();
-        count
-            .ok_or_else(|| Error::other("a reply to nothing"))?
-            .add(granted);
-        done += end + 1;
-    }
-    replies.drain(..done);
-    Ok(())
 }
 
 /// Writes all of it, if there is anything.
@@ -304,29 +266,14 @@ fn read(stream: &TcpStream, replies: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Teaches a server the script, and gives back its hash.
-async fn load(stream: &TcpStream) -> io::Result<[u8; 40]> {
-    let mut command = Vec::new();
-    write!(
-        command,
-        "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n${}\r\n{RELEASE}\r\n",
-        RELEASE.len()
-    )?;
-    write_all(stream, &command).await?;
-    // A bulk string: $40, the hash.
+async fn load(stream: &TcpStream) -> io::Result<Script> {
+    write_all(stream, &resp::load()).await?;
     let mut reply = Vec::new();
-    while reply.len() < 5 + 40 + 2 {
+    loop {
         stream.readable().await?;
         read(stream, &mut reply)?;
-        if reply.starts_with(b"-") {
-            return Err(Error::other(String::from_utf8_lossy(&reply)));
+        if let Some(script) = resp::loaded(&reply)? {
+            return Ok(script);
         }
     }
-    Ok(reply[5..45].try_into().expect("40 bytes"))
-}
-
-fn value() -> Value {
-    let mut value = Value::default();
-    let mut rest = &mut value[..];
-    write!(rest, "{:032x}", fastrand::u128(..)).expect("as long as that");
-    value
 }
