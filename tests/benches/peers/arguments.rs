@@ -3,7 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use crate::goals;
 use crate::implementation::Implementation;
+use crate::results::Subject;
 use crate::setting::Workload;
 use crate::workloads::Pace;
 
@@ -14,6 +16,8 @@ servers of its own, and prints a table, and the goals that redsync has set itsel
 Usage: cargo bench --bench peers -- [OPTIONS]
 
   --quick                     everything, in less than two minutes; figures vary more
+  --goals                     only what the goals compare, in about three minutes; with --quick, in
+                              less than one
   --rounds N                  how often everything is measured; the figures are medians (5)
   --only WORKLOAD,...         of uncontended, parallel, contended, handoff, idle, healthy, hung,
                               killed, layer
@@ -30,15 +34,22 @@ The servers are `redis-server`, or what the environment variable REDIS_SERVER sa
 pub(crate) struct Arguments {
     pub(crate) pace: Pace,
     pub(crate) rounds: usize,
-    pub(crate) workloads: Vec<Workload>,
-    pub(crate) implementations: Vec<Implementation>,
+    /// What the goals compare, where nothing else is wanted.
+    goals: Option<Vec<Subject>>,
+    workloads: Vec<Workload>,
+    implementations: Vec<Implementation>,
     pub(crate) json: Option<PathBuf>,
     pub(crate) chart: Option<PathBuf>,
 }
 
 impl Arguments {
-    pub(crate) fn wants(&self, implementation: Implementation) -> bool {
-        implementation == Implementation::None || self.implementations.contains(&implementation)
+    pub(crate) fn wants(&self, subject: Subject) -> bool {
+        let (setting, implementation) = subject;
+        let goals = self.goals.as_ref();
+        self.workloads.contains(&setting.workload)
+            && (implementation == Implementation::None
+                || self.implementations.contains(&implementation))
+            && goals.is_none_or(|goals| goals.contains(&subject))
     }
 }
 
@@ -53,6 +64,7 @@ pub(crate) fn parse() -> Result<Asked, String> {
     let mut parsed = Arguments {
         pace: Pace::Full,
         rounds: 5,
+        goals: None,
         workloads: Workload::ALL.into(),
         implementations: Implementation::ALL.into(),
         json: None,
@@ -73,6 +85,7 @@ pub(crate) fn parse() -> Result<Asked, String> {
             "--help" | "-h" => return Ok(Asked::Help),
             crate::process::ARGUMENT => return Ok(Asked::Client(text(value()?))),
             "--quick" => parsed.pace = Pace::Quick,
+            "--goals" => parsed.goals = Some(goals::subjects()),
             "--rounds" => {
                 let rounds = text(value()?);
                 parsed.rounds = match rounds.parse() {

@@ -29,6 +29,7 @@ use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{Arguments, Asked};
+use crate::implementation::Implementation;
 use crate::results::Results;
 use crate::setting::{Setting, Threads};
 
@@ -85,18 +86,23 @@ fn measure(arguments: &Arguments) -> Outcome<Results> {
     static INTERRUPTED: AtomicBool = AtomicBool::new(false);
     on_interrupt(|| INTERRUPTED.store(true, Ordering::Relaxed));
 
-    let mut settings = Setting::all();
-    settings.retain(|setting| arguments.workloads.contains(&setting.workload));
-    let servers = Servers::start(settings.iter().map(|it| it.nodes).max().unwrap_or_default());
+    let wanted = |setting: &Setting| -> Vec<Implementation> {
+        let all = setting.implementations().iter().copied();
+        all.filter(|it| arguments.wants((*setting, *it))).collect()
+    };
+    let mut settings: Vec<_> = Setting::all()
+        .into_iter()
+        .map(|setting| (setting, wanted(&setting)))
+        .collect();
+    settings.retain(|(_, implementations)| !implementations.is_empty());
+    let most = settings.iter().map(|(it, _)| it.nodes).max();
+    let servers = Servers::start(most.unwrap_or_default());
     let mut results = Results::default();
     for round in 1..=arguments.rounds {
-        for setting in &settings {
+        for (setting, implementations) in &settings {
             eprintln!("round {round} of {}: {setting}", arguments.rounds);
             let time = arguments.pace.time(setting);
-            for &implementation in setting.implementations() {
-                if !arguments.wants(implementation) {
-                    continue;
-                }
+            for &implementation in implementations {
                 let figures = workloads::measure(&servers, setting, implementation, time);
                 if let Err(error) = &figures {
                     eprintln!("{} failed: {error}", implementation.name());

@@ -8,6 +8,9 @@ use crate::figures::Figures;
 use crate::implementation::Implementation;
 use crate::setting::Setting;
 
+/// The subject of a measurement: an implementation under a setting.
+pub(crate) type Subject = (Setting, Implementation);
+
 /// In the order in which it was measured first.
 #[derive(Default)]
 pub(crate) struct Results(Vec<Measured>);
