@@ -1,29 +1,32 @@
-//! What goes on after its caller has left: late answers, and releases by drop.
+//! Work that goes on after its caller has left: late answers, and releases by drop.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future};
 
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-/// The background tasks of one [`Redsync`](crate::Redsync), so that
-/// [`drain`](crate::Redsync::drain) can wait for them.
+/// The work in the background of one [`Redsync`](crate::Redsync), for which
+/// [`drain`](crate::Redsync::drain) waits.
 #[derive(Clone)]
 pub(crate) struct Background(TaskTracker);
 
 impl Background {
     pub(crate) fn new() -> Self {
         let tracker = TaskTracker::new();
-        // A tracker can be waited for once it is closed, and takes tasks all the same.
+        // A tracker can be waited for once it is closed, and it takes tasks all the same.
         tracker.close();
         Self(tracker)
     }
 
-    /// Spawns the work on the runtime at hand, else on `home`, else drops it. It is given up after
-    /// `limit`.
+    /// Spawns the work on the runtime at hand, else on `home`, else drops it. It is given up at
+    /// `deadline`.
     pub(crate) fn spawn(
         &self,
         home: Option<&Handle>,
-        limit: Duration,
+        deadline: Instant,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
         let current = Handle::try_current().ok();
@@ -32,7 +35,7 @@ impl Background {
             return;
         };
         let limited = async move {
-            if timeout(limit, work).await.is_err() {
+            if timeout_at(deadline, work).await.is_err() {
                 tracing::debug!("a node did not answer; its key is left to expire");
             }
         };
@@ -40,8 +43,8 @@ impl Background {
         self.0.spawn_on(limited, handle);
     }
 
-    pub(crate) fn delay(&self) -> DrainDelay {
-        DrainDelay(self.0.token())
+    pub(crate) fn guard(&self) -> DrainGuard {
+        DrainGuard(self.0.token())
     }
 
     pub(crate) async fn drain(&self) {
@@ -49,10 +52,10 @@ impl Background {
     }
 }
 
-/// Makes a drain wait until it, and all its clones, are dropped. See
-/// [`Redsync::delay_drain`](crate::Redsync::delay_drain).
+/// Makes [`drain`](crate::Redsync::drain) wait until this guard and all its clones are dropped. See
+/// [`Redsync::drain_guard`](crate::Redsync::drain_guard).
 #[derive(Clone, Debug)]
-pub struct DrainDelay(
+pub struct DrainGuard(
     #[expect(dead_code, reason = "counted as long as it lives")] TaskTrackerToken,
 );
 

@@ -45,7 +45,7 @@
 //! a second runs ahead of the clock, and a node that has lost its data has to stay away for longer.)
 //!
 //! A counter grows in strides of 64, and the numbers up to the next are the holder's: a lock that is
-//! [handed on](crate::Mutex::with_hand_off) within a process takes the next of them.
+//! [handed on](crate::Mutex::with_hand_over) within a process takes the next of them.
 //!
 //! Tokens are neither dense nor comparable between names.
 

@@ -156,36 +156,47 @@
 //!
 //! [deadpool-redis]: https://docs.rs/deadpool-redis
 
-mod attempt;
+mod acquire;
 mod background;
-mod claim;
+mod config;
 mod error;
 pub mod fence;
 mod guard;
 mod inspect;
-mod keepalive;
+mod keep_alive;
+mod lease;
 mod metrics;
+mod mode;
 mod mutex;
 pub mod node;
+mod nodes;
 mod options;
-mod parts;
+mod queue;
 mod quorum;
 mod redsync;
-mod retry;
-mod round;
+mod request;
+mod shared;
 mod value;
-mod wait;
-mod wanted;
+
+/// The futures of [`Mutex`] and [`Guard`], for types that have to name them.
+pub mod future {
+    pub use crate::{
+        guard::{Lost, Release},
+        mutex::Lock,
+    };
+}
 
 pub use self::{
-    background::DrainDelay,
-    error::{ConfigError, ExtendError, LockError, NodeError, ReleaseError, RunError},
+    background::DrainGuard,
+    config::ConfigError,
+    error::{ExtendError, LockError, ReleaseError, RunError},
     fence::FencingToken,
-    guard::{Guard, Lost, Release, Released, Validity},
-    inspect::{Fingerprint, HeldBy, Inspected},
-    mutex::{Lock, Mutex},
-    parts::{GuardParts, Resume},
-    quorum::{NodeVote, Vote, Votes},
+    guard::{Guard, GuardParts, Released, Resume, Validity},
+    inspect::{Inspection, NameHolder},
+    mode::Mode,
+    mutex::Mutex,
+    node::NodeError,
+    quorum::votes::{NodeVote, Vote, Votes},
     redsync::Redsync,
-    value::OwnerValue,
+    value::{Fingerprint, OwnerValue},
 };

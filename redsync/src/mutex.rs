@@ -7,7 +7,7 @@ use std::{
     fmt,
     future::Future,
     pin::pin,
-    sync::{Arc, mpsc},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,15 +16,17 @@ use tokio::time::Instant;
 
 pub use self::lock::Lock;
 use crate::{
-    ConfigError, FencingToken, Guard, Inspected, LockError, Redsync, Released, Resume, RunError,
+    ConfigError, FencingToken, Guard, Inspection, LockError, Mode, Released, Resume, RunError,
     Validity,
-    claim::{Claim, Holding},
+    acquire::Limit,
+    config::MAX_NAME_LEN,
     inspect,
-    node::Mode,
-    options::{MAX_NAME_LEN, Options},
-    quorum::Verdict,
-    retry::Limit,
-    wanted::Wanted,
+    lease::Lease,
+    options::Options,
+    queue::hand_over::Holding,
+    quorum::tally::Verdict,
+    request::Request,
+    shared::Shared,
 };
 
 /// A distributed mutex: a name (or several), and how to lock it.
@@ -56,7 +58,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Mutex {
-    redsync: Redsync,
+    shared: Arc<Shared>,
     names: Arc<[Arc<str>]>,
     options: Arc<Options>,
 }
@@ -66,12 +68,12 @@ impl Mutex {
     pub const MAX_NAME_LEN: usize = MAX_NAME_LEN;
 
     pub(crate) const fn new(
-        redsync: Redsync,
+        shared: Arc<Shared>,
         names: Arc<[Arc<str>]>,
         options: Arc<Options>,
     ) -> Self {
         Self {
-            redsync,
+            shared,
             names,
             options,
         }
@@ -101,18 +103,29 @@ impl Mutex {
     /// Exclusive or shared.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        self.options.mode
+        self.options.kind.mode
     }
 
-    pub(crate) fn is_covered_by(&self, claim: &Claim) -> bool {
-        let held = claim.terms();
-        let modes = held.mode == Mode::Exclusive || self.options.mode == Mode::Shared;
-        let names = |wanted: &Wanted| wanted.names.iter().all(|name| held.names.contains(name));
-        let fenced = !self.options.fencing || claim.token().is_some();
-        modes
-            && fenced
-            && claim.is_on(&self.redsync)
-            && self.wanted().is_ok_and(|wanted| names(&wanted))
+    /// Whether the holder of a lock need not lock this mutex too: the lock is on the same nodes, all
+    /// names are among those that are locked, and neither an exclusive lock is asked of a shared one
+    /// nor a fencing token of one that has none. A lock that is lost covers nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let both = redsync.mutex_many(["a", "b"]).lock().await?;
+    /// assert!(redsync.mutex("a").is_covered_by(&both.validity()));
+    /// assert!(!redsync.mutex("c").is_covered_by(&both.validity()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_covered_by(&self, held: &Validity) -> bool {
+        let lease = held.lease();
+        !held.is_lost()
+            && lease.is_on(&self.shared.nodes)
+            && self.request().is_ok_and(|request| lease.covers(&request))
     }
 
     /// Checks the names and the options, as every way to lock does first.
@@ -121,27 +134,15 @@ impl Mutex {
     ///
     /// A [`ConfigError`] that says what cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.wanted().map(drop)
+        self.request().map(drop)
     }
 
-    fn wanted(&self) -> Result<Wanted, ConfigError> {
-        self.options.check()?;
-        let keys: Result<Arc<[_]>, _> = (self.names.iter())
-            .map(|name| self.options.key(name))
-            .collect();
-        let names = keys?;
-        let label = match &names[..] {
-            [] => return Err(ConfigError::NoNames),
-            [name] => Arc::clone(name),
-            names => names.join(", ").into(),
-        };
-        Ok(Wanted {
-            redsync: self.redsync.clone(),
-            label,
-            names,
-            options: Arc::clone(&self.options),
-            attempts: 0.into(),
-        })
+    fn request(&self) -> Result<Request, ConfigError> {
+        Request::new(&self.names, &self.options)
+    }
+
+    fn lock_up_to(&self, limit: Limit) -> Lock {
+        Lock::new(self.request(), Arc::clone(&self.shared), limit)
     }
 
     /// Locks, trying [as often](Self::with_tries) and with [such pauses](Self::with_retry_delay)
@@ -165,7 +166,7 @@ impl Mutex {
     ///
     /// The future panics when it has to wait outside of a tokio runtime with time enabled.
     pub fn lock(&self) -> Lock {
-        Lock::new(self.wanted(), Limit::Tries(self.options.tries))
+        self.lock_up_to(Limit::Tries(self.options.retry.tries))
     }
 
     /// Locks with one try.
@@ -174,7 +175,7 @@ impl Mutex {
     ///
     /// As [`lock`](Self::lock).
     pub fn try_lock(&self) -> Lock {
-        Lock::new(self.wanted(), Limit::Tries(1))
+        self.lock_up_to(Limit::Tries(1))
     }
 
     /// Locks, trying until the given time has passed.
@@ -199,7 +200,7 @@ impl Mutex {
     ///
     /// As [`lock_within`](Self::lock_within).
     pub fn lock_until(&self, deadline: Instant) -> Lock {
-        Lock::new(self.wanted(), Limit::Until(deadline))
+        self.lock_up_to(Limit::Until(deadline))
     }
 
     /// Takes over a lock that is held with a known value, here or in another process, to extend or
@@ -232,17 +233,17 @@ impl Mutex {
     ///
     /// If the future is dropped, the lock stays as it is.
     pub async fn resume(&self, parts: impl Into<Resume>) -> Result<Guard, LockError> {
-        let Resume {
-            value,
-            token,
-            terms,
-        } = parts.into();
-        let wanted = self.wanted()?;
+        let Resume { value, token, kind } = parts.into();
+        let request = self.request()?;
         if value.as_str().is_empty() {
             return Err(LockError::Value("an owner value is not empty".into()));
         }
-        if terms.is_some_and(|(names, mode)| *names != *wanted.names || mode != self.options.mode) {
-            return Err(ConfigError::OtherLock { name: wanted.label }.into());
+        let mode = self.options.kind.mode;
+        if kind.is_some_and(|(names, held)| *names != *request.names || held != mode) {
+            return Err(ConfigError::OtherLock {
+                name: request.label,
+            }
+            .into());
         }
         if let Some(token) = token.filter(|token| *token > FencingToken::MAX) {
             return Err(ConfigError::Option {
@@ -252,26 +253,25 @@ impl Mutex {
             }
             .into());
         }
-        let claim = Claim::resumed(&wanted, value);
+        let lease = Lease::resumed(&self.shared.nodes, &request, value);
         if let Some(token) = token {
-            claim.set_token(token);
+            lease.set_token(token);
         }
         let start = Instant::now();
-        let (ours, kept) = mpsc::channel();
-        let outcome = claim.inspect(&ours).await;
-        match outcome.verdict {
+        let kept = lease.inspect().await;
+        match kept.verdict {
             Verdict::Granted => {
-                // For so long all who granted keep it, and they are a majority.
-                let kept = kept.try_iter().min().unwrap_or_default();
-                let until = claim.capped(claim.options().until_from(start, kept));
+                // All nodes that granted keep it for as long, and they are a majority.
+                let until = lease.options().timing.until_from(start, kept.remaining);
+                let until = lease.capped(until);
                 if Instant::now() >= until {
-                    return Err(LockError::NotHeld(outcome.into_votes(&claim)));
+                    return Err(LockError::NotHeld(kept.votes));
                 }
-                claim.begin(until);
-                Ok(Guard::new(Holding::new(claim)))
+                lease.begin(until);
+                Ok(Guard::new(Holding::new(lease, Arc::clone(&self.shared))))
             }
-            Verdict::Refused => Err(LockError::NotHeld(outcome.into_votes(&claim))),
-            Verdict::Unknown => Err(LockError::Unavailable(outcome.into_votes(&claim))),
+            Verdict::Refused => Err(LockError::NotHeld(kept.votes)),
+            Verdict::Unknown => Err(LockError::Unavailable(kept.votes)),
         }
     }
 
@@ -357,9 +357,9 @@ impl Mutex {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub async fn inspect(&self) -> Result<Vec<Inspected>, ConfigError> {
-        let wanted = self.wanted()?;
-        Ok(inspect::inspect(&wanted).await)
+    pub async fn inspect(&self) -> Result<Vec<Inspection>, ConfigError> {
+        let request = self.request()?;
+        Ok(inspect::inspect(&request, &self.shared.nodes).await)
     }
 }
 

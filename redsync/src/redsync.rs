@@ -1,22 +1,12 @@
 //! The nodes, and the defaults their mutexes share.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
-
-use futures_util::future::{FutureExt, join_all};
-use tokio::{sync::OnceCell, time::timeout};
+use std::{fmt, sync::Arc};
 
 use crate::{
-    ConfigError, Mutex, NodeError, NodeVote, Vote, Votes,
-    background::{Background, DrainDelay},
-    metrics,
+    ConfigError, DrainGuard, Mutex, NodeVote, Vote, Votes, metrics,
     node::{AnyNode, MemoryNode, sorted},
     options::Options,
-    wait::Lines,
+    shared::Shared,
 };
 
 /// The nodes that vote on locks, and the defaults of the mutexes made from here. Cheap to clone.
@@ -53,15 +43,6 @@ pub struct Redsync {
     defaults: Arc<Options>,
 }
 
-struct Shared {
-    nodes: Box<[AnyNode]>,
-    admitted: Box<[OnceCell<()>]>,
-    /// Who the admitted nodes are, as far as they can tell.
-    identities: std::sync::Mutex<Vec<(String, usize)>>,
-    background: Background,
-    lines: Arc<Lines>,
-}
-
 impl Redsync {
     /// Mutexes on the given nodes.
     ///
@@ -80,36 +61,10 @@ impl Redsync {
     /// ([`NodeError::SameServer`]) in each of them. Servers that do not tell who they are (a user
     /// without the permission for `INFO`) are not found out.
     pub fn new<N: Into<AnyNode>>(nodes: impl IntoIterator<Item = N>) -> Result<Self, ConfigError> {
-        let nodes: Box<[AnyNode]> = nodes.into_iter().map(Into::into).collect();
-        if nodes.is_empty() {
-            return Err(ConfigError::NoNodes);
-        }
-        for (index, node) in nodes.iter().enumerate() {
-            let address = node.get().address();
-            if nodes[..index]
-                .iter()
-                .any(|other| other.get().address() == address)
-            {
-                return Err(ConfigError::DuplicateNode {
-                    address: address.into(),
-                });
-            }
-        }
-        if nodes.len().is_multiple_of(2) {
-            tracing::warn!(
-                nodes = nodes.len(),
-                "an even number of nodes tolerates no more failures than one node less"
-            );
-        }
+        let shared = Shared::new(nodes.into_iter().map(Into::into))?;
         metrics::describe();
         Ok(Self {
-            shared: Arc::new(Shared {
-                admitted: nodes.iter().map(|_| OnceCell::new()).collect(),
-                nodes,
-                identities: std::sync::Mutex::default(),
-                background: Background::new(),
-                lines: Arc::default(),
-            }),
+            shared,
             defaults: Options::checked_default(),
         })
     }
@@ -125,7 +80,7 @@ impl Redsync {
     pub fn connect<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Self, ConfigError> {
         let nodes: Result<Vec<_>, _> = urls
             .into_iter()
-            .map(|url| crate::node::RedisNode::connect(url.as_ref()))
+            .map(|url| crate::node::redis::RedisNode::connect(url.as_ref()))
             .collect();
         Self::new(nodes?)
     }
@@ -156,11 +111,11 @@ impl Redsync {
     /// A mutex of the given name.
     #[must_use]
     pub fn mutex(&self, name: impl Into<Arc<str>>) -> Mutex {
-        Mutex::new(
-            self.clone(),
-            [name.into()].into(),
-            Arc::clone(&self.defaults),
-        )
+        self.mutex_of([name.into()].into())
+    }
+
+    fn mutex_of(&self, names: Arc<[Arc<str>]>) -> Mutex {
+        Mutex::new(Arc::clone(&self.shared), names, Arc::clone(&self.defaults))
     }
 
     /// A mutex of several names, acquired all or none in one round trip per node. They are sorted,
@@ -179,7 +134,7 @@ impl Redsync {
     /// ```
     #[must_use]
     pub fn mutex_many<N: Into<Arc<str>>>(&self, names: impl IntoIterator<Item = N>) -> Mutex {
-        Mutex::new(self.clone(), sorted(names), Arc::clone(&self.defaults))
+        self.mutex_of(sorted(names))
     }
 
     /// Asks every node whether it answers, for a log line at the start of a service or a health
@@ -203,45 +158,29 @@ impl Redsync {
     pub async fn probe(&self) -> Votes {
         // With the prefix: a user may be permitted no other keys.
         let name: Arc<str> = format!("{}redsync:probe", self.defaults.key_prefix).into();
-        let answers = self.ask(self.defaults.node_timeout(), |node| {
-            let name = &name;
-            async move {
-                self.admit(node).await?;
-                self.nodes()[node].get().inspect(name).await
-            }
+        let nodes = &self.shared.nodes;
+        let (limit, names) = (self.defaults.timing.node_timeout(), [name]);
+        let answers = nodes.ask_all(limit, async |node| {
+            nodes.admit(node).await?;
+            nodes.inspect(node, &names).await
         });
-        let votes = answers.await.into_iter().zip(self.nodes());
+        let answers = answers.await.into_iter().enumerate();
+        let votes = answers.map(|(node, answer)| NodeVote {
+            address: Arc::clone(nodes.address(node)),
+            vote: answer.map_or_else(Vote::Failed, |_| Vote::Granted),
+        });
+        let votes = votes.collect();
+        let [name] = names;
         Votes {
-            nodes: self.nodes().len(),
-            attempt: 1,
-            votes: votes
-                .map(|(answer, node)| NodeVote {
-                    address: node.get().address().into(),
-                    vote: answer.map_or_else(Vote::Failed, |_| Vote::Granted),
-                })
-                .collect(),
             name,
+            nodes: nodes.len(),
+            attempt: 1,
+            votes,
         }
     }
 
-    /// Asks every node something, for as long as `limit`, outside of any claim.
-    pub(crate) async fn ask<T, F>(
-        &self,
-        limit: Duration,
-        question: impl Fn(usize) -> F,
-    ) -> Vec<Result<T, NodeError>>
-    where
-        F: Future<Output = Result<T, NodeError>>,
-    {
-        let answers = (0..self.nodes().len()).map(|node| {
-            let answer = timeout(limit, question(node));
-            answer.map(|answer| answer.unwrap_or(Err(NodeError::TimedOut)))
-        });
-        join_all(answers).await
-    }
-
     /// Waits until everything that goes on in the background is done: releases of guards that
-    /// were dropped, and answers that were late; and whatever [delays](Self::delay_drain) it. For the
+    /// were dropped, and answers that were late; and whatever [delays](Self::drain_guard) it. For the
     /// end of a graceful shutdown.
     ///
     /// It takes long only if a node hangs: at most an expiry or 30 s, whichever is shorter, and 5 s.
@@ -252,66 +191,15 @@ impl Redsync {
     ///
     /// If the future is dropped, the work goes on.
     pub async fn drain(&self) {
-        self.shared.background.drain().await;
+        self.shared.nodes.background().drain().await;
     }
 
     /// Makes [`drain`](Self::drain) wait until what this returns is dropped: for code that will give a
     /// lock up soon and is not a task in the background itself. A server may say that it has shut down
     /// a moment before it drops its last request, and with it a guard.
     #[must_use = "what is dropped at once delays nothing"]
-    pub fn delay_drain(&self) -> DrainDelay {
-        self.shared.background.delay()
-    }
-
-    pub(crate) fn nodes(&self) -> &[AnyNode] {
-        &self.shared.nodes
-    }
-
-    pub(crate) fn has_nodes_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
-    }
-
-    pub(crate) fn lines(&self) -> &Arc<Lines> {
-        &self.shared.lines
-    }
-
-    pub(crate) fn background(&self) -> &Background {
-        &self.shared.background
-    }
-
-    /// Refuses a vote to a node that is the same server as another. Asked of each node once.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, it asks again the next time.
-    pub(crate) async fn admit(&self, node: usize) -> Result<(), NodeError> {
-        if self.shared.admitted[node].initialized() {
-            return Ok(());
-        }
-        self.ask_identity(node).boxed().await
-    }
-
-    async fn ask_identity(&self, node: usize) -> Result<(), NodeError> {
-        // Once: those who come meanwhile wait for the answer to the first.
-        let admitted = self.shared.admitted[node].get_or_try_init(async || {
-            let Some(identity) = self.nodes()[node].get().identity().await? else {
-                return Ok(());
-            };
-            let mut identities = (self.shared.identities)
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            match identities.iter().find(|(known, _)| *known == identity) {
-                Some((_, other)) if *other != node => Err(NodeError::SameServer {
-                    other: self.nodes()[*other].get().address().into(),
-                }),
-                Some(_) => Ok(()),
-                None => {
-                    identities.push((identity, node));
-                    Ok(())
-                }
-            }
-        });
-        admitted.await.copied()
+    pub fn drain_guard(&self) -> DrainGuard {
+        self.shared.nodes.background().guard()
     }
 }
 
@@ -320,7 +208,7 @@ impl fmt::Debug for Redsync {
         f.debug_struct("Redsync")
             .field("nodes", &self.shared.nodes)
             .field("defaults", &self.defaults)
-            .field("background", &self.shared.background)
+            .field("background", self.shared.nodes.background())
             .finish()
     }
 }

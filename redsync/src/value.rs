@@ -1,19 +1,21 @@
 //! The random value that proves who holds a key.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io::Write, sync::Arc};
 
 use crate::error::BoxError;
 
-/// The value a node keeps under the mutex' name while the lock is held: the proof of ownership.
+/// The value that a node keeps under the mutex's name while the lock is held: the proof of
+/// ownership.
 ///
-/// Whoever knows it can release or extend the lock, so it is a credential. Its [`Debug`] output is
-/// redacted and it has no [`Display`](fmt::Display); [`as_str`](Self::as_str) is the way to hand a
-/// lock over on purpose, to be taken up with [`Mutex::resume`](crate::Mutex::resume).
+/// Anyone who knows it can release or extend the lock, so it is a credential. Its [`Debug`] output
+/// is redacted and it has no [`Display`](fmt::Display). [`as_str`](Self::as_str) returns the text,
+/// for a lock that is handed to another process on purpose and taken up there with
+/// [`Mutex::resume`](crate::Mutex::resume).
 ///
-/// It is 128 bits from the operating system, in hexadecimal, after what
-/// [`Mutex::with_value_fn`](crate::Mutex::with_value_fn) returns. Every try of every acquisition has
-/// a fresh one: with one value for all tries, a release of try 1 that arrives late
-/// deletes the key of try 2, after which two clients can hold the lock.
+/// It is 128 bits from the operating system, in hexadecimal, after the label that
+/// [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) gives. Every attempt has a fresh
+/// one: if all attempts shared one value, a release of attempt 1 that arrives late would delete the
+/// key of attempt 2, and then two clients can hold the lock.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnerValue(Arc<str>);
 
@@ -24,12 +26,27 @@ impl OwnerValue {
         &self.0
     }
 
+    /// A short hash of the value, for logs.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let hash = sha1_smol::Sha1::from(self.as_str()).digest().bytes();
+        let mut fingerprint = [0; 6];
+        fingerprint.copy_from_slice(&hash[..6]);
+        Fingerprint(fingerprint)
+    }
+
     /// The label and 128 bits, straight from the operating system: a generator in this process could
     /// repeat itself after a fork or in a cloned virtual machine.
     pub(crate) fn random(label: &str) -> Result<Self, BoxError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
-        Ok(format!("{label}{:032x}", u128::from_ne_bytes(bytes)).into())
+        let bits = u128::from_ne_bytes(bytes);
+        if !label.is_empty() {
+            return Ok(format!("{label}{bits:032x}").into());
+        }
+        let mut hexadecimal = [0; 32];
+        write!(&mut hexadecimal[..], "{bits:032x}")?;
+        Ok(std::str::from_utf8(&hexadecimal)?.into())
     }
 }
 
@@ -51,16 +68,41 @@ impl fmt::Debug for OwnerValue {
     }
 }
 
+/// A short hash that tells one [`OwnerValue`] from another without giving it away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 6]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn is_random_and_stays_out_of_debug_output() {
-        let value = OwnerValue::random("pod-7:").unwrap();
-        assert_eq!(value.as_str().len(), 6 + 32);
-        assert!(value.as_str().starts_with("pod-7:"));
-        assert_ne!(value, OwnerValue::random("pod-7:").unwrap());
-        assert!(!format!("{value:?}").contains(value.as_str()));
+        for label in ["", "pod-7:"] {
+            let value = OwnerValue::random(label).unwrap();
+            assert_eq!(value.as_str().len(), label.len() + 32);
+            assert!(value.as_str().starts_with(label));
+            assert_ne!(value, OwnerValue::random(label).unwrap());
+            assert!(!format!("{value:?}").contains(value.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_stable_and_not_the_value() {
+        let value = OwnerValue::from("abc");
+        assert_eq!(value.fingerprint().to_string(), "a9993e364706");
+        assert_ne!(value.fingerprint(), OwnerValue::from("abd").fingerprint());
     }
 }

@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,13 +12,11 @@ use futures_util::future::{BoxFuture, FutureExt};
 use pin_project_lite::pin_project;
 
 use crate::{
-    ConfigError, Guard, LockError,
-    attempt::{Attempt, Failure},
+    ConfigError, Guard, LockError, Mode,
+    acquire::{Attempt, Failure, Limit, wait},
     metrics,
-    node::Mode,
-    retry::Limit,
-    wait::wait,
-    wanted::Wanted,
+    request::Request,
+    shared::Shared,
 };
 
 pin_project! {
@@ -29,6 +28,7 @@ pin_project! {
         #[pin]
         state: State,
         limit: Limit,
+        shared: Arc<Shared>,
         counted: metrics::Acquisition,
     }
 }
@@ -36,29 +36,34 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State {
-        Start { wanted: Option<Result<Wanted, ConfigError>> },
-        First { #[pin] attempt: Attempt, wanted: Option<Wanted> },
+        Start { request: Option<Result<Request, ConfigError>> },
+        First { #[pin] attempt: Attempt, request: Option<Request> },
         Waiting { future: BoxFuture<'static, Result<Guard, LockError>> },
     }
 }
 
 impl State {
-    fn waiting(wanted: Wanted, limit: Limit, first: Option<Failure>) -> Self {
+    fn waiting(request: Request, shared: &Arc<Shared>, limit: Limit, first: Option<Failure>) -> Self {
         Self::Waiting {
-            future: wait(wanted, limit, first).boxed(),
+            future: wait(request, Arc::clone(shared), limit, first).boxed(),
         }
     }
 }
 
 impl Lock {
-    pub(super) fn new(wanted: Result<Wanted, ConfigError>, limit: Limit) -> Self {
-        let mode = (wanted.as_ref()).map_or(Mode::Exclusive, |wanted| wanted.options.mode);
+    pub(super) fn new(
+        request: Result<Request, ConfigError>,
+        shared: Arc<Shared>,
+        limit: Limit,
+    ) -> Self {
+        let mode = (request.as_ref()).map_or(Mode::Exclusive, |request| request.options.kind.mode);
         let counted = metrics::Acquisition::begin(mode);
         Self {
             state: State::Start {
-                wanted: Some(wanted),
+                request: Some(request),
             },
             limit,
+            shared,
             counted,
         }
     }
@@ -67,22 +72,22 @@ impl Lock {
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Start { wanted } => {
-                    let wanted = wanted.take().expect("polled after it was ready")?;
-                    if this.limit.retries() && wanted.redsync.lines().has_line_for(&wanted) {
-                        State::waiting(wanted, *this.limit, None)
+                StateProj::Start { request } => {
+                    let request = request.take().expect("polled after it was ready")?;
+                    if this.limit.retries() && this.shared.queues.has_queue_for(&request) {
+                        State::waiting(request, this.shared, *this.limit, None)
                     } else {
                         State::First {
-                            attempt: Attempt::start(&wanted)?,
-                            wanted: Some(wanted),
+                            attempt: Attempt::start(&request, this.shared)?,
+                            request: Some(request),
                         }
                     }
                 }
-                StateProj::First { attempt, wanted } => match ready!(attempt.poll(cx)) {
+                StateProj::First { attempt, request } => match ready!(attempt.poll(cx)) {
                     Ok(guard) => return Poll::Ready(Ok(guard)),
                     Err(failure) if this.limit.retries() => {
-                        let wanted = wanted.take().expect("polled after it was ready");
-                        State::waiting(wanted, *this.limit, Some(failure))
+                        let request = request.take().expect("polled after it was ready");
+                        State::waiting(request, this.shared, *this.limit, Some(failure))
                     }
                     Err(failure) => return Poll::Ready(Err(failure.into_error(*this.limit))),
                 },

@@ -4,8 +4,8 @@ use std::{error::Error, ops::Range, sync::Arc, time::Duration};
 
 use super::{Lock, Mutex};
 use crate::{
-    node::Mode,
-    options::{NodeTimeout, Options, RetryDelay},
+    Mode,
+    options::{Delay, NodeTimeout, Options},
 };
 
 impl Mutex {
@@ -21,13 +21,13 @@ impl Mutex {
     /// default.
     #[must_use]
     pub fn with_expiry(self, expiry: Duration) -> Self {
-        self.set(|options| options.expiry = expiry)
+        self.set(|options| options.timing.expiry = expiry)
     }
 
     /// How often [`lock`](Self::lock) tries, the first time included. 32 by default.
     #[must_use]
     pub fn with_tries(self, tries: u32) -> Self {
-        self.set(|options| options.tries = tries)
+        self.set(|options| options.retry.tries = tries)
     }
 
     /// Gives up after so many tries in a row that found no quorum of nodes, whatever time or tries
@@ -35,7 +35,7 @@ impl Mutex {
     /// default.
     #[must_use]
     pub fn with_outage_tries(self, tries: u32) -> Self {
-        self.set(|options| options.outage_tries = tries)
+        self.set(|options| options.retry.outage_tries = tries)
     }
 
     /// The pause between tries. It should not be the same for all who wait; see
@@ -48,7 +48,7 @@ impl Mutex {
     /// The range from which the pause between tries is drawn, evenly. 50 ms to 250 ms by default.
     #[must_use]
     pub fn with_retry_delay_range(self, range: Range<Duration>) -> Self {
-        self.set(|options| options.retry_delay = RetryDelay::Uniform(range))
+        self.set(|options| options.retry.delay = Delay::Uniform(range))
     }
 
     /// The pause after the given number of tries.
@@ -65,21 +65,21 @@ impl Mutex {
         self,
         delay: impl Fn(u32) -> Duration + Send + Sync + 'static,
     ) -> Self {
-        self.set(|options| options.retry_delay = RetryDelay::Function(Arc::new(delay)))
+        self.set(|options| options.retry.delay = Delay::Function(Arc::new(delay)))
     }
 
     /// What part of the expiry is taken off the validity for clocks that run at different rates
     /// (2 ms more are taken off always). At least 0 and below 1; 0.01 by default.
     #[must_use]
     pub fn with_drift_factor(self, factor: f64) -> Self {
-        self.set(|options| options.drift_factor = factor)
+        self.set(|options| options.timing.drift_factor = factor)
     }
 
     /// The validity that must be left when a quorum has acquired; a lock with less counts as not
     /// acquired and is released. A tenth of the expiry by default.
     #[must_use]
     pub fn with_min_validity(self, validity: Duration) -> Self {
-        self.set(|options| options.min_validity = Some(validity))
+        self.set(|options| options.timing.min_validity = Some(validity))
     }
 
     /// How long one node's answer to an acquisition, extension, release or inspection is waited
@@ -89,14 +89,14 @@ impl Mutex {
     /// round trips (to make a connection, for more).
     #[must_use]
     pub fn with_node_timeout(self, limit: Duration) -> Self {
-        self.set(|options| options.node_timeout = NodeTimeout::Absolute(limit))
+        self.set(|options| options.timing.node_timeout = NodeTimeout::Absolute(limit))
     }
 
     /// The [node time limit](Self::with_node_timeout) as a part of the expiry, above 0 and at most
     /// 1. (go-redsync has 0.05.)
     #[must_use]
     pub fn with_timeout_factor(self, factor: f64) -> Self {
-        self.set(|options| options.node_timeout = NodeTimeout::Factor(factor))
+        self.set(|options| options.timing.node_timeout = NodeTimeout::Factor(factor))
     }
 
     /// What owner values begin with, such as the name of the host, for whoever looks at the keys.
@@ -105,27 +105,27 @@ impl Mutex {
     /// (It stands in for go-redsync's `WithGenValueFunc`, without its trap: where two tries have one
     /// value, two can hold the lock.)
     #[must_use]
-    pub fn with_value_fn<E>(
+    pub fn with_owner_label<E>(
         self,
         label: impl Fn() -> Result<String, E> + Send + Sync + 'static,
     ) -> Self
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.set(|options| options.value_label = Arc::new(move || label().map_err(Into::into)))
+        self.set(|options| options.rounds.owner_label = Some(Arc::new(move || label().map_err(Into::into))))
     }
 
     /// Whether a verdict is returned as soon as it is clear, rather than when all nodes have
     /// answered or timed out. True by default. (go-redsync's default is false.)
     #[must_use]
     pub fn with_fail_fast(self, fail_fast: bool) -> Self {
-        self.set(|options| options.fail_fast = fail_fast)
+        self.set(|options| options.rounds.fail_fast = fail_fast)
     }
 
     /// Whether nodes are sent to in another order each time. False by default.
     #[must_use]
     pub fn with_shuffled_nodes(self, shuffled: bool) -> Self {
-        self.set(|options| options.shuffled_nodes = shuffled)
+        self.set(|options| options.rounds.shuffled_nodes = shuffled)
     }
 
     /// Whether an extension sets the key again on nodes that have lost it, so that a node that
@@ -137,7 +137,7 @@ impl Mutex {
     /// another has held in between.)
     #[must_use]
     pub fn with_set_if_absent_on_extend(self, set: bool) -> Self {
-        self.set(|options| options.set_if_absent_on_extend = set)
+        self.set(|options| options.kind.heals = set)
     }
 
     /// What is put before the name to make the nodes' key, such as `shop:`. Nothing by default.
@@ -153,16 +153,16 @@ impl Mutex {
     /// its own) when the nodes' counters differ, and a key per name that stays for a day.
     #[must_use]
     pub fn with_fencing(self, fencing: bool) -> Self {
-        self.set(|options| options.fencing = fencing)
+        self.set(|options| options.kind.fencing = fencing)
     }
 
     /// Exclusive (the default) or shared: see [`shared`](Self::shared).
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
-        if self.options.mode == mode {
+        if self.options.kind.mode == mode {
             return self;
         }
-        self.set(|options| options.mode = mode)
+        self.set(|options| options.kind.mode = mode)
     }
 
     /// The same mutex, locked in shared mode: any number of shared holders, or one exclusive.
@@ -204,14 +204,14 @@ impl Mutex {
     /// lost, however often it is extended. A lock that is resumed begins anew. No such limit by default.
     #[must_use]
     pub fn with_max_hold(self, limit: Duration) -> Self {
-        self.set(|options| options.max_hold = Some(limit))
+        self.set(|options| options.timing.max_hold = Some(limit))
     }
 
     /// How many may wait for the name in this process; who comes then gets
     /// [`LockError::TooManyWaiting`](crate::LockError::TooManyWaiting). No limit by default.
     #[must_use]
     pub fn with_max_waiting(self, limit: usize) -> Self {
-        self.set(|options| options.max_waiting = limit)
+        self.set(|options| options.queueing.max_waiting = limit)
     }
 
     /// How often a lock may be handed on within this process to the next who waits, without a word to
@@ -226,10 +226,10 @@ impl Mutex {
     /// What is handed on has nearly its whole validity left, and each guard has its own
     /// [fencing token](crate::fence): of a fenced lock, 63 can be handed on.
     #[must_use]
-    pub fn with_hand_off(self, times: u32, time: Duration) -> Self {
+    pub fn with_hand_over(self, times: u32, time: Duration) -> Self {
         self.set(|options| {
-            options.hand_offs = times;
-            options.hand_off_time = time;
+            options.queueing.hand_overs = times;
+            options.queueing.hand_over_time = time;
         })
     }
 }

@@ -13,11 +13,11 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Seen, Terms,
-    WRITER_TURN, bells::Bells,
+    AcquireVote, Entry, ExtendVote, Holder, Holders, Node, NodeError, RaiseVote, ReleaseVote,
+    WRITER_TURN, WakeUp, watchers::Watchers,
 };
 use crate::{
-    FencingToken, NodeError, OwnerValue,
+    FencingToken, Mode, OwnerValue,
     fence::{RETENTION, STRIDE},
 };
 
@@ -37,7 +37,7 @@ use crate::{
 pub struct MemoryNode {
     address: Arc<str>,
     state: Arc<Mutex<State>>,
-    bells: Bells,
+    watchers: Watchers,
 }
 
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl MemoryNode {
         Self {
             address: format!("memory-{number}").into(),
             state: Arc::default(),
-            bells: Bells::default(),
+            watchers: Watchers::default(),
         }
     }
 
@@ -87,7 +87,7 @@ impl MemoryNode {
             state.locks.clear();
             state.counters.clear();
         });
-        self.bells.ring_all();
+        self.watchers.notify_all();
     }
 
     /// How many names are held.
@@ -123,19 +123,19 @@ impl State {
         lock.lives(now).then_some(lock)
     }
 
-    /// How long `terms` are kept out; [`None`] if they are not.
-    fn kept_out(&mut self, terms: &Terms, now: Instant) -> Option<Duration> {
+    /// How long `entry` are kept out; [`None`] if they are not.
+    fn kept_out(&mut self, entry: &Entry, now: Instant) -> Option<Duration> {
         let mut longest = None;
-        for name in terms.names.iter() {
+        for name in entry.names.iter() {
             let Some(lock) = self.live(name, now) else {
                 continue;
             };
             // In the other mode, even a holder of this value is another.
-            let own = |held: &&Held| lock.mode == terms.mode && held.value == terms.value;
+            let own = |held: &&Held| lock.mode == entry.mode && held.value == entry.value;
             let others = lock.holders.iter().filter(|held| !own(held));
             let others = others.map(|held| held.expires).max();
-            let until = match (terms.mode, lock.mode) {
-                (Mode::Shared, Mode::Shared) if lock.holds(&terms.value) => None,
+            let until = match (entry.mode, lock.mode) {
+                (Mode::Shared, Mode::Shared) if lock.holds(&entry.value) => None,
                 (Mode::Shared, Mode::Shared) => lock.writers_turn,
                 (Mode::Exclusive, Mode::Shared) => {
                     // Refused by shared holders: the next turn is a writer's.
@@ -148,20 +148,20 @@ impl State {
         longest
     }
 
-    fn hold(&mut self, name: &Arc<str>, terms: &Terms, now: Instant) {
+    fn hold(&mut self, name: &Arc<str>, entry: &Entry, now: Instant) {
         self.sweep_if_due(now);
         let held = Held {
-            value: terms.value.clone(),
-            expires: now + terms.expiry,
+            value: entry.value.clone(),
+            expires: now + entry.expiry,
         };
         match self.live(name, now) {
-            Some(lock) if lock.holds(&terms.value) => {}
-            Some(lock) if lock.mode == terms.mode && lock.mode == Mode::Shared => {
+            Some(lock) if lock.holds(&entry.value) => {}
+            Some(lock) if lock.mode == entry.mode && lock.mode == Mode::Shared => {
                 lock.holders.push(held);
             }
             _ => {
                 let lock = Lock {
-                    mode: terms.mode,
+                    mode: entry.mode,
                     holders: vec![held],
                     writers_turn: None,
                 };
@@ -171,10 +171,10 @@ impl State {
     }
 
     /// The number of an acquisition, which is a new one unless it comes again.
-    fn count(&mut self, terms: &Terms, again: bool, now: Instant) -> FencingToken {
+    fn count(&mut self, entry: &Entry, again: bool, now: Instant) -> FencingToken {
         if again {
-            let number = self.highest(terms, now);
-            self.set_counters(terms, number, now);
+            let number = self.highest(entry, now);
+            self.set_counters(entry, number, now);
             return FencingToken::new(number);
         }
         let (start, clock) = *self.epoch.get_or_insert_with(|| (now, SystemTime::now()));
@@ -182,12 +182,12 @@ impl State {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let floor = clock.as_secs() * 1_000_000;
-        let grown = terms
+        let grown = entry
             .names
             .iter()
             .map(|name| self.counter(name, now).saturating_add(STRIDE));
         let number = grown.max().unwrap_or_default().max(floor);
-        self.set_counters(terms, number, now);
+        self.set_counters(entry, number, now);
         FencingToken::new(number)
     }
 
@@ -202,13 +202,13 @@ impl State {
         })
     }
 
-    fn highest(&self, terms: &Terms, now: Instant) -> u64 {
-        let counters = terms.names.iter().map(|name| self.counter(name, now));
+    fn highest(&self, entry: &Entry, now: Instant) -> u64 {
+        let counters = entry.names.iter().map(|name| self.counter(name, now));
         counters.max().unwrap_or_default()
     }
 
-    fn set_counters(&mut self, terms: &Terms, number: u64, now: Instant) {
-        for name in terms.names.iter() {
+    fn set_counters(&mut self, entry: &Entry, number: u64, now: Instant) {
+        for name in entry.names.iter() {
             self.set_counter(name, number, now);
         }
     }
@@ -219,9 +219,9 @@ impl State {
         self.counters.insert(Arc::clone(name), counter);
     }
 
-    fn holds_all(&mut self, terms: &Terms, now: Instant) -> bool {
-        (terms.names.iter()).all(|name| {
-            (self.live(name, now)).is_some_and(|lock| lock.holds_in(terms.mode, &terms.value))
+    fn holds_all(&mut self, entry: &Entry, now: Instant) -> bool {
+        (entry.names.iter()).all(|name| {
+            (self.live(name, now)).is_some_and(|lock| lock.holds_in(entry.mode, &entry.value))
         })
     }
 
@@ -266,60 +266,60 @@ impl Node for MemoryNode {
         &self.address
     }
 
-    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
         Ok(self.with(|state, now| {
-            if let Some(remaining) = state.kept_out(terms, now) {
+            if let Some(remaining) = state.kept_out(entry, now) {
                 return AcquireVote::Taken {
                     remaining: Some(remaining),
                 };
             }
-            let again = state.holds_all(terms, now);
-            for name in terms.names.iter() {
-                state.hold(name, terms, now);
+            let again = state.holds_all(entry, now);
+            for name in entry.names.iter() {
+                state.hold(name, entry, now);
             }
             AcquireVote::Acquired {
-                number: terms.fenced.then(|| state.count(terms, again, now)),
+                number: entry.fenced.then(|| state.count(entry, again, now)),
             }
         }))
     }
 
-    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         Ok(self.with(|state, now| {
-            if !state.holds_all(terms, now) || state.highest(terms, now) > token.get() {
+            if !state.holds_all(entry, now) || state.highest(entry, now) > token.get() {
                 return RaiseVote::Refused;
             }
-            state.set_counters(terms, token.get(), now);
+            state.set_counters(entry, token.get(), now);
             RaiseVote::Raised
         }))
     }
 
     async fn extend(
         &self,
-        terms: &Terms,
+        entry: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
         Ok(self.with(|state, now| {
             let mut missing = false;
-            for name in terms.names.iter() {
+            for name in entry.names.iter() {
                 match state.live(name, now) {
-                    Some(lock) if lock.holds_in(terms.mode, &terms.value) => {}
+                    Some(lock) if lock.holds_in(entry.mode, &entry.value) => {}
                     None if set_if_absent => missing = true,
                     _ => return ExtendVote::NotOwner,
                 }
             }
-            for name in terms.names.iter() {
-                state.hold(name, terms, now);
+            for name in entry.names.iter() {
+                state.hold(name, entry, now);
                 let holders = state
                     .live(name, now)
                     .into_iter()
                     .flat_map(|lock| &mut lock.holders);
-                for held in holders.filter(|held| held.value == terms.value) {
-                    held.expires = held.expires.max(now + terms.expiry);
+                for held in holders.filter(|held| held.value == entry.value) {
+                    held.expires = held.expires.max(now + entry.expiry);
                 }
             }
             if let Some(token) = token {
-                for name in terms.names.iter() {
+                for name in entry.names.iter() {
                     let number = token.get().max(state.counter(name, now));
                     state.set_counter(name, number, now);
                 }
@@ -332,14 +332,14 @@ impl Node for MemoryNode {
         }))
     }
 
-    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
         let (vote, gone) = self.with(|state, now| {
-            let all = state.holds_all(terms, now);
+            let all = state.holds_all(entry, now);
             let mut gone = Vec::new();
-            for name in terms.names.iter() {
+            for name in entry.names.iter() {
                 if let Some(lock) = state.live(name, now) {
-                    if lock.holds_in(terms.mode, &terms.value) {
-                        lock.holders.retain(|held| held.value != terms.value);
+                    if lock.holds_in(entry.mode, &entry.value) {
+                        lock.holders.retain(|held| held.value != entry.value);
                         gone.push(name);
                     }
                     if !lock.lives(now) {
@@ -355,7 +355,7 @@ impl Node for MemoryNode {
             (vote, gone)
         });
         for name in gone {
-            self.bells.ring(name);
+            self.watchers.notify(name);
         }
         Ok(vote)
     }
@@ -375,8 +375,8 @@ impl Node for MemoryNode {
         }))
     }
 
-    async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
-        let bell = self.bells.hang(names);
+    async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
+        let watcher = self.watchers.watch(names);
         let expires = self.with(|state, now| {
             let held = names
                 .iter()
@@ -384,11 +384,11 @@ impl Node for MemoryNode {
             held.min()
         });
         let Some(expires) = expires else {
-            return Ok(Seen::Free);
+            return Ok(WakeUp::Free);
         };
         // What was extended meanwhile looks as if it were free, until it is tried.
-        let _ = timeout_at(expires, bell.rung()).await;
-        Ok(Seen::Changed)
+        let _ = timeout_at(expires, watcher.changed()).await;
+        Ok(WakeUp::Changed)
     }
 }
 
@@ -415,8 +415,8 @@ mod tests {
         let node = MemoryNode::new();
         for number in 0..1000 {
             let name = format!("name:{number}");
-            let terms = Terms::new(&name, "value".into(), Duration::from_millis(10));
-            node.acquire(&terms).await.unwrap();
+            let entry = Entry::new(&name, "value".into(), Duration::from_millis(10));
+            node.acquire(&entry).await.unwrap();
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         let kept = node.with(|state, _| state.locks.len());

@@ -79,100 +79,60 @@
 //! beside it, `{name}:fence`, about a hundred bytes for a day. (Mind it in an ACL: it begins with a
 //! brace.) Keys of other types, and sorted sets that are no locks, count as taken and are left alone.
 
+mod command;
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+mod connection;
+mod dialect;
+mod driver;
+mod drivers;
+mod exchange;
+mod reply;
 #[macro_use]
 mod script;
-#[cfg(feature = "deadpool-redis")]
-mod deadpool;
-mod delete;
-#[cfg(feature = "fred")]
-mod fred;
-#[cfg(feature = "redis-rs")]
-mod multiplexed;
-#[cfg(feature = "deadpool-redis")]
-mod pool;
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-mod post;
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-mod redis_rs;
-#[cfg(all(
-    any(feature = "deadpool-redis", feature = "redis-rs"),
-    feature = "tls-rustls"
-))]
-mod tls;
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-mod url;
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-mod wake_ups;
+mod tracking;
 
-use std::{borrow::Cow, fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::FutureExt;
 use tokio::time::timeout;
 
-#[cfg(feature = "fred")]
-pub use self::fred::Fred;
-#[cfg(feature = "redis-rs")]
-pub use self::multiplexed::Multiplexed;
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-use self::wake_ups::WakeUps;
+pub use self::connection::shared::SharedConnection;
+#[cfg(feature = "fred")]
+pub use self::drivers::Fred;
+#[cfg(feature = "redis-rs")]
+pub use self::drivers::Multiplexed;
 #[cfg(feature = "deadpool-redis")]
-pub use self::{deadpool::Deadpool, pool::Pool};
-use self::{delete::DeleteIfEqual, script::Script};
-use super::{
-    AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Seen, Terms,
-    WRITER_TURN,
+pub use self::drivers::{Deadpool, Pool};
+#[doc(hidden)]
+pub use self::exchange::Conversation;
+pub use self::{driver::Driver, reply::Reply};
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+use self::{connection::url, tracking::Tracking};
+use self::{
+    command::Command,
+    dialect::Dialect,
+    exchange::{Exchange, holders, is_unknown},
+    script::{By, INSPECT},
 };
+use super::{
+    AcquireVote, Answer, Entry, ExtendVote, Holders, Node, NodeAnswer, NodeError, Operation,
+    Question, RaiseVote, ReleaseVote, WakeUp,
+};
+use crate::FencingToken;
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 use crate::ConfigError;
-use crate::{
-    FencingToken, NodeError, OwnerValue,
-    fence::{RETENTION, STRIDE},
-};
 
 /// How long it may take to say who holds a name.
 const SECOND_QUESTION: Duration = Duration::from_millis(100);
 
-/// Sends commands to one server.
-pub trait Driver: Send + Sync + 'static {
-    /// Where the server is, without credentials.
-    fn address(&self) -> &str;
-
-    /// Sends one command, and waits for its reply for as long as the connection lives.
-    ///
-    /// # Errors
-    ///
-    /// [`NodeError::Unreachable`] if the command was certainly not sent,
-    /// [`NodeError::Disconnected`] if it may have been, [`NodeError::Refused`] if the server
-    /// answered with an error.
-    ///
-    /// # Cancel safety
-    ///
-    /// A command whose future is dropped may or may not be carried out. A driver never sends a
-    /// command a second time.
-    fn command(&self, command: &[&[u8]]) -> impl Future<Output = Result<Reply, NodeError>> + Send;
-}
-
-/// A server's reply, as far as locks need to tell replies apart.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// Nothing: a missing key, or a condition that was not met.
-    Nil,
-    /// A status such as `OK`.
-    Status(Cow<'static, str>),
-    /// A number.
-    Integer(i64),
-    /// A string of bytes.
-    Bytes(Vec<u8>),
-    /// Several replies.
-    Array(Vec<Self>),
-}
-
 /// A Redis or Valkey server as a node. See the [module docs](self).
 pub struct RedisNode<D = DefaultDriver> {
     driver: D,
-    delete_if_equal: DeleteIfEqual,
+    dialect: Arc<Dialect>,
     #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-    wake_ups: Option<WakeUps>,
+    tracking: Option<Tracking>,
 }
 
 #[cfg(feature = "deadpool-redis")]
@@ -199,7 +159,7 @@ impl<D: Driver> RedisNode<D> {
     ///
     /// ```
     /// # #[cfg(feature = "deadpool-redis")] {
-    /// use redsync::{Redsync, node::{RedisNode, redis::Deadpool}};
+    /// use redsync::{Redsync, node::redis::{Deadpool, RedisNode}};
     ///
     /// let config = deadpool_redis::Config::from_url("redis://127.0.0.1:6379");
     /// let pool = config.create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
@@ -208,12 +168,12 @@ impl<D: Driver> RedisNode<D> {
     /// # }
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    pub const fn new(driver: D) -> Self {
+    pub fn new(driver: D) -> Self {
         Self {
             driver,
-            delete_if_equal: DeleteIfEqual::new(),
+            dialect: Arc::default(),
             #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-            wake_ups: None,
+            tracking: None,
         }
     }
 
@@ -222,7 +182,7 @@ impl<D: Driver> RedisNode<D> {
     ///
     /// ```
     /// # #[cfg(feature = "deadpool-redis")] {
-    /// use redsync::{Redsync, node::{RedisNode, redis::Deadpool}};
+    /// use redsync::{Redsync, node::redis::{Deadpool, RedisNode}};
     ///
     /// let url = "redis://127.0.0.1:6379";
     /// let config = deadpool_redis::Config::from_url(url);
@@ -238,88 +198,45 @@ impl<D: Driver> RedisNode<D> {
     /// [`ConfigError::Url`] if the URL does not parse or asks for what is not compiled in.
     #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
     pub fn with_wake_ups(self, url: &str) -> Result<Self, ConfigError> {
-        let wake_ups = WakeUps::new(url::parse(url)?).map_err(|error| url::refused(url, error))?;
+        let tracking = Tracking::new(url::parse(url)?).map_err(|error| url::refused(url, error))?;
         Ok(Self {
-            wake_ups: Some(wake_ups),
+            tracking: Some(tracking),
             ..self
         })
     }
 }
 
 impl<D: Driver> RedisNode<D> {
-    /// The commonest lock, one name and nothing else, as go-redsync sets it.
-    async fn set_if_absent(&self, terms: &Terms) -> Result<bool, NodeError> {
-        let expiry = millis(terms.expiry);
-        let set = [
-            "SET",
-            &terms.names[0],
-            terms.value.as_str(),
-            "NX",
-            "PX",
-            &expiry,
-        ];
-        match self.driver.command(&set.map(str::as_bytes)).await? {
-            Reply::Status(_) => Ok(true),
-            Reply::Nil => Ok(false),
-            reply => Err(unexpected(&reply)),
+    /// Says what has to be said about one operation, a command at a time.
+    async fn converse(&self, entry: &Entry, operation: Operation) -> NodeAnswer {
+        let mut exchange = Exchange::new(operation, entry, &self.dialect);
+        loop {
+            let mut command = Command::default();
+            exchange.write(entry, &mut command);
+            let args = command.args();
+            let reply = self.driver.command(&args);
+            let reply = match exchange.interim() {
+                None => reply.await,
+                Some(answer) => match timeout(SECOND_QUESTION, reply).boxed().await {
+                    Ok(reply) => reply,
+                    Err(_) => return Ok(answer),
+                },
+            };
+            if let Some(answer) = exchange.reply(entry, &self.dialect, reply) {
+                return answer;
+            }
         }
     }
+}
 
-    /// Of a lock that was not set.
-    async fn not_set(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
-        // Held, and only now is it worth a second question by whom; but that it is held, the node has
-        // said already, and is not to be forgotten over a late answer.
-        let found = timeout(SECOND_QUESTION, self.inspect(&terms.names[0])).await;
-        match found.unwrap_or(Err(NodeError::TimedOut)) {
-            Ok(Some(found)) if found.mode == Mode::Exclusive => {
-                let holder = found.holders.into_iter().next();
-                Ok(match holder {
-                    // Something on the way has delivered the command twice.
-                    Some(holder) if holder.value == terms.value => {
-                        AcquireVote::Acquired { number: None }
-                    }
-                    holder => AcquireVote::Taken {
-                        remaining: holder.and_then(|holder| holder.remaining),
-                    },
-                })
-            }
-            // Shared, and wanted exclusively; or free by now.
-            Ok(_) => self.acquire_by_script(terms).await,
-            Err(_) => Ok(AcquireVote::Taken { remaining: None }),
+/// Makes of an answer what the operation answers.
+macro_rules! answered {
+    ($answer:expr, $operation:ident) => {
+        match $answer.await? {
+            Answer::$operation(vote) => Ok(vote),
+            _ => unreachable!("an exchange answers what it was asked"),
         }
-    }
-
-    async fn acquire_by_script(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
-        static ACQUIRE: Script = script!("acquire");
-        static SHARE: Script = script!("share");
-        let (value, expiry) = (terms.value.as_str(), millis(terms.expiry));
-        let reply = match terms.mode {
-            Mode::Exclusive => {
-                let names = terms.names.len().to_string();
-                let (stride, retention) = (STRIDE.to_string(), millis(RETENTION));
-                let turn = millis(WRITER_TURN);
-                let args = [value, &expiry, &names, &stride, &retention, &turn];
-                (ACQUIRE.run(&self.driver, &keys(terms, terms.fenced), &args)).await?
-            }
-            Mode::Shared => {
-                let args = [value, &expiry];
-                SHARE.run(&self.driver, &keys(terms, false), &args).await?
-            }
-        };
-        let Reply::Array(parts) = &reply else {
-            return Err(unexpected(&reply));
-        };
-        match &parts[..] {
-            [Reply::Integer(1)] => Ok(AcquireVote::Acquired { number: None }),
-            [Reply::Integer(1), Reply::Bytes(number)] => Ok(AcquireVote::Acquired {
-                number: Some(parse(number)?),
-            }),
-            [Reply::Integer(0), Reply::Integer(left)] => Ok(AcquireVote::Taken {
-                remaining: remaining(*left),
-            }),
-            _ => Err(unexpected(&reply)),
-        }
-    }
+    };
 }
 
 impl<D: Driver> Node for RedisNode<D> {
@@ -327,113 +244,49 @@ impl<D: Driver> Node for RedisNode<D> {
         self.driver.address()
     }
 
-    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
-        // What is rare is boxed: futures of locks are many, and should be small.
-        if terms.names.len() > 1 || terms.fenced || terms.mode == Mode::Shared {
-            return self.acquire_by_script(terms).boxed().await;
-        }
-        if self.set_if_absent(terms).await? {
-            return Ok(AcquireVote::Acquired { number: None });
-        }
-        self.not_set(terms).boxed().await
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        answered!(self.converse(entry, Operation::Acquire), Acquire)
     }
 
-    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        static RAISE: Script = script!("raise");
-        let token = token.to_string();
-        let names = terms.names.len().to_string();
-        let args = [terms.value.as_str(), &token, &names, &millis(RETENTION)];
-        match RAISE.run(&self.driver, &keys(terms, true), &args).await? {
-            Reply::Integer(1) => Ok(RaiseVote::Raised),
-            Reply::Integer(0) => Ok(RaiseVote::Refused),
-            reply => Err(unexpected(&reply)),
-        }
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        answered!(self.converse(entry, Operation::Raise(token)), Raise)
     }
 
     async fn extend(
         &self,
-        terms: &Terms,
+        entry: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
-        static EXTEND: Script = script!("extend");
-        let names = terms.names.len().to_string();
-        let set_if_absent = if set_if_absent { "1" } else { "0" };
-        let number = token.map_or_else(String::new, |token| token.to_string());
-        let args = [
-            terms.value.as_str(),
-            &millis(terms.expiry),
-            &names,
-            mode(terms),
+        let operation = Operation::Extend {
+            token,
             set_if_absent,
-            &number,
-            &millis(RETENTION),
-        ];
-        match (EXTEND.run(&self.driver, &keys(terms, token.is_some()), &args)).await? {
-            Reply::Integer(2) => Ok(ExtendVote::Healed),
-            Reply::Integer(1) => Ok(ExtendVote::Extended),
-            Reply::Integer(0) => Ok(ExtendVote::NotOwner),
-            reply => Err(unexpected(&reply)),
-        }
+        };
+        answered!(self.converse(entry, operation), Extend)
     }
 
-    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
-        static RELEASE: Script = script!("release");
-        static DELETE: Script = Script::new(include_str!("redis/delete.lua"));
-        let value = terms.value.as_str();
-        let reply = match (&*terms.names, terms.mode) {
-            ([name], Mode::Exclusive) => {
-                match self.delete_if_equal.run(&self.driver, name, value).await? {
-                    Some(true) => return Ok(ReleaseVote::Released),
-                    Some(false) => return Ok(ReleaseVote::NotOwner),
-                    None => DELETE.run(&self.driver, &[name], &[value]).await?,
-                }
-            }
-            (names, _) => {
-                let args = [value, mode(terms)];
-                RELEASE.run(&self.driver, names, &args).boxed().await?
-            }
-        };
-        match reply {
-            Reply::Integer(1) => Ok(ReleaseVote::Released),
-            Reply::Integer(0) => Ok(ReleaseVote::NotOwner),
-            reply => Err(unexpected(&reply)),
-        }
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
+        answered!(self.converse(entry, Operation::Release), Release)
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-        static INSPECT: Script = Script::new(include_str!("redis/inspect.lua"));
-        let reply = INSPECT.run(&self.driver, &[name], &[]).await?;
-        let parts = match &reply {
-            Reply::Nil => return Ok(None),
-            Reply::Array(parts) => &parts[..],
-            _ => return Err(unexpected(&reply)),
+        let ask = async |by| {
+            let mut command = Command::default();
+            INSPECT.write(by, 1, &mut command);
+            command::Arguments::arg(&mut command, name.as_bytes());
+            self.driver.command(&command.args()).await
         };
-        let (mode, holders) = match parts {
-            [Reply::Bytes(mode), holders @ ..] if mode == b"exclusive" => {
-                (Mode::Exclusive, holders)
-            }
-            [Reply::Bytes(mode), holders @ ..] if mode == b"shared" => (Mode::Shared, holders),
-            _ => return Err(unexpected(&reply)),
+        let reply = match ask(By::Hash).await {
+            Err(error) if is_unknown(&error) => ask(By::Code).await,
+            reply => reply,
         };
-        let holders = holders.chunks(2).map(|holder| match holder {
-            [Reply::Bytes(value), Reply::Integer(left)] => Ok(Holder {
-                // What is not UTF-8 is not ours, and stays different from ours.
-                value: OwnerValue::from(String::from_utf8_lossy(value).into_owned()),
-                remaining: remaining(*left),
-            }),
-            _ => Err(unexpected(&reply)),
-        });
-        Ok(Some(Holders {
-            mode,
-            holders: holders.collect::<Result<_, _>>()?,
-        }))
+        holders(&reply?)
     }
 
-    async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
+    async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
         #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-        if let Some(wake_ups) = &self.wake_ups {
-            return wake_ups.watch(names).await;
+        if let Some(tracking) = &self.tracking {
+            return tracking.watch(names).await;
         }
         let _ = names;
         Err(NodeError::NotSent)
@@ -450,6 +303,11 @@ impl<D: Driver> Node for RedisNode<D> {
             Err(error) => Err(error),
         }
     }
+
+    fn take(&self, question: Question) -> Result<(), Question> {
+        let conversation = Conversation::new(question, &self.dialect);
+        (self.driver.take(conversation)).map_err(Conversation::into_question)
+    }
 }
 
 impl<D: Driver> fmt::Debug for RedisNode<D> {
@@ -463,75 +321,4 @@ impl<D: Driver> fmt::Debug for RedisNode<D> {
 fn run_id(info: &str) -> Option<String> {
     let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
     Some(id.trim().to_owned())
-}
-
-const fn mode(terms: &Terms) -> &'static str {
-    match terms.mode {
-        Mode::Exclusive => "exclusive",
-        Mode::Shared => "shared",
-    }
-}
-
-/// The names, and where they are asked for their counters.
-fn keys(terms: &Terms, counters: bool) -> Vec<Cow<'_, str>> {
-    let names = terms.names.iter().map(|name| Cow::Borrowed(&**name));
-    let counters = (counters.then_some(&terms.names).into_iter()).flat_map(|names| names.iter());
-    names
-        .chain(counters.map(|name| Cow::Owned(counter_key(name))))
-        .collect()
-}
-
-/// The key of a name's counter, which in a cluster has to be in the name's slot: that of its first
-/// `{...}` if it has one, else that of the whole. (That cannot be had for a name with a `}` or `{}` and
-/// no `{...}`, which a cluster then refuses to fence: `CROSSSLOT`.)
-fn counter_key(name: &str) -> String {
-    let has_tag = (name.split_once('{'))
-        .and_then(|(_, rest)| rest.split_once('}'))
-        .is_some_and(|(tag, _)| !tag.is_empty());
-    if has_tag {
-        format!("{name}:fence")
-    } else {
-        format!("{{{name}}}:fence")
-    }
-}
-
-fn millis(duration: Duration) -> String {
-    duration.as_millis().to_string()
-}
-
-/// Negative: the key has no expiry.
-fn remaining(left: i64) -> Option<Duration> {
-    u64::try_from(left).ok().map(Duration::from_millis)
-}
-
-fn parse(number: &[u8]) -> Result<FencingToken, NodeError> {
-    let number = std::str::from_utf8(number)
-        .ok()
-        .and_then(|number| number.parse().ok());
-    number
-        .map(FencingToken::new)
-        .ok_or_else(|| NodeError::Unexpected("a counter that is no number".into()))
-}
-
-fn unexpected(reply: &Reply) -> NodeError {
-    NodeError::Unexpected(format!("{reply:?}").into())
-}
-
-/// What kind of reply it is, not what it says: that may be an owner value.
-impl fmt::Debug for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nil => "nothing",
-            Self::Status(_) => "a status",
-            Self::Integer(_) => "a number",
-            Self::Bytes(_) => "a string",
-            Self::Array(_) => "an array",
-        })
-    }
-}
-
-/// What a driver says of a server it could not reach.
-#[cfg(any(feature = "deadpool-redis", feature = "fred", feature = "redis-rs"))]
-fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NodeError {
-    NodeError::Unreachable(Arc::from(error.into()))
 }

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::subject::{LONG, SHORT, Subject, passed};
-use crate::node::{ExtendVote, Mode, Node, ReleaseVote, Terms};
+use crate::{
+    Mode,
+    node::{Entry, ExtendVote, Node, ReleaseVote},
+};
 
-fn short(mut terms: Terms) -> Terms {
-    terms.expiry = SHORT;
-    terms
+fn short(mut entry: Entry) -> Entry {
+    entry.expiry = SHORT;
+    entry
 }
 
 /// A free name is acquired; a held one is taken, but for its owner.
@@ -17,7 +20,7 @@ fn short(mut terms: Terms) -> Terms {
 /// If the promise is broken, or the node answers with an error.
 pub async fn acquire<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let (one, other) = (subject.terms("a", "one"), subject.terms("a", "other"));
+    let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
 
     let number = subject.acquired(&one, "a free name can be acquired").await;
     subject.expect(&number, &None, "without fencing there is no number");
@@ -30,7 +33,7 @@ pub async fn acquire<N: Node>(node: &N) {
     subject.taken(&other, LONG, promise).await;
     let promise = "names are independent";
     subject
-        .acquired(&subject.terms("b", "other"), promise)
+        .acquired(&subject.entry("b", "other"), promise)
         .await;
 }
 
@@ -42,26 +45,26 @@ pub async fn acquire<N: Node>(node: &N) {
 /// If the promise is broken, or the node answers with an error.
 pub async fn expire<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let brief = short(subject.terms("a", "one"));
+    let brief = short(subject.entry("a", "one"));
     let promise = "a free name can be acquired";
     subject.acquired(&brief, promise).await;
     subject
-        .acquired(&short(subject.terms("b", "one")), promise)
+        .acquired(&short(subject.entry("b", "one")), promise)
         .await;
 
     let promise = "an acquisition that comes again has succeeded";
-    subject.acquired(&subject.terms("a", "one"), promise).await;
+    subject.acquired(&subject.entry("a", "one"), promise).await;
     let promise = "an acquisition that comes again leaves the expiry alone";
     subject.remaining("a", Duration::ZERO, SHORT, promise).await;
 
     let promise = "an acquisition that comes again does not shorten a life";
-    subject.acquired(&subject.terms("c", "one"), promise).await;
+    subject.acquired(&subject.entry("c", "one"), promise).await;
     subject
-        .acquired(&short(subject.terms("c", "one")), promise)
+        .acquired(&short(subject.entry("c", "one")), promise)
         .await;
     passed().await;
     subject
-        .taken(&subject.terms("c", "other"), LONG, promise)
+        .taken(&subject.entry("c", "other"), LONG, promise)
         .await;
 
     subject
@@ -69,11 +72,11 @@ pub async fn expire<N: Node>(node: &N) {
         .await;
     let promise = "a name is free when its expiry has passed";
     subject
-        .acquired(&subject.terms("b", "other"), promise)
+        .acquired(&subject.entry("b", "other"), promise)
         .await;
     let promise = "a name is free when its expiry has passed, however often it was acquired";
     subject
-        .acquired(&subject.terms("a", "other"), promise)
+        .acquired(&subject.entry("a", "other"), promise)
         .await;
     let promise = "who held a name before has nothing to say";
     subject
@@ -92,7 +95,7 @@ pub async fn expire<N: Node>(node: &N) {
 /// If the promise is broken, or the node answers with an error.
 pub async fn extend<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let (one, other) = (subject.terms("a", "one"), subject.terms("a", "other"));
+    let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
 
     let promise = "a free name cannot be extended";
     subject.extended(&one, ExtendVote::NotOwner, promise).await;
@@ -129,7 +132,7 @@ pub async fn extend<N: Node>(node: &N) {
 /// If the promise is broken, or the node answers with an error.
 pub async fn heal<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let (one, other) = (subject.terms("a", "one"), subject.terms("a", "other"));
+    let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
 
     let promise = "what is missing can be set by extending";
     subject.healed(&one, ExtendVote::Healed, promise).await;
@@ -152,7 +155,7 @@ pub async fn heal<N: Node>(node: &N) {
 /// If the promise is broken, or the node answers with an error.
 pub async fn release<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let (one, other) = (subject.terms("a", "one"), subject.terms("a", "other"));
+    let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
 
     let promise = "releasing a free name finds no owner";
     subject.released(&one, ReleaseVote::NotOwner, promise).await;
@@ -181,7 +184,7 @@ pub async fn release<N: Node>(node: &N) {
 /// If the promise is broken, or the node answers with an error.
 pub async fn inspect<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let one = subject.terms("a", "one");
+    let one = subject.entry("a", "one");
     subject.held_by("a", None, "nobody holds a free name").await;
     subject.acquired(&one, "a free name can be acquired").await;
     let promise = "the holder is told";

@@ -6,7 +6,7 @@ use super::subject::{SHORT, Subject, passed};
 use crate::{
     FencingToken,
     fence::STRIDE,
-    node::{ExtendVote, Node, RaiseVote, ReleaseVote, Terms},
+    node::{ExtendVote, Node, RaiseVote, ReleaseVote, Entry},
 };
 
 const fn plus(number: FencingToken, more: u64) -> FencingToken {
@@ -20,10 +20,10 @@ const fn plus(number: FencingToken, more: u64) -> FencingToken {
 /// If the promise is broken, or the node answers with an error.
 pub async fn fence<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let fenced = |owner| subject.terms("a", owner).with_fencing(true);
+    let fenced = |owner| subject.entry("a", owner).with_fencing(true);
 
     let first = fenced("first");
-    let one = subject.numbered(&first, "fenced terms get a number").await;
+    let one = subject.numbered(&first, "fenced entry get a number").await;
     let promise = "a number starts no lower than the wall clock's seconds times a million";
     let floor = std::time::SystemTime::UNIX_EPOCH
         .elapsed()
@@ -42,19 +42,19 @@ pub async fn fence<N: Node>(node: &N) {
         .await;
     let mut brief = fenced("brief");
     brief.expiry = SHORT;
-    let two = subject.numbered(&brief, "fenced terms get a number").await;
+    let two = subject.numbered(&brief, "fenced entry get a number").await;
     grown(&subject, one, two, "numbers grow over a release");
 
     passed().await;
     let third = fenced("third");
-    let three = subject.numbered(&third, "fenced terms get a number").await;
+    let three = subject.numbered(&third, "fenced entry get a number").await;
     grown(&subject, two, three, "numbers grow over an expiry");
     subject
         .released(&third, ReleaseVote::Released, "the owner can release")
         .await;
 
     // Without fencing the counter rests.
-    let plain = subject.terms("a", "plain");
+    let plain = subject.entry("a", "plain");
     let number = subject
         .acquired(&plain, "a free name can be acquired")
         .await;
@@ -63,7 +63,7 @@ pub async fn fence<N: Node>(node: &N) {
         .released(&plain, ReleaseVote::Released, "the owner can release")
         .await;
     let four = subject
-        .numbered(&fenced("fourth"), "fenced terms get a number")
+        .numbered(&fenced("fourth"), "fenced entry get a number")
         .await;
     grown(
         &subject,
@@ -80,8 +80,8 @@ pub async fn fence<N: Node>(node: &N) {
 /// If the promise is broken, or the node answers with an error.
 pub async fn fence_several<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let a = subject.terms("a", "one").with_fencing(true);
-    let first = subject.numbered(&a, "fenced terms get a number").await;
+    let a = subject.entry("a", "one").with_fencing(true);
+    let first = subject.numbered(&a, "fenced entry get a number").await;
     // So that one of two is ahead.
     let ahead = plus(first, 10 * STRIDE);
     let promise = "a counter can be raised by the owner";
@@ -101,7 +101,7 @@ pub async fn fence_several<N: Node>(node: &N) {
         .released(&both, ReleaseVote::Released, "the owner can release")
         .await;
 
-    let b = subject.terms("b", "two").with_fencing(true);
+    let b = subject.entry("b", "two").with_fencing(true);
     let promise = "the number of several names counts for each of them";
     let next = subject.numbered(&b, promise).await;
     grown(&subject, number, next, promise);
@@ -114,14 +114,14 @@ pub async fn fence_several<N: Node>(node: &N) {
 /// If the promise is broken, or the node answers with an error.
 pub async fn raise<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let one = subject.terms("a", "one").with_fencing(true);
-    let other = subject.terms("a", "other").with_fencing(true);
+    let one = subject.entry("a", "one").with_fencing(true);
+    let other = subject.entry("a", "other").with_fencing(true);
 
     let promise = "who holds nothing can raise nothing";
     let any = FencingToken::new(u64::MAX / 4);
     subject.raised(&one, any, RaiseVote::Refused, promise).await;
 
-    let number = subject.numbered(&one, "fenced terms get a number").await;
+    let number = subject.numbered(&one, "fenced entry get a number").await;
     let high = plus(number, 1000);
     let promise = "who is not the owner cannot raise";
     subject
@@ -149,7 +149,7 @@ pub async fn raise<N: Node>(node: &N) {
     subject
         .raised(&one, plus(high, 1), RaiseVote::Refused, promise)
         .await;
-    let next = subject.numbered(&other, "fenced terms get a number").await;
+    let next = subject.numbered(&other, "fenced entry get a number").await;
     grown(
         &subject,
         high,
@@ -182,8 +182,8 @@ pub async fn raise<N: Node>(node: &N) {
         .released(&both, ReleaseVote::Released, "the owner can release")
         .await;
     for label in ["b", "c"] {
-        let terms: Terms = subject.terms(label, "next").with_fencing(true);
-        let next = subject.numbered(&terms, promise).await;
+        let entry: Entry = subject.entry(label, "next").with_fencing(true);
+        let next = subject.numbered(&entry, promise).await;
         grown(&subject, plus(number, 5), next, promise);
     }
 }
@@ -195,9 +195,9 @@ pub async fn raise<N: Node>(node: &N) {
 /// If the promise is broken, or the node answers with an error.
 pub async fn lift<N: Node>(node: &N) {
     let subject = Subject::new(node);
-    let one = subject.terms("a", "one").with_fencing(true);
-    let other = subject.terms("a", "other").with_fencing(true);
-    let number = subject.numbered(&one, "fenced terms get a number").await;
+    let one = subject.entry("a", "one").with_fencing(true);
+    let other = subject.entry("a", "other").with_fencing(true);
+    let number = subject.numbered(&one, "fenced entry get a number").await;
     let token = plus(number, 1000);
 
     let promise = "who is not the owner lifts nothing";
@@ -221,7 +221,7 @@ pub async fn lift<N: Node>(node: &N) {
     subject
         .released(&one, ReleaseVote::Released, "the owner can release")
         .await;
-    let next = subject.numbered(&other, "fenced terms get a number").await;
+    let next = subject.numbered(&other, "fenced entry get a number").await;
     grown(
         &subject,
         token,

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::subject::{LONG, SHORT, Subject, passed};
-use crate::node::{ExtendVote, Mode, Node, ReleaseVote};
+use crate::{
+    Mode,
+    node::{ExtendVote, Node, ReleaseVote},
+};
 
 /// All names are acquired, or none.
 ///
@@ -20,7 +23,7 @@ pub async fn acquire_several<N: Node>(node: &N) {
     let promise = "each of several names is held";
     for label in ["a", "b"] {
         subject
-            .taken(&subject.terms(label, "other"), LONG, promise)
+            .taken(&subject.entry(label, "other"), LONG, promise)
             .await;
         subject
             .held_by(label, Some((Mode::Exclusive, &["both"])), promise)
@@ -35,7 +38,7 @@ pub async fn acquire_several<N: Node>(node: &N) {
     let promise = "if one of several names is taken, none is acquired";
     subject.held_by("c", None, promise).await;
     subject
-        .acquired(&subject.terms("c", "other"), promise)
+        .acquired(&subject.entry("c", "other"), promise)
         .await;
 
     let promise = "of several names, each is kept for the expiry, and for no longer";
@@ -77,7 +80,7 @@ pub async fn extend_several<N: Node>(node: &N) {
     }
 
     // One of two is missing.
-    let a = subject.terms("a", "one");
+    let a = subject.entry("a", "one");
     subject
         .released(
             &a,
@@ -107,7 +110,7 @@ pub async fn extend_several<N: Node>(node: &N) {
         .await;
     let promise = "a released name is free";
     subject
-        .acquired(&subject.terms("a", "other"), promise)
+        .acquired(&subject.entry("a", "other"), promise)
         .await;
     let promise = "if one of several names is held by another, none is extended or set";
     subject.extended(&both, ExtendVote::NotOwner, promise).await;
@@ -139,9 +142,9 @@ pub async fn release_several<N: Node>(node: &N) {
         .await;
     let promise = "each of several released names is free";
     subject
-        .acquired(&subject.terms("a", "other"), promise)
+        .acquired(&subject.entry("a", "other"), promise)
         .await;
-    subject.acquired(&subject.terms("b", "one"), promise).await;
+    subject.acquired(&subject.entry("b", "one"), promise).await;
 
     let promise = "if one of several names is another's, that is told";
     subject

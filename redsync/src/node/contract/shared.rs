@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::subject::{LONG, SHORT, Subject, passed};
-use crate::node::{ExtendVote, Mode, Node, ReleaseVote, WRITER_TURN};
+use crate::{
+    Mode,
+    node::{ExtendVote, Node, ReleaseVote, WRITER_TURN},
+};
 
 /// Any number of shared holders, each with an expiry of its own, and no exclusive one beside them.
 ///
@@ -73,7 +76,7 @@ pub async fn share<N: Node>(node: &N) {
         .await;
 
     let promise = "what the last shared holder has released is free for an exclusive one";
-    let exclusive = subject.terms("a", "exclusive");
+    let exclusive = subject.entry("a", "exclusive");
     subject.acquired(&exclusive, promise).await;
     subject
         .taken(&one, LONG, "an exclusive holder keeps shared ones out")
@@ -93,7 +96,7 @@ pub async fn share<N: Node>(node: &N) {
         .held_by("b", Some((Mode::Shared, &["one"])), promise)
         .await;
     let promise = "a shared holder is no exclusive one, even with its value";
-    let same = subject.terms("b", "one");
+    let same = subject.entry("b", "one");
     subject.taken(&same, LONG, promise).await;
     subject.extended(&same, ExtendVote::NotOwner, promise).await;
     subject
@@ -120,7 +123,7 @@ pub async fn share_several<N: Node>(node: &N) {
         .await;
     subject
         .acquired(
-            &subject.terms("d", "exclusive"),
+            &subject.entry("d", "exclusive"),
             "a free name can be acquired",
         )
         .await;
@@ -151,7 +154,7 @@ pub async fn share_several<N: Node>(node: &N) {
 pub async fn take_turns<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, late) = (subject.shared("a", "one"), subject.shared("a", "late"));
-    let exclusive = subject.terms("a", "exclusive");
+    let exclusive = subject.entry("a", "exclusive");
     // The turn lasts for half a second, and is renewed by each try.
     let promise = "an exclusive one is kept out by shared holders";
     subject.acquired(&one, "a free name can be shared").await;

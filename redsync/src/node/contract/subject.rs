@@ -3,8 +3,8 @@
 use std::{fmt::Debug, time::Duration};
 
 use crate::{
-    FencingToken, NodeError, OwnerValue,
-    node::{AcquireVote, ExtendVote, Holder, Holders, Mode, Node, RaiseVote, ReleaseVote, Terms},
+    FencingToken, Mode, NodeError, OwnerValue,
+    node::{AcquireVote, Entry, ExtendVote, Holder, Holders, Node, RaiseVote, ReleaseVote},
 };
 
 /// An expiry that does not pass during a check.
@@ -38,36 +38,36 @@ impl<'a, N: Node> Subject<'a, N> {
         format!("contract:{{{}}}:{label}", self.id)
     }
 
-    /// Exclusive, long terms for one name.
-    pub(super) fn terms(&self, label: &str, owner: &str) -> Terms {
-        Terms::new(&self.name(label), owner.into(), LONG)
+    /// Exclusive, long entry for one name.
+    pub(super) fn entry(&self, label: &str, owner: &str) -> Entry {
+        Entry::new(&self.name(label), owner.into(), LONG)
     }
 
-    pub(super) fn several(&self, labels: &[&str], owner: &str) -> Terms {
+    pub(super) fn several(&self, labels: &[&str], owner: &str) -> Entry {
         let names = labels.iter().map(|label| self.name(label));
-        self.terms("", owner).with_names(names)
+        self.entry("", owner).with_names(names)
     }
 
-    pub(super) fn shared(&self, label: &str, owner: &str) -> Terms {
-        self.terms(label, owner).with_mode(Mode::Shared)
+    pub(super) fn shared(&self, label: &str, owner: &str) -> Entry {
+        self.entry(label, owner).with_mode(Mode::Shared)
     }
 
-    pub(super) async fn acquired(&self, terms: &Terms, promise: &str) -> Option<FencingToken> {
-        match self.answer(self.node.acquire(terms).await, promise) {
+    pub(super) async fn acquired(&self, entry: &Entry, promise: &str) -> Option<FencingToken> {
+        match self.answer(self.node.acquire(entry).await, promise) {
             AcquireVote::Acquired { number } => number,
             vote @ AcquireVote::Taken { .. } => self.broken(promise, "Acquired", &vote),
         }
     }
 
-    /// Acquired on fenced terms.
-    pub(super) async fn numbered(&self, terms: &Terms, promise: &str) -> FencingToken {
-        let number = self.acquired(terms, promise).await;
-        number.unwrap_or_else(|| self.broken(promise, "a number, on fenced terms", &number))
+    /// Acquired on fenced entry.
+    pub(super) async fn numbered(&self, entry: &Entry, promise: &str) -> FencingToken {
+        let number = self.acquired(entry, promise).await;
+        number.unwrap_or_else(|| self.broken(promise, "a number, on fenced entry", &number))
     }
 
     /// Taken, and for no longer than `at_most`.
-    pub(super) async fn taken(&self, terms: &Terms, at_most: Duration, promise: &str) {
-        match self.answer(self.node.acquire(terms).await, promise) {
+    pub(super) async fn taken(&self, entry: &Entry, at_most: Duration, promise: &str) {
+        match self.answer(self.node.acquire(entry).await, promise) {
             AcquireVote::Taken {
                 remaining: Some(remaining),
             } if remaining > at_most => {
@@ -84,40 +84,40 @@ impl<'a, N: Node> Subject<'a, N> {
 
     pub(super) async fn raised(
         &self,
-        terms: &Terms,
+        entry: &Entry,
         to: FencingToken,
         expected: RaiseVote,
         promise: &str,
     ) {
-        let vote = self.answer(self.node.raise(terms, to).await, promise);
+        let vote = self.answer(self.node.raise(entry, to).await, promise);
         self.expect(&vote, &expected, promise);
     }
 
-    pub(super) async fn extended(&self, terms: &Terms, expected: ExtendVote, promise: &str) {
-        let vote = self.node.extend(terms, None, false).await;
+    pub(super) async fn extended(&self, entry: &Entry, expected: ExtendVote, promise: &str) {
+        let vote = self.node.extend(entry, None, false).await;
         self.expect(&self.answer(vote, promise), &expected, promise);
     }
 
     /// Extended, and with a token.
     pub(super) async fn lifted(
         &self,
-        terms: &Terms,
+        entry: &Entry,
         token: FencingToken,
         expected: ExtendVote,
         promise: &str,
     ) {
-        let vote = self.node.extend(terms, Some(token), false).await;
+        let vote = self.node.extend(entry, Some(token), false).await;
         self.expect(&self.answer(vote, promise), &expected, promise);
     }
 
     /// Extended, and set where it is missing.
-    pub(super) async fn healed(&self, terms: &Terms, expected: ExtendVote, promise: &str) {
-        let vote = self.node.extend(terms, None, true).await;
+    pub(super) async fn healed(&self, entry: &Entry, expected: ExtendVote, promise: &str) {
+        let vote = self.node.extend(entry, None, true).await;
         self.expect(&self.answer(vote, promise), &expected, promise);
     }
 
-    pub(super) async fn released(&self, terms: &Terms, expected: ReleaseVote, promise: &str) {
-        let vote = self.answer(self.node.release(terms).await, promise);
+    pub(super) async fn released(&self, entry: &Entry, expected: ReleaseVote, promise: &str) {
+        let vote = self.answer(self.node.release(entry).await, promise);
         self.expect(&vote, &expected, promise);
     }
 

@@ -1,21 +1,26 @@
 //! Lua scripts, sent by their hash.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::sync::OnceLock;
 
-use futures_util::future::FutureExt;
-
-use super::{Driver, Reply};
-use crate::NodeError;
+use super::command::Arguments;
 
 /// A script that changes a lock, with what such scripts have in common.
 macro_rules! script {
     ($name:literal) => {
         Script::new(concat!(
-            include_str!("redis/prelude.lua"),
-            include_str!(concat!("redis/", $name, ".lua"))
+            include_str!("prelude.lua"),
+            include_str!(concat!($name, ".lua"))
         ))
     };
 }
+
+pub(super) static ACQUIRE: Script = script!("acquire");
+pub(super) static SHARE: Script = script!("share");
+pub(super) static RAISE: Script = script!("raise");
+pub(super) static EXTEND: Script = script!("extend");
+pub(super) static RELEASE: Script = script!("release");
+pub(super) static DELETE: Script = Script::new(include_str!("delete.lua"));
+pub(super) static INSPECT: Script = Script::new(include_str!("inspect.lua"));
 
 /// A script.
 pub(super) struct Script {
@@ -23,40 +28,42 @@ pub(super) struct Script {
     hash: OnceLock<String>,
 }
 
+/// How a script is named.
+///
+/// It is sent by its hash. If the server does not know it (a first use, a restart, `SCRIPT FLUSH`), it
+/// is sent by its code, which teaches it. Nothing runs twice: a server that answers `NOSCRIPT` has run
+/// nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Hash,
+    Code,
+}
+
 impl Script {
-    pub(super) const fn new(code: &'static str) -> Self {
+    const fn new(code: &'static str) -> Self {
         Self {
             code,
             hash: OnceLock::new(),
         }
     }
 
-    /// Runs by hash; if the server does not know the script (a first use, a restart,
-    /// `SCRIPT FLUSH`), by code, which teaches it. Nothing runs twice: a server that answers
-    /// `NOSCRIPT` has run nothing.
-    pub(super) async fn run<D: Driver>(
-        &self,
-        driver: &D,
-        keys: &[impl AsRef<str> + Sync],
-        args: &[&str],
-    ) -> Result<Reply, NodeError> {
-        let hash = self
-            .hash
-            .get_or_init(|| sha1_smol::Sha1::from(self.code).digest().to_string());
-        let count = match keys.len() {
-            1 => Cow::Borrowed("1"),
-            count => Cow::Owned(count.to_string()),
-        };
-        let mut command = Vec::with_capacity(3 + keys.len() + args.len());
-        command.extend(["EVALSHA", hash, &count].map(str::as_bytes));
-        command.extend(keys.iter().map(|key| key.as_ref().as_bytes()));
-        command.extend(args.iter().map(|arg| arg.as_bytes()));
-        match driver.command(&command).await {
-            Err(NodeError::Refused { code, .. }) if &*code == "NOSCRIPT" => {
-                command[..2].copy_from_slice(&[b"EVAL", self.code.as_bytes()]);
-                driver.command(&command).boxed().await
+    fn hash(&self) -> &str {
+        self.hash
+            .get_or_init(|| sha1_smol::Sha1::from(self.code).digest().to_string())
+    }
+
+    /// Writes the beginning of the command that runs it; keys and arguments follow.
+    pub(super) fn write(&self, by: By, keys: usize, command: &mut impl Arguments) {
+        match by {
+            By::Hash => {
+                command.arg(b"EVALSHA");
+                command.arg(self.hash().as_bytes());
             }
-            reply => reply,
+            By::Code => {
+                command.arg(b"EVAL");
+                command.arg(self.code.as_bytes());
+            }
         }
+        command.number(keys as u128);
     }
 }

@@ -1,0 +1,209 @@
+//! One attempt: send, count, decide, clean up.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use super::retry::Limit;
+use crate::{
+    FencingToken, Guard, LockError, OwnerValue,
+    fence::Agreement,
+    lease::{Answers, Lease},
+    queue::hand_over::Holding,
+    quorum::{
+        round::Outcome,
+        tally::Verdict,
+        votes::{Vote, Votes},
+    },
+    request::Request,
+    shared::Shared,
+};
+
+pin_project! {
+    /// One attempt of one owner value on all nodes: a round that acquires, and for a fenced lock
+    /// perhaps one that raises counters.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, every node is released in the background, each after its acquisition has
+    /// settled.
+    pub(crate) struct Attempt {
+        // Dropped before `holding`: the release must find the acquisition on its way.
+        #[pin]
+        answers: Answers,
+        raising_to: Option<FencingToken>,
+        holding: Option<Holding>,
+    }
+}
+
+/// Why an attempt failed.
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    pub(crate) votes: Votes,
+    /// Which nodes were acquired, and are being released.
+    pub(crate) own: Vec<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Taken,
+    Unavailable,
+    TooLate,
+}
+
+impl Failure {
+    pub(crate) fn into_error(self, limit: Limit) -> LockError {
+        match (self.reason, limit) {
+            (Reason::Unavailable, _) => LockError::Unavailable(self.votes),
+            (Reason::TooLate, _) => LockError::TooLate(self.votes),
+            (Reason::Taken, Limit::Tries(_)) => LockError::Taken(self.votes),
+            (Reason::Taken, Limit::Until(_)) => LockError::TimedOut(self.votes),
+        }
+    }
+}
+
+/// What follows from the verdict of a round.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    /// The lock is held, with this token if it is fenced.
+    Held(Option<FencingToken>),
+    /// The lower counters have to be raised to this token first.
+    Raise(FencingToken),
+    Failed(Reason),
+}
+
+/// Decides on a round of an attempt.
+///
+/// Pure: `agreement` is what the nodes' counters amount to, of a fenced lock, and `is_in_time` says
+/// whether enough of the validity is left.
+fn decide(
+    verdict: Verdict,
+    a_quorum_answered: bool,
+    agreement: Option<Agreement>,
+    is_in_time: bool,
+) -> Decision {
+    match (verdict, agreement) {
+        (Verdict::Granted, Some(Agreement::Raise(token))) => Decision::Raise(token),
+        (Verdict::Granted, Some(Agreement::None)) => {
+            unreachable!("every node that grants a fenced lock has a number")
+        }
+        (Verdict::Granted, _) if !is_in_time => Decision::Failed(Reason::TooLate),
+        (Verdict::Granted, Some(Agreement::Token(token))) => Decision::Held(Some(token)),
+        (Verdict::Granted, None) => Decision::Held(None),
+        (Verdict::Refused, _) => Decision::Failed(Reason::Taken),
+        // The nodes that answered would have been enough, had they agreed: with a node down, this is
+        // what two attempts at the same time look like.
+        (Verdict::Unknown, _) if a_quorum_answered => Decision::Failed(Reason::Taken),
+        (Verdict::Unknown, _) => Decision::Failed(Reason::Unavailable),
+    }
+}
+
+impl Attempt {
+    /// Starts an attempt, the clock first.
+    pub(crate) fn start(request: &Request, shared: &Arc<Shared>) -> Result<Self, LockError> {
+        let label = match &request.options.rounds.owner_label {
+            Some(label) => label().map_err(LockError::Value)?,
+            None => String::new(),
+        };
+        let value = OwnerValue::random(&label).map_err(LockError::Value)?;
+        let lease = Lease::new(&shared.nodes, request, value);
+        let answers = lease.acquire();
+        Ok(Self {
+            answers,
+            raising_to: None,
+            holding: Some(Holding::new(lease, Arc::clone(shared))),
+        })
+    }
+}
+
+impl Future for Attempt {
+    type Output = Result<Guard, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let Outcome { verdict, votes } = ready!(this.answers.as_mut().poll(cx));
+            let holding = this.holding.take().expect("polled after it was ready");
+            let lease = holding.lease();
+            let agreement = lease.entry().fenced.then(|| match *this.raising_to {
+                Some(token) => Agreement::Token(token),
+                None => lease.agreement(),
+            });
+            let until = lease.until_from(lease.begun());
+            let least = lease.options().timing.min_validity();
+            let own: Vec<_> = if verdict == Verdict::Granted {
+                Vec::new()
+            } else {
+                let is_own = |vote: &Option<Vote>| matches!(vote, Some(Vote::Granted));
+                votes.iter().map(is_own).collect()
+            };
+            let answered =
+                |vote: &&Option<Vote>| matches!(vote, Some(Vote::Granted | Vote::Refused { .. }));
+            let quorum = crate::quorum::majority(votes.len());
+            let a_quorum_answered = votes.iter().filter(answered).count() >= quorum;
+            // The clock is read after the last counted vote.
+            let is_in_time = Instant::now() + least < until;
+            match decide(verdict, a_quorum_answered, agreement, is_in_time) {
+                Decision::Held(token) => {
+                    if let Some(token) = token {
+                        lease.set_token(token);
+                    }
+                    lease.begin(until);
+                    tracing::debug!(
+                        name = %lease.label(),
+                        token = token.map(FencingToken::get),
+                        "acquired"
+                    );
+                    return Poll::Ready(Ok(Guard::new(holding)));
+                }
+                Decision::Raise(token) => {
+                    let raise = lease.raise(token);
+                    *this.raising_to = Some(token);
+                    *this.holding = Some(holding);
+                    this.answers.set(raise);
+                }
+                Decision::Failed(reason) => {
+                    let votes = lease.votes(votes);
+                    tracing::debug!(name = %lease.label(), ?reason, "not acquired");
+                    // Behind what is still under way, and at once, so that the next attempt does not
+                    // meet this one. What cannot be done at once goes on in the background.
+                    let _ = pin!(holding.undo()).poll(cx);
+                    return Poll::Ready(Err(Failure { reason, votes, own }));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_in_time_holds_the_lock() {
+        let token = FencingToken::new(7);
+        let decide = |agreement, is_in_time| decide(Verdict::Granted, true, agreement, is_in_time);
+        assert_eq!(decide(None, true), Decision::Held(None));
+        assert_eq!(decide(None, false), Decision::Failed(Reason::TooLate));
+        let agreed = || Some(Agreement::Token(token));
+        assert_eq!(decide(agreed(), true), Decision::Held(Some(token)));
+        assert_eq!(decide(agreed(), false), Decision::Failed(Reason::TooLate));
+        let raise = Some(Agreement::Raise(token));
+        assert_eq!(decide(raise, true), Decision::Raise(token));
+    }
+
+    #[test]
+    fn a_divided_quorum_is_contention_and_too_few_answers_are_an_outage() {
+        let decide = |verdict, answered| decide(verdict, answered, None, true);
+        let failed = Decision::Failed;
+        assert_eq!(decide(Verdict::Refused, true), failed(Reason::Taken));
+        assert_eq!(decide(Verdict::Unknown, true), failed(Reason::Taken));
+        assert_eq!(decide(Verdict::Unknown, false), failed(Reason::Unavailable));
+    }
+}

@@ -1,0 +1,81 @@
+//! The end of a guard: released, and how.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+
+use crate::{
+    ReleaseError,
+    lease::Lease,
+    queue::hand_over::{Holding, Releasing},
+    quorum::tally::Verdict,
+};
+
+/// How a lock was released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The lock was held to the end.
+    Held,
+    /// The lock was lost before: its validity had ended, or a majority of the nodes no longer had
+    /// its key. Work that was done under it may have met the work of another holder.
+    AlreadyLost,
+}
+
+pin_project! {
+    /// The future of [`Guard::release`](crate::Guard::release).
+    #[must_use = "whether the lock was held to the end is known when this is awaited"]
+    pub struct Release {
+        // None if the lock was handed over.
+        #[pin]
+        releasing: Option<Releasing>,
+        lease: Arc<Lease>,
+        was_lost: bool,
+    }
+}
+
+impl Release {
+    pub(super) fn start(holding: Holding) -> Self {
+        let lease = Arc::clone(holding.lease());
+        let was_lost = lease.is_lost();
+        Self {
+            releasing: holding.give_up(),
+            lease,
+            was_lost,
+        }
+    }
+}
+
+impl Future for Release {
+    type Output = Result<Released, ReleaseError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(releasing) = this.releasing.as_pin_mut() else {
+            return Poll::Ready(Ok(Released::Held));
+        };
+        let outcome = ready!(releasing.poll(cx));
+        Poll::Ready(match outcome.verdict {
+            _ if *this.was_lost => Ok(Released::AlreadyLost),
+            Verdict::Granted => Ok(Released::Held),
+            Verdict::Refused => {
+                this.lease.count_loss();
+                Ok(Released::AlreadyLost)
+            }
+            Verdict::Unknown => Err(ReleaseError(this.lease.votes(outcome.votes))),
+        })
+    }
+}
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Release")
+            .field("name", self.lease.label())
+            .finish_non_exhaustive()
+    }
+}

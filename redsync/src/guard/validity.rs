@@ -1,0 +1,129 @@
+//! How long a lock is held, for code that works under it.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::{FencingToken, lease::Lease};
+
+/// A view of how long a [`Guard`](crate::Guard) holds its lock, for code that works under it. It is
+/// cheap to clone, and can neither extend nor release the lock.
+///
+/// When the guard is released, dropped or taken apart, the validity ends: the view then shows that
+/// the lock is lost, so that work that still goes on under it can stop.
+#[derive(Clone)]
+pub struct Validity(Arc<Lease>);
+
+impl Validity {
+    pub(crate) const fn new(lease: Arc<Lease>) -> Self {
+        Self(lease)
+    }
+
+    pub(crate) const fn lease(&self) -> &Arc<Lease> {
+        &self.0
+    }
+
+    /// The name that is locked. See [`Guard::name`](crate::Guard::name).
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.label()
+    }
+
+    /// The fencing token. See [`Guard::fencing_token`](crate::Guard::fencing_token).
+    #[must_use]
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.0.token()
+    }
+
+    /// The instant up to which the lock is held. See [`Guard::until`](crate::Guard::until).
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.0.until()
+    }
+
+    /// How long the lock is held from now. See [`Guard::remaining`](crate::Guard::remaining).
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.until().saturating_duration_since(Instant::now())
+    }
+
+    /// Whether the validity has ended. See [`Guard::is_lost`](crate::Guard::is_lost).
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.0.is_lost()
+    }
+
+    /// Resolves when the validity ends. See [`Guard::lost`](crate::Guard::lost).
+    pub fn lost(&self) -> Lost {
+        Lost::new(Arc::clone(&self.0))
+    }
+}
+
+impl fmt::Debug for Validity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Validity")
+            .field("name", &self.name())
+            .field("remaining", &self.remaining())
+            .finish()
+    }
+}
+
+pin_project! {
+    /// The future of [`Guard::lost`](crate::Guard::lost).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Lost {
+        lease: Arc<Lease>,
+        #[pin]
+        early: WaitForCancellationFutureOwned,
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+impl Lost {
+    pub(crate) fn new(lease: Arc<Lease>) -> Self {
+        Self {
+            early: lease.hold().ended_early().clone().cancelled_owned(),
+            lease,
+            timer: None,
+        }
+    }
+}
+
+impl Future for Lost {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        loop {
+            let until = this.lease.until();
+            if Instant::now() >= until || this.early.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // An extension prolongs the validity without a notice: the timer fires at the old end,
+            // and is set again.
+            match this.timer.as_mut().as_pin_mut() {
+                Some(timer) if timer.deadline() == until => ready!(timer.poll(cx)),
+                Some(timer) => timer.reset(until),
+                None => this.timer.set(Some(sleep_until(until))),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lost")
+            .field("name", self.lease.label())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,383 @@
+//! One task that extends every guard of a [`Redsync`](crate::Redsync) that is kept alive.
+//!
+//! The keeper has a queue of due times. It extends a lock first when a third of its validity has
+//! passed, and after a failure at every twelfth of the expiry, until the lock is lost or has been held
+//! as long as it may. Nothing is spawned per guard, and extensions that are due together are sent
+//! together.
+//!
+//! # Threads
+//!
+//! The extension of a lock must not depend on the thread that works under it: a handler may block
+//! that thread for longer than the expiry. On a multi-thread runtime a task that is woken by a
+//! worker may sit in that worker's own slot, from which no other worker takes it. So the keeper is
+//! never woken by the task that begins to keep a guard alive, but from a thread for blocking work.
+//! That is rare: only for a guard that is due before the keeper would wake by itself.
+//!
+//! The keeper runs on the runtime on which it was first needed. When that runtime ends, or no longer
+//! runs its tasks, the keeper goes on elsewhere: at once on a runtime that one of the guards came
+//! from, or else with the next guard that is kept alive.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    fmt,
+    future::Future,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use pin_project_lite::pin_project;
+use tokio::{
+    runtime::{Handle, Id, RuntimeFlavor},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use crate::{
+    ExtendError,
+    lease::{Extension, Lease},
+};
+
+/// A keeper that is this late no longer runs: its runtime stands still.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// Extends guards for as long as they are kept alive.
+#[derive(Default)]
+pub(crate) struct Keeper(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    due: BinaryHeap<Reverse<Due>>,
+    /// The task that runs, if there is one.
+    runner: Option<Running>,
+    /// The runtimes that have ended since a keeper last ran.
+    ended: Vec<Id>,
+    /// The number of the latest task. Any other ends itself.
+    latest: u64,
+}
+
+struct Running {
+    /// When it wakes by itself.
+    alarm: Instant,
+    waker: Option<Waker>,
+}
+
+/// A guard that is kept alive, for as long as this exists.
+pub(crate) struct KeptAlive {
+    lease: Arc<Lease>,
+    /// When it is due. An entry of the queue with another time is out of date.
+    next: Mutex<Instant>,
+}
+
+impl KeptAlive {
+    fn next(&self) -> MutexGuard<'_, Instant> {
+        // An assignment is whole.
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Due {
+    at: Instant,
+    kept: Weak<KeptAlive>,
+}
+
+impl Keeper {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between two changes that belong together.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a lock alive for as long as the returned value exists.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(crate) fn keep(self: &Arc<Self>, lease: &Arc<Lease>) -> Arc<KeptAlive> {
+        let current = Handle::current();
+        let now = Instant::now();
+        let kept = Arc::new(KeptAlive {
+            lease: Arc::clone(lease),
+            next: Mutex::new(now),
+        });
+        let expiry = lease.options().timing.expiry();
+        // A lock that was resumed may have less left than an expiry.
+        let third = (expiry / 3).min(lease.until().saturating_duration_since(now) / 3);
+        let next = due_at(lease, now + third);
+        let mut state = self.state();
+        state.schedule(&kept, next);
+        match &mut state.runner {
+            Some(running) if now > running.alarm + STANDSTILL => {
+                tracing::debug!("the runtime that extends locks stands still; using another");
+                drop(state);
+                self.run_on(&current);
+            }
+            Some(running) if next < running.alarm => {
+                running.alarm = next;
+                let waker = running.waker.take();
+                drop(state);
+                if let Some(waker) = waker {
+                    off_this_worker(&current, move || waker.wake());
+                }
+            }
+            Some(_) => {}
+            None => {
+                drop(state);
+                self.run_on(&current);
+            }
+        }
+        kept
+    }
+
+    /// Starts a task, which replaces any other.
+    fn run_on(self: &Arc<Self>, runtime: &Handle) {
+        let mut state = self.state();
+        state.latest += 1;
+        let runner = Runner {
+            keeper: Arc::clone(self),
+            number: state.latest,
+            runtime: runtime.id(),
+            has_finished: false,
+        };
+        let alarm = state.due.peek().map_or_else(Instant::now, |Reverse(due)| due.at);
+        state.runner = Some(Running { alarm, waker: None });
+        drop(state);
+        let spawning = runtime.clone();
+        off_this_worker(runtime, move || drop(spawning.spawn(runner.run())));
+    }
+}
+
+/// When a lock is due that is to be extended at an instant. One that cannot be extended any further
+/// is due at its end.
+fn due_at(lease: &Lease, at: Instant) -> Instant {
+    if lease.is_at_its_end() {
+        lease.until()
+    } else {
+        at
+    }
+}
+
+/// Does something that schedules a task, in such a way that no worker keeps the task to itself.
+fn off_this_worker(runtime: &Handle, work: impl FnOnce() + Send + 'static) {
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        work();
+    } else {
+        drop(runtime.spawn_blocking(work));
+    }
+}
+
+impl State {
+    fn schedule(&mut self, kept: &Arc<KeptAlive>, at: Instant) {
+        *kept.next() = at;
+        if self.due.len() == self.due.capacity() {
+            // Guards that are gone are in the queue up to their time. They should not make it grow.
+            self.due.retain(|Reverse(due)| due.kept.strong_count() > 0);
+        }
+        let kept = Arc::downgrade(kept);
+        self.due.push(Reverse(Due { at, kept }));
+    }
+
+    /// The next guard whose time has come.
+    fn pop(&mut self, now: Instant) -> Option<Arc<KeptAlive>> {
+        loop {
+            if self.due.peek()?.0.at > now {
+                return None;
+            }
+            let Reverse(due) = self.due.pop()?;
+            let kept = due.kept.upgrade().filter(|kept| *kept.next() == due.at);
+            if kept.is_some() {
+                return kept;
+            }
+        }
+    }
+}
+
+/// The task.
+struct Runner {
+    keeper: Arc<Keeper>,
+    number: u64,
+    runtime: Id,
+    has_finished: bool,
+}
+
+impl Runner {
+    async fn run(mut self) {
+        let mut renewals = FuturesUnordered::new();
+        let mut alarm = pin!(sleep_until(Instant::now()));
+        std::future::poll_fn(|cx| self.poll(cx, &mut renewals, alarm.as_mut())).await;
+        self.has_finished = true;
+    }
+
+    fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        renewals: &mut FuturesUnordered<Renewal>,
+        mut alarm: Pin<&mut Sleep>,
+    ) -> Poll<()> {
+        loop {
+            let now = Instant::now();
+            let mut state = self.keeper.state();
+            if state.latest != self.number {
+                return Poll::Ready(());
+            }
+            state.ended.clear();
+            while let Some(kept) = state.pop(now) {
+                if let Some(renewal) = begin(&mut state, &kept, now) {
+                    renewals.push(renewal);
+                }
+            }
+            drop(state);
+            // Not under the lock: what is polled here may be the code of a user's node.
+            while let Poll::Ready(Some(renewed)) = renewals.poll_next_unpin(cx) {
+                self.renewed(renewed);
+            }
+
+            let mut state = self.keeper.state();
+            let next = state.due.peek().map(|Reverse(due)| due.at);
+            let next = match next {
+                Some(next) => next,
+                None if renewals.is_empty() => {
+                    // In the same breath as the queue was seen to be empty.
+                    state.runner = None;
+                    return Poll::Ready(());
+                }
+                None => now + STANDSTILL,
+            };
+            state.runner = Some(Running {
+                alarm: next,
+                waker: Some(cx.waker().clone()),
+            });
+            drop(state);
+            if alarm.deadline() != next {
+                alarm.as_mut().reset(next);
+            }
+            ready!(alarm.as_mut().poll(cx));
+        }
+    }
+
+    fn renewed(&self, renewed: Renewed) {
+        let Some(kept) = renewed.kept.upgrade() else {
+            return;
+        };
+        let lease = &kept.lease;
+        let (expiry, until) = (lease.options().timing.expiry(), lease.until());
+        let next = match renewed.result {
+            Ok(()) => renewed.start + expiry / 3,
+            Err(error @ ExtendError::Failed(_)) => {
+                tracing::debug!(name = %lease.label(), %error, "not extended");
+                let quarter = until.saturating_duration_since(renewed.start) / 4;
+                renewed.start + (expiry / 12).min(quarter)
+            }
+            Err(ExtendError::Lost) => return report_loss(lease),
+        };
+        (self.keeper.state()).schedule(&kept, due_at(lease, next));
+    }
+}
+
+/// Begins to extend a lock that is due, unless there is nothing to extend.
+fn begin(state: &mut State, kept: &Arc<KeptAlive>, now: Instant) -> Option<Renewal> {
+    let lease = &kept.lease;
+    if lease.has_ended() {
+        return None;
+    }
+    if lease.is_lost() {
+        report_loss(lease);
+        return None;
+    }
+    // If no node has answered by then, there is another round beside this one, whose answers count
+    // for as long as the lock is valid.
+    let again = now + lease.options().timing.node_timeout();
+    state.schedule(kept, again.min(lease.until()));
+    Some(Renewal {
+        extension: Extension::within_validity(lease),
+        kept: Arc::downgrade(kept),
+        start: now,
+    })
+}
+
+fn report_loss(lease: &Lease) {
+    if !lease.has_ended() {
+        lease.report_loss();
+    }
+}
+
+impl Drop for Runner {
+    /// Without its end, the runtime has ended: the guards have to be extended elsewhere.
+    fn drop(&mut self) {
+        if self.has_finished {
+            return;
+        }
+        let mut state = self.keeper.state();
+        if state.latest != self.number {
+            return;
+        }
+        state.runner = None;
+        state.ended.push(self.runtime);
+        let homes = (state.due.iter())
+            .filter_map(|Reverse(due)| due.kept.upgrade())
+            .filter_map(|kept| kept.lease.home().cloned());
+        // A runtime that has ended drops what it is given, and leads here again.
+        let home = homes.into_iter().find(|home| !state.ended.contains(&home.id()));
+        drop(state);
+        if let Some(home) = home {
+            self.keeper.run_on(&home);
+        }
+    }
+}
+
+pin_project! {
+    /// One extension of a guard that is kept alive.
+    struct Renewal {
+        kept: Weak<KeptAlive>,
+        start: Instant,
+        #[pin]
+        extension: Extension,
+    }
+}
+
+struct Renewed {
+    kept: Weak<KeptAlive>,
+    start: Instant,
+    result: Result<(), ExtendError>,
+}
+
+impl Future for Renewal {
+    type Output = Renewed;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Renewed> {
+        let this = self.project();
+        let result = ready!(this.extension.poll(cx));
+        Poll::Ready(Renewed {
+            kept: Weak::clone(this.kept),
+            start: *this.start,
+            result,
+        })
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper").finish_non_exhaustive()
+    }
+}

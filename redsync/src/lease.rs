@@ -1,0 +1,386 @@
+//! The state of one attempt, and of the lock that comes of it: from the first command to the last.
+//!
+//! A [`Lease`] has an [entry](crate::node::Entry) with an owner value of its own, a
+//! [validity](hold), and a [lane](lane) to each node. Its [commands](commands) ask all nodes for
+//! something, a round at a time.
+
+mod commands;
+mod extension;
+mod hold;
+mod lane;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use smallvec::SmallVec;
+use tokio::{runtime::Handle, time::Instant};
+
+pub(crate) use self::{
+    commands::Answers,
+    extension::Extension,
+};
+use self::{hold::Hold, lane::Lane};
+use crate::{
+    FencingToken, Mode, OwnerValue,
+    fence::{Agreement, STRIDE, agree},
+    metrics,
+    node::Entry,
+    nodes::Nodes,
+    options::Options,
+    quorum::{
+        USUAL_NODES, majority,
+        round::Ballot,
+        votes::{NodeVote, Votes},
+    },
+    request::Request,
+};
+
+/// How long answers are pursued in the background, at the most. A key that could not be released by
+/// then is left to its expiry.
+const MAX_PURSUIT: Duration = Duration::from_secs(30);
+
+/// How much longer than an acquisition a release is pursued, which may have to follow it.
+const RELEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// The keys of one owner value on all nodes, and what is known about them.
+pub(crate) struct Lease {
+    nodes: Arc<Nodes>,
+    /// The name in errors and logs.
+    label: Arc<str>,
+    entry: Entry,
+    options: Arc<Options>,
+    /// Shared with the leases that the keys were handed over to.
+    lanes: Arc<Lanes>,
+    hold: Hold,
+    succession: Succession,
+    token: OnceLock<FencingToken>,
+    /// The number of the attempt, from 1 on. Of a lock that was handed over: how many there were.
+    attempt: u32,
+    metrics: metrics::Hold,
+    /// Where clean-up runs if it is asked for outside of any runtime.
+    home: Option<Handle>,
+}
+
+/// The holders of this process that have had the same keys, one after the other.
+struct Succession {
+    /// When the first of them was about to send its first command.
+    begun: Instant,
+    /// When this one began.
+    joined: Instant,
+    /// How often the keys were handed over.
+    hand_overs: u32,
+    /// Whether the owner value may be known to others, who could release with it.
+    is_exposed: AtomicBool,
+}
+
+impl Succession {
+    fn new(now: Instant, is_exposed: bool) -> Self {
+        Self {
+            begun: now,
+            joined: now,
+            hand_overs: 0,
+            is_exposed: AtomicBool::new(is_exposed),
+        }
+    }
+}
+
+/// The lanes to all nodes.
+struct Lanes(Mutex<SmallVec<[Lane; USUAL_NODES]>>);
+
+impl Lanes {
+    fn new(nodes: usize, are_placed: bool) -> Arc<Self> {
+        let lanes = (0..nodes).map(|_| Lane::new(are_placed)).collect();
+        Arc::new(Self(Mutex::new(lanes)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SmallVec<[Lane; USUAL_NODES]>> {
+        // Nothing panics between two changes that belong together.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// A lease for an attempt that begins now.
+    pub(crate) fn new(nodes: &Arc<Nodes>, request: &Request, value: OwnerValue) -> Arc<Self> {
+        Self::with_keys(nodes, request, value, false)
+    }
+
+    /// A lease on keys that are there already.
+    pub(crate) fn resumed(nodes: &Arc<Nodes>, request: &Request, value: OwnerValue) -> Arc<Self> {
+        // The value came from elsewhere, and may be known there.
+        Self::with_keys(nodes, request, value, true)
+    }
+
+    fn with_keys(
+        nodes: &Arc<Nodes>,
+        request: &Request,
+        value: OwnerValue,
+        are_placed: bool,
+    ) -> Arc<Self> {
+        let now = Instant::now();
+        let options = &request.options;
+        Arc::new(Self {
+            nodes: Arc::clone(nodes),
+            label: Arc::clone(&request.label),
+            entry: Entry {
+                names: Arc::clone(&request.names),
+                value,
+                expiry: options.timing.expiry(),
+                mode: options.kind.mode,
+                fenced: options.kind.fencing,
+            },
+            options: Arc::clone(options),
+            lanes: Lanes::new(nodes.len(), are_placed),
+            hold: Hold::new(now),
+            succession: Succession::new(now, are_placed),
+            token: OnceLock::new(),
+            attempt: request.count_attempt(),
+            metrics: metrics::Hold::new(),
+            home: Handle::try_current().ok(),
+        })
+    }
+
+    /// Hands the keys over to a lease for another request of this process, and ends this one;
+    /// [`None`] if that may not be. It may within `time` of the acquisition.
+    ///
+    /// The new lease is complete before this one ends, and both see the same lanes: the keys are
+    /// never without a holder, and a command of the old holder that is still on its way stays ahead
+    /// of what the new one sends.
+    pub(crate) fn hand_over(&self, request: &Request, time: Duration) -> Option<Arc<Self>> {
+        let now = Instant::now();
+        if !self.may_hand_over(request, time, now) {
+            return None;
+        }
+        let lease = Self {
+            nodes: Arc::clone(&self.nodes),
+            label: Arc::clone(&request.label),
+            entry: self.entry.clone(),
+            options: Arc::clone(&request.options),
+            lanes: Arc::clone(&self.lanes),
+            hold: Hold::new(now),
+            succession: Succession {
+                begun: self.succession.begun,
+                joined: now,
+                hand_overs: self.succession.hand_overs + 1,
+                is_exposed: AtomicBool::new(false),
+            },
+            token: (self.token().map(FencingToken::next)).map_or_else(OnceLock::new, OnceLock::from),
+            attempt: request.attempts(),
+            metrics: metrics::Hold::new(),
+            home: Handle::try_current().ok().or_else(|| self.home.clone()),
+        };
+        lease.begin(lease.capped(self.until()));
+        if !lease.is_worth_having() {
+            return None;
+        }
+        self.end();
+        Some(Arc::new(lease))
+    }
+
+    fn may_hand_over(&self, request: &Request, time: Duration, now: Instant) -> bool {
+        let (options, own) = (&request.options, &self.options);
+        let is_same = self.entry.names == request.names
+            && self.entry.mode == options.kind.mode
+            && self.entry.fenced == options.kind.fencing
+            && self.entry.expiry == options.timing.expiry()
+            // The validity goes on as it was computed.
+            && options.timing.drift_factor <= own.timing.drift_factor;
+        // If the holder's and the next waiter's limits differ, the smaller applies.
+        let hand_overs = (options.queueing.hand_overs).min(own.queueing.hand_overs);
+        let next = self.succession.hand_overs + 1;
+        let has_tokens = !self.entry.fenced || u64::from(next) < STRIDE;
+        let is_in_time = now < self.succession.begun + time.min(own.hand_over_time());
+        let is_secret = !self.succession.is_exposed.load(Ordering::Relaxed);
+        is_same
+            && next <= hand_overs
+            && has_tokens
+            && is_in_time
+            && self.entry.mode == Mode::Exclusive
+            && is_secret
+            && self.hold.was_held()
+            && !self.hold.is_over()
+            && !self.has_ended()
+    }
+
+    /// Whether enough of the validity is left to begin with.
+    pub(crate) fn is_worth_having(&self) -> bool {
+        Instant::now() + self.options.timing.min_validity() < self.until()
+    }
+
+    /// The owner value, for others. From here on the keys are not handed over in this process: anyone
+    /// who knows the value could release the lock of the next holder.
+    pub(crate) fn expose_value(&self) -> &OwnerValue {
+        // Read by the same guard when it is given up, which comes after this: no order is needed.
+        self.succession.is_exposed.store(true, Ordering::Relaxed);
+        &self.entry.value
+    }
+
+    pub(crate) fn is_on(&self, nodes: &Arc<Nodes>) -> bool {
+        Arc::ptr_eq(&self.nodes, nodes)
+    }
+
+    /// Whether the holder of this lease need not lock what is requested.
+    pub(crate) fn covers(&self, request: &Request) -> bool {
+        let wanted = &request.options.kind;
+        let is_strong_enough = self.entry.mode == Mode::Exclusive || wanted.mode == Mode::Shared;
+        let is_fenced_enough = !wanted.fencing || self.token().is_some();
+        let mut names = request.names.iter();
+        is_strong_enough && is_fenced_enough && names.all(|name| self.entry.names.contains(name))
+    }
+
+    pub(crate) const fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    pub(crate) const fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When the first command of this lease was about to be sent, or it was handed the keys.
+    pub(crate) const fn begun(&self) -> Instant {
+        self.succession.joined
+    }
+
+    pub(crate) fn token(&self) -> Option<FencingToken> {
+        self.token.get().copied()
+    }
+
+    pub(crate) fn set_token(&self, token: FencingToken) {
+        self.token.get_or_init(|| token);
+    }
+
+    /// What the numbers that the nodes have returned so far amount to.
+    pub(crate) fn agreement(&self) -> Agreement {
+        let numbers: SmallVec<[_; USUAL_NODES]> =
+            self.lanes.lock().iter().map(|lane| lane.number).collect();
+        agree(&numbers, majority(numbers.len()))
+    }
+
+    /// The end of the validity that begins with a round started at `start`.
+    pub(crate) fn until_from(&self, start: Instant) -> Instant {
+        let timing = &self.options.timing;
+        self.capped(timing.until_from(start, timing.expiry()))
+    }
+
+    /// The same instant, or that at which the lock has been held for as long as it may.
+    pub(crate) fn capped(&self, until: Instant) -> Instant {
+        let max_hold = self.options.timing.max_hold;
+        let end = max_hold.and_then(|max_hold| self.begun().checked_add(max_hold));
+        end.map_or(until, |end| until.min(end))
+    }
+
+    /// Whether no extension can prolong the validity.
+    pub(crate) fn is_at_its_end(&self) -> bool {
+        let until = self.until();
+        self.capped(until + Duration::from_secs(1)) == until
+    }
+
+    pub(crate) fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
+    pub(crate) fn until(&self) -> Instant {
+        self.hold.until()
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.hold.is_over()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.hold.has_ended()
+    }
+
+    /// Begins the validity of a lock that has just been acquired.
+    pub(crate) fn begin(&self, until: Instant) {
+        self.hold.begin(until);
+        self.metrics.begin();
+    }
+
+    /// Ends the validity because the nodes say that the lock is another's.
+    pub(crate) fn lose(&self) {
+        if self.hold.cut_short() {
+            self.report_loss();
+        }
+    }
+
+    /// Reports, once, that the lock was lost while it was still wanted.
+    pub(crate) fn report_loss(&self) {
+        if self.count_loss() {
+            tracing::warn!(name = %self.label, "lost");
+        }
+    }
+
+    /// Counts, once, that the lock was lost. Says whether this was the time.
+    pub(crate) fn count_loss(&self) -> bool {
+        let is_first = self.hold.report_loss();
+        if is_first {
+            self.metrics.lost(self.entry.mode);
+        }
+        is_first
+    }
+
+    /// Gives the keys up, or leaves them to somebody else: nothing more is acquired or extended, and
+    /// every view of the validity shows that it is over.
+    pub(crate) fn end(&self) {
+        let was_lost = self.is_lost();
+        if self.hold.end() && self.hold.was_held() {
+            self.metrics.end(self.entry.mode);
+            if was_lost {
+                self.count_loss();
+            }
+        }
+    }
+
+    /// The runtime that the lease was made on.
+    pub(crate) const fn home(&self) -> Option<&Handle> {
+        self.home.as_ref()
+    }
+
+    /// Work for this lease that outlives its caller, up to an instant.
+    fn in_background(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        (self.nodes.background()).spawn(self.home.as_ref(), deadline, work);
+    }
+
+    /// Finishes a release in the background.
+    pub(crate) fn finish_in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.in_background(Instant::now() + self.pursuit() + RELEASE_MARGIN, work);
+    }
+
+    /// How long an answer is pursued in the background.
+    fn pursuit(&self) -> Duration {
+        self.options.timing.expiry().min(MAX_PURSUIT)
+    }
+
+    /// The votes with the addresses of their nodes, for an error.
+    pub(crate) fn votes(&self, ballot: Ballot) -> Votes {
+        let vote = |(node, vote): (usize, Option<_>)| {
+            let address = Arc::clone(self.nodes.address(node));
+            vote.map(|vote| NodeVote { address, vote })
+        };
+        Votes {
+            name: Arc::clone(&self.label),
+            nodes: self.nodes.len(),
+            attempt: self.attempt,
+            votes: ballot.into_iter().enumerate().filter_map(vote).collect(),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! One extension of a lease: a round, and what its verdict means for the validity.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use super::{Answers, Lease};
+use crate::{ExtendError, quorum::tally::Verdict};
+
+pin_project! {
+    /// An extension that has been sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, what was sent goes on in the background: keys may live longer, and the
+    /// validity stays as it was.
+    #[must_use = "futures do nothing unless polled"]
+    pub(crate) struct Extension {
+        lease: Arc<Lease>,
+        start: Instant,
+        // None for a lease that was lost before.
+        #[pin]
+        answers: Option<Answers>,
+    }
+}
+
+impl Extension {
+    /// An extension whose answers count for as long as one node's answer is waited for.
+    pub(crate) fn within_node_timeout(lease: &Arc<Lease>) -> Self {
+        let deadline = Instant::now() + lease.options().timing.node_timeout();
+        Self::start(lease, deadline)
+    }
+
+    /// An extension whose answers count for as long as the lease is valid.
+    pub(crate) fn within_validity(lease: &Arc<Lease>) -> Self {
+        Self::start(lease, lease.until())
+    }
+
+    fn start(lease: &Arc<Lease>, deadline: Instant) -> Self {
+        let (start, until) = (Instant::now(), lease.until());
+        Self {
+            lease: Arc::clone(lease),
+            start,
+            // A confirmation after the validity has ended is worth nothing.
+            answers: (start < until).then(|| lease.extend(deadline.min(until))),
+        }
+    }
+}
+
+impl Future for Extension {
+    type Output = Result<(), ExtendError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(answers) = this.answers.as_pin_mut() else {
+            return Poll::Ready(Err(ExtendError::Lost));
+        };
+        let outcome = ready!(answers.poll(cx));
+        let lease = this.lease;
+        Poll::Ready(match outcome.verdict {
+            // The new validity counts from before the round was sent.
+            Verdict::Granted if lease.hold().prolong(lease.until_from(*this.start)) => {
+                lease.forget_gaps_before(*this.start);
+                tracing::trace!(name = %lease.label(), "extended");
+                Ok(())
+            }
+            Verdict::Granted => Err(ExtendError::Lost),
+            // Too many nodes have given the key away for the others to be a majority.
+            Verdict::Refused => {
+                lease.lose();
+                Err(ExtendError::Lost)
+            }
+            Verdict::Unknown if lease.is_lost() => Err(ExtendError::Lost),
+            Verdict::Unknown => Err(ExtendError::Failed(lease.votes(outcome.votes))),
+        })
+    }
+}

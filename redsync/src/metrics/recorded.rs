@@ -1,0 +1,218 @@
+//! Figures that are recorded.
+
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+};
+
+use ::metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram,
+};
+use tokio::time::Instant;
+
+use crate::{LockError, Mode, NodeError};
+
+const ACQUISITIONS: &str = "redsync_acquisitions_total";
+const WAIT: &str = "redsync_wait_seconds";
+const HOLD: &str = "redsync_hold_seconds";
+const LOST: &str = "redsync_lost_total";
+const NODE: &str = "redsync_node_seconds";
+const NODE_ERRORS: &str = "redsync_node_errors_total";
+
+/// Says what the figures are. Once for each recorder would do, and again does no harm.
+pub(crate) fn describe() {
+    let (count, seconds) = (Unit::Count, Unit::Seconds);
+    describe_counter!(ACQUISITIONS, count, "Calls that wanted a lock, by outcome");
+    describe_histogram!(WAIT, seconds, "Time from wanting a lock to having it, or to giving up");
+    describe_histogram!(HOLD, seconds, "Time for which a lock was held");
+    describe_counter!(LOST, count, "Locks whose validity ended before they were released");
+    describe_histogram!(NODE, seconds, "Time that a node took for a command");
+    describe_counter!(NODE_ERRORS, count, "Commands that failed on a node, or got no answer");
+}
+
+/// A call that wants a lock. It is counted when its outcome is known, or when it is dropped before
+/// that.
+pub(crate) struct Acquisition {
+    since: Instant,
+    mode: Mode,
+    is_open: bool,
+}
+
+impl Acquisition {
+    pub(crate) fn begin(mode: Mode) -> Self {
+        Self {
+            since: Instant::now(),
+            mode,
+            is_open: true,
+        }
+    }
+
+    pub(crate) fn end<T>(&mut self, result: &Result<T, LockError>) {
+        self.record(match result {
+            Ok(_) => "acquired",
+            Err(LockError::Taken(_)) => "taken",
+            Err(LockError::TimedOut(_)) => "timed_out",
+            Err(LockError::Unavailable(_)) => "unavailable",
+            Err(LockError::TooLate(_)) => "too_late",
+            Err(LockError::TooManyWaiting { .. }) => "too_many_waiting",
+            Err(_) => "misconfigured",
+        });
+    }
+
+    fn record(&mut self, outcome: &'static str) {
+        self.is_open = false;
+        let mode = self.mode.as_str();
+        counter!(ACQUISITIONS, "outcome" => outcome, "mode" => mode).increment(1);
+        histogram!(WAIT, "outcome" => outcome, "mode" => mode).record(self.since.elapsed());
+    }
+}
+
+impl Drop for Acquisition {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.record("dropped");
+        }
+    }
+}
+
+/// The time for which a lock is held.
+pub(crate) struct Hold {
+    since: OnceLock<Instant>,
+}
+
+impl Hold {
+    pub(crate) const fn new() -> Self {
+        Self {
+            since: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn begin(&self) {
+        self.since.get_or_init(Instant::now);
+    }
+
+    #[expect(clippy::unused_self, reason = "the holder's figures stand together")]
+    pub(crate) fn lost(&self, mode: Mode) {
+        counter!(LOST, "mode" => mode.as_str()).increment(1);
+    }
+
+    pub(crate) fn end(&self, mode: Mode) {
+        if let Some(since) = self.since.get() {
+            histogram!(HOLD, "mode" => mode.as_str()).record(since.elapsed());
+        }
+    }
+}
+
+/// The commands of one node, with a handle for each figure.
+pub(crate) struct NodeMetrics {
+    address: Arc<str>,
+    commands: [CommandMetrics; COMMANDS.len()],
+}
+
+const COMMANDS: [&str; 6] = [
+    "identity", "acquire", "raise", "extend", "release", "inspect",
+];
+
+#[derive(Default)]
+struct CommandMetrics {
+    seconds: OnceLock<Histogram>,
+    errors: [OnceLock<Counter>; KINDS.len()],
+}
+
+const KINDS: [&str; 9] = [
+    "timed_out",
+    "unreachable",
+    "disconnected",
+    "refused",
+    "same_server",
+    "overloaded",
+    "not_sent",
+    "unexpected",
+    UNANSWERED,
+];
+
+const UNANSWERED: &str = "unanswered";
+
+impl NodeMetrics {
+    pub(crate) fn new(address: &Arc<str>) -> Self {
+        Self {
+            address: Arc::clone(address),
+            commands: Default::default(),
+        }
+    }
+
+    /// An answer to a command that was sent at an instant.
+    pub(crate) fn answered(&self, command: &'static str, since: Instant, error: Option<&NodeError>) {
+        self.record(command, since, error.map(kind));
+    }
+
+    /// A command that was sent at an instant, and whose answer nobody waits for any longer.
+    pub(crate) fn unanswered(&self, command: &'static str, since: Instant) {
+        self.record(command, since, Some(UNANSWERED));
+    }
+
+    /// Waits for an answer, and counts it; also if it is dropped before it is there.
+    pub(crate) async fn time<T>(
+        &self,
+        command: &'static str,
+        answer: impl Future<Output = Result<T, NodeError>>,
+    ) -> Result<T, NodeError> {
+        let mut timed = Timed {
+            metrics: self,
+            command,
+            since: Instant::now(),
+            error: Some(UNANSWERED),
+        };
+        let answer = answer.await;
+        timed.error = answer.as_ref().err().map(kind);
+        answer
+    }
+
+    fn record(&self, command: &'static str, since: Instant, error: Option<&'static str>) {
+        let Some(index) = COMMANDS.iter().position(|known| *known == command) else {
+            return;
+        };
+        let handles = &self.commands[index];
+        let address = || String::from(&*self.address);
+        let seconds = (handles.seconds)
+            .get_or_init(|| histogram!(NODE, "node" => address(), "command" => command));
+        seconds.record(since.elapsed());
+        let Some(kind) = error else {
+            return;
+        };
+        let index = KINDS.iter().position(|known| *known == kind);
+        let errors = index.map(|index| &handles.errors[index]);
+        let counter = || {
+            counter!(NODE_ERRORS, "node" => address(), "command" => command, "kind" => kind)
+        };
+        if let Some(errors) = errors {
+            errors.get_or_init(counter).increment(1);
+        }
+    }
+}
+
+struct Timed<'a> {
+    metrics: &'a NodeMetrics,
+    command: &'static str,
+    since: Instant,
+    error: Option<&'static str>,
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        self.metrics.record(self.command, self.since, self.error);
+    }
+}
+
+const fn kind(error: &NodeError) -> &'static str {
+    match error {
+        NodeError::TimedOut => "timed_out",
+        NodeError::Unreachable(_) => "unreachable",
+        NodeError::Disconnected(_) => "disconnected",
+        NodeError::Refused { .. } => "refused",
+        NodeError::SameServer { .. } => "same_server",
+        NodeError::Overloaded => "overloaded",
+        NodeError::NotSent => "not_sent",
+        NodeError::Unexpected(_) => "unexpected",
+    }
+}

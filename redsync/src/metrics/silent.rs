@@ -1,0 +1,56 @@
+//! Figures that nobody counts.
+
+use std::future::Future;
+
+use tokio::time::Instant;
+
+use crate::{LockError, Mode, NodeError};
+
+pub(crate) const fn describe() {}
+
+/// A call that wants a lock.
+pub(crate) struct Acquisition;
+
+#[expect(
+    clippy::unused_self,
+    clippy::needless_pass_by_ref_mut,
+    reason = "used with the feature"
+)]
+impl Acquisition {
+    pub(crate) const fn begin(_: Mode) -> Self {
+        Self
+    }
+
+    pub(crate) const fn end<T>(&mut self, _: &Result<T, LockError>) {}
+}
+
+/// The time for which a lock is held.
+pub(crate) struct Hold;
+
+#[expect(clippy::unused_self, reason = "used with the feature")]
+impl Hold {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    pub(crate) const fn begin(&self) {}
+    pub(crate) const fn lost(&self, _: Mode) {}
+    pub(crate) const fn end(&self, _: Mode) {}
+}
+
+/// The commands of one node.
+pub(crate) struct NodeMetrics;
+
+#[expect(clippy::unused_self, reason = "used with the feature")]
+impl NodeMetrics {
+    pub(crate) const fn new(_: &str) -> Self {
+        Self
+    }
+
+    pub(crate) const fn answered(&self, _: &str, _: Instant, _: Option<&NodeError>) {}
+    pub(crate) const fn unanswered(&self, _: &str, _: Instant) {}
+
+    pub(crate) fn time<F: Future>(&self, _: &str, answer: F) -> F {
+        answer
+    }
+}

@@ -1,0 +1,76 @@
+//! What a node answers to each operation.
+
+use std::time::Duration;
+
+use crate::{FencingToken, Mode, OwnerValue};
+
+/// A node's answer to [`Node::acquire`](super::Node::acquire).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcquireVote {
+    /// The node keeps the names for this entry.
+    Acquired {
+        /// The number of the counters, if the entry is fenced.
+        number: Option<FencingToken>,
+    },
+    /// Another entry holds one of the names.
+    Taken {
+        /// How long the node will keep the other entry, if that is known.
+        remaining: Option<Duration>,
+    },
+}
+
+/// A node's answer to [`Node::raise`](super::Node::raise).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaiseVote {
+    /// The counters are at the token, and the token is claimed on this node.
+    Raised,
+    /// The entry does not hold all of its names, or a counter is above the token.
+    Refused,
+}
+
+/// A node's answer to [`Node::extend`](super::Node::extend).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtendVote {
+    /// The entry held all names, and they live on.
+    Extended,
+    /// Some names were missing and were set again; the others live on.
+    Healed,
+    /// A name is missing or held by another. The node changed nothing.
+    NotOwner,
+}
+
+/// A node's answer to [`Node::release`](super::Node::release).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseVote {
+    /// The entry held all names, and they are free.
+    Released,
+    /// A name was missing or held by another. The others, if any, are free.
+    NotOwner,
+}
+
+/// A hint from a node that a name may be free: the answer to [`Node::watch`](super::Node::watch).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeUp {
+    /// All names were free when the watch began.
+    Free,
+    /// A name was held when the watch began, and something has changed since.
+    Changed,
+}
+
+/// The holders of a name on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holders {
+    /// Exclusive or shared.
+    pub mode: Mode,
+    /// The holders: one if the mode is exclusive.
+    pub holders: Vec<Holder>,
+}
+
+/// One holder of a name on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The owner value.
+    pub value: OwnerValue,
+    /// How long the node will keep the name for this holder, if that is known.
+    pub remaining: Option<Duration>,
+}

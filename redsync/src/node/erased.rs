@@ -1,0 +1,123 @@
+//! Nodes as objects.
+
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+
+use super::{
+    Holders, Node, NodeError, WakeUp,
+    question::{Answer, Operation, Question},
+};
+
+/// Any node, its type erased: what [`Redsync::new`](crate::Redsync::new) takes, so that nodes of
+/// different types can be mixed.
+///
+/// ```
+/// use redsync::{Redsync, node::{AnyNode, MemoryNode}};
+///
+/// let nodes: Vec<AnyNode> = vec![MemoryNode::new().into(), MemoryNode::new().into()];
+/// let redsync = Redsync::new(nodes)?;
+/// # Ok::<_, redsync::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct AnyNode(Arc<dyn ErasedNode>);
+
+impl<N: Node> From<N> for AnyNode {
+    fn from(node: N) -> Self {
+        Self(Arc::new(node))
+    }
+}
+
+impl fmt::Debug for AnyNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AnyNode").field(&self.0.address()).finish()
+    }
+}
+
+impl AnyNode {
+    pub(crate) fn get(&self) -> &dyn ErasedNode {
+        &*self.0
+    }
+
+    /// Asks the node. A future that is returned leads to the answer, and has to be driven.
+    pub(crate) fn ask(&self, question: Question) -> Option<Answering> {
+        Arc::clone(&self.0).ask(question)
+    }
+}
+
+/// The way to the answer of a node that has no list of questions.
+pub(crate) type Answering = BoxFuture<'static, ()>;
+
+/// [`Node`] as an object: the same operations, boxed.
+pub(crate) trait ErasedNode: Send + Sync {
+    fn address(&self) -> &str;
+    fn ask(self: Arc<Self>, question: Question) -> Option<Answering>;
+    fn inspect<'a>(
+        &'a self,
+        names: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<Option<Holders>>, NodeError>>;
+    fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<WakeUp, NodeError>>;
+    fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>>;
+}
+
+impl<N: Node> ErasedNode for N {
+    fn address(&self) -> &str {
+        Node::address(self)
+    }
+
+    fn ask(self: Arc<Self>, question: Question) -> Option<Answering> {
+        let question = if question.is_retried() {
+            question
+        } else {
+            match self.take(question) {
+                Ok(()) => return None,
+                Err(question) => question,
+            }
+        };
+        Some(answering(self, question).boxed())
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        names: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<Option<Holders>>, NodeError>> {
+        let found = names.iter().map(|name| Node::inspect(self, name));
+        guarded(try_join_all(found)).boxed()
+    }
+
+    fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<WakeUp, NodeError>> {
+        guarded(Node::watch(self, names)).boxed()
+    }
+
+    fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>> {
+        guarded(Node::identity(self)).boxed()
+    }
+}
+
+async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
+    if !question.may_be_sent() {
+        return;
+    }
+    let (entry, operation) = (question.entry(), question.operation());
+    let answer = guarded(async {
+        Ok(match operation {
+            Operation::Acquire => Answer::Acquire(node.acquire(entry).await?),
+            Operation::Raise(token) => Answer::Raise(node.raise(entry, token).await?),
+            Operation::Extend {
+                token,
+                set_if_absent,
+            } => Answer::Extend(node.extend(entry, token, set_if_absent).await?),
+            Operation::Release => Answer::Release(node.release(entry).await?),
+        })
+    });
+    let answer = answer.await;
+    question.answer(answer);
+}
+
+/// A panic of a node's code is a failure of that node, and of nothing else.
+async fn guarded<T>(
+    answer: impl Future<Output = Result<T, NodeError>>,
+) -> Result<T, NodeError> {
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(NodeError::Unexpected("it panicked".into())))
+}

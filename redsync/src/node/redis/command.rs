@@ -1,0 +1,68 @@
+//! Commands as they are put together: for redis-rs, or for any driver.
+
+use std::io::Write;
+
+/// A command that arguments are added to.
+pub(super) trait Arguments {
+    fn arg(&mut self, bytes: &[u8]);
+
+    fn number(&mut self, number: u128) {
+        let mut digits = [0; 39];
+        let length = {
+            let mut rest = &mut digits[..];
+            write!(rest, "{number}").expect("room for any number");
+            39 - rest.len()
+        };
+        self.arg(&digits[..length]);
+    }
+}
+
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+impl Arguments for redis::Cmd {
+    fn arg(&mut self, bytes: &[u8]) {
+        Self::arg(self, bytes);
+    }
+}
+
+/// A command as drivers are given it.
+#[derive(Default)]
+pub(super) struct Command {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Command {
+    pub(super) fn args(&self) -> Vec<&[u8]> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        let ends = self.ends.iter().copied();
+        starts.zip(ends).map(|(start, end)| &self.bytes[start..end]).collect()
+    }
+}
+
+impl Arguments for Command {
+    fn arg(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push(self.bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_kept_apart() {
+        let mut command = Command::default();
+        command.arg(b"SET");
+        command.arg(b"");
+        command.number(u128::MAX);
+        command.number(0);
+        let expected: [&[u8]; 4] = [
+            b"SET",
+            b"",
+            b"340282366920938463463374607431768211455",
+            b"0",
+        ];
+        assert_eq!(command.args(), expected);
+    }
+}

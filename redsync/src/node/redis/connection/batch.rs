@@ -1,0 +1,486 @@
+//! The commands of many locks in one write.
+//!
+//! Commands for one connection are put into a list. One task, the collector, takes what is there
+//! and sends it as one pipeline; it does not wait for more to come. For redis-rs a pipeline is one
+//! message, whose cost is shared by all of its commands. The same task reads the replies and counts
+//! each answer into the lock that it belongs to.
+
+use std::{
+    future::{Future, poll_fn},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use tokio::{sync::oneshot, task::yield_now, time::Instant};
+use tokio_util::sync::ReusableBoxFuture;
+
+use super::{
+    health::Health,
+    replies::{failure, reply},
+    shared::SharedConnection,
+};
+use crate::node::{NodeError, redis::exchange::Conversation};
+
+/// How many commands are sent together, at the most: more have buffers that allocators treat as
+/// rare, and are all answered when the last of them is.
+const MAX_TOGETHER: usize = 64;
+
+/// A connection that has rested for this long may have been closed by the other side meanwhile. The
+/// runtime looks at the socket once before anything is entrusted to it.
+const RESTED: Duration = Duration::from_millis(1);
+
+/// A connection that is shared by many commands.
+pub(crate) struct Batch<C: SharedConnection> {
+    connection: C,
+    list: Arc<List>,
+}
+
+struct List(Mutex<State>);
+
+struct State {
+    waiting: Vec<Item>,
+    /// Of the collector, if it has nothing to do.
+    collector: Option<Waker>,
+    /// Whether no more commands are taken.
+    is_closed: bool,
+    /// Whether nothing had been under way for a while when the first command came.
+    has_rested: bool,
+    health: Health,
+}
+
+/// One command in the list.
+pub(crate) enum Item {
+    /// About a lock: the answer is counted where the reply is read.
+    Conversation(Conversation),
+    /// A command of a caller that waits for the reply.
+    Command(Cmd, oneshot::Sender<Result<Value, Undelivered>>),
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub(crate) struct Undelivered {
+    pub(crate) error: RedisError,
+    /// Whether the command has certainly not been sent.
+    pub(crate) is_unsent: bool,
+}
+
+impl Undelivered {
+    /// The collector is gone, and with it what had been given to it.
+    fn closed(is_unsent: bool) -> Self {
+        Self {
+            error: (redis::ErrorKind::Io, "the connection was given up").into(),
+            is_unsent,
+        }
+    }
+}
+
+impl<C: SharedConnection> Batch<C> {
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(crate) fn new(connection: C) -> Self {
+        let list = Arc::new(List(Mutex::new(State {
+            waiting: Vec::new(),
+            collector: None,
+            is_closed: false,
+            has_rested: false,
+            health: Health::new(Instant::now()),
+        })));
+        if C::PIPELINES {
+            let collector = Collector {
+                connection: connection.clone(),
+                list: Arc::clone(&list),
+                sent: Vec::new(),
+                spares: Spares::default(),
+            };
+            tokio::spawn(collector.run());
+        }
+        Self { connection, list }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.list.state().health
+    }
+
+    /// Whether commands are still taken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.list.state().is_closed
+    }
+
+    /// Puts an item into the list if the connection may be used, or gives it back.
+    pub(crate) fn push_if(
+        &self,
+        may_be_used: impl FnOnce(&Health, Instant) -> bool,
+        item: impl FnOnce() -> Item,
+    ) -> bool {
+        let now = Instant::now();
+        let mut state = self.list.state();
+        if state.is_closed || !C::PIPELINES || !may_be_used(&state.health, now) {
+            return false;
+        }
+        state.has_rested |= state.health.rest(now) > RESTED;
+        state.health.sent(now);
+        state.waiting.push(item());
+        let collector = state.collector.take();
+        drop(state);
+        if let Some(collector) = collector {
+            collector.wake();
+        }
+        true
+    }
+
+    /// Sends a command, and waits for its reply.
+    ///
+    /// # Cancel safety
+    ///
+    /// A command whose future is dropped may or may not be sent.
+    pub(crate) async fn send(&self, command: Cmd) -> Result<Value, Undelivered> {
+        if C::PIPELINES {
+            let (reply, answer) = oneshot::channel();
+            if !self.push_if(|_, _| true, || Item::Command(command, reply)) {
+                return Err(Undelivered::closed(true));
+            }
+            return answer.await.unwrap_or_else(|_| Err(Undelivered::closed(false)));
+        }
+        let _counted = Counted::new(&self.list);
+        let mut connection = self.connection.clone();
+        let reply = connection.send_one(&command).await;
+        self.list.heard(&reply);
+        reply.and_then(Value::extract_error).map_err(|error| Undelivered {
+            error,
+            is_unsent: false,
+        })
+    }
+}
+
+impl<C: SharedConnection> Drop for Batch<C> {
+    /// Ends the collector when it has nothing more to do.
+    fn drop(&mut self) {
+        self.list.close();
+    }
+}
+
+impl List {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        let collector = state.collector.take();
+        drop(state);
+        if let Some(collector) = collector {
+            collector.wake();
+        }
+    }
+
+    /// Notes a sign of life, if it is one.
+    fn heard<T>(&self, reply: &RedisResult<T>) {
+        if !matches!(reply, Err(error) if error.is_timeout()) {
+            self.state().health.heard(Instant::now());
+        }
+    }
+}
+
+/// A command that is under way until this is dropped.
+struct Counted<'a>(&'a List);
+
+impl<'a> Counted<'a> {
+    fn new(list: &'a List) -> Self {
+        list.state().health.sent(Instant::now());
+        Self(list)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.state().health.over(1);
+    }
+}
+
+/// Sends what is in the list, for as long as there is a [`Batch`].
+struct Collector<C: SharedConnection> {
+    connection: C,
+    list: Arc<List>,
+    sent: Vec<Sent>,
+    spares: Spares,
+}
+
+/// Commands that were sent together.
+struct Sent {
+    items: Vec<Item>,
+    replies: ReusableBoxFuture<'static, Replies>,
+    was_polled: bool,
+}
+
+/// The replies to commands that were sent together, and the command if it was alone, for reuse.
+enum Replies {
+    One(RedisResult<Value>, Cmd),
+    Many(RedisResult<Vec<Value>>),
+}
+
+/// What was allocated for commands that have been answered.
+#[derive(Default)]
+struct Spares {
+    command: Option<Cmd>,
+    items: Vec<Vec<Item>>,
+    one: Vec<ReusableBoxFuture<'static, Replies>>,
+    many: Vec<ReusableBoxFuture<'static, Replies>>,
+}
+
+/// More spares than that are not kept.
+const MAX_SPARES: usize = 16;
+
+fn keep<T>(spares: &mut Vec<T>, spare: T) {
+    if spares.len() < MAX_SPARES {
+        spares.push(spare);
+    }
+}
+
+fn boxed(
+    spare: Option<ReusableBoxFuture<'static, Replies>>,
+    replies: impl Future<Output = Replies> + Send + 'static,
+) -> ReusableBoxFuture<'static, Replies> {
+    match spare {
+        Some(mut spare) => {
+            spare.set(replies);
+            spare
+        }
+        None => ReusableBoxFuture::new(replies),
+    }
+}
+
+impl<C: SharedConnection> Collector<C> {
+    async fn run(mut self) {
+        while poll_fn(|cx| self.poll_for_more(cx)).await {
+            if mem::take(&mut self.list.state().has_rested) {
+                // It lets the runtime poll its I/O first: if the other side has closed the
+                // connection, its task learns of that, and what is sent afterwards is known not to
+                // have been sent.
+                yield_now().await;
+            }
+            self.send();
+        }
+    }
+
+    /// Ready when there is more to send (true), or there will never be more (false).
+    fn poll_for_more(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            let mut index = 0;
+            while index < self.sent.len() {
+                let sent = &mut self.sent[index];
+                let is_first_poll = !mem::replace(&mut sent.was_polled, true);
+                match sent.replies.poll(cx) {
+                    Poll::Pending => index += 1,
+                    Poll::Ready(replies) => {
+                        let sent = self.sent.remove(index);
+                        self.deliver(sent, replies, is_first_poll);
+                    }
+                }
+            }
+            let mut state = self.list.state();
+            if !state.waiting.is_empty() {
+                return Poll::Ready(true);
+            }
+            if state.is_closed && self.sent.is_empty() {
+                return Poll::Ready(false);
+            }
+            match &mut state.collector {
+                Some(waker) => waker.clone_from(cx.waker()),
+                waker @ None => *waker = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Sends all that is in the list. What is sent is written when it is first polled.
+    fn send(&mut self) {
+        let mut items = self.spares.items.pop().unwrap_or_default();
+        mem::swap(&mut items, &mut self.list.state().waiting);
+        while items.len() > MAX_TOGETHER {
+            let rest = items.split_off(MAX_TOGETHER);
+            self.send_together(items);
+            items = rest;
+        }
+        self.send_together(items);
+    }
+
+    fn send_together(&mut self, mut items: Vec<Item>) {
+        let before = items.len();
+        items.retain_mut(Item::may_be_sent);
+        if items.len() < before {
+            self.list.state().health.over(before - items.len());
+        }
+        let mut connection = self.connection.clone();
+        let replies = match &mut items[..] {
+            [] => return keep(&mut self.spares.items, items),
+            [item] => {
+                let mut command = self.spares.command.take().unwrap_or_default();
+                item.write(&mut command);
+                boxed(self.spares.one.pop(), async move {
+                    let reply = connection.send_one(&command).await;
+                    Replies::One(reply, command)
+                })
+            }
+            several => {
+                let count = several.len();
+                let mut pipeline = Pipeline::with_capacity(count);
+                for item in several {
+                    let mut command = Cmd::with_capacity(6, 128);
+                    item.write(&mut command);
+                    pipeline.add_command(command);
+                }
+                boxed(self.spares.many.pop(), async move {
+                    Replies::Many(connection.send_many(&pipeline, count).await)
+                })
+            }
+        };
+        self.sent.push(Sent {
+            items,
+            replies,
+            was_polled: false,
+        });
+    }
+
+    /// Gives each command its reply.
+    fn deliver(&mut self, sent: Sent, replies: Replies, is_first_poll: bool) {
+        let Sent {
+            mut items,
+            replies: future,
+            ..
+        } = sent;
+        match replies {
+            Replies::One(reply, mut command) => {
+                keep(&mut self.spares.one, future);
+                command.clear();
+                self.spares.command = Some(command);
+                self.list.heard(&reply);
+                match reply {
+                    Ok(value) => self.answer(items.drain(..), [value]),
+                    Err(error) => self.fail(items.drain(..), &error, is_first_poll),
+                }
+            }
+            Replies::Many(replies) => {
+                keep(&mut self.spares.many, future);
+                self.list.heard(&replies);
+                match replies {
+                    Ok(values) => self.answer(items.drain(..), values),
+                    Err(error) => self.fail(items.drain(..), &error, is_first_poll),
+                }
+            }
+        }
+        keep(&mut self.spares.items, items);
+    }
+
+    fn answer(
+        &self,
+        items: impl ExactSizeIterator<Item = Item>,
+        values: impl IntoIterator<Item = Value>,
+    ) {
+        let count = items.len();
+        let mut again = 0;
+        for (item, value) in items.zip(values) {
+            let value = value.extract_error();
+            // The connection leads to what is a replica by now.
+            if !C::RECONNECTS && matches!(&value, Err(error) if error.code() == Some("READONLY")) {
+                self.list.state().is_closed = true;
+            }
+            if let Some(item) = item.reply(value) {
+                self.list.state().waiting.push(item);
+                again += 1;
+            }
+        }
+        self.list.state().health.over(count - again);
+    }
+
+    fn fail(
+        &self,
+        items: impl ExactSizeIterator<Item = Item>,
+        error: &RedisError,
+        is_first_poll: bool,
+    ) {
+        // A connection whose task has ended takes nothing, and says so at once. If the error comes
+        // later, the command may have been written.
+        let is_unsent = C::SENDS_ONCE && is_first_poll && error.is_unrecoverable_error();
+        if error.is_unrecoverable_error() && !C::RECONNECTS {
+            self.list.state().is_closed = true;
+        }
+        let count = items.len();
+        for item in items {
+            item.fail::<C>(error.clone(), is_unsent);
+        }
+        self.list.state().health.over(count);
+    }
+}
+
+impl<C: SharedConnection> Drop for Collector<C> {
+    /// Also if its runtime shuts down, after which nothing can be sent.
+    fn drop(&mut self) {
+        self.list.close();
+        let waiting = mem::take(&mut self.list.state().waiting);
+        for item in waiting {
+            item.fail::<C>(Undelivered::closed(true).error, true);
+        }
+        for item in self.sent.drain(..).flat_map(|sent| sent.items) {
+            item.fail::<C>(Undelivered::closed(false).error, false);
+        }
+    }
+}
+
+impl Item {
+    /// Whether it is still worth sending.
+    fn may_be_sent(&mut self) -> bool {
+        match self {
+            Self::Conversation(conversation) => conversation.may_be_sent(),
+            // Nobody waits for it any more, and nothing was sent.
+            Self::Command(_, reply) => !reply.is_closed(),
+        }
+    }
+
+    fn write(&self, command: &mut Cmd) {
+        match self {
+            Self::Conversation(conversation) => conversation.write(command),
+            Self::Command(own, _) => command.clone_from(own),
+        }
+    }
+
+    /// Takes the reply, and gives back an item that has to go on.
+    fn reply(self, value: RedisResult<Value>) -> Option<Self> {
+        match self {
+            Self::Conversation(conversation) => {
+                let reply = match value {
+                    Ok(value) => reply(value),
+                    Err(error) => Err(failure(error, true)),
+                };
+                return conversation.reply(reply).map(Self::Conversation);
+            }
+            Self::Command(_, reply) => {
+                // Or nobody waits for it any more.
+                let _ = reply.send(value.map_err(|error| Undelivered {
+                    error,
+                    is_unsent: false,
+                }));
+            }
+        }
+        None
+    }
+
+    fn fail<C: SharedConnection>(self, error: RedisError, is_unsent: bool) {
+        match self {
+            Self::Conversation(conversation) if is_unsent => {
+                conversation.unsent(NodeError::Unreachable(Arc::new(error)));
+            }
+            Self::Conversation(conversation) => {
+                conversation.fail(failure(error, C::SENDS_ONCE));
+            }
+            Self::Command(_, reply) => {
+                let _ = reply.send(Err(Undelivered { error, is_unsent }));
+            }
+        }
+    }
+}

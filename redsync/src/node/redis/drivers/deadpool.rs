@@ -1,0 +1,181 @@
+//! The driver for deadpool-redis.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use deadpool_redis::{Manager, PoolError, Runtime, TimeoutType};
+use redis::AsyncConnectionConfig;
+
+use super::pool::{Pool, sealed::Sealed};
+use crate::{
+    ConfigError,
+    node::{
+        NodeError,
+        redis::{
+            Reply,
+            connection::{
+                batch::Item,
+                link::{CONNECT_TIMEOUT, Connect, Links},
+                replies::{packed, refusal, reply},
+                url,
+            },
+            driver::{Driver, unreachable},
+            exchange::Conversation,
+        },
+    },
+};
+
+/// [deadpool-redis](deadpool_redis) as a driver.
+///
+/// The pool makes the connections, checks and replaces them; commands do not check one out each.
+/// They share one of them, multiplexed, which saves a round trip per command and lets many locks
+/// travel in one packet. That connection stays checked out of the pool while it works.
+///
+/// The pools for Sentinel and Cluster work the same way: see
+/// [the module docs](crate::node::redis#sentinel-and-cluster).
+pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
+    address: Arc<str>,
+    links: Links<FromPool<P>>,
+}
+
+impl<P: Pool> Deadpool<P> {
+    /// A driver on a pool, `address` being what errors and logs call its server.
+    ///
+    /// The pool should have no response timeout, or a generous one: redsync limits the time
+    /// itself, and a release has to stay behind an acquisition that is late, on its connection.
+    /// (redis-rs has one of 500 ms by default, which is acceptable.)
+    pub fn new(address: impl Into<Arc<str>>, pool: P) -> Self {
+        let address = address.into();
+        Self {
+            links: Links::new(Arc::clone(&address), FromPool(pool)),
+            address,
+        }
+    }
+}
+
+impl Deadpool {
+    /// A driver with a pool of its own for a URL. It connects when a first command is sent.
+    ///
+    /// A `rediss://` URL needs the feature `tls-rustls`. The server's certificate has to be one that
+    /// the system trusts; for others, give [`new`](Self::new) a pool. The provider of cryptography
+    /// is the process' default one of rustls, and *ring* becomes that if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Url`] if the URL does not parse or asks for what is not compiled in.
+    pub fn connect(url: &str) -> Result<Self, ConfigError> {
+        let info = url::parse(url)?;
+        let address = info.addr().to_string();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None);
+        let manager =
+            Manager::new_with_config(info, config).map_err(|error| url::refused(url, error))?;
+        let pool = deadpool_redis::Pool::builder(manager)
+            // The shared one, and one that replaces it while it is being given up.
+            .max_size(2)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(CONNECT_TIMEOUT))
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .recycle_timeout(Some(CONNECT_TIMEOUT))
+            .build()
+            .map_err(|error| url::refused(url, error))?;
+        Ok(Self::new(address, pool))
+    }
+}
+
+/// Takes connections out of a pool.
+#[derive(Clone)]
+struct FromPool<P>(P);
+
+impl<P: Pool> Connect for FromPool<P> {
+    type Connection = P::Connection;
+    type Place = P::CheckedOut;
+
+    const PINGS: bool = P::PINGS;
+
+    async fn connect(&self) -> Result<(P::Connection, P::CheckedOut), NodeError> {
+        let checked_out = Sealed::get(&self.0).await.map_err(|error| match error {
+            PoolError::Backend(error) => refusal(&error).unwrap_or_else(|| unreachable(error)),
+            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Create | TimeoutType::Recycle) => {
+                unreachable("no connection could be made in time")
+            }
+            error => unreachable(error),
+        })?;
+        Ok((P::share(&checked_out), checked_out))
+    }
+
+    fn leave(checked_out: P::CheckedOut) {
+        P::take(checked_out);
+    }
+}
+
+impl<P: Pool> Driver for Deadpool<P> {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn command(&self, command: &[&[u8]]) -> impl Future<Output = Result<Reply, NodeError>> + Send {
+        let command = packed(command);
+        async move { reply(self.links.send(command).await?) }
+    }
+
+    fn take(&self, conversation: Conversation) -> Result<(), Conversation> {
+        let mut conversation = Some(conversation);
+        self.links.push(|| {
+            let conversation = conversation.take().expect("asked for once");
+            Item::Conversation(conversation)
+        });
+        conversation.map_or(Ok(()), Err)
+    }
+}
+
+impl<P: Pool> fmt::Debug for Deadpool<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deadpool")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_does_not_parse_is_refused_without_its_password() {
+        for url in [
+            "redis://user:secret@[::1",
+            "redis://:secret@host:port",
+            "http://user:sec@ret@host/",
+            "user:secret@host",
+            "unix:///run/redis.sock?pass=secret&db=x",
+        ] {
+            let error = Deadpool::connect(url).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains('…'), "{shown}");
+            assert!(
+                !shown.contains("secret") && !shown.contains("sec@"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[cfg(not(feature = "tls-rustls"))]
+    #[test]
+    fn tls_that_is_not_compiled_in_is_refused() {
+        let error = Deadpool::connect("rediss://:secret@127.0.0.1").unwrap_err();
+        let shown = error.to_string();
+        assert!(
+            shown.contains("TLS") && shown.contains("feature"),
+            "{shown}"
+        );
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn the_address_is_the_server_without_credentials_and_database() {
+        let driver = Deadpool::connect("redis://user:secret@127.0.0.1:7000/3").unwrap();
+        assert_eq!(driver.address(), "127.0.0.1:7000");
+        assert!(!format!("{driver:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,66 @@
+//! The pools of deadpool-redis, which differ in the servers that their connections lead to.
+
+use std::future::Future;
+
+use deadpool_redis::PoolError;
+
+use crate::node::redis::connection::shared::SharedConnection;
+
+/// A pool of [deadpool-redis](deadpool_redis): its [`Pool`](deadpool_redis::Pool), and those of its
+/// modules `sentinel` and `cluster` behind the features of that name. It cannot be implemented
+/// elsewhere.
+pub trait Pool: Clone + Send + Sync + 'static + sealed::Sealed {}
+
+pub(super) mod sealed {
+    use super::{Future, PoolError, SharedConnection};
+
+    pub trait Sealed {
+        type Connection: SharedConnection;
+        /// A connection that counts as one of the pool's.
+        type CheckedOut: Send + 'static;
+
+        /// Whether a sign of life of a connection is one of the server that commands are sent to.
+        const PINGS: bool = true;
+
+        fn get(&self) -> impl Future<Output = Result<Self::CheckedOut, PoolError>> + Send;
+
+        fn share(checked_out: &Self::CheckedOut) -> Self::Connection;
+
+        /// Takes the connection out of the pool.
+        fn take(checked_out: Self::CheckedOut);
+    }
+}
+
+macro_rules! pool {
+    ($($path:ident)::+ of $connection:ty $(, $option:item)?) => {
+        impl Pool for $($path)::+::Pool {}
+
+        impl sealed::Sealed for $($path)::+::Pool {
+            type Connection = $connection;
+            type CheckedOut = $($path)::+::Connection;
+            $($option)?
+
+            async fn get(&self) -> Result<Self::CheckedOut, PoolError> {
+                self.get().await
+            }
+
+            fn share(checked_out: &Self::CheckedOut) -> $connection {
+                <$connection>::clone(checked_out)
+            }
+
+            fn take(checked_out: Self::CheckedOut) {
+                drop(Self::CheckedOut::take(checked_out));
+            }
+        }
+    };
+}
+
+pool!(deadpool_redis of redis::aio::MultiplexedConnection);
+#[cfg(feature = "sentinel")]
+pool!(deadpool_redis::sentinel of redis::aio::MultiplexedConnection);
+#[cfg(feature = "cluster")]
+pool!(
+    deadpool_redis::cluster of redis::cluster_async::ClusterConnection,
+    // It would ask all servers, and replaces connections to single ones itself.
+    const PINGS: bool = false;
+);

@@ -1,0 +1,478 @@
+//! From a vote to commands, and from replies to a vote.
+//!
+//! An [`Exchange`] is what is said about one operation on one server: it writes a command, and reads
+//! the reply, until there is an answer. It does no I/O of its own. So the same steps serve drivers
+//! that send one command at a time and those that send the commands of many locks together.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Reply,
+    command::Arguments,
+    dialect::{DeleteIfEqual, Dialect, is_missing},
+    script::{ACQUIRE, By, DELETE, EXTEND, INSPECT, RAISE, RELEASE, SHARE, Script},
+};
+use crate::{
+    FencingToken, Mode, OwnerValue,
+    fence::{RETENTION, STRIDE},
+    node::{
+        AcquireVote, Answer, Entry, ExtendVote, Holder, Holders, NodeAnswer, NodeError, Operation,
+        Question, RaiseVote, ReleaseVote, WRITER_TURN,
+    },
+};
+
+/// One operation on one server, until there is an answer.
+pub(super) struct Exchange {
+    operation: Operation,
+    step: Step,
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    /// The commonest lock, one name and nothing else, as go-redsync sets it.
+    SetIfAbsent,
+    /// The name was not set: it is held, and only now is it worth a second question by whom.
+    FindHolder(By),
+    DeleteIfEqual(DeleteIfEqual),
+    Script(&'static Script, By),
+}
+
+/// What a reply leads to.
+enum Next {
+    Done(Answer),
+    GoOn(Step),
+}
+
+impl Exchange {
+    pub(super) fn new(operation: Operation, entry: &Entry, dialect: &Dialect) -> Self {
+        let is_plain = entry.names.len() == 1 && entry.mode == Mode::Exclusive;
+        let step = match operation {
+            Operation::Acquire if is_plain && !entry.fenced => Step::SetIfAbsent,
+            Operation::Acquire if entry.mode == Mode::Shared => Step::Script(&SHARE, By::Hash),
+            Operation::Acquire => Step::Script(&ACQUIRE, By::Hash),
+            Operation::Raise(_) => Step::Script(&RAISE, By::Hash),
+            Operation::Extend { .. } => Step::Script(&EXTEND, By::Hash),
+            Operation::Release if is_plain => match dialect.delete_if_equal() {
+                DeleteIfEqual::Script => Step::Script(&DELETE, By::Hash),
+                form => Step::DeleteIfEqual(form),
+            },
+            Operation::Release => Step::Script(&RELEASE, By::Hash),
+        };
+        Self { operation, step }
+    }
+
+    /// The answer if nothing more comes in time.
+    ///
+    /// That a name is held, the server has said already. It is not forgotten because the second
+    /// answer is late.
+    pub(super) const fn interim(&self) -> Option<Answer> {
+        match self.step {
+            Step::FindHolder(_) => Some(Answer::Acquire(AcquireVote::Taken { remaining: None })),
+            _ => None,
+        }
+    }
+
+    /// Writes the next command.
+    pub(super) fn write(&self, entry: &Entry, command: &mut impl Arguments) {
+        let (name, value) = (entry.names[0].as_bytes(), entry.value.as_str().as_bytes());
+        match self.step {
+            Step::SetIfAbsent => {
+                command.arg(b"SET");
+                command.arg(name);
+                command.arg(value);
+                command.arg(b"NX");
+                command.arg(b"PX");
+                command.number(entry.expiry.as_millis());
+            }
+            Step::FindHolder(by) => {
+                INSPECT.write(by, 1, command);
+                command.arg(name);
+            }
+            Step::DeleteIfEqual(DeleteIfEqual::Delifeq) => {
+                command.arg(b"DELIFEQ");
+                command.arg(name);
+                command.arg(value);
+            }
+            Step::DeleteIfEqual(_) => {
+                command.arg(b"DELEX");
+                command.arg(name);
+                command.arg(b"IFEQ");
+                command.arg(value);
+            }
+            Step::Script(script, by) => self.write_script(script, by, entry, command),
+        }
+    }
+
+    fn write_script(
+        &self,
+        script: &'static Script,
+        by: By,
+        entry: &Entry,
+        command: &mut impl Arguments,
+    ) {
+        let has_counters = match self.operation {
+            Operation::Acquire => entry.fenced,
+            Operation::Raise(_) => true,
+            Operation::Extend { token, .. } => token.is_some(),
+            Operation::Release => false,
+        };
+        let names = entry.names.len();
+        script.write(by, if has_counters { 2 * names } else { names }, command);
+        for name in entry.names.iter() {
+            command.arg(name.as_bytes());
+        }
+        if has_counters {
+            for name in entry.names.iter() {
+                command.arg(counter_key(name).as_bytes());
+            }
+        }
+        command.arg(entry.value.as_str().as_bytes());
+        let expiry = entry.expiry.as_millis();
+        match self.operation {
+            Operation::Acquire if entry.mode == Mode::Shared => command.number(expiry),
+            Operation::Acquire => {
+                command.number(expiry);
+                command.number(names as u128);
+                command.number(STRIDE.into());
+                command.number(RETENTION.as_millis());
+                command.number(WRITER_TURN.as_millis());
+            }
+            Operation::Raise(token) => {
+                command.number(token.get().into());
+                command.number(names as u128);
+                command.number(RETENTION.as_millis());
+            }
+            Operation::Extend {
+                token,
+                set_if_absent,
+            } => {
+                command.number(expiry);
+                command.number(names as u128);
+                command.arg(entry.mode.as_str().as_bytes());
+                command.number(set_if_absent.into());
+                match token {
+                    Some(token) => command.number(token.get().into()),
+                    None => command.arg(b""),
+                }
+                command.number(RETENTION.as_millis());
+            }
+            Operation::Release => command.arg(entry.mode.as_str().as_bytes()),
+        }
+    }
+
+    /// Reads the reply: the answer, or [`None`] if another command follows.
+    pub(super) fn reply(
+        &mut self,
+        entry: &Entry,
+        dialect: &Dialect,
+        reply: Result<Reply, NodeError>,
+    ) -> Option<NodeAnswer> {
+        match self.read(entry, dialect, reply) {
+            Ok(Next::Done(answer)) => Some(Ok(answer)),
+            Ok(Next::GoOn(step)) => {
+                self.step = step;
+                None
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn read(
+        &self,
+        entry: &Entry,
+        dialect: &Dialect,
+        reply: Result<Reply, NodeError>,
+    ) -> Result<Next, NodeError> {
+        match (self.step, reply) {
+            (Step::Script(script, By::Hash), Err(error)) if is_unknown(&error) => {
+                Ok(Next::GoOn(Step::Script(script, By::Code)))
+            }
+            (Step::FindHolder(By::Hash), Err(error)) if is_unknown(&error) => {
+                Ok(Next::GoOn(Step::FindHolder(By::Code)))
+            }
+            (Step::FindHolder(_), reply) => Ok(match reply.and_then(|reply| holders(&reply)) {
+                Ok(Some(found)) if found.mode == Mode::Exclusive => {
+                    Next::Done(Answer::Acquire(held_by(found, entry)))
+                }
+                // Shared, and wanted exclusively; or free by now.
+                Ok(_) => Next::GoOn(Step::Script(&ACQUIRE, By::Hash)),
+                Err(_) => Next::Done(Answer::Acquire(AcquireVote::Taken { remaining: None })),
+            }),
+            (Step::DeleteIfEqual(form), Err(error)) if is_missing(&error) => {
+                dialect.has_not(form);
+                Ok(Next::GoOn(match dialect.delete_if_equal() {
+                    DeleteIfEqual::Script => Step::Script(&DELETE, By::Hash),
+                    form => Step::DeleteIfEqual(form),
+                }))
+            }
+            // A key of another type, perhaps; a script can tell.
+            (Step::DeleteIfEqual(_), Err(NodeError::Refused { code, .. }))
+                if matches!(&*code, "ERR" | "WRONGTYPE") =>
+            {
+                Ok(Next::GoOn(Step::Script(&DELETE, By::Hash)))
+            }
+            (Step::SetIfAbsent, reply) => match reply? {
+                Reply::Status(_) => Ok(Next::Done(Answer::Acquire(AcquireVote::Acquired {
+                    number: None,
+                }))),
+                Reply::Nil => Ok(Next::GoOn(Step::FindHolder(By::Hash))),
+                reply => Err(reply.unexpected()),
+            },
+            (Step::DeleteIfEqual(_) | Step::Script(..), reply) => {
+                self.answer(&reply?).map(Next::Done)
+            }
+        }
+    }
+
+    fn answer(&self, reply: &Reply) -> Result<Answer, NodeError> {
+        Ok(match (self.operation, reply) {
+            (Operation::Acquire, Reply::Array(parts)) => Answer::Acquire(match &parts[..] {
+                [Reply::Integer(1)] => AcquireVote::Acquired { number: None },
+                [Reply::Integer(1), Reply::Bytes(number)] => AcquireVote::Acquired {
+                    number: Some(parse(number)?),
+                },
+                [Reply::Integer(0), Reply::Integer(left)] => AcquireVote::Taken {
+                    remaining: remaining(*left),
+                },
+                _ => return Err(reply.unexpected()),
+            }),
+            (Operation::Raise(_), Reply::Integer(1)) => Answer::Raise(RaiseVote::Raised),
+            (Operation::Raise(_), Reply::Integer(0)) => Answer::Raise(RaiseVote::Refused),
+            (Operation::Extend { .. }, Reply::Integer(2)) => Answer::Extend(ExtendVote::Healed),
+            (Operation::Extend { .. }, Reply::Integer(1)) => Answer::Extend(ExtendVote::Extended),
+            (Operation::Extend { .. }, Reply::Integer(0)) => Answer::Extend(ExtendVote::NotOwner),
+            (Operation::Release, Reply::Integer(1)) => Answer::Release(ReleaseVote::Released),
+            (Operation::Release, Reply::Integer(0)) => Answer::Release(ReleaseVote::NotOwner),
+            (_, reply) => return Err(reply.unexpected()),
+        })
+    }
+}
+
+/// A name that another holds, or this entry after all.
+fn held_by(found: Holders, entry: &Entry) -> AcquireVote {
+    match found.holders.into_iter().next() {
+        // Something on the way has delivered the command twice.
+        Some(holder) if holder.value == entry.value => AcquireVote::Acquired { number: None },
+        holder => AcquireVote::Taken {
+            remaining: holder.and_then(|holder| holder.remaining),
+        },
+    }
+}
+
+/// Whether the server does not know a script.
+pub(super) fn is_unknown(error: &NodeError) -> bool {
+    matches!(error, NodeError::Refused { code, .. } if &**code == "NOSCRIPT")
+}
+
+/// The reply of the script that inspects a name.
+pub(super) fn holders(reply: &Reply) -> Result<Option<Holders>, NodeError> {
+    let parts = match reply {
+        Reply::Nil => return Ok(None),
+        Reply::Array(parts) => &parts[..],
+        _ => return Err(reply.unexpected()),
+    };
+    let (mode, holders) = match parts {
+        [Reply::Bytes(mode), holders @ ..] if mode == b"exclusive" => (Mode::Exclusive, holders),
+        [Reply::Bytes(mode), holders @ ..] if mode == b"shared" => (Mode::Shared, holders),
+        _ => return Err(reply.unexpected()),
+    };
+    let holders = holders.chunks(2).map(|holder| match holder {
+        [Reply::Bytes(value), Reply::Integer(left)] => Ok(Holder {
+            // A value that is not UTF-8 is not ours, and stays different from ours.
+            value: OwnerValue::from(String::from_utf8_lossy(value).into_owned()),
+            remaining: remaining(*left),
+        }),
+        _ => Err(reply.unexpected()),
+    });
+    Ok(Some(Holders {
+        mode,
+        holders: holders.collect::<Result<_, _>>()?,
+    }))
+}
+
+/// The key of a name's counter, which in a cluster has to be in the name's slot: that of its first
+/// `{...}` if it has one, else that of the whole. (A name with a `}` or `{}` and no `{...}` has no such
+/// key, and a cluster refuses to fence it: `CROSSSLOT`.)
+fn counter_key(name: &str) -> String {
+    let has_tag = (name.split_once('{'))
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .is_some_and(|(tag, _)| !tag.is_empty());
+    if has_tag {
+        format!("{name}:fence")
+    } else {
+        format!("{{{name}}}:fence")
+    }
+}
+
+/// Negative: the key has no expiry.
+fn remaining(left: i64) -> Option<Duration> {
+    u64::try_from(left).ok().map(Duration::from_millis)
+}
+
+fn parse(number: &[u8]) -> Result<FencingToken, NodeError> {
+    let number = std::str::from_utf8(number)
+        .ok()
+        .and_then(|number| number.parse().ok());
+    number
+        .map(FencingToken::new)
+        .ok_or_else(|| NodeError::Unexpected("a counter that is no number".into()))
+}
+
+/// A question of a lock, and what is said about it with one server.
+#[doc(hidden)]
+pub struct Conversation {
+    question: Question,
+    exchange: Exchange,
+    dialect: Arc<Dialect>,
+}
+
+impl Conversation {
+    pub(super) fn new(question: Question, dialect: &Arc<Dialect>) -> Self {
+        Self {
+            exchange: Exchange::new(question.operation(), question.entry(), dialect),
+            question,
+            dialect: Arc::clone(dialect),
+        }
+    }
+
+    pub(super) fn into_question(self) -> Question {
+        self.question
+    }
+}
+
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+impl Conversation {
+    /// Whether it is still worth sending; if not, it has been answered.
+    pub(super) fn may_be_sent(&mut self) -> bool {
+        // Once a command has been sent, it is carried through.
+        self.question.may_be_sent()
+    }
+
+    /// Writes the next command.
+    pub(super) fn write(&self, command: &mut impl Arguments) {
+        self.exchange.write(self.question.entry(), command);
+    }
+
+    /// Reads the reply, and gives the conversation back if another command follows.
+    pub(super) fn reply(mut self, reply: Result<Reply, NodeError>) -> Option<Self> {
+        let entry = self.question.entry();
+        match self.exchange.reply(entry, &self.dialect, reply) {
+            Some(answer) => {
+                self.question.answer(answer);
+                None
+            }
+            None => {
+                if let Some(answer) = self.exchange.interim() {
+                    self.question.expect(answer);
+                }
+                Some(self)
+            }
+        }
+    }
+
+    /// The connection has failed, and the last command may have been carried out.
+    pub(super) fn fail(self, error: NodeError) {
+        self.question.answer(self.exchange.interim().ok_or(error));
+    }
+
+    /// The last command has certainly not been sent.
+    pub(super) fn unsent(self, error: NodeError) {
+        self.question.unsent(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::redis::command::Command;
+
+    fn entry() -> Entry {
+        Entry::new("a", "mine".into(), Duration::from_secs(8))
+    }
+
+    /// The commands of an exchange with a server that gives these replies, and the answer.
+    fn exchange(
+        operation: Operation,
+        dialect: &Dialect,
+        replies: impl IntoIterator<Item = Result<Reply, NodeError>>,
+    ) -> (Vec<String>, NodeAnswer) {
+        let entry = entry();
+        let mut exchange = Exchange::new(operation, &entry, dialect);
+        let mut asked = Vec::new();
+        for reply in replies {
+            let mut command = Command::default();
+            exchange.write(&entry, &mut command);
+            let words = command.args().into_iter().map(String::from_utf8_lossy);
+            // Hashes and code are not what is looked at.
+            let words: Vec<_> = words
+                .map(|word| if word.len() > 39 { "...".into() } else { word })
+                .collect();
+            asked.push(words.join(" "));
+            if let Some(answer) = exchange.reply(&entry, dialect, reply) {
+                return (asked, answer);
+            }
+        }
+        panic!("no answer after {asked:?}");
+    }
+
+    fn refused(code: &str, message: &str) -> Result<Reply, NodeError> {
+        Err(NodeError::refused(code, message))
+    }
+
+    const RELEASED: Answer = Answer::Release(ReleaseVote::Released);
+
+    #[test]
+    fn a_server_is_asked_once_for_each_command_that_it_does_not_have() {
+        for error in [("ERR", "unknown command 'X'"), ("NOPERM", "")] {
+            let dialect = Dialect::default();
+            let missing = || refused(error.0, error.1);
+            let one = || Ok(Reply::Integer(1));
+            let (asked, answer) =
+                exchange(Operation::Release, &dialect, [missing(), missing(), one()]);
+            let first = ["DELIFEQ a mine", "DELEX a IFEQ mine", "EVALSHA ... 1 a mine"];
+            assert_eq!((&asked[..], answer.unwrap()), (&first.map(String::from)[..], RELEASED));
+            let (asked, _) = exchange(Operation::Release, &dialect, [one()]);
+            assert_eq!(asked, ["EVALSHA ... 1 a mine"]);
+        }
+    }
+
+    #[test]
+    fn an_error_about_the_key_is_for_the_script() {
+        for error in [("WRONGTYPE", ""), ("ERR", "Key should be of string type")] {
+            let dialect = Dialect::default();
+            let replies = [refused(error.0, error.1), Ok(Reply::Integer(0))];
+            let (asked, answer) = exchange(Operation::Release, &dialect, replies);
+            assert_eq!(asked, ["DELIFEQ a mine", "EVALSHA ... 1 a mine"]);
+            assert_eq!(answer.unwrap(), Answer::Release(ReleaseVote::NotOwner));
+            assert_eq!(dialect.delete_if_equal(), DeleteIfEqual::Delifeq);
+        }
+    }
+
+    #[test]
+    fn a_script_that_is_not_known_is_sent_whole() {
+        let replies = [refused("NOSCRIPT", ""), Ok(Reply::Integer(1))];
+        let (asked, _) = exchange(Operation::Raise(FencingToken::new(7)), &Dialect::default(), replies);
+        assert!(asked[0].starts_with("EVALSHA") && asked[1].starts_with("EVAL "), "{asked:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_held_is_asked_for_its_holder() {
+        let bytes = |text: &str| Reply::Bytes(text.into());
+        let held = |value| {
+            let parts = vec![bytes("exclusive"), bytes(value), Reply::Integer(70)];
+            [Ok(Reply::Nil), Ok(Reply::Array(parts))]
+        };
+        let acquire = |replies| exchange(Operation::Acquire, &Dialect::default(), replies);
+        let (asked, answer) = acquire(held("other"));
+        assert_eq!(asked, ["SET a mine NX PX 8000", "EVALSHA ... 1 a"]);
+        let remaining = Some(Duration::from_millis(70));
+        assert_eq!(answer.unwrap(), Answer::Acquire(AcquireVote::Taken { remaining }));
+        // The command was delivered twice.
+        let (_, answer) = acquire(held("mine"));
+        assert_eq!(answer.unwrap(), Answer::Acquire(AcquireVote::Acquired { number: None }));
+        // The second answer is an error, and the first still counts.
+        let (_, answer) = acquire([Ok(Reply::Nil), Err(NodeError::TimedOut)]);
+        let taken = AcquireVote::Taken { remaining: None };
+        assert_eq!(answer.unwrap(), Answer::Acquire(taken));
+    }
+}

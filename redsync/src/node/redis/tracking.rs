@@ -1,0 +1,158 @@
+//! Wake-ups from a server: its client tracking says when a key changes.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::FutureExt;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
+    RedisResult, Value, aio::MultiplexedConnection,
+};
+use tokio::time::Instant;
+
+use super::{
+    connection::{
+        link::{CONNECT_TIMEOUT, Connect, Links},
+        replies::{failure, refusal},
+    },
+    driver::unreachable,
+};
+use crate::node::{NodeError, WakeUp, watchers::Watchers};
+
+/// For how long a server is left alone that could not be connected to.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Watches keys on a connection of its own, over which nothing is ever written.
+///
+/// The server remembers which keys were read over it, and pushes a message when one of them is
+/// changed, deleted or expires (redis.io, "Client-side caching reference"), whichever client did it.
+/// That costs a release nothing. It asks for RESP3, which the connection of the commands need not
+/// speak, and which a proxy may not. Without it there are no wake-ups from this server.
+pub(super) struct Tracking {
+    links: Links<ToTrack>,
+    watchers: Watchers,
+}
+
+/// Makes connections that track what is read over them.
+#[derive(Clone)]
+struct ToTrack {
+    client: Client,
+    watchers: Watchers,
+    failed_at: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Tracking {
+    pub(super) fn new(info: ConnectionInfo) -> RedisResult<Self> {
+        let settings = info.redis_settings().clone();
+        let settings = settings.set_protocol(ProtocolVersion::RESP3);
+        let info = info.set_redis_settings(settings);
+        let address = info.addr().to_string().into();
+        let watchers = Watchers::default();
+        let connect = ToTrack {
+            client: Client::open(info)?,
+            watchers: watchers.clone(),
+            failed_at: Arc::default(),
+        };
+        Ok(Self {
+            links: Links::new(address, connect),
+            watchers,
+        })
+    }
+
+    /// See [`Node::watch`](crate::node::Node::watch).
+    pub(super) async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
+        // Before the server is asked: a change after its answer is noticed.
+        let watcher = self.watchers.watch(names);
+        let mut exists = redis::cmd("EXISTS");
+        for name in names {
+            exists.arg(&**name);
+        }
+        loop {
+            match self.links.send(exists.clone()).await? {
+                Value::Int(0) => return Ok(WakeUp::Free),
+                // Perhaps of a change before that: a name that was free when it was last looked at
+                // was then taken by another.
+                _ if watcher.changed().now_or_never().is_some() => {}
+                _ => {
+                    watcher.changed().await;
+                    return Ok(WakeUp::Changed);
+                }
+            }
+        }
+    }
+}
+
+impl ToTrack {
+    fn failed_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        // An assignment is whole.
+        self.failed_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn try_to_connect(&self) -> Result<MultiplexedConnection, NodeError> {
+        let watchers = self.watchers.clone();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None)
+            .set_push_sender(move |push| {
+                notify(&watchers, &push);
+                Ok::<_, std::convert::Infallible>(())
+            });
+        let error = |error: RedisError| refusal(&error).unwrap_or_else(|| unreachable(error));
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connection.await.map_err(error)?;
+        let mut tracking = redis::cmd("CLIENT");
+        tracking.arg("TRACKING").arg("ON");
+        let reply = connection.send_packed_command(&tracking).await;
+        reply.and_then(Value::extract_error).map_err(|error| failure(error, true))?;
+        Ok(connection)
+    }
+}
+
+impl Connect for ToTrack {
+    type Connection = MultiplexedConnection;
+    type Place = ();
+
+    /// What is asked is a sign of life itself, and may be asked again.
+    const PINGS: bool = true;
+
+    async fn connect(&self) -> Result<(MultiplexedConnection, ()), NodeError> {
+        if (self.failed_at()).is_some_and(|failed| failed.elapsed() < PAUSE) {
+            return Err(NodeError::NotSent);
+        }
+        let connection = self.try_to_connect().await;
+        *self.failed_at() = connection.as_ref().err().map(|error| {
+            let address = self.client.get_connection_info().addr().to_string();
+            tracing::debug!(node = address, %error, "no wake-ups from a node; polling");
+            Instant::now()
+        });
+        Ok((connection?, ()))
+    }
+
+    fn leave((): ()) {}
+}
+
+/// Notifies those who watch what the server says has changed.
+fn notify(watchers: &Watchers, push: &PushInfo) {
+    match (&push.kind, &push.data[..]) {
+        (PushKind::Invalidate, [Value::Array(keys)]) => {
+            for key in keys {
+                if let Value::BulkString(key) = key {
+                    // A key that is not UTF-8 is no name.
+                    watchers.notify(&String::from_utf8_lossy(key));
+                }
+            }
+        }
+        // All keys are gone, or no more is said about any key.
+        (PushKind::Invalidate | PushKind::Disconnection, _) => watchers.notify_all(),
+        _ => {}
+    }
+}
+
+impl fmt::Debug for Tracking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracking").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! The tasks that watch names on one node.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{Notify, futures::Notified};
+
+/// The watchers of one node, by name.
+#[derive(Clone, Default)]
+pub(crate) struct Watchers(Arc<Mutex<ByName>>);
+
+type ByName = HashMap<Arc<str>, Vec<Arc<Notify>>>;
+
+/// A watcher of some names, until it is dropped. A change before it is awaited is not lost.
+pub(crate) struct Watcher {
+    watchers: Watchers,
+    names: Vec<Arc<str>>,
+    notify: Arc<Notify>,
+}
+
+impl Watchers {
+    fn lock(&self) -> MutexGuard<'_, ByName> {
+        // Nothing in here panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on a change of one of the names is noticed.
+    pub(crate) fn watch(&self, names: &[Arc<str>]) -> Watcher {
+        let notify = Arc::new(Notify::new());
+        let mut watchers = self.lock();
+        for name in names {
+            let here = watchers.entry(Arc::clone(name)).or_default();
+            here.push(Arc::clone(&notify));
+        }
+        Watcher {
+            watchers: self.clone(),
+            names: names.to_vec(),
+            notify,
+        }
+    }
+
+    /// A name has changed.
+    pub(crate) fn notify(&self, name: &str) {
+        for watcher in self.lock().get(name).into_iter().flatten() {
+            watcher.notify_one();
+        }
+    }
+
+    /// Any name may have changed.
+    pub(crate) fn notify_all(&self) {
+        for watcher in self.lock().values().flatten() {
+            watcher.notify_one();
+        }
+    }
+}
+
+impl Watcher {
+    /// # Cancel safety
+    ///
+    /// A change is not lost if the future is dropped.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.notify.notified()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut watchers = self.watchers.lock();
+        for name in &self.names {
+            let Some(here) = watchers.get_mut(name) else {
+                continue;
+            };
+            here.retain(|watcher| !Arc::ptr_eq(watcher, &self.notify));
+            if here.is_empty() {
+                watchers.remove(name);
+            }
+        }
+        if watchers.len() < watchers.capacity() / 4 {
+            watchers.shrink_to_fit();
+        }
+    }
+}
+
+impl fmt::Debug for Watchers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watchers").field(&self.lock().len()).finish()
+    }
+}

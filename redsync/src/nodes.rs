@@ -1,0 +1,176 @@
+//! The nodes of a [`Redsync`](crate::Redsync) together: their admission, and the work for them that
+//! goes on in the background.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::{FutureExt, join_all};
+use tokio::{sync::OnceCell, time::timeout};
+
+use crate::{
+    ConfigError,
+    background::Background,
+    metrics::NodeMetrics,
+    node::{AnyNode, Answering, Holders, NodeError, Question},
+};
+
+/// All nodes, in the order in which they were given.
+pub(crate) struct Nodes {
+    members: Box<[Member]>,
+    /// The identities of the admitted nodes, as far as the nodes tell them.
+    identities: Mutex<Vec<(String, usize)>>,
+    background: Background,
+}
+
+struct Member {
+    node: AnyNode,
+    address: Arc<str>,
+    admitted: OnceCell<()>,
+    metrics: NodeMetrics,
+}
+
+impl Nodes {
+    pub(crate) fn new(nodes: impl IntoIterator<Item = AnyNode>) -> Result<Self, ConfigError> {
+        let member = |node: AnyNode| {
+            let address: Arc<str> = node.get().address().into();
+            Member {
+                node,
+                metrics: NodeMetrics::new(&address),
+                address,
+                admitted: OnceCell::new(),
+            }
+        };
+        let members: Box<[_]> = nodes.into_iter().map(member).collect();
+        if members.is_empty() {
+            return Err(ConfigError::NoNodes);
+        }
+        for (index, Member { address, .. }) in members.iter().enumerate() {
+            if members[..index].iter().any(|other| other.address == *address) {
+                let address = Arc::clone(address);
+                return Err(ConfigError::DuplicateNode { address });
+            }
+        }
+        if members.len().is_multiple_of(2) {
+            tracing::warn!(
+                nodes = members.len(),
+                "an even number of nodes tolerates no more failures than one node less"
+            );
+        }
+        Ok(Self {
+            members,
+            identities: Mutex::default(),
+            background: Background::new(),
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(crate) fn node(&self, node: usize) -> &AnyNode {
+        &self.members[node].node
+    }
+
+    pub(crate) fn address(&self, node: usize) -> &Arc<str> {
+        &self.members[node].address
+    }
+
+    pub(crate) fn metrics(&self, node: usize) -> &NodeMetrics {
+        &self.members[node].metrics
+    }
+
+    pub(crate) const fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// Asks a node, after it has been admitted. A future that is returned leads to the answer, and
+    /// has to be driven.
+    pub(crate) fn ask(self: &Arc<Self>, node: usize, question: Question) -> Option<Answering> {
+        if self.members[node].admitted.initialized() {
+            return self.node(node).ask(question);
+        }
+        let nodes = Arc::clone(self);
+        let answering = async move {
+            match nodes.admit(node).await {
+                Ok(()) => {
+                    if let Some(answering) = nodes.node(node).ask(question) {
+                        answering.await;
+                    }
+                }
+                Err(error) => question.answer(Err(error)),
+            }
+        };
+        Some(answering.boxed())
+    }
+
+    /// Asks a node for the holders of names.
+    pub(crate) async fn inspect(
+        &self,
+        node: usize,
+        names: &[Arc<str>],
+    ) -> Result<Vec<Option<Holders>>, NodeError> {
+        let answer = self.node(node).get().inspect(names);
+        self.metrics(node).time("inspect", answer).await
+    }
+
+    /// Asks every node something, for as long as `limit`, outside of any lease.
+    pub(crate) async fn ask_all<T, F>(
+        &self,
+        limit: Duration,
+        question: impl Fn(usize) -> F,
+    ) -> Vec<Result<T, NodeError>>
+    where
+        F: Future<Output = Result<T, NodeError>>,
+    {
+        let answers = (0..self.len()).map(|node| {
+            let answer = timeout(limit, question(node));
+            answer.map(|answer| answer.unwrap_or(Err(NodeError::TimedOut)))
+        });
+        join_all(answers).await
+    }
+
+    /// Refuses a vote to a node that is the same server as another. Each node is asked once.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the node is asked again the next time.
+    pub(crate) async fn admit(&self, node: usize) -> Result<(), NodeError> {
+        let member = &self.members[node];
+        // Once: others that come meanwhile wait for the answer to the first.
+        let admitted = member.admitted.get_or_try_init(async || {
+            let identity = member.node.get().identity();
+            match member.metrics.time("identity", identity).await? {
+                Some(identity) => self.identify(node, identity),
+                None => Ok(()),
+            }
+        });
+        admitted.await.copied()
+    }
+
+    fn identify(&self, node: usize, identity: String) -> Result<(), NodeError> {
+        let identities = self.identities.lock();
+        // Nothing panics while it is changed.
+        let mut identities = identities.unwrap_or_else(PoisonError::into_inner);
+        match identities.iter().find(|(known, _)| *known == identity) {
+            Some((_, other)) if *other != node => Err(NodeError::SameServer {
+                other: Arc::clone(self.address(*other)),
+            }),
+            Some(_) => Ok(()),
+            None => {
+                identities.push((identity, node));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = self.members.iter().map(|member| &member.node);
+        f.debug_list().entries(nodes).finish()
+    }
+}

@@ -1,0 +1,79 @@
+//! How often a lock is attempted, and the pauses between attempts.
+
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
+
+use crate::ConfigError;
+
+#[derive(Clone)]
+pub(crate) struct Retry {
+    pub(crate) tries: u32,
+    /// The number of attempts without a quorum of nodes, in a row, after which to give up.
+    pub(crate) outage_tries: u32,
+    pub(crate) delay: Delay,
+}
+
+#[derive(Clone)]
+pub(crate) enum Delay {
+    Uniform(Range<Duration>),
+    Function(Arc<dyn Fn(u32) -> Duration + Send + Sync>),
+}
+
+impl Default for Retry {
+    /// go-redsync's.
+    fn default() -> Self {
+        Self {
+            tries: 32,
+            outage_tries: u32::MAX,
+            delay: Delay::Uniform(Duration::from_millis(50)..Duration::from_millis(250)),
+        }
+    }
+}
+
+impl Retry {
+    /// The pause after the given number of attempts.
+    pub(crate) fn delay(&self, attempts: u32) -> Duration {
+        match &self.delay {
+            Delay::Uniform(range) if range.is_empty() => range.start,
+            Delay::Uniform(range) => {
+                range.start + (range.end - range.start).mul_f64(fastrand::f64())
+            }
+            Delay::Function(delay) => delay(attempts),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.tries == 0 {
+            return Err(ConfigError::option("tries", "at least 1", &self.tries));
+        }
+        if self.outage_tries == 0 {
+            return Err(ConfigError::option("outage_tries", "at least 1", &self.outage_tries));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("tries", &self.tries)
+            .field("outage_tries", &self.outage_tries)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_delay_is_spread_over_its_range() {
+        let retry = Retry::default();
+        let delays: Vec<_> = (1..200).map(|attempts| retry.delay(attempts)).collect();
+        let range = Duration::from_millis(50)..Duration::from_millis(250);
+        assert!(delays.iter().all(|delay| range.contains(delay)));
+        let below = |limit| delays.iter().any(|delay| *delay < limit);
+        assert!(below(Duration::from_millis(100)));
+        let above = |limit| delays.iter().any(|delay| *delay > limit);
+        assert!(above(Duration::from_millis(200)));
+    }
+}

@@ -1,0 +1,147 @@
+//! How long a lock lasts, and how long its nodes are waited for.
+
+use std::{fmt, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::ConfigError;
+
+/// A year: far beyond any sensible expiry, and far from overflowing an `Instant` or Redis' clock.
+const MAX_EXPIRY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MIN_EXPIRY: Duration = Duration::from_millis(10);
+
+#[derive(Clone)]
+pub(crate) struct Timing {
+    pub(crate) expiry: Duration,
+    pub(crate) drift_factor: f64,
+    pub(crate) min_validity: Option<Duration>,
+    pub(crate) node_timeout: NodeTimeout,
+    pub(crate) max_hold: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NodeTimeout {
+    Absolute(Duration),
+    Factor(f64),
+}
+
+impl Default for Timing {
+    /// go-redsync's. The node time limit is what its factor gives for its expiry.
+    fn default() -> Self {
+        Self {
+            expiry: Duration::from_secs(8),
+            drift_factor: 0.01,
+            min_validity: None,
+            node_timeout: NodeTimeout::Absolute(Duration::from_millis(400)),
+            max_hold: None,
+        }
+    }
+}
+
+impl Timing {
+    /// The expiry in the whole milliseconds that nodes are sent.
+    pub(crate) const fn expiry(&self) -> Duration {
+        Duration::from_millis(self.expiry.as_millis() as u64)
+    }
+
+    /// What is taken off a time for which nodes keep a key: a part of it, for clocks that run at
+    /// different rates, and 2 ms for the precision of Redis' expiries (redis.io, "Distributed
+    /// Locks with Redis").
+    pub(crate) fn drift(&self, kept: Duration) -> Duration {
+        kept.mul_f64(self.drift_factor) + Duration::from_millis(2)
+    }
+
+    /// The end of the validity of a lock that nodes keep for `kept` from no earlier than `start`.
+    pub(crate) fn until_from(&self, start: Instant, kept: Duration) -> Instant {
+        start + kept.saturating_sub(self.drift(kept))
+    }
+
+    pub(crate) fn min_validity(&self) -> Duration {
+        self.min_validity.unwrap_or(self.expiry() / 10)
+    }
+
+    /// How long a node's answer is waited for.
+    pub(crate) fn node_timeout(&self) -> Duration {
+        match self.node_timeout {
+            NodeTimeout::Absolute(limit) => limit,
+            NodeTimeout::Factor(factor) => self.expiry().mul_f64(factor),
+        }
+        .min(self.expiry())
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.expiry < MIN_EXPIRY || self.expiry > MAX_EXPIRY {
+            return Err(ConfigError::option("expiry", "from 10 ms to a year", &self.expiry));
+        }
+        if !(0.0..1.0).contains(&self.drift_factor) {
+            return Err(ConfigError::option("drift_factor", "at least 0 and below 1", &self.drift_factor));
+        }
+        match self.node_timeout {
+            NodeTimeout::Absolute(limit) if limit.is_zero() => {
+                return Err(ConfigError::option("node_timeout", "above zero", &limit));
+            }
+            NodeTimeout::Factor(factor) if !(factor > 0.0 && factor <= 1.0) => {
+                return Err(ConfigError::option("timeout_factor", "above 0 and at most 1", &factor));
+            }
+            // Though the factor is above zero.
+            _ if self.node_timeout() < Duration::from_micros(1) => {
+                return Err(ConfigError::option("timeout_factor", "larger", &self.node_timeout));
+            }
+            _ => {}
+        }
+        let (expiry, min_validity) = (self.expiry(), self.min_validity());
+        if let Some(max_hold) = self.max_hold.filter(|max_hold| *max_hold <= min_validity) {
+            return Err(ConfigError::option("max_hold", "longer than the least validity", &max_hold));
+        }
+        let drift = self.drift(expiry);
+        if expiry.saturating_sub(drift) <= min_validity {
+            return Err(ConfigError::NoValidity {
+                expiry,
+                drift,
+                min_validity,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timing")
+            .field("expiry", &self.expiry)
+            .field("drift_factor", &self.drift_factor)
+            .field("min_validity", &self.min_validity())
+            .field("node_timeout", &self.node_timeout())
+            .field("max_hold", &self.max_hold)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expiry_is_cut_to_whole_milliseconds_before_drift_is_taken_off() {
+        let timing = Timing {
+            expiry: Duration::from_micros(1_000_999),
+            ..Timing::default()
+        };
+        assert_eq!(timing.expiry(), Duration::from_millis(1000));
+        assert_eq!(timing.drift(timing.expiry()), Duration::from_millis(12));
+        let start = Instant::now();
+        let until = timing.until_from(start, timing.expiry());
+        assert_eq!(until - start, Duration::from_millis(988));
+    }
+
+    #[test]
+    fn the_node_time_limit_is_capped_by_the_expiry() {
+        let mut timing = Timing {
+            expiry: Duration::from_millis(100),
+            ..Timing::default()
+        };
+        assert_eq!(timing.node_timeout(), Duration::from_millis(100));
+        timing.node_timeout = NodeTimeout::Factor(0.05);
+        assert_eq!(timing.node_timeout(), Duration::from_millis(5));
+    }
+}

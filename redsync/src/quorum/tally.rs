@@ -1,0 +1,140 @@
+//! The arithmetic of votes. Pure: no I/O and no clock, so that every decision can be tested, and
+//! model-checked, as it is.
+
+use super::{majority, votes::Vote};
+
+/// What the votes of a round amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A quorum granted.
+    Granted,
+    /// The refusals alone keep any quorum from forming.
+    Refused,
+    /// No quorum can form, and refusals alone are not the reason: nodes failed.
+    Unknown,
+}
+
+/// Counts the votes of one round, each node at most once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tally {
+    nodes: usize,
+    granted: usize,
+    refused: usize,
+    failed: usize,
+}
+
+impl Tally {
+    pub(crate) const fn new(nodes: usize) -> Self {
+        Self {
+            nodes,
+            granted: 0,
+            refused: 0,
+            failed: 0,
+        }
+    }
+
+    pub(crate) const fn count(&mut self, vote: &Vote) {
+        match vote {
+            Vote::Granted => self.granted += 1,
+            Vote::Refused { .. } => self.refused += 1,
+            Vote::Failed(_) => self.failed += 1,
+        }
+    }
+
+    const fn outstanding(&self) -> usize {
+        self.nodes - self.granted - self.refused - self.failed
+    }
+
+    /// How many nodes must withhold their vote for a quorum to be out of reach.
+    const fn blocking(&self) -> usize {
+        self.nodes - majority(self.nodes) + 1
+    }
+
+    /// The verdict, as soon as no outstanding vote can change it.
+    ///
+    /// That a quorum is out of reach may be known before it is known why: because nodes refuse, or
+    /// because too few answer. The two mean different things to a caller (come back later, or page
+    /// someone), so outstanding votes are waited for while they can tell.
+    pub(crate) const fn verdict(&self) -> Option<Verdict> {
+        let (quorum, blocking) = (majority(self.nodes), self.blocking());
+        let open = self.outstanding();
+        let no_quorum_answers = self.failed >= blocking;
+        let a_divided_quorum_answers = self.granted + self.refused >= quorum
+            && self.granted + open < quorum
+            && self.refused + open < blocking;
+        if self.granted >= quorum {
+            Some(Verdict::Granted)
+        } else if self.refused >= blocking {
+            Some(Verdict::Refused)
+        } else if no_quorum_answers || a_divided_quorum_answers {
+            Some(Verdict::Unknown)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(nodes: usize, granted: usize, refused: usize, failed: usize) -> Tally {
+        Tally {
+            nodes,
+            granted,
+            refused,
+            failed,
+        }
+    }
+
+    #[test]
+    fn two_quorums_always_share_a_node() {
+        for nodes in 1..=9 {
+            assert!(2 * majority(nodes) > nodes);
+            assert!(
+                2 * (majority(nodes) - 1) <= nodes,
+                "and no smaller set does"
+            );
+        }
+    }
+
+    #[test]
+    fn the_verdict_of_every_count_of_up_to_seven_nodes() {
+        for nodes in 1..=7 {
+            for granted in 0..=nodes {
+                for refused in 0..=nodes - granted {
+                    for failed in 0..=nodes - granted - refused {
+                        let tally = tally(nodes, granted, refused, failed);
+                        let open = tally.outstanding();
+                        match tally.verdict() {
+                            Some(Verdict::Granted) => assert!(granted >= majority(nodes)),
+                            Some(Verdict::Refused) => {
+                                assert!(nodes - refused < majority(nodes));
+                            }
+                            Some(Verdict::Unknown) => {
+                                assert!(granted + open < majority(nodes), "a quorum could form");
+                                assert!(failed > 0, "no failure to blame");
+                                let answered = granted + refused;
+                                assert!(
+                                    answered >= majority(nodes)
+                                        || answered + open < majority(nodes),
+                                    "it could still change whether a quorum answers"
+                                );
+                            }
+                            None => assert!(open > 0, "undecided though all have voted"),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_dead_node_does_not_turn_contention_into_an_outage() {
+        // One of three is dead, one says taken: the third decides which of the two it is.
+        assert_eq!(tally(3, 0, 1, 1).verdict(), None);
+        assert_eq!(tally(3, 0, 2, 1).verdict(), Some(Verdict::Refused));
+        assert_eq!(tally(3, 1, 1, 1).verdict(), Some(Verdict::Unknown));
+        assert_eq!(tally(3, 0, 0, 2).verdict(), Some(Verdict::Unknown));
+    }
+}

@@ -1,0 +1,22 @@
+//! What all mutexes and guards of a [`Redsync`](crate::Redsync) share.
+
+use std::sync::Arc;
+
+use crate::{ConfigError, keep_alive::Keeper, node::AnyNode, nodes::Nodes, queue::Queues};
+
+/// The nodes, the queues of this process, and the task that extends guards.
+pub(crate) struct Shared {
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) keeper: Arc<Keeper>,
+}
+
+impl Shared {
+    pub(crate) fn new(nodes: impl IntoIterator<Item = AnyNode>) -> Result<Arc<Self>, ConfigError> {
+        Ok(Arc::new(Self {
+            nodes: Arc::new(Nodes::new(nodes)?),
+            queues: Arc::default(),
+            keeper: Arc::default(),
+        }))
+    }
+}
