@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use axum::{Extension, Router, routing};
 use http::{HeaderValue, Request, StatusCode};
-use redsync_tower::{HeldLock, LockKey, RedlockLayer, key};
+use redsync_tower::{
+    HeldLock, RedlockLayer,
+    key::{self, LockKey},
+};
 
 use crate::support::{Nodes, post, send, text};
 

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use redsync_tower::{LockKey, RedlockLayer};
+use redsync_tower::{RedlockLayer, key::LockKey};
 use tokio::time::timeout;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer};
 use tower_test::mock;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use redsync::Redsync;
 use redsync_tests::Servers;
-use redsync_tower::{Hold, RedlockLayer, key};
+use redsync_tower::{HoldUntil, RedlockLayer, key};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::support::{Http2, LONG, SOON, Stage, post, raw};
@@ -46,7 +46,7 @@ impl Service {
             .route("/jobs/{id}", work.route_layer(layer()))
             .route(
                 "/stream/{id}",
-                stream.route_layer(layer().with_hold(Hold::UntilBodyEnd)),
+                stream.route_layer(layer().with_hold_until(HoldUntil::BodyEnd)),
             );
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{Router, routing};
 use redsync_tests::wait::until_async;
-use redsync_tower::Hold;
+use redsync_tower::HoldUntil;
 
 use crate::support::{Http2, SOON, Stage, World, endless, head, raw, serve};
 
@@ -28,7 +28,7 @@ impl Streaming {
     async fn start() -> Self {
         let (world, stage) = (World::new(), Stage::new());
         let sent = Arc::new(AtomicUsize::new(0));
-        let lock = world.layer().with_hold(Hold::UntilBodyEnd);
+        let lock = world.layer().with_hold_until(HoldUntil::BodyEnd);
         let (playing, frames) = (stage.clone(), Arc::clone(&sent));
         let handler = routing::post(async move || endless(&playing, &FRAME, &frames));
         let app = Router::new().route("/{id}", handler.route_layer(lock));

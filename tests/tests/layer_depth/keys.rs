@@ -6,7 +6,10 @@ use axum::{
 };
 use http::{Request, StatusCode, header, request::Parts};
 use redsync::Redsync;
-use redsync_tower::{HeldLock, KeyError, LockKey, RedlockLayer, key};
+use redsync_tower::{
+    HeldLock, RedlockLayer,
+    key::{self, Key, KeyError, LockKey},
+};
 
 use crate::{nodes, request, send, status, text};
 
@@ -16,7 +19,7 @@ async fn name(lock: HeldLock) -> String {
 
 async fn names<K>(redsync: Redsync, route: &str, key: K, uris: &[&str]) -> Vec<String>
 where
-    K: key::Key<Body, Future: Send> + Clone + Send + Sync + 'static,
+    K: Key<Body, Future: Send> + Clone + Send + Sync + 'static,
 {
     let lock = RedlockLayer::new(redsync, key);
     let app = Router::new().route(route, post(name).route_layer(lock));

@@ -19,7 +19,7 @@ fn app(lock: RedlockLayer<key::PathKey>) -> (Router, Stage) {
 
 #[tokio::test(start_paused = true)]
 async fn so_many_wait_for_a_key_and_the_next_is_refused_at_once() {
-    let by_the_layer = RedlockLayer::new(nodes().0, key::path("{id}")).with_max_waiting(2);
+    let by_the_layer = RedlockLayer::new(nodes().0, key::path("{id}")).with_max_pending_per_key(2);
     let mutexes = nodes().0.with_defaults(|mutex| mutex.with_max_waiting(2));
     let by_the_mutexes = RedlockLayer::new(mutexes.unwrap(), key::path("{id}"));
     for lock in [by_the_layer, by_the_mutexes] {

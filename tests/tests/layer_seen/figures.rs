@@ -79,7 +79,7 @@ async fn each_request_and_each_lock_is_counted_once() {
     assert_eq!(status(&taking(unkeyed, ms(1))).await, 200);
     let nameless = RedlockLayer::new(redsync.clone(), key::header("no-such"));
     assert_eq!(status(&taking(nameless, ms(1))).await, 400);
-    let full = orders(&redsync).with_max_waiting_in_all(0);
+    let full = orders(&redsync).with_max_pending_total(0);
     assert_eq!(status(&taking(full, ms(1))).await, 423);
 
     let held = redsync.mutex("order:1").lock().await.unwrap();
