@@ -15,7 +15,7 @@ use crate::{
 
 /// Layer that applies [`Redlock`]: it holds a lock while the inner service handles a request.
 ///
-/// All clones of a layer share their options, and count against the same
+/// The requests of a layer and its clones count together against
 /// [limits](Self::with_max_pending_per_key). The [crate docs](crate) have examples.
 #[derive(Clone)]
 pub struct RedlockLayer<K> {
@@ -145,9 +145,10 @@ impl<K> RedlockLayer<K> {
 
     /// Sets whether each exclusive lock has a [fencing token](redsync::fence). False by default.
     ///
-    /// The handler reads it with [`HeldLock::fencing_token`](crate::HeldLock::fencing_token), and
-    /// the resource refuses smaller tokens than the largest that it has seen. So a process that was
-    /// paused, and continues after its lock has expired, does no harm.
+    /// The handler reads it with
+    /// [`HeldLock::fencing_token`](crate::HeldLock::fencing_token) and passes it to the resource,
+    /// which refuses a token that is smaller than the largest it has seen. So a process that was
+    /// paused, and continues after its lock has expired, cannot overwrite newer data.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {
@@ -207,10 +208,10 @@ impl<K> RedlockLayer<K> {
 
     /// Lets the client choose how long its request waits, up to `max`. Off by default.
     ///
-    /// The client sends `Prefer: wait=N`, in seconds (RFC 7240, section 4.3), which takes precedence
-    /// over [`with_wait`](Self::with_wait). The response then has `Preference-Applied: wait=N`, with
-    /// the limit that applied, cut to whole seconds. It has no such header if that limit is between
-    /// zero and one second.
+    /// The client sends `Prefer: wait=N`, in seconds (RFC 7240, section 4.3). For such a request, N
+    /// or `max`, whichever is less, replaces the limit of [`with_wait`](Self::with_wait), and the
+    /// response has `Preference-Applied: wait=N` with that limit, cut to whole seconds. The header
+    /// is left out if the limit is between zero and one second.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -233,9 +234,9 @@ impl<K> RedlockLayer<K> {
     /// refused. A request beyond the limit is refused at once, with 423 (Locked). The layer and its
     /// clones count together; other instances of the service count their own.
     ///
-    /// The limit also counts the request whose attempt is under way, and only requests of this
-    /// layer. To limit the waiters for a name, whichever part of the process they come from, use
-    /// [`Mutex::with_max_waiting`](redsync::Mutex::with_max_waiting).
+    /// The limit includes requests that find the lock free, so a limit of zero refuses all requests.
+    /// [`Mutex::with_max_waiting`](redsync::Mutex::with_max_waiting) is another limit: it applies to
+    /// waiters only, whichever part of the process they come from.
     #[must_use]
     pub fn with_max_pending_per_key(self, limit: usize) -> Self {
         self.set(|config| config.waiting.pending.per_key = Some(limit))

@@ -5,8 +5,8 @@
 //! own.
 //!
 //! [`Mutex::with_max_waiting`](redsync::Mutex::with_max_waiting) is another limit: it counts the
-//! waiters for one name in the process, whatever they come from, and does not count the attempt at
-//! the head.
+//! waiters for one name in the process, whichever part of it they come from, and does not count
+//! those that find the lock free.
 
 use std::{
     collections::HashMap,

@@ -229,7 +229,7 @@ async fn an_outage_is_unavailable() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_apart() {
+async fn client_and_server_mistakes_have_different_codes() {
     let redsync = Redsync::in_memory(3);
     let (_, address) = Orders::serve(by_tenant(redsync.clone())).await;
     let refused = update(&connect(address).await, None, 1).await.unwrap_err();
@@ -327,14 +327,14 @@ where
 }
 
 #[tokio::test]
-async fn each_gets_an_answer_in_its_own_form_unless_one_is_given() {
+async fn the_response_format_follows_the_request_unless_the_layer_sets_one() {
     let redsync = Redsync::in_memory(3);
     let _held = redsync.mutex("tenant:a").lock().await.unwrap();
     let lock = by_tenant(redsync);
     let (status, headers) = refusal(lock.clone(), "application/json").await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert_eq!(headers["content-type"], "application/problem+json");
-    // gRPC has no other status, whatever stands for contention elsewhere.
+    // The status for contention does not apply to gRPC.
     let other_status = lock.clone().with_contention_status(StatusCode::LOCKED);
     let (status, headers) = refusal(other_status, "application/grpc").await;
     assert_eq!(

@@ -49,10 +49,11 @@ pub enum HoldUntil {
 #[non_exhaustive]
 pub enum OnLoss {
     /// The future of the inner service is dropped, and the response has status 500: the request may
-    /// have been carried out in part.
+    /// have been carried out in part. If the loss is noticed only when the lock is released, the
+    /// response replaces that of the inner service.
     #[default]
     Abort,
-    /// The inner service continues. Its response contains a [`LockRejection`](crate::LockRejection)
-    /// in its extensions.
+    /// The inner service continues. Its response has a [`LockRejection`](crate::LockRejection) in
+    /// its extensions.
     Finish,
 }

@@ -128,7 +128,7 @@ async fn it_fits_wherever_axum_takes_a_layer() {
 }
 
 #[tokio::test]
-async fn a_route_layer_of_a_method_router_sees_what_matched() {
+async fn a_route_layer_of_a_method_router_sees_only_matching_requests() {
     let nodes = Nodes::new();
     let lock = path_lock(&nodes.redsync());
     let handler = routing::post(handler).route_layer(lock);

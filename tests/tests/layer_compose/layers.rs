@@ -56,7 +56,7 @@ async fn a_timeout_outside_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn a_timeout_inside_is_an_answer_like_others() {
+async fn a_timeout_inside_is_an_ordinary_response() {
     let (world, stage) = (World::new(), Stage::new());
     let playing = stage.clone();
     let handler = routing::post(async move || playing.play().await);

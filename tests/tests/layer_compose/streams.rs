@@ -41,7 +41,7 @@ impl Streaming {
         }
     }
 
-    /// Waits until no more frames are taken from the body, as nobody reads them.
+    /// Waits until no more frames are taken from the body, because the client does not read them.
     async fn until_stuck(&self) {
         let mut last = (0, Instant::now());
         until_async("the body is stuck", SOON, async || {
@@ -64,7 +64,7 @@ impl Streaming {
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_reads_and_that_is_reset() {
+async fn a_reset_of_a_stream_that_the_client_does_not_read() {
     let streaming = Streaming::start().await;
     let client = Http2::connect(streaming.address).await;
     let (response, mut stream) = client.send("POST", "/1").await;
@@ -76,7 +76,7 @@ async fn a_stream_that_nobody_reads_and_that_is_reset() {
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_reads_on_a_connection_that_ends() {
+async fn the_end_of_a_connection_whose_stream_the_client_does_not_read() {
     let streaming = Streaming::start().await;
     let client = Http2::connect(streaming.address).await;
     let response = client.head("POST", "/1").await;

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::support::{SOON, World, head, raw, serve};
 
-/// Sends back what comes, until the client ends it.
+/// Echoes the bytes of the client until it closes the connection.
 async fn echo(
     Path(id): Path<String>,
     lock: HeldLock,

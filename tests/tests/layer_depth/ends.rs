@@ -138,7 +138,7 @@ async fn a_lock_that_was_detached_outlives_its_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_of_a_request_that_has_ended_are_told() {
+async fn tasks_of_a_request_that_has_ended_are_notified() {
     static HELD: Mutex<Option<HeldLock>> = Mutex::new(None);
     let (redsync, _) = nodes();
     let lock = RedlockLayer::new(redsync.clone(), key::path("{id}"));
@@ -161,7 +161,7 @@ async fn tasks_of_a_request_that_has_ended_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_lost_before_the_body_begins_is_no_body() {
+async fn a_lock_that_is_lost_before_the_body_begins_replaces_the_response() {
     let (redsync, nodes) = nodes();
     for (on_loss, answer) in [
         (OnLoss::Abort, StatusCode::INTERNAL_SERVER_ERROR),
@@ -188,7 +188,7 @@ async fn what_was_lost_before_the_body_begins_is_no_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_has_no_body_ends_the_lock_whatever_the_handler_gives_it() {
+async fn a_status_without_a_body_ends_the_lock_whatever_body_the_handler_returns() {
     let (redsync, nodes) = nodes();
     let lock = RedlockLayer::new(redsync, key::path("{id}")).with_hold_until(HoldUntil::BodyEnd);
     let handler = async || (StatusCode::NO_CONTENT, stream());

@@ -1,4 +1,4 @@
-//! The fields of the span, whatever becomes of the lock.
+//! The fields of the span for each outcome.
 
 use std::{panic::AssertUnwindSafe, sync::Mutex};
 
@@ -43,7 +43,7 @@ async fn a_lock_that_is_held_to_the_end() {
     });
     stage.has_begun().await;
     let values = owner_values(&nodes, "shop:eu:order:1").await;
-    // While it is held, what is known is told.
+    // The open span already has the fields that are known.
     let mut open = capture.open();
     let token = open.remove("fencing_token").expect("a token");
     assert!(token.parse::<u64>().is_ok(), "{token}");
@@ -66,7 +66,7 @@ async fn a_lock_that_is_held_to_the_end() {
     );
 
     redsync.drain().await;
-    // Of what the core says too.
+    // This includes the events of the core.
     let all = capture.all();
     assert!(all.contains("shop:eu:order:1"));
     assert!(values.len() >= 2);
