@@ -1,4 +1,4 @@
-//! What the options of a layer amount to, grouped by what changes together.
+//! The options of a layer, grouped by what changes together.
 
 mod answers;
 mod holding;

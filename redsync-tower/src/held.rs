@@ -1,4 +1,4 @@
-//! What a handler can ask about the lock that is held for its request.
+//! The lock of a request, as its handler sees it.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -270,8 +270,8 @@ impl<K> RedlockLayer<K> {
     /// Sets whether requests pass without their lock if too few nodes answer, instead of being
     /// refused with 503. False by default.
     ///
-    /// Each such request causes a warning event, and has a [`NotLocked`](crate::NotLocked) in its
-    /// extensions.
+    /// Each request that passes in this way causes a warning event, and has a
+    /// [`NotLocked`](crate::NotLocked) in its extensions.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {

@@ -32,7 +32,7 @@
 //! # }
 //! ```
 //!
-//! # In short
+//! # Overview
 //!
 //! * **What is locked**: a [`key`] takes the name from path parameters, a header, an extension, an
 //!   extractor, the body or anything else in a request.
@@ -50,7 +50,7 @@
 //! * **If the lock is lost nevertheless**: the handler is [aborted](OnLoss), and the response is
 //!   500. Work that does not end with the handler can watch [`HeldLock::lost`].
 //! * **If the process is paused**: no lock with an expiry can keep it from acting too late. A
-//!   [fencing token](RedlockLayer::with_fencing) lets the resource refuse such writes.
+//!   [fencing token](RedlockLayer::with_fencing) lets the resource refuse late writes.
 #![doc = include_str!("docs/composition.md")]
 #![doc = include_str!("docs/telemetry.md")]
 //! # Features

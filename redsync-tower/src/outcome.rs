@@ -1,4 +1,4 @@
-//! What became of a request that needed a lock, as spans and metrics report it.
+//! The outcomes of requests that need a lock, as spans and metrics report them.
 
 use crate::rejection::LockRejectionReason as Reason;
 

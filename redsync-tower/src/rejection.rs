@@ -94,8 +94,8 @@ impl LockRejectionReason {
     /// Returns the default problem type (RFC 9457, section 3.1.1). It is stable, and different for
     /// each reason.
     ///
-    /// It is a URN, to be compared and not to be opened. A layer can [replace
-    /// it](crate::RedlockLayer::with_problem_types).
+    /// It is a URN, to be compared and not to be opened. A layer can
+    /// [replace it](crate::RedlockLayer::with_problem_types).
     #[must_use]
     pub const fn problem_type(self) -> &'static str {
         match self {
@@ -119,20 +119,21 @@ impl LockRejectionReason {
         }
     }
 
-    /// What a client is told, unless the key says something more exact.
+    /// The text for the client, unless the key has a more exact one.
     const fn detail(self) -> &'static str {
         match self {
             Self::Taken => "Another request for this resource is being processed.",
             Self::TimedOut => {
-                "Other requests for this resource were being processed for as long as this one could wait."
+                "Other requests for this resource were being processed for as long as this one \
+                 could wait."
             }
             Self::TooManyWaiting => "Too many requests are waiting for this resource.",
             Self::Unavailable => "Too few of the nodes that keep locks can be reached.",
             Self::BadRequest => "The request names no lock.",
             Self::Misconfigured => "The server is misconfigured.",
             Self::Lost => {
-                "The lock on this resource was lost while the request was being processed. The request may have \
-                 been carried out in part."
+                "The lock on this resource was lost while the request was being processed. The \
+                 request may have been carried out in part."
             }
         }
     }
