@@ -83,7 +83,7 @@ impl Telemetry {
         }
         let name = validity.name();
         self.span
-            .in_scope(|| tracing::debug!(name, ?wait, "acquired"));
+            .in_scope(|| tracing::debug!(name, ?wait, "locked"));
         self.enter(Stage::Holding { validity, slot });
     }
 
