@@ -1,3 +1,6 @@
+//! The response body: the inner service's, possibly with a lock, or that of the layer's own
+//! response.
+
 use std::{
     fmt,
     pin::Pin,
@@ -8,48 +11,54 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
-use redsync::DrainDelay;
 
-use crate::{held::Tenure, record::Record};
+use crate::{slot::RequestLock, telemetry::Telemetry};
 
 pin_project! {
-    /// Response body for [`Redlock`](crate::Redlock): the inner service's, or that of a refusal.
+    /// Response body of a [`Redlock`](crate::Redlock) service.
+    ///
+    /// It is the inner service's body, with its frames, trailers and [size hint](Body::size_hint) as
+    /// they are, or the body of the layer's own response. With
+    /// [`HoldUntil::BodyEnd`](crate::HoldUntil::BodyEnd) it also holds the lock, and releases it in
+    /// the background when it ends, fails or is dropped.
     pub struct ResponseBody<B> {
         #[pin]
-        body: Either<B>,
+        body: Inner<B>,
     }
 }
 
 pin_project! {
-    #[project = EitherProj]
-    enum Either<B> {
-        Inner { #[pin] body: B },
-        // Dropped in this order: the work, then its lock.
-        Holding { #[pin] body: B, hold: Option<BodyHold> },
-        Refusal { #[pin] body: Full<Bytes> },
+    #[project = InnerProj]
+    enum Inner<B> {
+        Plain { #[pin] body: B },
+        // The order of the fields is the order of their drops: first the work, then its lock.
+        Locked { #[pin] body: B, lock: Option<BodyLock> },
+        Answer { #[pin] body: Full<Bytes> },
     }
 }
 
 impl<B> ResponseBody<B> {
-    pub(crate) const fn inner(body: B) -> Self {
+    /// The inner service's body.
+    pub(crate) const fn plain(body: B) -> Self {
         Self {
-            body: Either::Inner { body },
+            body: Inner::Plain { body },
         }
     }
 
-    /// A body that keeps a lock until it has ended.
-    pub(crate) const fn holding(body: B, hold: BodyHold) -> Self {
+    /// The inner service's body, which holds a lock until its end.
+    pub(crate) const fn locked(body: B, lock: BodyLock) -> Self {
         Self {
-            body: Either::Holding {
+            body: Inner::Locked {
                 body,
-                hold: Some(hold),
+                lock: Some(lock),
             },
         }
     }
 
-    pub(crate) fn refusal(body: Bytes) -> Self {
+    /// The body of the layer's own response.
+    pub(crate) fn answer(body: Bytes) -> Self {
         Self {
-            body: Either::Refusal {
+            body: Inner::Answer {
                 body: Full::new(body),
             },
         }
@@ -65,60 +74,51 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().body.project() {
-            EitherProj::Inner { body } => body.poll_frame(cx),
-            EitherProj::Holding { mut body, hold } => {
+            InnerProj::Plain { body } => body.poll_frame(cx),
+            InnerProj::Locked { mut body, lock } => {
                 let frame = ready!(body.as_mut().poll_frame(cx));
-                // A body of known length may not be polled after its last frame.
+                // A server need not poll a body again after its last frame.
                 if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
-                    drop(hold.take());
+                    drop(lock.take());
                 }
                 Poll::Ready(frame)
             }
-            EitherProj::Refusal { body } => body.poll_frame(cx).map_err(|never| match never {}),
+            InnerProj::Answer { body } => body.poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.body {
-            Either::Inner { body } | Either::Holding { body, .. } => body.is_end_stream(),
-            Either::Refusal { body } => body.is_end_stream(),
+            Inner::Plain { body } | Inner::Locked { body, .. } => body.is_end_stream(),
+            Inner::Answer { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
-            Either::Inner { body } | Either::Holding { body, .. } => body.size_hint(),
-            Either::Refusal { body } => body.size_hint(),
+            Inner::Plain { body } | Inner::Locked { body, .. } => body.size_hint(),
+            Inner::Answer { body } => body.size_hint(),
         }
     }
 }
 
 /// The lock of a response whose body is being sent.
-pub(crate) struct BodyHold {
-    tenure: Tenure,
-    record: Record,
-    _delays_drain: Option<DrainDelay>,
+pub(crate) struct BodyLock {
+    lock: RequestLock,
+    telemetry: Telemetry,
 }
 
-impl BodyHold {
-    pub(crate) fn new(
-        tenure: Tenure,
-        (record, delays_drain): (Record, Option<DrainDelay>),
-    ) -> Self {
-        Self {
-            tenure,
-            record,
-            _delays_drain: delays_drain,
-        }
+impl BodyLock {
+    pub(crate) const fn new(lock: RequestLock, telemetry: Telemetry) -> Self {
+        Self { lock, telemetry }
     }
 }
 
-impl Drop for BodyHold {
+impl Drop for BodyLock {
     fn drop(&mut self) {
-        if let Some(guard) = self.tenure.0.take() {
-            let lost = guard.is_lost();
-            drop(guard);
-            self.record.body_ended(lost);
+        // A detached lock is reported by the telemetry's own drop.
+        if let Some(lost) = self.lock.release_in_background() {
+            self.telemetry.body_ended(lost);
         }
     }
 }
@@ -131,6 +131,6 @@ impl<B> fmt::Debug for ResponseBody<B> {
 
 impl<B: Default> Default for ResponseBody<B> {
     fn default() -> Self {
-        Self::inner(B::default())
+        Self::plain(B::default())
     }
 }

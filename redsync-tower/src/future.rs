@@ -1,6 +1,19 @@
+//! The future of a request: finds the key, acquires the lock, calls the inner service and releases
+//! the lock.
+//!
+//! A request whose method does not lock is `Passing` from the start. Any other goes through these
+//! states:
+//!
+//! | state | leads to |
+//! |---|---|
+//! | `FindingKey` | `Acquiring`; `Passing`, if there is no key or an outer layer holds the lock; `Refused`, if the key is invalid or too many requests are pending |
+//! | `Acquiring` | `Working`, with the lock; `Passing`, if the layer fails open; otherwise `Refused` |
+//! | `Working` | `Releasing`; the response, if its body goes on holding the lock or the handler has detached it; `Refused`, if the lock is lost and the layer aborts |
+//! | `Passing`, `Refused`, `Releasing` | the response |
+
 use std::{
     fmt,
-    future::Future,
+    future::{Future, Ready},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -9,34 +22,44 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use redsync::{Guard, Lock, LockError, Lost, Release};
+use redsync::{DrainDelay, Guard, Lock, LockError, Lost, Release};
 use tower_service::Service;
 
 use crate::{
-    HeldLock, LockRejection, NotLocked, ResponseBody,
-    body::BodyHold,
-    errand::Errand,
-    held::{Slot, Tenure},
-    key::{Found, ReadyKey},
-    layer::{Hold, OnLoss},
-    waiting::Place,
+    body::{BodyLock, ResponseBody},
+    config::{HoldUntil, OnLoss},
+    context::RequestContext,
+    held::{HeldLock, NotLocked},
+    key::KeyOutput,
+    limit::PendingPermit,
+    rejection::LockRejection,
+    slot::RequestLock,
 };
 
+const TAKEN_ONCE: &str = "a state is left when its parts are taken";
+
 pin_project! {
-    /// Response future for [`Redlock`](crate::Redlock).
+    /// Response future of a [`Redlock`](crate::Redlock) service.
+    ///
+    /// `K` is the [future of the key](crate::key::Key::Future).
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any time, as on a client's disconnect, it drops the inner service's future first
-    /// and then releases the lock in the background.
-    pub struct ResponseFuture<S, B, K = ReadyKey<B>>
+    /// The future may be dropped at any time, as servers do when a client disconnects. It then drops
+    /// the inner service's future first, and afterwards releases the lock in the background.
+    ///
+    /// # Panics
+    ///
+    /// Polling may panic outside of a tokio runtime with its timer enabled, and after the future has
+    /// returned its response.
+    pub struct ResponseFuture<S, B, K = Ready<KeyOutput<B>>>
     where
         S: Service<Request<B>>,
     {
         #[pin]
         state: State<S, B, K, S::Future, S::Response, S::Error>,
-        // None for a request that passes by its method.
-        errand: Option<Errand>,
+        // `None` for a request that passes because of its method.
+        context: Option<RequestContext>,
     }
 }
 
@@ -50,30 +73,33 @@ pin_project! {
         Refused {
             response: Option<Response<Bytes>>,
         },
-        Finding {
+        FindingKey {
             #[pin]
             key: K,
             service: Option<S>,
         },
-        Locking {
+        Acquiring {
             #[pin]
             lock: Lock,
-            place: Place,
-            service: Option<S>,
-            request: Option<Request<B>>,
+            permit: PendingPermit,
+            // From here on a drain waits, because the lock may be acquired at any time.
+            drain_delay: Option<DrainDelay>,
+            call: Option<(S, Request<B>)>,
         },
-        // In the order of their drops: the lock outlives the work.
+        // The order of the fields is the order of their drops: first the work, then its lock.
         Working {
             #[pin]
             inner: F,
             #[pin]
             lost: Lost,
-            tenure: Option<Tenure>,
+            lock: Option<RequestLock>,
         },
         Releasing {
             #[pin]
             release: Release,
             result: Option<Result<R, E>>,
+            // Keeps a drain waiting until the release has ended.
+            lock: RequestLock,
         },
     }
 }
@@ -82,24 +108,27 @@ impl<S, B, K> ResponseFuture<S, B, K>
 where
     S: Service<Request<B>>,
 {
+    /// The future of a request that does not lock because of its method.
     pub(crate) const fn passing(inner: S::Future) -> Self {
         Self {
             state: State::Passing { inner },
-            errand: None,
+            context: None,
         }
     }
 
-    pub(crate) const fn finding(errand: Errand, key: K, service: S) -> Self {
+    /// The future of a request that may lock.
+    pub(crate) const fn finding_key(context: RequestContext, key: K, service: S) -> Self {
         Self {
-            state: State::Finding {
+            state: State::FindingKey {
                 key,
                 service: Some(service),
             },
-            errand: Some(errand),
+            context: Some(context),
         }
     }
 }
 
+// Each function leads to the next state.
 impl<S, B, K> State<S, B, K, S::Future, S::Response, S::Error>
 where
     S: Service<Request<B>>,
@@ -110,172 +139,184 @@ where
         }
     }
 
-    fn refused(errand: &mut Errand, rejection: LockRejection) -> Self {
-        errand.record.refused(&rejection);
+    fn refused(context: &mut RequestContext, rejection: LockRejection) -> Self {
+        context.telemetry.refused(&rejection);
         Self::Refused {
-            response: Some(errand.refuse(rejection)),
+            response: Some(context.answer(rejection)),
         }
     }
 
-    /// After the key was looked for.
-    fn found((request, key): Found<B>, service: S, errand: &mut Errand) -> Self {
+    /// Leaves `FindingKey`.
+    fn key_found((request, key): KeyOutput<B>, service: S, context: &mut RequestContext) -> Self {
         let key = match key {
             Ok(Some(key)) => key,
             Ok(None) => return Self::passing(service, request),
-            Err(error) => return Self::refused(errand, error.into()),
+            Err(error) => return Self::refused(context, error.into()),
         };
-        let mutex = errand.config.mutex(&key, request.method());
-        // This very request may hold it already, by a layer outside: it would wait for itself.
+        let locking = &context.config.locking;
+        let mutex = locking.mutex(&key, request.method());
+        // If an outer layer holds the lock for this request, the request would wait for itself.
         let held = request.extensions().get::<HeldLock>();
         if held.is_some_and(|held| held.covers(&mutex)) {
             return Self::passing(service, request);
         }
-        errand.record.wanted(&mutex);
-        let Some(place) = errand.config.enter(&key) else {
-            return Self::refused(errand, LockRejection::too_many_waiting());
+        context.telemetry.waiting(&mutex);
+        let Some(permit) = context.config.waiting.pending.enter(&key) else {
+            return Self::refused(context, LockRejection::too_many_waiting());
         };
-        Self::Locking {
-            lock: errand.lock(&mutex, request.headers()),
-            place,
-            service: Some(service),
-            request: Some(request),
+        let drain_delay = locking.delay_drain();
+        let preferred_wait = context.read_preferred_wait(request.headers());
+        Self::Acquiring {
+            lock: context.config.waiting.lock(&mutex, preferred_wait),
+            permit,
+            drain_delay: Some(drain_delay),
+            call: Some((service, request)),
         }
     }
 
-    /// After the lock was had, or not.
-    fn locked(
+    /// Leaves `Acquiring`.
+    fn lock_done(
         result: Result<Guard, LockError>,
-        mut request: Request<B>,
-        mut service: S,
-        errand: &mut Errand,
+        drain_delay: Option<DrainDelay>,
+        (mut service, mut request): (S, Request<B>),
+        context: &mut RequestContext,
     ) -> Self {
-        let mut guard = match result {
+        let guard = match result {
             Ok(guard) => guard,
-            Err(error @ LockError::Unavailable(_)) if errand.config.fail_open => {
-                errand.pass(&error);
+            Err(error @ LockError::Unavailable(_)) if context.config.waiting.fail_open => {
+                context.telemetry.failed_open(&error);
                 request.extensions_mut().insert(NotLocked);
                 return Self::passing(service, request);
             }
             Err(error) => {
-                let rejection = errand.record.not_locked(error);
-                return Self::refused(errand, rejection);
+                context.telemetry.not_acquired(&error);
+                return Self::refused(context, error.into());
             }
         };
-        errand.record.locked(&guard);
-        if errand.config.keep_alive {
-            guard.keep_alive();
-        }
-        let (validity, lost) = (guard.validity(), guard.lost());
-        let slot = Slot::new(guard);
-        errand.record.holds(validity.clone(), slot.clone());
-        // From here on a panic of the service releases.
-        let tenure = Tenure(slot.clone());
-        let extensions = request.extensions_mut();
-        let outer = extensions.remove::<HeldLock>();
-        extensions.insert(HeldLock::new(validity, slot, outer));
+        let (lock, lost) = Self::hold(guard, drain_delay, &mut request, context);
         Self::Working {
+            // `lock` exists, so a panic of the service releases it.
             inner: service.call(request),
             lost,
-            tenure: Some(tenure),
+            lock: Some(lock),
         }
+    }
+
+    /// Makes the guard the request's lock, and shows it to the handler.
+    fn hold(
+        mut guard: Guard,
+        drain_delay: Option<DrainDelay>,
+        request: &mut Request<B>,
+        context: &mut RequestContext,
+    ) -> (RequestLock, Lost) {
+        if context.config.holding.keep_alive {
+            guard.keep_alive();
+        }
+        let (attempts, validity, lost) = (guard.attempts(), guard.validity(), guard.lost());
+        let lock = RequestLock::new(guard, drain_delay);
+        let extensions = request.extensions_mut();
+        let outer = extensions.remove::<HeldLock>();
+        extensions.insert(HeldLock::new(validity.clone(), lock.slot(), outer));
+        context.telemetry.acquired(attempts, validity, lock.slot());
+        (lock, lost)
     }
 }
 
 impl<S, B, K, ResBody> Future for ResponseFuture<S, B, K>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
-    K: Future<Output = Found<B>>,
+    K: Future<Output = KeyOutput<B>>,
     ResBody: Body,
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let Some(errand) = this.errand else {
+        let Some(context) = this.context else {
             let StateProj::Passing { inner } = this.state.project() else {
-                unreachable!("what is not passing is on an errand");
+                unreachable!("only a passing request has no context");
             };
             return inner
                 .poll(cx)
-                .map_ok(|response| response.map(ResponseBody::inner));
+                .map_ok(|response| response.map(ResponseBody::plain));
         };
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Passing { inner } => {
                     let response = ready!(inner.poll(cx))?;
-                    return Poll::Ready(Ok(errand.finish(response.map(ResponseBody::inner))));
+                    return Poll::Ready(Ok(context.finish(response.map(ResponseBody::plain))));
                 }
                 StateProj::Refused { response } => {
                     let response = response.take().expect("polled after it was ready");
-                    return Poll::Ready(Ok(errand.finish(response.map(ResponseBody::refusal))));
+                    return Poll::Ready(Ok(context.finish(response.map(ResponseBody::answer))));
                 }
-                StateProj::Finding { key, service } => {
-                    let found = ready!(key.poll(cx));
-                    State::found(found, service.take().expect("taken once"), errand)
+                StateProj::FindingKey { key, service } => {
+                    let output = ready!(key.poll(cx));
+                    State::key_found(output, service.take().expect(TAKEN_ONCE), context)
                 }
-                StateProj::Locking {
+                StateProj::Acquiring {
                     lock,
-                    place: _,
-                    service,
-                    request,
+                    permit: _,
+                    drain_delay,
+                    call,
                 } => {
-                    let result = ready!(errand.record.span().in_scope(|| lock.poll(cx)));
-                    let request = request.take().expect("taken once");
-                    let service = service.take().expect("taken once");
-                    let span = errand.record.span().clone();
-                    span.in_scope(|| State::locked(result, request, service, errand))
+                    let result = ready!(context.telemetry.span().in_scope(|| lock.poll(cx)));
+                    let call = call.take().expect(TAKEN_ONCE);
+                    let span = context.telemetry.span().clone();
+                    span.in_scope(|| State::lock_done(result, drain_delay.take(), call, context))
                 }
-                StateProj::Working {
-                    inner,
-                    lost,
-                    tenure,
-                } => match errand.record.span().in_scope(|| inner.poll(cx)) {
-                    Poll::Pending => {
-                        let held = tenure.as_ref().is_some_and(|tenure| tenure.0.is_occupied());
-                        // Who may finish, or has handed the lock over, is not aborted.
-                        if errand.config.on_loss == OnLoss::Finish || !held {
-                            return Poll::Pending;
-                        }
-                        ready!(lost.poll(cx));
-                        errand.record.aborted();
-                        State::refused(errand, LockRejection::lost())
-                    }
-                    Poll::Ready(result) => {
-                        let tenure = tenure.take().expect("taken once");
-                        if errand.config.hold == Hold::UntilBodyEnd
-                            && result.as_ref().is_ok_and(has_body)
-                            && tenure.0.is_held()
-                        {
-                            let hold = BodyHold::new(tenure, errand.leave());
-                            let body = |body| ResponseBody::holding(body, hold);
-                            return Poll::Ready(
-                                result.map(|answer| errand.finish(answer.map(body))),
-                            );
-                        }
-                        if let Some(guard) = tenure.0.take() {
-                            State::Releasing {
-                                release: guard.release(),
-                                result: Some(result),
+                StateProj::Working { inner, lost, lock } => {
+                    match context.telemetry.span().in_scope(|| inner.poll(cx)) {
+                        Poll::Pending => {
+                            let attached = lock.as_ref().is_some_and(RequestLock::is_attached);
+                            if !attached || context.config.holding.on_loss == OnLoss::Finish {
+                                return Poll::Pending;
                             }
-                        } else {
-                            errand.record.detached();
-                            let response = result?.map(ResponseBody::inner);
-                            return Poll::Ready(Ok(errand.finish(response)));
+                            ready!(lost.poll(cx));
+                            context.telemetry.aborted();
+                            State::refused(context, LockRejection::lost())
+                        }
+                        Poll::Ready(result) => {
+                            let lock = lock.take().expect(TAKEN_ONCE);
+                            if context.config.holding.until == HoldUntil::BodyEnd
+                                && result.as_ref().is_ok_and(has_body)
+                                && lock.is_held()
+                            {
+                                let lock = BodyLock::new(lock, context.take_telemetry());
+                                let body = |body| ResponseBody::locked(body, lock);
+                                return Poll::Ready(
+                                    result.map(|response| context.finish(response.map(body))),
+                                );
+                            }
+                            let Some(release) = lock.release() else {
+                                context.telemetry.detached();
+                                let response = result?.map(ResponseBody::plain);
+                                return Poll::Ready(Ok(context.finish(response)));
+                            };
+                            State::Releasing {
+                                release,
+                                result: Some(result),
+                                lock,
+                            }
                         }
                     }
-                },
-                StateProj::Releasing { release, result } => {
+                }
+                StateProj::Releasing {
+                    release,
+                    result,
+                    lock: _,
+                } => {
                     let released = ready!(release.poll(cx));
-                    let lost = errand.record.released(&released);
+                    let lost = context.telemetry.released(&released);
                     let mut response = result.take().expect("polled after it was ready")?;
-                    if lost && errand.config.on_loss == OnLoss::Abort {
-                        let refusal = errand.refuse(LockRejection::lost());
-                        return Poll::Ready(Ok(errand.finish(refusal.map(ResponseBody::refusal))));
+                    if lost && context.config.holding.on_loss == OnLoss::Abort {
+                        let answer = context.answer(LockRejection::lost());
+                        return Poll::Ready(Ok(context.finish(answer.map(ResponseBody::answer))));
                     }
                     if lost {
                         response.extensions_mut().insert(LockRejection::lost());
                     }
-                    return Poll::Ready(Ok(errand.finish(response.map(ResponseBody::inner))));
+                    return Poll::Ready(Ok(context.finish(response.map(ResponseBody::plain))));
                 }
             };
             this.state.set(next);
@@ -283,8 +324,8 @@ where
     }
 }
 
-/// Whether a body is to be sent: not by these statuses (RFC 9110, section 6.4.1), whatever the service
-/// gave them.
+/// Whether a body will be sent. Responses with some statuses have none (RFC 9110, section 6.4.1),
+/// whatever the service has put there.
 fn has_body<B: Body>(response: &Response<B>) -> bool {
     let status = response.status();
     let bodiless = status.is_informational()

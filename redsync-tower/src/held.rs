@@ -1,17 +1,19 @@
-use std::{
-    fmt,
-    sync::{Arc, MutexGuard, PoisonError},
-    time::Duration,
-};
+//! The lock of a request, as its handler sees it.
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use redsync::{FencingToken, Guard, Lost, Mutex, Validity};
 use tokio::time::Instant;
 
-/// The lock that is held for a request: what a handler can ask about it.
+use crate::slot::GuardSlot;
+
+/// The lock that is held for a request.
 ///
-/// [`Redlock`](crate::Redlock) puts it into the request's extensions. With the feature `axum` it is
-/// an extractor; on a route where no lock is held it rejects with 500, and `Option<HeldLock>` is
-/// [`None`]. Where several layers lock, it is that of the innermost.
+/// The layer inserts it into the request's extensions. If several layers lock, it is the innermost
+/// layer's.
+///
+/// With the feature `axum` it is also an extractor. On a route where no lock is held, `HeldLock`
+/// rejects the request with 500, and `Option<HeldLock>` is [`None`].
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -34,36 +36,41 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct HeldLock {
     validity: Validity,
-    guard: Slot,
-    /// What a layer outside has locked for the same request.
+    slot: GuardSlot,
+    /// The lock that an outer layer holds for the same request.
     outer: Option<Arc<Self>>,
 }
 
-/// In the extensions of a request that passed without its lock, since too few nodes could be reached
-/// and the layer [fails open](crate::RedlockLayer::with_fail_open).
+/// Marks a request that passed without its lock.
+///
+/// It is in the request's extensions if too few nodes answered and the layer [fails
+/// open](crate::RedlockLayer::with_fail_open).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct NotLocked;
 
 impl HeldLock {
-    pub(crate) fn new(validity: Validity, guard: Slot, outer: Option<Self>) -> Self {
+    pub(crate) fn new(validity: Validity, slot: GuardSlot, outer: Option<Self>) -> Self {
         Self {
             validity,
-            guard,
+            slot,
             outer: outer.map(Arc::new),
         }
     }
 
+    /// Whether this lock, or that of an outer layer, makes it unnecessary to lock the mutex.
     pub(crate) fn covers(&self, mutex: &Mutex) -> bool {
-        (self.guard.is_occupied() && self.validity.covers(mutex))
+        (self.slot.is_attached() && self.validity.covers(mutex))
             || self.outer.as_ref().is_some_and(|outer| outer.covers(mutex))
     }
 
-    /// Takes the lock from the request: it is not released with the response, but by whoever has the
-    /// guard now, such as a job that goes on in the background, or a connection that was upgraded.
+    /// Takes the lock away from the request, for a background job or an upgraded connection.
     ///
-    /// [`None`] if it was taken before, or the request has ended. It is extended as before. If it is
-    /// lost while the handler still works, the handler is no longer aborted.
+    /// The request no longer releases the lock; dropping or releasing the guard does. The lock is
+    /// still kept alive, if the layer does so. If it is lost while the handler runs, the handler is
+    /// not aborted.
+    ///
+    /// Returns [`None`] if the lock was detached before, or if the request has ended.
     ///
     /// ```
     /// use http::StatusCode;
@@ -80,48 +87,78 @@ impl HeldLock {
     ///     StatusCode::ACCEPTED
     /// }
     /// ```
-    #[must_use = "the guard, dropped, releases the lock"]
+    #[must_use = "dropping the guard releases the lock"]
     pub fn detach(&self) -> Option<Guard> {
-        self.guard.detach()
+        self.slot.detach()
     }
 
-    /// The number by which the resource can refuse who comes late, if the layer is
-    /// [fenced](crate::RedlockLayer::with_fencing).
+    /// Returns the [fencing token](redsync::fence), if the layer [has fencing
+    /// on](crate::RedlockLayer::with_fencing) and the lock is exclusive.
+    ///
+    /// A resource that remembers the largest token can refuse the writes of an earlier holder.
+    ///
+    /// ```
+    /// use redsync_tower::HeldLock;
+    ///
+    /// async fn update(lock: HeldLock) {
+    ///     let token = lock.fencing_token().expect("the layer has fencing on");
+    ///     // UPDATE orders SET .., token = $token WHERE id = $id AND token < $token
+    ///     # let _ = token;
+    /// }
+    /// ```
     #[must_use]
     pub fn fencing_token(&self) -> Option<FencingToken> {
         self.validity.fencing_token()
     }
 
-    /// The name that is locked, with its prefix.
+    /// Returns the locked name as it is on the nodes, with all prefixes. Several names are separated
+    /// by `, `.
     #[must_use]
     pub fn name(&self) -> &str {
         self.validity.name()
     }
 
-    /// The instant up to which the lock is held if it is not extended.
+    /// Returns the instant until which the lock is held if it is not extended.
     #[must_use]
     pub fn until(&self) -> Instant {
         self.validity.until()
     }
 
-    /// How long the lock is held from now if it is not extended; zero when it is lost.
+    /// Returns how long the lock is held from now on if it is not extended. The result is zero if
+    /// the lock is lost.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.validity.remaining()
     }
 
-    /// Whether the lock is lost, or released.
+    /// Returns whether the lock is lost or released.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.validity.is_lost()
     }
 
-    /// Resolves when the lock is lost, and when it is released: for work that a dropped handler does
-    /// not end, such as a task or a thread of its own.
+    /// Resolves when the lock is lost or released.
+    ///
+    /// The layer aborts the handler itself. This is for work that does not end with the handler,
+    /// such as tasks and threads that the handler has started.
+    ///
+    /// ```
+    /// use redsync_tower::HeldLock;
+    ///
+    /// async fn import(lock: HeldLock) {
+    ///     tokio::spawn(async move {
+    ///         tokio::select! {
+    ///             () = copy_rows() => {}
+    ///             () = lock.lost() => {} // stop writing
+    ///         }
+    ///     });
+    /// }
+    /// # async fn copy_rows() {}
+    /// ```
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Dropping the future has no effect on the lock.
     pub fn lost(&self) -> Lost {
         self.validity.lost()
     }
@@ -136,61 +173,6 @@ impl fmt::Debug for HeldLock {
     }
 }
 
-/// A guard that several know of, and one has.
-#[derive(Clone)]
-pub(crate) struct Slot(Arc<std::sync::Mutex<Content>>);
-
-struct Content {
-    guard: Option<Guard>,
-    detached: bool,
-}
-
-impl Slot {
-    pub(crate) fn new(guard: Guard) -> Self {
-        let (guard, detached) = (Some(guard), false);
-        Self(Arc::new(std::sync::Mutex::new(Content { guard, detached })))
-    }
-
-    fn content(&self) -> MutexGuard<'_, Content> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn take(&self) -> Option<Guard> {
-        self.content().guard.take()
-    }
-
-    fn detach(&self) -> Option<Guard> {
-        let mut content = self.content();
-        let guard = content.guard.take();
-        content.detached |= guard.is_some();
-        guard
-    }
-
-    /// Whether the guard was taken by the handler.
-    pub(crate) fn is_detached(&self) -> bool {
-        self.content().detached
-    }
-
-    /// Whether there is a guard, and its lock is not lost.
-    pub(crate) fn is_held(&self) -> bool {
-        let content = self.content();
-        (content.guard.as_ref()).is_some_and(|guard| !guard.is_lost())
-    }
-
-    pub(crate) fn is_occupied(&self) -> bool {
-        self.content().guard.is_some()
-    }
-}
-
-/// The slot of the one who releases what is still in it in the end.
-pub(crate) struct Tenure(pub(crate) Slot);
-
-impl Drop for Tenure {
-    fn drop(&mut self) {
-        drop(self.0.take());
-    }
-}
-
 #[cfg(feature = "axum")]
 mod extractor {
     use std::convert::Infallible;
@@ -199,7 +181,7 @@ mod extractor {
     use http::request::Parts;
 
     use super::HeldLock;
-    use crate::{KeyError, LockRejection};
+    use crate::{key::KeyError, rejection::LockRejection};
 
     impl<S: Sync> FromRequestParts<S> for HeldLock {
         type Rejection = LockRejection;
@@ -207,7 +189,8 @@ mod extractor {
         async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LockRejection> {
             let held = parts.extensions.get::<Self>().cloned();
             held.ok_or_else(|| {
-                KeyError::Misconfigured("a handler asks for its lock, and holds none".into()).into()
+                let problem = "a handler extracts `HeldLock`, but no lock is held for its request";
+                KeyError::Misconfigured(problem.into()).into()
             })
         }
     }

@@ -1,14 +1,19 @@
-//! From a request to what is locked.
+//! Keys: which names a request locks.
 //!
-//! * [`path`] takes parameters of the matched path: `order:{id}` (feature `axum`).
-//! * [`header`] takes a header, such as `idempotency-key`.
-//! * [`extension`] takes what a layer outside has put into the request, such as the tenant.
-//! * [`from_extractor`] takes any axum extractor (feature `axum`).
-//! * [`body`] reads the body, up to a limit, and gives it back.
-//! * [`from_fn`] is an async function that takes the request and gives it back.
-//! * A closure takes whatever it finds in the request.
+//! A [`RedlockLayer`](crate::RedlockLayer) gives each request to its [`Key`]. The key returns the
+//! [`LockKey`] to lock, or [`None`] for a request that needs no lock.
 //!
-//! # Paths
+//! | key | the name comes from |
+//! |---|---|
+//! | [`path`] | parameters of the matched path, as in `order:{id}` (feature `axum`) |
+//! | [`header`] | a header, such as `idempotency-key` |
+//! | [`extension`] | an extension that an outer layer has inserted, such as the tenant |
+//! | [`from_extractor`] | any axum extractor (feature `axum`) |
+//! | [`body`] | the request body, which is buffered up to a limit |
+//! | [`from_fn`] | an async function that takes the request and returns it |
+//! | a closure | anything that the closure reads from `&Request<_>` |
+//!
+//! # Path parameters
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -22,14 +27,28 @@
 //! # }
 //! ```
 //!
-//! Parameters are taken decoded, and what could be mistaken for a part of the template is encoded
-//! again: `/orders/1` and `/orders/%31` lock `order:1`, `/orders/a%3Ab` locks `order:a%3Ab`. So two
-//! names from one template are the same only if all their values are.
+//! [`path`] compares text. `/orders/42` and `/orders/042` lock two names, although a handler with
+//! `Path<u64>` reads the same number from both. If the handler parses the parameter, take the key
+//! from the same extractor, so that equal values have equal names:
 //!
-//! # Headers, and whose they are
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! # use axum::extract::Path;
+//! # use redsync::Redsync;
+//! # use redsync_tower::{RedlockLayer, key};
+//! # let redsync = Redsync::in_memory(3);
+//! let lock = RedlockLayer::new(
+//!     redsync,
+//!     key::from_extractor(|Path(id): Path<u64>| format!("order:{id}")),
+//! );
+//! # }
+//! ```
 //!
-//! [`header`] takes what the client chose. Two clients that choose the same key exclude each other,
-//! unless the principal is a part of it, which is one line with an extractor of both:
+//! # Client-supplied headers
+//!
+//! The value of a [`header`] is the client's choice. Two clients that choose the same value exclude
+//! each other, unless the name also contains the authenticated principal. An extractor of both does
+//! that:
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -37,7 +56,7 @@
 //! use redsync::Redsync;
 //! use redsync_tower::{RedlockLayer, key};
 //!
-//! /// What a layer outside has found out from the credentials.
+//! /// Inserted by the authentication layer.
 //! #[derive(Clone)]
 //! struct User(u64);
 //!
@@ -48,22 +67,18 @@
 //! # }
 //! ```
 //!
-//! What comes first should not be able to have the separator in it, as a number cannot: or `a:b` and `c`
-//! are the same as `a` and `b:c`.
-//!
-//! # Bodies, and keys that are looked up
-//!
-//! [`body`] and [`from_fn`] take the request and give it back. They have examples of their own.
+//! A part that comes before a separator must not be able to contain the separator. A number cannot.
+//! With two strings, `a:b` and `c` would have the same name as `a` and `b:c`.
 //!
 //! # Closures
 //!
-//! A closure from `&Request<_>` returns a [`LockKey`], a [`String`], or an [`Option`] of one, where
-//! [`None`] means that this request needs no lock. A [`Result`] with a [`KeyError`] can refuse.
+//! A closure returns a [`LockKey`], a [`String`] or an [`Option`] of either; [`None`] means that the
+//! request needs no lock. To refuse the request, it returns a [`Result`] with a [`KeyError`].
 //!
 //! ```
 //! use http::Request;
 //! use redsync::Redsync;
-//! use redsync_tower::{LockKey, RedlockLayer};
+//! use redsync_tower::{RedlockLayer, key::LockKey};
 //!
 //! #[derive(Clone)]
 //! struct Tenant(String);
@@ -79,13 +94,13 @@
 //! # drop(layer.layer(tower::service_fn(handle)).call(Request::new(())));
 //! ```
 //!
-//! # Several names, and shared locks
+//! # Several names
 //!
-//! A [`LockKey`] can have several names, which are locked all or none, and can ask for a shared
-//! lock:
+//! A [`LockKey`] can contain several names, which are locked all or none, and it can ask for a
+//! [shared](LockKey::shared) lock:
 //!
 //! ```
-//! use redsync_tower::LockKey;
+//! use redsync_tower::key::LockKey;
 //!
 //! let transfer = LockKey::from("account:1").and("account:2");
 //! let read = LockKey::from("catalog").shared();
@@ -93,89 +108,33 @@
 //!
 //! # Long names
 //!
-//! What is longer than [`LockKey::MAX_NAME_LEN`] bytes is locked under its beginning and its SHA-256.
+//! A name of more than [`LockKey::MAX_NAME_LEN`] bytes, counted with the layer's prefix, is
+//! shortened to its first 64 bytes and its SHA-256. Different names stay different.
 
 mod body;
+mod error;
 mod extension;
 #[cfg(feature = "axum")]
 mod extractor;
 mod function;
 mod header;
 mod lock_key;
+pub(crate) mod naming;
 #[cfg(feature = "axum")]
 mod path;
+mod traits;
 
-use std::{
-    borrow::Cow,
-    error::Error,
-    fmt,
-    future::{Future, Ready, ready},
-};
-
-use http::{Request, StatusCode};
-
-#[cfg(feature = "axum")]
-pub use self::extractor::{ExtractorKey, from_extractor};
-#[cfg(feature = "axum")]
-pub use self::path::{PathKey, path};
 pub use self::{
     body::{BodyKey, body},
+    error::KeyError,
     extension::{ExtensionKey, extension},
     function::{FnKey, from_fn},
     header::{HeaderKey, header},
     lock_key::{IntoLockKey, LockKey},
+    traits::{Key, KeyOutput},
 };
-
-/// Finds what to lock in a request. Implemented by the functions of this [module](self), and by
-/// closures from `&Request<B>`.
-pub trait Key<B> {
-    /// Resolves to the request and what to lock.
-    type Future: Future<Output = Found<B>>;
-
-    /// Takes the request, and gives it back with what to lock: [`None`] to let it pass unlocked, or a
-    /// [`KeyError`] that says whose mistake it is that there is nothing to lock.
-    fn key(&self, request: Request<B>) -> Self::Future;
-}
-
-/// A request, and what to lock for it.
-pub type Found<B> = (Request<B>, Result<Option<LockKey>, KeyError>);
-
-/// The future of a key that is found at once.
-pub type ReadyKey<B> = Ready<Found<B>>;
-
-impl<F, B, T> Key<B> for F
-where
-    F: Fn(&Request<B>) -> T,
-    T: IntoLockKey,
-{
-    type Future = ReadyKey<B>;
-
-    fn key(&self, request: Request<B>) -> Self::Future {
-        let key = self(&request).into_lock_key();
-        ready((request, key))
-    }
-}
-
-/// Why a request has no key although it needs one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// The client's mistake: answered with 400 and these words.
-    BadRequest(Cow<'static, str>),
-    /// The client's mistake, with a status of its own.
-    Rejected(StatusCode, Cow<'static, str>),
-    /// The program's mistake: answered with 500; these words go to the log.
-    Misconfigured(Cow<'static, str>),
-}
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadRequest(words) | Self::Rejected(_, words) | Self::Misconfigured(words) => {
-                f.write_str(words)
-            }
-        }
-    }
-}
-
-impl Error for KeyError {}
+#[cfg(feature = "axum")]
+pub use self::{
+    extractor::{ExtractorKey, from_extractor},
+    path::{PathKey, path},
+};

@@ -1,85 +1,47 @@
+//! The layer and its options.
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
-use redsync::{DrainDelay, Lock, Mutex, Redsync};
+use http::{Method, Response, StatusCode};
+use redsync::Redsync;
 use tower_layer::Layer;
 
 use crate::{
-    LockKey, LockRejection, Redlock,
-    errand::Form,
-    metrics, prefer,
-    waiting::{Place, Waiting},
+    config::{Config, HoldUntil, OnLoss},
+    rejection::LockRejection,
+    service::Redlock,
 };
 
-/// Layer that holds a lock for as long as the inner service works on a request: applies
-/// [`Redlock`].
+/// Layer that applies [`Redlock`]: it holds a lock while the inner service handles a request.
 ///
-/// See the [crate docs](crate) for examples.
+/// The requests of a layer and its clones count together against
+/// [limits](Self::with_max_pending_per_key). The [crate docs](crate) have examples.
 #[derive(Clone)]
 pub struct RedlockLayer<K> {
-    pub(crate) key: K,
-    pub(crate) config: Arc<Config>,
+    key: K,
+    config: Arc<Config>,
 }
 
-#[derive(Clone)]
-pub(crate) struct Config {
-    redsync: Redsync,
-    prefix: Arc<str>,
-    hashed_names: bool,
-    wait: Option<Duration>,
-    max_preferred_wait: Option<Duration>,
-    waiting: Waiting,
-    methods: Option<Arc<dyn Fn(&Method) -> bool + Send + Sync>>,
-    shared_reads: bool,
-    contention_status: Option<StatusCode>,
-    problem_types: Option<Arc<str>>,
-    response: Option<Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>>,
-    pub(crate) keep_alive: bool,
-    pub(crate) on_loss: OnLoss,
-    pub(crate) hold: Hold,
-    pub(crate) fail_open: bool,
-}
-
-/// For how long a lock is held. See [`RedlockLayer::with_hold`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Hold {
-    /// Until the inner service has answered. The release is waited for before the response goes out.
-    #[default]
-    UntilResponse,
-    /// Until the response's body has ended, failed or been dropped, for a response that is worked on
-    /// while it is sent. The lock is then released in the background.
-    ///
-    /// If the lock is lost meanwhile, whatever [`OnLoss`] says, the body goes on, and an event says so:
-    /// a response that has begun cannot be taken back.
-    UntilBodyEnd,
-}
-
-/// What becomes of a request whose lock is lost while the inner service works on it. See
-/// [`RedlockLayer::with_on_loss`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnLoss {
-    /// The inner service's future is dropped, and the answer is 500: what it has done is unknown.
-    #[default]
-    Abort,
-    /// The inner service goes on. Its response carries a [`LockRejection`] in its extensions.
-    Finish,
-}
+/// The number of attempts without a quorum after which a request is answered with 503: about a
+/// second.
+const OUTAGE_TRIES: u32 = 2;
 
 impl<K> RedlockLayer<K> {
-    /// A layer that locks the name `key` finds in a request, on the nodes and with the defaults of
-    /// `redsync`, but for [`with_outage_tries`](Self::with_outage_tries).
+    /// Creates a layer that locks the name that `key` finds in a request.
     ///
-    /// It refuses at once what is locked already; see [`with_wait`](Self::with_wait). For another
-    /// expiry, prefix or node time limit than the service has elsewhere:
+    /// The nodes, and the defaults for expiry, prefix, time limits and so on, are those of
+    /// `redsync`. Only the number of [outage tries](Self::with_outage_tries) is the layer's own.
+    ///
+    /// By default a request that finds its lock taken is refused at once, with 409 (Conflict). See
+    /// [`with_wait`](Self::with_wait).
     ///
     /// ```
     /// use std::time::Duration;
     /// use redsync::Redsync;
     /// use redsync_tower::{RedlockLayer, key};
     ///
+    /// // A shorter expiry than elsewhere in the service.
     /// let redsync = Redsync::in_memory(3);
     /// let quick = redsync.with_defaults(|mutex| mutex.with_expiry(Duration::from_secs(2)))?;
     /// let layer = RedlockLayer::new(quick, key::header("idempotency-key"));
@@ -87,154 +49,22 @@ impl<K> RedlockLayer<K> {
     /// ```
     #[must_use]
     pub fn new(redsync: Redsync, key: K) -> Self {
-        metrics::describe();
-        Self {
-            key,
-            config: Arc::new(Config {
-                redsync: outage_tries(redsync, 2),
-                prefix: "".into(),
-                hashed_names: false,
-                wait: None,
-                max_preferred_wait: None,
-                waiting: Waiting::default(),
-                methods: None,
-                shared_reads: false,
-                contention_status: None,
-                problem_types: None,
-                response: None,
-                keep_alive: true,
-                on_loss: OnLoss::default(),
-                hold: Hold::default(),
-                fail_open: false,
-            }),
-        }
+        let config = Arc::new(Config::new(redsync));
+        Self { key, config }.with_outage_tries(OUTAGE_TRIES)
     }
 
     fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self
     }
+}
 
-    /// Waits for a lock that is held by another, up to the given time, before it refuses: with 423
-    /// (Locked) rather than 409 (Conflict).
-    #[must_use]
-    pub fn with_wait(self, limit: Duration) -> Self {
-        self.set(|config| config.wait = Some(limit))
-    }
-
-    /// Waits for as long as the client prefers by `Prefer: wait=N` (seconds; RFC 7240), up to the given
-    /// time, instead of [`with_wait`](Self::with_wait). The response then says
-    /// `Preference-Applied: wait=N`, in the whole seconds that were waited at the most; not if that
-    /// limit is below a second. Off by default.
-    #[must_use]
-    pub fn with_preferred_wait(self, max: Duration) -> Self {
-        self.set(|config| config.max_preferred_wait = Some(max))
-    }
-
-    /// How many requests may be on their way to the lock of one key, in this layer and its clones: from
-    /// when they ask for it until they have it. Another one is refused at once, as if it had waited. No
-    /// limit by default.
-    #[must_use]
-    pub fn with_max_waiting(self, per_key: usize) -> Self {
-        self.set(|config| config.waiting.per_key = Some(per_key))
-    }
-
-    /// How many requests may be on their way to their locks in all, in this layer and its clones. No
-    /// limit by default.
-    #[must_use]
-    pub fn with_max_waiting_in_all(self, in_all: usize) -> Self {
-        self.set(|config| config.waiting.in_all = Some(in_all))
-    }
-
-    /// What is put before each name, such as `orders:`. Nothing by default. (A prefix of
-    /// [the mutex](redsync::Mutex::with_key_prefix) comes before that.)
-    #[must_use]
-    pub fn with_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
-        self.set(|config| config.prefix = prefix.into())
-    }
-
-    /// Whether a SHA-256 stands in for each name, for keys with personal data in them: neither the
-    /// nodes nor logs and errors, here or in the core, then have the name itself. (It is a pseudonym,
-    /// and no secret: who can guess a name can tell its hash.) The layer's prefix, before it, stays
-    /// readable. False by default.
+/// Which requests lock, and which names.
+impl<K> RedlockLayer<K> {
+    /// Sets which methods lock. Requests with other methods pass.
     ///
-    /// Whoever else locks that name has to do the same.
-    ///
-    /// ```
-    /// # use redsync::Redsync;
-    /// # use redsync_tower::{RedlockLayer, key};
-    /// # let redsync = Redsync::in_memory(3);
-    /// // Locks `user:#sha256:`, and 64 digits.
-    /// let layer = RedlockLayer::new(redsync, key::header("x-email"))
-    ///     .with_prefix("user:")
-    ///     .with_hashed_names(true);
-    /// ```
-    #[must_use]
-    pub fn with_hashed_names(self, hashed: bool) -> Self {
-        self.set(|config| config.hashed_names = hashed)
-    }
-
-    /// Whether each lock has a [fencing token](redsync::fence), which the handler gets from
-    /// [`HeldLock::fencing_token`](crate::HeldLock::fencing_token). For exclusive locks. False by
-    /// default.
-    ///
-    /// # Panics
-    ///
-    /// If the defaults of the [`Redsync`] say that locks are shared.
-    #[must_use]
-    pub fn with_fencing(self, fencing: bool) -> Self {
-        self.set(|config| {
-            let redsync = config.redsync.clone();
-            config.redsync = redsync
-                .with_defaults(|mutex| mutex.with_fencing(fencing))
-                .expect("fencing is for exclusive locks");
-        })
-    }
-
-    /// Lets requests pass without a lock when too few nodes can be reached, rather than answer 503.
-    /// There is a warning event for each, and a [`NotLocked`](crate::NotLocked) in the request's
-    /// extensions. False by default.
-    ///
-    /// ```
-    /// # #[cfg(feature = "axum")] {
-    /// use axum::{Extension, Router, routing::post};
-    /// # use redsync::Redsync;
-    /// use redsync_tower::{NotLocked, RedlockLayer, key};
-    ///
-    /// async fn report(not_locked: Option<Extension<NotLocked>>) -> &'static str {
-    ///     if not_locked.is_some() { "perhaps not alone" } else { "alone" }
-    /// }
-    ///
-    /// # let redsync = Redsync::in_memory(3);
-    /// let lock = RedlockLayer::new(redsync, key::path("report:{id}")).with_fail_open(true);
-    /// let app: Router = Router::new().route("/reports/{id}", post(report).route_layer(lock));
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn with_fail_open(self, fail_open: bool) -> Self {
-        self.set(|config| config.fail_open = fail_open)
-    }
-
-    /// For how long the lock is held: until the response, by default, or until the end of its body.
-    #[must_use]
-    pub fn with_hold(self, hold: Hold) -> Self {
-        self.set(|config| config.hold = hold)
-    }
-
-    /// Gives up after so many tries in a row that found no quorum of nodes, however long the
-    /// [wait](Self::with_wait): 2 by default, so that an outage is answered within
-    /// about a second.
-    ///
-    /// # Panics
-    ///
-    /// If `tries` is zero.
-    #[must_use]
-    pub fn with_outage_tries(self, tries: u32) -> Self {
-        self.set(|config| config.redsync = outage_tries(config.redsync.clone(), tries))
-    }
-
-    /// Which methods lock. Others pass. By default those that are not safe (RFC 9110, section
-    /// 9.2.1): all but GET, HEAD, OPTIONS and TRACE.
+    /// By default, the methods that are not safe lock (RFC 9110, section 9.2.1): all but GET, HEAD,
+    /// OPTIONS and TRACE.
     ///
     /// ```
     /// # use redsync::Redsync;
@@ -244,59 +74,310 @@ impl<K> RedlockLayer<K> {
     ///     .with_methods(|method| method == http::Method::POST);
     /// ```
     #[must_use]
-    pub fn with_methods(self, lock: impl Fn(&Method) -> bool + Send + Sync + 'static) -> Self {
-        self.set(|config| config.methods = Some(Arc::new(lock)))
+    pub fn with_methods(self, methods: impl Fn(&Method) -> bool + Send + Sync + 'static) -> Self {
+        self.set(|config| config.locking.methods = Some(Arc::new(methods)))
     }
 
-    /// Locks shared for safe methods, and as the key says for others: reads side by side, and writes
-    /// alone. Only OPTIONS and TRACE pass then, unless [`with_methods`](Self::with_methods) says
-    /// otherwise. See [`Mutex::shared`](redsync::Mutex::shared).
+    /// Sets whether requests with safe methods lock in shared mode, so that reads run side by side
+    /// and writes run alone. False by default.
+    ///
+    /// GET and HEAD requests then lock too, and only OPTIONS and TRACE pass, unless
+    /// [`with_methods`](Self::with_methods) says otherwise. Other requests lock in the mode that
+    /// their key has. See [`Mutex::shared`](redsync::Mutex::shared).
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// # use axum::{Router, routing::get};
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let catalog = RedlockLayer::new(redsync, key::path("catalog:{shop}")).with_shared_reads(true);
+    ///
+    /// let app: Router = Router::new().route(
+    ///     "/shops/{shop}/catalog",
+    ///     get(async || "many read").put(async || "one writes").route_layer(catalog),
+    /// );
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_shared_reads(self, shared: bool) -> Self {
+        self.set(|config| config.locking.shared_reads = shared)
+    }
+
+    /// Sets a prefix for all names, such as `orders:`. Empty by default.
+    ///
+    /// A [prefix of the mutex](redsync::Mutex::with_key_prefix) comes before it.
     ///
     /// ```
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::extension(|id: &u64| format!("report:{id}")))
-    ///     .with_shared_reads(true);
+    /// // Locks `billing:account:7` for a request with the header `account: 7`.
+    /// let layer = RedlockLayer::new(redsync, key::header("account")).with_prefix("billing:");
     /// ```
     #[must_use]
-    pub fn with_shared_reads(self, shared: bool) -> Self {
-        self.set(|config| config.shared_reads = shared)
+    pub fn with_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
+        self.set(|config| config.locking.naming.prefix = prefix.into())
     }
 
-    /// The status for contention, whether it was waited or not, in place of 409 and 423.
-    #[must_use]
-    pub fn with_contention_status(self, status: StatusCode) -> Self {
-        self.set(|config| config.contention_status = Some(status))
-    }
-
-    /// Makes the responses to requests that are refused or whose lock was lost, in place of
-    /// [`LockRejection::to_response`] (and of what gRPC requests are answered).
+    /// Sets whether names are replaced by their SHA-256, for names that contain personal data. False
+    /// by default.
+    ///
+    /// Neither the nodes nor logs and errors, of this crate or the core, then contain the name. The
+    /// hash is a pseudonym and not a secret: it can be computed for a guessed name. The layer's
+    /// prefix stays readable.
+    ///
+    /// Other programs that lock the same name must hash it in the same way.
     ///
     /// ```
     /// # use redsync::Redsync;
-    /// # use redsync_tower::{LockRejection, RedlockLayer, key};
+    /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
-    ///     .with_response(|rejection: &LockRejection| {
-    ///         // As it would be, with another body.
-    ///         rejection.to_response().map(|_| format!("{rejection}\n"))
-    ///     });
+    /// // Locks `user:#sha256:` and 64 hexadecimal digits.
+    /// let layer = RedlockLayer::new(redsync, key::header("x-email"))
+    ///     .with_prefix("user:")
+    ///     .with_hashed_names(true);
     /// ```
     #[must_use]
-    pub fn with_response<T: Into<Bytes>>(
-        self,
-        response: impl Fn(&LockRejection) -> Response<T> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_hashed_names(self, hashed: bool) -> Self {
+        self.set(|config| config.locking.naming.hashed = hashed)
+    }
+
+    /// Sets whether each exclusive lock has a [fencing token](redsync::fence). False by default.
+    ///
+    /// The handler reads it with
+    /// [`HeldLock::fencing_token`](crate::HeldLock::fencing_token) and passes it to the resource,
+    /// which refuses a token that is smaller than the largest it has seen. So a process that was
+    /// paused, and continues after its lock has expired, cannot overwrite newer data.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// # use axum::{Router, extract::Path, http::StatusCode, routing::put};
+    /// # use redsync::{FencingToken, Redsync};
+    /// # use redsync_tower::{HeldLock, RedlockLayer, key};
+    /// # async fn save(_: u64, _: Option<FencingToken>) {}
+    /// # let redsync = Redsync::in_memory(3);
+    /// let key = key::from_extractor(|Path(id): Path<u64>| format!("order:{id}"));
+    /// let lock = RedlockLayer::new(redsync, key).with_fencing(true);
+    ///
+    /// async fn update(lock: HeldLock, Path(id): Path<u64>) -> StatusCode {
+    ///     // UPDATE orders SET .., token = $token WHERE id = $id AND token < $token
+    ///     save(id, lock.fencing_token()).await;
+    ///     StatusCode::NO_CONTENT
+    /// }
+    /// let app: Router = Router::new().route("/orders/{id}", put(update).route_layer(lock));
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if `fencing` is true and the defaults of the [`Redsync`] make locks shared.
+    #[must_use]
+    pub fn with_fencing(self, fencing: bool) -> Self {
         self.set(|config| {
-            config.response = Some(Arc::new(move |rejection| {
-                response(rejection).map(Into::into)
-            }));
+            let change = |mutex: redsync::Mutex| mutex.with_fencing(fencing);
+            config
+                .locking
+                .change_defaults(change, "fencing is for exclusive locks");
+        })
+    }
+}
+
+/// How long a request waits for its lock.
+impl<K> RedlockLayer<K> {
+    /// Sets how long a request waits for its lock. Zero by default: a request that finds its lock
+    /// taken is refused at once, with 409 (Conflict).
+    ///
+    /// A request that has waited up to the limit is refused with 423 (Locked). Waiters within the
+    /// process are served first come, first served.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_wait(Duration::from_secs(2))
+    ///     .with_max_pending_per_key(20)
+    ///     .with_max_pending_total(1000);
+    /// ```
+    #[must_use]
+    pub fn with_wait(self, limit: Duration) -> Self {
+        self.set(|config| config.waiting.limit = Some(limit))
+    }
+
+    /// Lets the client choose how long its request waits, up to `max`. Off by default.
+    ///
+    /// The client sends `Prefer: wait=N`, in seconds (RFC 7240, section 4.3). For such a request, N
+    /// or `max`, whichever is less, replaces the limit of [`with_wait`](Self::with_wait), and the
+    /// response has `Preference-Applied: wait=N` with that limit, cut to whole seconds. The header
+    /// is left out if the limit is between zero and one second.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// // 2 s, or as the client prefers, but at most 10 s.
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_wait(Duration::from_secs(2))
+    ///     .with_preferred_wait(Duration::from_secs(10));
+    /// ```
+    #[must_use]
+    pub fn with_preferred_wait(self, max: Duration) -> Self {
+        self.set(|config| config.waiting.max_preferred = Some(max))
+    }
+
+    /// Limits how many requests for one key may be pending. No limit by default.
+    ///
+    /// A request is pending from the time it asks for its lock until it holds the lock or is
+    /// refused. A request beyond the limit is refused at once, with 423 (Locked). The layer and its
+    /// clones count together; other instances of the service count their own.
+    ///
+    /// The limit includes requests that find the lock free, so a limit of zero refuses all requests.
+    /// [`Mutex::with_max_waiting`](redsync::Mutex::with_max_waiting) is another limit: it applies to
+    /// waiters only, whichever part of the process they come from.
+    #[must_use]
+    pub fn with_max_pending_per_key(self, limit: usize) -> Self {
+        self.set(|config| config.waiting.pending.per_key = Some(limit))
+    }
+
+    /// Limits how many requests may be pending for all keys together. No limit by default.
+    ///
+    /// See [`with_max_pending_per_key`](Self::with_max_pending_per_key).
+    #[must_use]
+    pub fn with_max_pending_total(self, limit: usize) -> Self {
+        self.set(|config| config.waiting.pending.total = Some(limit))
+    }
+
+    /// Sets after how many attempts in a row without a quorum of answers a request is refused with
+    /// 503, however long it [may wait](Self::with_wait). The default is 2, which takes about a
+    /// second.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `tries` is zero.
+    #[must_use]
+    pub fn with_outage_tries(self, tries: u32) -> Self {
+        self.set(|config| {
+            let change = |mutex: redsync::Mutex| mutex.with_outage_tries(tries);
+            config
+                .locking
+                .change_defaults(change, "a number of tries of at least one");
         })
     }
 
-    /// What the `type` of a problem begins with, in place of `urn:redsync:problem:`, such as a page of
-    /// yours that explains them (RFC 9457 advises URLs that can be opened).
+    /// Sets whether requests pass without their lock if too few nodes answer, instead of being
+    /// refused with 503. False by default.
+    ///
+    /// Each request that passes in this way causes a warning event, and has a
+    /// [`NotLocked`](crate::NotLocked) in its extensions.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::{Extension, Router, routing::post};
+    /// # use redsync::Redsync;
+    /// use redsync_tower::{NotLocked, RedlockLayer, key};
+    ///
+    /// async fn report(not_locked: Option<Extension<NotLocked>>) -> &'static str {
+    ///     if not_locked.is_some() { "other requests may be running" } else { "running alone" }
+    /// }
+    ///
+    /// # let redsync = Redsync::in_memory(3);
+    /// let lock = RedlockLayer::new(redsync, key::path("report:{id}")).with_fail_open(true);
+    /// let app: Router = Router::new().route("/reports/{id}", post(report).route_layer(lock));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_fail_open(self, fail_open: bool) -> Self {
+        self.set(|config| config.waiting.fail_open = fail_open)
+    }
+}
+
+/// How long the lock is held.
+impl<K> RedlockLayer<K> {
+    /// Sets when the lock is released: with the [response](HoldUntil::Response), which is the
+    /// default, or at the [end of its body](HoldUntil::BodyEnd).
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// # use axum::{Router, body::Body, routing::post};
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{HoldUntil, RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let lock = RedlockLayer::new(redsync, key::path("export:{id}"))
+    ///     .with_hold_until(HoldUntil::BodyEnd);
+    ///
+    /// async fn export() -> Body {
+    ///     // ... a stream that does its work while it is sent ...
+    ///     # Body::empty()
+    /// }
+    /// let app: Router = Router::new().route("/exports/{id}", post(export).route_layer(lock));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_hold_until(self, until: HoldUntil) -> Self {
+        self.set(|config| config.holding.until = until)
+    }
+
+    /// Sets whether the lock is extended in the background while it is held, so that a handler may
+    /// take longer than the expiry. True by default.
+    ///
+    /// [`Mutex::with_max_hold`](redsync::Mutex::with_max_hold) limits how long a lock can be held
+    /// this way:
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// let redsync = Redsync::in_memory(3)
+    ///     .with_defaults(|mutex| mutex.with_max_hold(Duration::from_secs(60)))?;
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"));
+    /// # Ok::<_, redsync::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_keep_alive(self, keep_alive: bool) -> Self {
+        self.set(|config| config.holding.keep_alive = keep_alive)
+    }
+
+    /// Sets what happens to a request whose lock is lost: it is [aborted](OnLoss::Abort), which is
+    /// the default, or [finishes](OnLoss::Finish).
+    ///
+    /// ```
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{OnLoss, RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// // The handler must not be stopped halfway. It checks `HeldLock::is_lost` itself.
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_on_loss(OnLoss::Finish);
+    /// ```
+    #[must_use]
+    pub fn with_on_loss(self, on_loss: OnLoss) -> Self {
+        self.set(|config| config.holding.on_loss = on_loss)
+    }
+}
+
+/// How a request is answered that does not acquire its lock, or loses it. See
+/// [`response`](crate::response).
+impl<K> RedlockLayer<K> {
+    /// Sets one status for contention, in place of 409 and 423.
+    ///
+    /// ```
+    /// # use http::StatusCode;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_contention_status(StatusCode::CONFLICT);
+    /// ```
+    #[must_use]
+    pub fn with_contention_status(self, status: StatusCode) -> Self {
+        self.set(|config| config.answers.contention_status = Some(status))
+    }
+
+    /// Sets the start of the problem types, in place of `urn:redsync:problem:`.
+    ///
+    /// RFC 9457, section 3.1.1, recommends URLs that lead to a description of the problem.
     ///
     /// ```
     /// # use redsync::Redsync;
@@ -308,90 +389,36 @@ impl<K> RedlockLayer<K> {
     /// ```
     #[must_use]
     pub fn with_problem_types(self, prefix: impl Into<Arc<str>>) -> Self {
-        self.set(|config| config.problem_types = Some(prefix.into()))
+        self.set(|config| config.answers.problem_types = Some(prefix.into()))
     }
 
-    /// Whether the lock is extended while the inner service works, so that it may take longer
-    /// than the expiry. True by default.
-    #[must_use]
-    pub fn with_keep_alive(self, keep_alive: bool) -> Self {
-        self.set(|config| config.keep_alive = keep_alive)
-    }
-
-    /// What becomes of a request whose lock is lost: [aborted](OnLoss::Abort) by default.
+    /// Sets the function that makes all responses of the layer, including those to gRPC requests.
+    ///
+    /// The default is [`response::problem`](crate::response::problem), or `response::grpc` for gRPC
+    /// requests.
     ///
     /// ```
     /// # use redsync::Redsync;
-    /// # use redsync_tower::{OnLoss, RedlockLayer, key};
+    /// # use redsync_tower::{LockRejection, RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// // What is begun has to be finished, and the handler has `HeldLock::is_lost` to look at.
     /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
-    ///     .with_on_loss(OnLoss::Finish);
+    ///     .with_response(|rejection: &LockRejection| {
+    ///         http::Response::builder()
+    ///             .status(rejection.status())
+    ///             .body(format!("{rejection}\n"))
+    ///             .expect("a valid response")
+    ///     });
     /// ```
     #[must_use]
-    pub fn with_on_loss(self, on_loss: OnLoss) -> Self {
-        self.set(|config| config.on_loss = on_loss)
-    }
-}
-
-fn outage_tries(redsync: Redsync, tries: u32) -> Redsync {
-    redsync
-        .with_defaults(|mutex| mutex.with_outage_tries(tries))
-        .expect("the other defaults have been checked")
-}
-
-impl Config {
-    pub(crate) fn locks(&self, method: &Method) -> bool {
-        match &self.methods {
-            Some(locks) => locks(method),
-            None if self.shared_reads => !matches!(*method, Method::OPTIONS | Method::TRACE),
-            None => !method.is_safe(),
-        }
-    }
-
-    /// The mutex of a key, for a request of that method.
-    pub(crate) fn mutex(&self, key: &LockKey, method: &Method) -> Mutex {
-        let mutex = key.mutex(&self.redsync, &self.prefix, self.hashed_names);
-        if self.shared_reads && method.is_safe() {
-            mutex.shared()
-        } else {
-            mutex
-        }
-    }
-
-    /// How long the client prefers to wait, where it has a say.
-    pub(crate) fn preferred_wait(&self, headers: &HeaderMap) -> Option<Duration> {
-        let max = self.max_preferred_wait?;
-        prefer::wait(headers).map(|wait| wait.min(max))
-    }
-
-    pub(crate) fn lock(&self, mutex: &Mutex, preferred_wait: Option<Duration>) -> Lock {
-        match preferred_wait.or(self.wait) {
-            Some(limit) if !limit.is_zero() => mutex.lock_within(limit),
-            _ => mutex.try_lock(),
-        }
-    }
-
-    pub(crate) fn delay_drain(&self) -> DrainDelay {
-        self.redsync.delay_drain()
-    }
-
-    pub(crate) fn enter(&self, key: &LockKey) -> Option<Place> {
-        self.waiting.enter(key)
-    }
-
-    /// The response to a request that is refused, with the rejection in its extensions.
-    pub(crate) fn refuse(&self, mut rejection: LockRejection, form: Form) -> Response<Bytes> {
-        if let Some(status) = self.contention_status {
-            rejection.set_contention_status(status);
-        }
-        rejection.set_problem_types(self.problem_types.as_ref());
-        let mut response = match &self.response {
-            Some(response) => response(&rejection),
-            None => form(&rejection),
-        };
-        response.extensions_mut().insert(rejection);
-        response
+    pub fn with_response<T: Into<Bytes>>(
+        self,
+        response: impl Fn(&LockRejection) -> Response<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.set(|config| {
+            config.answers.response = Some(Arc::new(move |rejection| {
+                response(rejection).map(Into::into)
+            }));
+        })
     }
 }
 
@@ -399,28 +426,15 @@ impl<S, K: Clone> Layer<S> for RedlockLayer<K> {
     type Service = Redlock<S, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Redlock::new(inner, self.clone())
+        Redlock::new(inner, self.key.clone(), Arc::clone(&self.config))
     }
 }
 
 impl<K> fmt::Debug for RedlockLayer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let config = &self.config;
         f.debug_struct("RedlockLayer")
             .field("key", &format_args!("{}", std::any::type_name::<K>()))
-            .field("redsync", &config.redsync)
-            .field("prefix", &config.prefix)
-            .field("hashed_names", &config.hashed_names)
-            .field("wait", &config.wait)
-            .field("max_preferred_wait", &config.max_preferred_wait)
-            .field("waiting", &config.waiting)
-            .field("shared_reads", &config.shared_reads)
-            .field("contention_status", &config.contention_status)
-            .field("problem_types", &config.problem_types)
-            .field("keep_alive", &config.keep_alive)
-            .field("on_loss", &config.on_loss)
-            .field("hold", &config.hold)
-            .field("fail_open", &config.fail_open)
-            .finish_non_exhaustive()
+            .field("config", &self.config)
+            .finish()
     }
 }

@@ -1,3 +1,5 @@
+//! The service that a layer makes of an inner service.
+
 use std::{
     fmt, mem,
     sync::Arc,
@@ -8,34 +10,36 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{Key, RedlockLayer, ResponseBody, ResponseFuture, errand::Errand};
+use crate::{
+    body::ResponseBody, config::Config, context::RequestContext, future::ResponseFuture, key::Key,
+};
 
-/// Middleware that holds a lock for as long as the inner service works on a request.
+/// Middleware that holds a lock while the inner service handles a request.
 ///
-/// See the [crate docs](crate) for examples.
+/// A [`RedlockLayer`](crate::RedlockLayer) makes it. The [crate docs](crate) have examples.
 #[derive(Clone)]
 pub struct Redlock<S, K> {
     inner: S,
-    layer: RedlockLayer<K>,
+    key: K,
+    config: Arc<Config>,
 }
 
 impl<S, K> Redlock<S, K> {
-    /// Wraps a service with what `layer` says.
-    pub const fn new(inner: S, layer: RedlockLayer<K>) -> Self {
-        Self { inner, layer }
+    pub(crate) const fn new(inner: S, key: K, config: Arc<Config>) -> Self {
+        Self { inner, key, config }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, mutably.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service, unwrapped.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -57,15 +61,14 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let RedlockLayer { key, config } = &self.layer;
-        if !config.locks(request.method()) {
+        if !self.config.locking.applies_to(request.method()) {
             return ResponseFuture::passing(self.inner.call(request));
         }
-        // The service that is ready is the one to call; its clone may not be.
+        // The future takes the service that `poll_ready` found ready. The clone need not be ready.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        let errand = Errand::new(Arc::clone(config), request.headers());
-        ResponseFuture::finding(errand, key.key(request), inner)
+        let context = RequestContext::new(Arc::clone(&self.config), request.headers());
+        ResponseFuture::finding_key(context, self.key.key(request), inner)
     }
 }
 
@@ -73,7 +76,8 @@ impl<S: fmt::Debug, K> fmt::Debug for Redlock<S, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redlock")
             .field("inner", &self.inner)
-            .field("layer", &self.layer)
+            .field("key", &format_args!("{}", std::any::type_name::<K>()))
+            .field("config", &self.config)
             .finish()
     }
 }

@@ -14,7 +14,11 @@ use http::{HeaderMap, Request, Response, StatusCode, uri::PathAndQuery};
 use http_body_util::Full;
 use redsync::{Redsync, node::MemoryNode};
 use redsync_tests::Servers;
-use redsync_tower::{HeldLock, Hold, Key, LockRejection, RedlockLayer, key};
+use redsync_tower::{
+    HeldLock, HoldUntil, LockRejection, RedlockLayer,
+    key::{self, Key},
+    response,
+};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tonic::{
     Code, Status,
@@ -225,7 +229,7 @@ async fn an_outage_is_unavailable() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_apart() {
+async fn client_and_server_mistakes_have_different_codes() {
     let redsync = Redsync::in_memory(3);
     let (_, address) = Orders::serve(by_tenant(redsync.clone())).await;
     let refused = update(&connect(address).await, None, 1).await.unwrap_err();
@@ -259,9 +263,9 @@ async fn a_lock_that_is_lost_leaves_the_outcome_unknown() {
 #[tokio::test]
 async fn statuses_of_the_service_pass_and_the_lock_is_free_when_the_client_has_them() {
     let redsync = Redsync::in_memory(3);
-    for hold in [Hold::UntilResponse, Hold::UntilBodyEnd] {
+    for hold in [HoldUntil::Response, HoldUntil::BodyEnd] {
         let lock = by_tenant(redsync.clone())
-            .with_hold(hold)
+            .with_hold_until(hold)
             .with_wait(Duration::from_secs(20));
         let (orders, address) = Orders::serve(lock).await;
         let channel = connect(address).await;
@@ -323,14 +327,14 @@ where
 }
 
 #[tokio::test]
-async fn each_gets_an_answer_in_its_own_form_unless_one_is_given() {
+async fn the_response_format_follows_the_request_unless_the_layer_sets_one() {
     let redsync = Redsync::in_memory(3);
     let _held = redsync.mutex("tenant:a").lock().await.unwrap();
     let lock = by_tenant(redsync);
     let (status, headers) = refusal(lock.clone(), "application/json").await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert_eq!(headers["content-type"], "application/problem+json");
-    // gRPC has no other status, whatever stands for contention elsewhere.
+    // The status for contention does not apply to gRPC.
     let other_status = lock.clone().with_contention_status(StatusCode::LOCKED);
     let (status, headers) = refusal(other_status, "application/grpc").await;
     assert_eq!(
@@ -341,7 +345,7 @@ async fn each_gets_an_answer_in_its_own_form_unless_one_is_given() {
     let given = lock.clone().with_response(|_| Response::new("given"));
     let (_, headers) = refusal(given, "application/grpc").await;
     assert!(headers.is_empty());
-    let always = lock.with_response(LockRejection::to_grpc_response);
+    let always = lock.with_response(response::grpc);
     let (status, headers) = refusal(always, "application/json").await;
     assert_eq!(
         (status, &headers["grpc-status"]),

@@ -1,3 +1,5 @@
+//! Keys from the request body.
+
 use std::{any::type_name, error::Error, fmt, future::Future, pin::Pin};
 
 use bytes::Bytes;
@@ -5,15 +7,23 @@ use http::{Request, StatusCode, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::{Found, IntoLockKey, Key, KeyError};
+use super::{
+    error::KeyError,
+    lock_key::IntoLockKey,
+    traits::{Key, KeyOutput},
+};
 
-/// Locks by what is in the body. It is read whole, before anything is locked, and the inner service
-/// gets it as it was, but for its trailers.
+/// Takes the key from the request body, which is buffered before anything is locked.
+///
+/// The inner service gets the same body, but without trailers.
 ///
 /// ```
 /// use http::request::Parts;
 /// use redsync::Redsync;
-/// use redsync_tower::{KeyError, RedlockLayer, key};
+/// use redsync_tower::{
+///     RedlockLayer,
+///     key::{self, KeyError},
+/// };
 ///
 /// let key = key::body(16 * 1024, |_: &Parts, body: &[u8]| {
 ///     let transfer: serde_json::Value = serde_json::from_slice(body)
@@ -23,21 +33,21 @@ use super::{Found, IntoLockKey, Key, KeyError};
 /// let layer = RedlockLayer::new(Redsync::in_memory(3), key);
 /// ```
 ///
-/// A body of more than `limit` bytes is answered with 413, one that cannot be read with 400. The
-/// future is boxed.
-pub const fn body<F, R>(limit: usize, key: F) -> BodyKey<F>
+/// A body of more than `limit` bytes is answered with 413, and a body that cannot be read with 400.
+/// The future is boxed.
+pub const fn body<F, R>(limit: usize, function: F) -> BodyKey<F>
 where
     F: Fn(&Parts, &[u8]) -> R + Clone + Send + 'static,
     R: IntoLockKey,
 {
-    BodyKey { limit, key }
+    BodyKey { limit, function }
 }
 
-/// A key from the body; see [`body`].
+/// A key from the request body. See [`body`].
 #[derive(Clone)]
 pub struct BodyKey<F> {
     limit: usize,
-    key: F,
+    function: F,
 }
 
 impl<F, R, B> Key<B> for BodyKey<F>
@@ -46,22 +56,22 @@ where
     R: IntoLockKey,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + From<Bytes> + Send + 'static,
 {
-    type Future = Pin<Box<dyn Future<Output = Found<B>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = KeyOutput<B>> + Send>>;
 
     fn key(&self, request: Request<B>) -> Self::Future {
-        let Self { limit, key } = self.clone();
+        let Self { limit, function } = self.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             match Limited::new(body, limit).collect().await {
                 Ok(body) => {
                     let body = body.to_bytes();
-                    let key = key(&parts, &body).into_lock_key();
+                    let key = function(&parts, &body).into_lock_key();
                     (Request::from_parts(parts, body.into()), key)
                 }
                 Err(error) => {
-                    let error = if is_too_long(&*error) {
-                        let words = "the body is too large";
-                        KeyError::Rejected(StatusCode::PAYLOAD_TOO_LARGE, words.into())
+                    let error = if is_length_limit(&*error) {
+                        let detail = "the body is too large";
+                        KeyError::Rejected(StatusCode::PAYLOAD_TOO_LARGE, detail.into())
                     } else {
                         KeyError::BadRequest("the body cannot be read".into())
                     };
@@ -72,16 +82,16 @@ where
     }
 }
 
-/// Whether this limit was reached, or one that a layer outside has set.
-fn is_too_long(error: &(dyn Error + 'static)) -> bool {
-    error.is::<LengthLimitError>() || error.source().is_some_and(is_too_long)
+/// Whether a length limit was exceeded: this key's, or one that an outer layer has set.
+fn is_length_limit(error: &(dyn Error + 'static)) -> bool {
+    error.is::<LengthLimitError>() || error.source().is_some_and(is_length_limit)
 }
 
 impl<F> fmt::Debug for BodyKey<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyKey")
             .field("limit", &self.limit)
-            .field("key", &format_args!("{}", type_name::<F>()))
+            .field("function", &format_args!("{}", type_name::<F>()))
             .finish()
     }
 }

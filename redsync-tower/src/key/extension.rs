@@ -1,11 +1,22 @@
-use std::{any::type_name, fmt, future::ready, marker::PhantomData};
+//! Keys from a request extension.
+
+use std::{
+    any::type_name,
+    fmt,
+    future::{Ready, ready},
+    marker::PhantomData,
+};
 
 use http::Request;
 
-use super::{IntoLockKey, Key, KeyError, ReadyKey};
+use super::{
+    error::KeyError,
+    lock_key::IntoLockKey,
+    traits::{Key, KeyOutput},
+};
 
-/// Locks by an extension of the request, such as the tenant or the session that a layer outside has
-/// found.
+/// Takes the key from an extension of the request, such as the tenant or session that an outer layer
+/// has inserted.
 ///
 /// ```
 /// use redsync::Redsync;
@@ -18,22 +29,24 @@ use super::{IntoLockKey, Key, KeyError, ReadyKey};
 /// let layer = RedlockLayer::new(Redsync::in_memory(3), key);
 /// ```
 ///
-/// A request without it is a mistake in the program: 500, and an error event that names the type.
-pub const fn extension<T, F, R>(key: F) -> ExtensionKey<T, F>
+/// A request without the extension is a mistake in the program. It is answered with 500, and an
+/// error event contains the type's name. If the extension is optional, use a
+/// [closure](super#closures).
+pub const fn extension<T, F, R>(function: F) -> ExtensionKey<T, F>
 where
     T: Send + Sync + 'static,
     F: Fn(&T) -> R,
     R: IntoLockKey,
 {
     ExtensionKey {
-        key,
+        function,
         extension: PhantomData,
     }
 }
 
-/// A key from an extension; see [`extension`].
+/// A key from a request extension. See [`extension`].
 pub struct ExtensionKey<T, F> {
-    key: F,
+    function: F,
     extension: PhantomData<fn(T)>,
 }
 
@@ -43,11 +56,11 @@ where
     F: Fn(&T) -> R,
     R: IntoLockKey,
 {
-    type Future = ReadyKey<B>;
+    type Future = Ready<KeyOutput<B>>;
 
     fn key(&self, request: Request<B>) -> Self::Future {
         let key = match request.extensions().get::<T>() {
-            Some(extension) => (self.key)(extension).into_lock_key(),
+            Some(extension) => (self.function)(extension).into_lock_key(),
             None => Err(KeyError::Misconfigured(
                 format!("the request has no extension `{}`", type_name::<T>()).into(),
             )),
@@ -59,7 +72,7 @@ where
 impl<T, F: Clone> Clone for ExtensionKey<T, F> {
     fn clone(&self) -> Self {
         Self {
-            key: self.key.clone(),
+            function: self.function.clone(),
             extension: PhantomData,
         }
     }

@@ -1,13 +1,20 @@
-use std::{any::type_name, fmt, marker::PhantomData};
+//! Keys from an axum extractor.
+
+use std::{any::type_name, fmt, future::Future, marker::PhantomData, pin::Pin};
 
 use axum::{extract::FromRequestParts, response::IntoResponse};
-use futures_util::future::{BoxFuture, FutureExt};
 use http::Request;
 
-use super::{Found, IntoLockKey, Key, KeyError};
+use super::{
+    error::KeyError,
+    lock_key::IntoLockKey,
+    traits::{Key, KeyOutput},
+};
 
-/// Locks by what an axum extractor finds: typed, so that two spellings of one number are one key. A
-/// tuple of extractors is an extractor.
+/// Takes the key from an axum extractor. A tuple of extractors is an extractor too.
+///
+/// In contrast to [`path`](super::path), the value is parsed: `/orders/42` and `/orders/042` have
+/// one name.
 ///
 /// ```
 /// use axum::extract::Path;
@@ -18,23 +25,23 @@ use super::{Found, IntoLockKey, Key, KeyError};
 /// let layer = RedlockLayer::new(Redsync::in_memory(3), key);
 /// ```
 ///
-/// A request that the extractor rejects is answered with the status of its rejection, though not with
-/// its headers and body. The extractor is run once more for the handler. Its future is boxed.
-pub const fn from_extractor<E, F, R>(key: F) -> ExtractorKey<E, F>
+/// If the extractor rejects the request, the response has the status of that rejection, but neither
+/// its headers nor its body. The handler's own extractors run once more. The future is boxed.
+pub const fn from_extractor<E, F, R>(function: F) -> ExtractorKey<E, F>
 where
     E: FromRequestParts<()> + Send + 'static,
     F: Fn(E) -> R + Clone + Send + 'static,
     R: IntoLockKey,
 {
     ExtractorKey {
-        key,
+        function,
         extractor: PhantomData,
     }
 }
 
-/// A key from an extractor; see [`from_extractor`].
+/// A key from an axum extractor. See [`from_extractor`].
 pub struct ExtractorKey<E, F> {
-    key: F,
+    function: F,
     extractor: PhantomData<fn(E)>,
 }
 
@@ -45,14 +52,14 @@ where
     R: IntoLockKey,
     B: Send + 'static,
 {
-    type Future = BoxFuture<'static, Found<B>>;
+    type Future = Pin<Box<dyn Future<Output = KeyOutput<B>> + Send>>;
 
     fn key(&self, request: Request<B>) -> Self::Future {
-        let key = self.key.clone();
-        async move {
+        let function = self.function.clone();
+        Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let key = match E::from_request_parts(&mut parts, &()).await {
-                Ok(extracted) => key(extracted).into_lock_key(),
+                Ok(extracted) => function(extracted).into_lock_key(),
                 Err(rejection) => {
                     let status = rejection.into_response().status();
                     Err(KeyError::Rejected(
@@ -62,15 +69,14 @@ where
                 }
             };
             (Request::from_parts(parts, body), key)
-        }
-        .boxed()
+        })
     }
 }
 
 impl<E, F: Clone> Clone for ExtractorKey<E, F> {
     fn clone(&self) -> Self {
         Self {
-            key: self.key.clone(),
+            function: self.function.clone(),
             extractor: PhantomData,
         }
     }

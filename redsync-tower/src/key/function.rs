@@ -1,19 +1,26 @@
+//! Keys from an async function.
+
 use std::{any::type_name, fmt, future::Future};
 
 use http::Request;
 
-use super::{Found, Key};
+use super::traits::{Key, KeyOutput};
 
-/// Locks by what an async function finds. It takes the request and gives it back, so that it can do
-/// with it what it likes.
+/// Takes the key from an async function, which gets the whole request and has to return it.
+///
+/// The function may wait for other services, and may read or change any part of the request. For a
+/// key that needs neither, a [closure](super#closures) is shorter.
 ///
 /// ```
 /// use http::Request;
 /// use redsync::Redsync;
-/// use redsync_tower::{LockKey, RedlockLayer, key};
+/// use redsync_tower::{
+///     RedlockLayer,
+///     key::{self, LockKey},
+/// };
 ///
 /// async fn account_of(session: &str) -> u64 {
-///     // ... ask a database ...
+///     // ... query a database ...
 ///     # session.len() as u64
 /// }
 ///
@@ -32,25 +39,29 @@ use super::{Found, Key};
 /// # use tower::{Layer, Service};
 /// # drop(layer.layer(tower::service_fn(handle)).call(Request::new(())));
 /// ```
-pub const fn from_fn<F>(key: F) -> FnKey<F> {
-    FnKey { key }
+///
+/// # Cancel safety
+///
+/// The function's future is dropped if the request is dropped. No lock is held at that time.
+pub const fn from_fn<F>(function: F) -> FnKey<F> {
+    FnKey { function }
 }
 
-/// A key from an async function; see [`from_fn`].
+/// A key from an async function. See [`from_fn`].
 #[derive(Clone)]
 pub struct FnKey<F> {
-    key: F,
+    function: F,
 }
 
 impl<F, Fut, B> Key<B> for FnKey<F>
 where
     F: Fn(Request<B>) -> Fut,
-    Fut: Future<Output = Found<B>>,
+    Fut: Future<Output = KeyOutput<B>>,
 {
     type Future = Fut;
 
     fn key(&self, request: Request<B>) -> Self::Future {
-        (self.key)(request)
+        (self.function)(request)
     }
 }
 

@@ -1,13 +1,20 @@
-use std::future::ready;
+//! Keys from a header.
+
+use std::future::{Ready, ready};
 
 use http::{HeaderMap, HeaderName, Request};
 
-use super::{Key, KeyError, LockKey, ReadyKey};
+use super::{
+    error::KeyError,
+    lock_key::LockKey,
+    traits::{Key, KeyOutput},
+};
 
-/// Locks by a header that every request has to carry, once: the name is `header-name:value`.
+/// Takes the key from a header that each request must have exactly once. The name is
+/// `header-name:value`.
 ///
-/// A request without it, with several, or with a value that is empty or not visible ASCII is
-/// answered with 400.
+/// A request is answered with 400 if it has no such header, has it more than once, or has a value
+/// that is empty or not visible ASCII.
 ///
 /// ```
 /// use redsync::Redsync;
@@ -16,24 +23,25 @@ use super::{Key, KeyError, LockKey, ReadyKey};
 /// let layer = RedlockLayer::new(Redsync::in_memory(3), key::header("idempotency-key"));
 /// ```
 ///
-/// A header is the client's to choose: two clients that choose the same value exclude each other.
-/// See the [module docs](super) for how to put the principal before it.
+/// The value is the client's choice, so two clients that choose the same value exclude each other.
+/// The [module docs](super#client-supplied-headers) show how to add the authenticated principal to
+/// the name.
 ///
 /// # Panics
 ///
-/// If `name` is no header name.
+/// Panics if `name` is not a valid header name.
 #[must_use]
 pub fn header<N>(name: N) -> HeaderKey
 where
     N: TryInto<HeaderName>,
 {
     let Ok(name) = name.try_into() else {
-        panic!("the key's header name is not a header name");
+        panic!("the key's header name is not a valid header name");
     };
     HeaderKey { name }
 }
 
-/// A key from a header; see [`header`].
+/// A key from a header. See [`header`].
 #[derive(Clone, Debug)]
 pub struct HeaderKey {
     name: HeaderName,
@@ -42,11 +50,11 @@ pub struct HeaderKey {
 impl HeaderKey {
     fn find(&self, headers: &HeaderMap) -> Result<LockKey, KeyError> {
         let name = &self.name;
-        let bad = |what| KeyError::BadRequest(format!("the header `{name}` {what}").into());
+        let bad = |problem| KeyError::BadRequest(format!("the header `{name}` {problem}").into());
         let mut values = headers.get_all(name).iter();
         let value = values.next().ok_or_else(|| bad("is missing"))?;
         if values.next().is_some() {
-            return Err(bad("is given more than once"));
+            return Err(bad("occurs more than once"));
         }
         match value.to_str() {
             Ok("") => Err(bad("is empty")),
@@ -57,7 +65,7 @@ impl HeaderKey {
 }
 
 impl<B> Key<B> for HeaderKey {
-    type Future = ReadyKey<B>;
+    type Future = Ready<KeyOutput<B>>;
 
     fn key(&self, request: Request<B>) -> Self::Future {
         let key = self.find(request.headers()).map(Some);
@@ -81,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_that_of_the_header_and_its_value() {
+    fn the_name_is_the_header_name_and_its_value() {
         let expected = LockKey::from("idempotency-key:8e03");
         assert_eq!(key(&[b"8e03"]), Ok(expected));
     }
 
     #[test]
-    fn a_missing_or_malformed_header_is_the_clients_mistake() {
+    fn a_missing_or_malformed_header_is_a_bad_request() {
         for values in [&[][..], &[&b""[..]], &[b"a", b"a"], &[b"\xff"]] {
             assert!(
                 matches!(key(values), Err(KeyError::BadRequest(_))),
@@ -98,7 +106,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "header name")]
-    fn what_is_no_header_name_is_refused_at_once() {
+    fn an_invalid_header_name_panics() {
         let _ = header("no header");
     }
 }

@@ -1,13 +1,25 @@
-use std::{borrow::Cow, fmt::Write, sync::Arc};
+//! The names that one request locks, and the types that convert into them.
 
-use redsync::{Mutex, Redsync, node::Mode};
-use sha2::{Digest, Sha256};
+use redsync::node::Mode;
 
-use super::KeyError;
+use super::error::KeyError;
 
-/// What a request locks: one name or several, exclusively or shared.
+/// One or several names to lock, exclusively or shared.
 ///
-/// See the [module docs](super).
+/// The lock of several names is acquired for all of them or for none. The order of the names does
+/// not matter, and a name that is given twice counts once.
+///
+/// ```
+/// use redsync_tower::key::LockKey;
+///
+/// let order = LockKey::from("order:42");
+/// let transfer = LockKey::from("account:1").and("account:2");
+/// let all: LockKey = (1..=3).map(|id| format!("order:{id}")).collect();
+/// assert_eq!(all.names().collect::<Vec<_>>(), ["order:1", "order:2", "order:3"]);
+/// ```
+///
+/// An empty name, or a key without any name, is a mistake in the program. Such a request is answered
+/// with 500, and an error event says why.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LockKey {
     names: Vec<String>,
@@ -15,75 +27,50 @@ pub struct LockKey {
 }
 
 impl LockKey {
-    /// A name that is longer, in bytes, is locked under its beginning and its SHA-256.
+    /// The longest name that is sent as it is, in bytes and with the layer's prefix: 200. A longer
+    /// name is shortened to its first 64 bytes and its SHA-256.
     pub const MAX_NAME_LEN: usize = 200;
 
-    /// Another name, to be locked together with those there are.
+    /// Adds a name.
     #[must_use]
     pub fn and(mut self, name: impl Into<String>) -> Self {
         self.names.push(name.into());
         self
     }
 
-    /// The same, locked shared: any number of requests with a shared lock, or one with an exclusive.
+    /// Locks the names in shared mode: either any number of requests hold a name shared, or one
+    /// holds it exclusively. See [`Mutex::shared`](redsync::Mutex::shared).
+    ///
+    /// ```
+    /// use http::Request;
+    /// use redsync::Redsync;
+    /// use redsync_tower::{RedlockLayer, key::LockKey};
+    ///
+    /// // Searches are POST requests, but they only read.
+    /// let layer = RedlockLayer::new(Redsync::in_memory(3), |request: &Request<_>| {
+    ///     let key = LockKey::from("catalog");
+    ///     if request.uri().path().ends_with("/search") { key.shared() } else { key }
+    /// });
+    /// # async fn handle(_: Request<()>) -> Result<http::Response<http_body_util::Empty<bytes::Bytes>>, std::convert::Infallible> {
+    /// #     Ok(http::Response::default())
+    /// # }
+    /// # use tower::{Layer, Service};
+    /// # drop(layer.layer(tower::service_fn(handle)).call(Request::new(())));
+    /// ```
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.mode = Mode::Shared;
         self
     }
 
-    /// The names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| &**name)
+    /// Returns the names, without the layer's prefix, in the order in which they were given.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
-    /// The mutex of this key, with `prefix` before each name.
-    pub(crate) fn mutex(&self, redsync: &Redsync, prefix: &str, hashed: bool) -> Mutex {
-        let name = |name: &String| -> Arc<str> {
-            // What is empty stays so, to be refused.
-            if name.is_empty() {
-                return "".into();
-            }
-            let whole: Cow<'_, str> = match prefix {
-                "" => name.into(),
-                _ => format!("{prefix}{name}").into(),
-            };
-            if hashed {
-                return short(prefix, &whole).into();
-            }
-            shorten(whole).into()
-        };
-        let mutex = match &self.names[..] {
-            [only] => redsync.mutex(name(only)),
-            names => redsync.mutex_many(names.iter().map(name)),
-        };
-        match self.mode {
-            Mode::Exclusive => mutex.with_mode(Mode::Exclusive),
-            Mode::Shared => mutex.shared(),
-        }
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
     }
-}
-
-/// What marks a name as shortened. One that has it by itself is shortened too, so that no name can
-/// be taken for another's short form.
-const MARK: &str = "#sha256:";
-
-fn shorten(name: Cow<'_, str>) -> Cow<'_, str> {
-    if name.len() <= LockKey::MAX_NAME_LEN && !name.contains(MARK) {
-        return name;
-    }
-    short(&name, &name).into()
-}
-
-/// The beginning of `readable`, and the hash of the whole name.
-fn short(readable: &str, name: &str) -> String {
-    let beginning = (0..=64).rfind(|end| readable.is_char_boundary(*end));
-    let mut short = readable[..beginning.unwrap_or_default()].to_owned();
-    short.push_str(MARK);
-    for byte in Sha256::digest(name) {
-        write!(short, "{byte:02x}").expect("a String takes all");
-    }
-    short
 }
 
 impl From<String> for LockKey {
@@ -102,7 +89,6 @@ impl From<&str> for LockKey {
 }
 
 impl<N: Into<String>> FromIterator<N> for LockKey {
-    /// Several names at once. None at all is a mistake in the program.
     fn from_iter<I: IntoIterator<Item = N>>(names: I) -> Self {
         Self {
             names: names.into_iter().map(Into::into).collect(),
@@ -111,13 +97,16 @@ impl<N: Into<String>> FromIterator<N> for LockKey {
     }
 }
 
-/// What a function may return for a key.
+/// Types that a function can return as its key.
+///
+/// These are [`LockKey`], [`String`] and `&str`; an [`Option`] of one, where [`None`] means that the
+/// request needs no lock; and a [`Result`] of any of these with a [`KeyError`].
 pub trait IntoLockKey {
-    /// The key, no key, or why there is none.
+    /// Converts into a key, or into [`None`] if the request needs no lock.
     ///
     /// # Errors
     ///
-    /// What the function said.
+    /// Returns the [`KeyError`] that the function returned.
     fn into_lock_key(self) -> Result<Option<LockKey>, KeyError>;
 }
 
@@ -148,62 +137,5 @@ impl<T: IntoLockKey> IntoLockKey for Option<T> {
 impl<T: IntoLockKey> IntoLockKey for Result<T, KeyError> {
     fn into_lock_key(self) -> Result<Option<LockKey>, KeyError> {
         self?.into_lock_key()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_name_is_shortened_and_keeps_its_identity() {
-        let long = |last: char| format!("{}{last}", "ä".repeat(500));
-        let shorten = |name: &str| shorten(name.into()).into_owned();
-        assert_eq!(shorten("order:42"), "order:42");
-        assert_eq!(shorten(&long('a')), shorten(&long('a')));
-        assert_ne!(shorten(&long('a')), shorten(&long('b')));
-        assert!(shorten(&long('a')).len() <= LockKey::MAX_NAME_LEN);
-        // The short form of one name is not the name of another.
-        let short = shorten(&long('a'));
-        assert_ne!(shorten(&short), short);
-    }
-
-    #[test]
-    fn a_hashed_name_is_readable_in_its_prefix_alone_and_nobody_elses() {
-        let redsync = Redsync::in_memory(1);
-        let key = |name: &str, prefix: &str, hashed| -> String {
-            let mutex = LockKey::from(name).mutex(&redsync, prefix, hashed);
-            mutex.names().collect()
-        };
-        let ann = key("ann@example.com", "user:", true);
-        assert!(
-            ann.starts_with("user:#sha256:") && !ann.contains("ann"),
-            "{ann}"
-        );
-        assert_eq!(ann, key("ann@example.com", "user:", true));
-        assert_ne!(ann, key("bob@example.com", "user:", true));
-        // Neither a plain name nor a short form is taken for it.
-        assert_ne!(ann, key(&ann, "", false));
-        assert_ne!(ann, key(&ann["user:".len()..], "user:", false));
-        // A prefix that is cut off is in the hash all the same.
-        let prefix = |last: char| format!("{}{last}:", "p".repeat(64));
-        assert_ne!(key("1", &prefix('a'), true), key("1", &prefix('b'), true));
-        assert_eq!(key("", "user:", true), "");
-    }
-
-    #[test]
-    fn the_prefix_is_before_each_name_and_makes_no_name_of_nothing() {
-        let redsync = Redsync::in_memory(1);
-        let names = |key: LockKey| -> Vec<_> {
-            let mutex = key.mutex(&redsync, "shop:", false);
-            mutex.names().map(str::to_owned).collect()
-        };
-        assert_eq!(names(LockKey::from("b").and("a")), ["shop:a", "shop:b"]);
-        assert!(
-            LockKey::from("")
-                .mutex(&redsync, "shop:", false)
-                .check()
-                .is_err()
-        );
     }
 }

@@ -1,41 +1,60 @@
-use std::{future::ready, mem, sync::Arc};
+//! Keys from parameters of the matched path.
+
+use std::{
+    future::{Future, Ready, ready},
+    mem,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use futures_util::FutureExt;
 use http::Request;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Key, KeyError, LockKey, ReadyKey};
+use super::{
+    error::KeyError,
+    lock_key::LockKey,
+    traits::{Key, KeyOutput},
+};
 
-/// All but RFC 3986's unreserved characters.
+/// Everything but the unreserved characters (RFC 3986, section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Locks by parameters of the matched path: each `{name}` in the template is replaced by the value
-/// of that parameter (`{*name}` in the route, `{name}` here).
+/// Takes the key from parameters of the matched path. Each `{name}` in the template stands for the
+/// value of that parameter.
+///
+/// A wildcard, `{*name}` in the route, is `{name}` in the template.
 ///
 /// ```
 /// use redsync::Redsync;
 /// use redsync_tower::{RedlockLayer, key};
 ///
-/// // For `/tenants/{tenant}/orders/{id}`.
+/// // For the route `/tenants/{tenant}/orders/{id}`.
 /// let key = key::path("tenant:{tenant}:order:{id}");
 /// let layer = RedlockLayer::new(Redsync::in_memory(3), key);
 /// ```
 ///
-/// Values are taken decoded, and all but letters, digits and `-._~` is percent-encoded in the
-/// name, so that `/orders/%31` and `/orders/1` are one key and `:` in a value is not the `:` of the
-/// template. A value that is not UTF-8 is answered with 400. A route that has no such parameter, or
-/// several of that name, is a mistake in the program: 500, and an error event that names the
-/// parameter. (`Router::layer` also sees requests that no route matches; `route_layer` does not.)
+/// Values are percent-decoded first. Then everything but letters, digits and `-._~` is
+/// percent-encoded: `/orders/1` and `/orders/%31` have one name, and a `:` in a value cannot be
+/// mistaken for the `:` of the template. So two requests have the same name only if all their values
+/// are equal. Values are compared as text; for typed values, see
+/// [`from_extractor`](super::from_extractor).
+///
+/// A value that is not UTF-8 is answered with 400. A route that has no such parameter, or has
+/// several with that name, is a mistake in the program: the response has status 500, and an error
+/// event contains the parameter's name. (That includes requests that no route matches, which
+/// `Router::layer` sees and `route_layer` does not.)
 ///
 /// # Panics
 ///
-/// If the template is empty, has a brace without its other, an empty name, or two parameters with
-/// nothing but letters, digits and `-._~%` between them: the names could not be told apart.
+/// Panics if the template is empty, has an unmatched brace or a parameter without a name, or if two
+/// parameters have nothing but letters, digits and `-._~%` between them, which would make different
+/// values indistinguishable.
 #[must_use]
 pub fn path(template: &str) -> PathKey {
     match parse(template) {
@@ -46,10 +65,10 @@ pub fn path(template: &str) -> PathKey {
     }
 }
 
-/// A key from the parameters of the matched path; see [`path`].
+/// A key from parameters of the matched path. See [`path`].
 #[derive(Clone, Debug)]
 pub struct PathKey {
-    // Services are cloned for each request, also for those that pass.
+    // Cheap to clone, since routers clone their services for each request.
     parts: Arc<[Part]>,
 }
 
@@ -68,7 +87,7 @@ fn parse(template: &str) -> Result<Vec<Part>, &'static str> {
     while !rest.is_empty() {
         let (literal, parameter) = rest.split_once('{').unwrap_or((rest, ""));
         if literal.contains('}') {
-            return Err("has a `}` without its `{`");
+            return Err("has a `}` without a `{`");
         }
         if !literal.is_empty() {
             parts.push(Part::Literal(literal.into()));
@@ -80,11 +99,9 @@ fn parse(template: &str) -> Result<Vec<Part>, &'static str> {
         if !parts.is_empty() && matches!(parts.last(), Some(Part::Parameter(_)))
             || parts.len() > 1 && !literal.contains(separates)
         {
-            return Err("has two parameters with nothing between them that tells them apart");
+            return Err("has two parameters without a separator between them");
         }
-        let (name, after) = parameter
-            .split_once('}')
-            .ok_or("has a `{` without its `}`")?;
+        let (name, after) = parameter.split_once('}').ok_or("has a `{` without a `}`")?;
         if name.is_empty() || name.contains(['{', '*']) {
             return Err("has a parameter without a plain name");
         }
@@ -101,14 +118,14 @@ impl PathKey {
             match part {
                 Part::Literal(literal) => name.push_str(literal),
                 Part::Parameter(parameter) => {
-                    let wrong = |has| {
-                        let words = format!("the route has {has} path parameter `{parameter}`");
-                        KeyError::Misconfigured(words.into())
+                    let wrong = |count| {
+                        let detail = format!("the route has {count} path parameter `{parameter}`");
+                        KeyError::Misconfigured(detail.into())
                     };
                     let mut values = (params.into_iter().flatten())
                         .filter_map(|(name, value)| (name == &**parameter).then_some(value));
                     let value = values.next().ok_or_else(|| wrong("no"))?;
-                    // As where a service is nested: which is meant, nobody knows.
+                    // This happens with nested routers. Either value could be meant.
                     if values.next().is_some() {
                         return Err(wrong("more than one"));
                     }
@@ -121,7 +138,7 @@ impl PathKey {
 }
 
 impl<B> Key<B> for PathKey {
-    type Future = ReadyKey<B>;
+    type Future = Ready<KeyOutput<B>>;
 
     fn key(&self, mut request: Request<B>) -> Self::Future {
         let key = params(&mut request).and_then(|params| self.fill_in(params.as_ref()));
@@ -129,17 +146,21 @@ impl<B> Key<B> for PathKey {
     }
 }
 
-/// The decoded parameters; [`None`] where no route was matched.
+/// The decoded parameters, or [`None`] if no route was matched.
 fn params<B>(request: &mut Request<B>) -> Result<Option<RawPathParams>, KeyError> {
-    // axum keeps them in an extension that only its extractors can read, and those read `Parts`:
-    // lend them the extensions.
+    // axum keeps the parameters in a private extension, which its extractors read from `Parts`. So
+    // `Parts` borrow the request's extensions.
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.extensions = mem::take(request.extensions_mut());
-    let params = RawPathParams::from_request_parts(&mut parts, &()).now_or_never();
+    let params = {
+        // The extractor only looks into the extensions, so it is ready at once.
+        let extract = pin!(RawPathParams::from_request_parts(&mut parts, &()));
+        extract.poll(&mut Context::from_waker(Waker::noop()))
+    };
     *request.extensions_mut() = parts.extensions;
     match params {
-        Some(Ok(params)) => Ok(Some(params)),
-        Some(Err(rejection)) if rejection.status().is_client_error() => {
+        Poll::Ready(Ok(params)) => Ok(Some(params)),
+        Poll::Ready(Err(rejection)) if rejection.status().is_client_error() => {
             Err(KeyError::BadRequest(rejection.body_text().into()))
         }
         _ => Ok(None),
@@ -151,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates_that_can_be_mistaken_are_refused() {
+    fn ambiguous_templates_are_refused() {
         for template in [
             "",
             "{",
@@ -172,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_are_literals_and_parameters() {
+    fn a_template_consists_of_literals_and_parameters() {
         let literal = |text: &str| Part::Literal(text.into());
         let parameter = |name: &str| Part::Parameter(name.into());
         assert_eq!(parse("order"), Ok(vec![literal("order")]));

@@ -9,9 +9,9 @@ use std::{
 use axum::{Router, body::Body, response::IntoResponse, routing};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use redsync::LockError;
-use redsync_tower::{Key, key};
 use redsync_tower::{
-    KeyError, LockKey, LockRejection, LockRejectionReason as Reason, RedlockLayer,
+    LockRejection, LockRejectionReason as Reason, RedlockLayer,
+    key::{self, Key, KeyError, LockKey},
 };
 use tokio::time::{Instant, advance};
 
@@ -318,6 +318,6 @@ async fn problems_have_types_of_the_services_own() {
         let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
         assert_eq!(body["type"], format!("{types}{problem}"));
         assert_eq!(body["type"], &*rejection.problem_type());
-        lock = lock.with_max_waiting(0);
+        lock = lock.with_max_pending_per_key(0);
     }
 }

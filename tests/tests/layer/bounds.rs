@@ -8,8 +8,9 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use redsync::Redsync;
 use redsync_tower::{
-    HeldLock, KeyError, LockKey, LockRejection, Redlock, RedlockLayer, ResponseBody,
-    ResponseFuture, key,
+    HeldLock, LockRejection, Redlock, RedlockLayer, ResponseBody,
+    future::ResponseFuture,
+    key::{self, KeyError, LockKey},
 };
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
@@ -127,7 +128,7 @@ async fn it_fits_wherever_axum_takes_a_layer() {
 }
 
 #[tokio::test]
-async fn a_route_layer_of_a_method_router_sees_what_matched() {
+async fn a_route_layer_of_a_method_router_sees_only_matching_requests() {
     let nodes = Nodes::new();
     let lock = path_lock(&nodes.redsync());
     let handler = routing::post(handler).route_layer(lock);
@@ -238,7 +239,7 @@ async fn layers_are_configured_apart() {
 #[test]
 fn a_service_can_be_taken_apart() {
     let redsync = Nodes::new().redsync();
-    let mut service: Redlock<_, key::PathKey> = Redlock::new(7, path_lock(&redsync));
+    let mut service: Redlock<_, key::PathKey> = path_lock(&redsync).layer(7);
     assert_eq!(*service.get_ref(), 7);
     *service.get_mut() = 8;
     assert_eq!(service.clone().into_inner(), 8);

@@ -1,10 +1,13 @@
-//! From requests to names: what is one key, and what never is.
+//! From requests to names: which requests have the same key, and which never have.
 
 use std::collections::HashMap;
 
 use axum::{Extension, Router, routing};
 use http::{HeaderValue, Request, StatusCode};
-use redsync_tower::{HeldLock, LockKey, RedlockLayer, key};
+use redsync_tower::{
+    HeldLock, RedlockLayer,
+    key::{self, LockKey},
+};
 
 use crate::support::{Nodes, post, send, text};
 
@@ -113,7 +116,7 @@ async fn a_wildcard_is_a_parameter() {
 }
 
 #[tokio::test]
-async fn parameters_are_those_of_the_route_and_its_nest() {
+async fn parameters_come_from_the_route_and_the_router_around_it() {
     let inner = app("/orders/{id}", "tenant:{tenant}:order:{id}");
     let app = Router::new().nest("/tenants/{tenant}", inner);
     assert_eq!(

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use redsync_tower::{LockKey, RedlockLayer};
+use redsync_tower::{RedlockLayer, key::LockKey};
 use tokio::time::timeout;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer};
 use tower_test::mock;
@@ -100,7 +100,7 @@ async fn an_error_of_the_inner_service_is_the_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_reaches_no_service() {
+async fn a_refused_request_does_not_reach_the_service() {
     let nodes = Nodes::new();
     let (mock, mut handle): (Mock, Handle) = mock::pair();
     let mut service = RedlockLayer::new(nodes.redsync(), by_path).layer(mock);
@@ -146,7 +146,7 @@ impl<B> Service<Request<B>> for OnlyOriginal {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clone_that_is_never_ready_is_not_waited_for() {
+async fn a_clone_that_is_never_ready_does_not_delay_the_call() {
     let nodes = Nodes::new();
     for path in ["/a", "/"] {
         let mut service =
@@ -162,7 +162,7 @@ async fn a_clone_that_is_never_ready_is_not_waited_for() {
 
 /// The permit of a limit inside is that of the request which was polled ready for.
 #[tokio::test(start_paused = true)]
-async fn a_limit_inside_is_kept_and_given_back() {
+async fn a_concurrency_limit_inside_is_kept_and_its_permit_returned() {
     let nodes = Nodes::new();
     let (mock, mut handle): (Mock, Handle) = mock::pair();
     let limited = ConcurrencyLimitLayer::new(1).layer(mock);

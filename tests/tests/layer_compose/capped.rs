@@ -12,7 +12,7 @@ use futures_util::stream;
 use http::Request;
 use http_body_util::BodyExt;
 use redsync::Redsync;
-use redsync_tower::{Hold, RedlockLayer, key};
+use redsync_tower::{HoldUntil, RedlockLayer, key};
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
@@ -45,7 +45,8 @@ async fn the_lock_ends_at_the_cap_and_the_stream_goes_on() {
                 .with_max_hold(Duration::from_secs(60))
         })
         .unwrap();
-    let lock = RedlockLayer::new(redsync.clone(), key::path("{id}")).with_hold(Hold::UntilBodyEnd);
+    let lock =
+        RedlockLayer::new(redsync.clone(), key::path("{id}")).with_hold_until(HoldUntil::BodyEnd);
     let app: Router =
         Router::new().route("/{id}", routing::post(async || events()).route_layer(lock));
     let request = Request::post("/1").body(Body::empty()).unwrap();

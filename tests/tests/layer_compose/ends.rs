@@ -1,10 +1,10 @@
-//! Responses without a body, whatever the handler gave, with a lock held until the body's end.
+//! Responses without a body, whatever body the handler returned, with a lock held until the body's end.
 
 use std::net::SocketAddr;
 
 use axum::{Router, routing};
 use http::StatusCode;
-use redsync_tower::Hold;
+use redsync_tower::HoldUntil;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{Http2, Stage, World, head, raw, serve, unending};
@@ -18,7 +18,7 @@ async fn start(world: &World, stage: &Stage) -> SocketAddr {
             let _on_stage = empty.step_on();
             StatusCode::NO_CONTENT
         });
-    let lock = world.layer().with_hold(Hold::UntilBodyEnd);
+    let lock = world.layer().with_hold_until(HoldUntil::BodyEnd);
     serve(Router::new().route("/{id}", handler.route_layer(lock))).await
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, routing};
 use http::{Response, StatusCode, header};
-use redsync_tower::Hold;
+use redsync_tower::HoldUntil;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer,
@@ -56,7 +56,7 @@ async fn a_timeout_outside_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn a_timeout_inside_is_an_answer_like_others() {
+async fn a_timeout_inside_is_an_ordinary_response() {
     let (world, stage) = (World::new(), Stage::new());
     let playing = stage.clone();
     let handler = routing::post(async move || playing.play().await);
@@ -100,7 +100,7 @@ async fn a_trace_sees_answers_and_refusals() {
         TraceLayer::new_for_http().on_response(see)
     });
     let handler = routing::post(async || "done").layer(inside);
-    let lock = world.layer().with_hold(Hold::UntilBodyEnd);
+    let lock = world.layer().with_hold_until(HoldUntil::BodyEnd);
     let app = Router::new()
         .route("/{id}", handler.route_layer(lock))
         .layer(outside);
@@ -149,7 +149,7 @@ async fn cors_outside_marks_refusals_and_answers_preflights_itself() {
 #[tokio::test]
 async fn compression_outside_takes_bodies_that_hold_a_lock_and_refusals() {
     let world = World::new();
-    let lock = world.layer().with_hold(Hold::UntilBodyEnd);
+    let lock = world.layer().with_hold_until(HoldUntil::BodyEnd);
     let text = || async { "the same again and again, ".repeat(1000) };
     let app = Router::new()
         .route("/{id}", routing::post(text).route_layer(lock))
@@ -199,7 +199,7 @@ async fn all_of_them_in_one_stack() {
             StatusCode::GATEWAY_TIMEOUT,
             crate::support::LONG,
         ))
-        .layer(world.layer().with_hold(Hold::UntilBodyEnd));
+        .layer(world.layer().with_hold_until(HoldUntil::BodyEnd));
     let app = Router::new().route("/{id}", handler).layer(stack);
     let address = serve(app).await;
     let first = tokio::spawn(post(address, "/1"));

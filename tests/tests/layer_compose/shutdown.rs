@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use redsync::Redsync;
 use redsync_tests::Servers;
-use redsync_tower::{Hold, RedlockLayer, key};
+use redsync_tower::{HoldUntil, RedlockLayer, key};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::support::{Http2, LONG, SOON, Stage, post, raw};
@@ -46,7 +46,7 @@ impl Service {
             .route("/jobs/{id}", work.route_layer(layer()))
             .route(
                 "/stream/{id}",
-                stream.route_layer(layer().with_hold(Hold::UntilBodyEnd)),
+                stream.route_layer(layer().with_hold_until(HoldUntil::BodyEnd)),
             );
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -71,7 +71,7 @@ impl Service {
         with_keys.count() >= 2
     }
 
-    /// Lets the handlers end after the signal, and then does what the docs say.
+    /// Lets the handlers end after the signal, and then shuts down as the docs describe.
     async fn shut_down(self, handlers: usize) {
         assert!(self.holds_locks());
         self.shut_down.send(()).expect("it is served");
@@ -128,7 +128,7 @@ async fn requests_of_http_2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_waits_for_another_has_its_turn_still() {
+async fn a_waiting_request_is_still_served() {
     let service = Service::start().await;
     let requests = [(); 3].map(|()| tokio::spawn(post(service.address, "/jobs/1")));
     service.stage.has(1).await;

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{Router, routing};
 use redsync_tests::wait::until_async;
-use redsync_tower::Hold;
+use redsync_tower::HoldUntil;
 
 use crate::support::{Http2, SOON, Stage, World, endless, head, raw, serve};
 
@@ -28,7 +28,7 @@ impl Streaming {
     async fn start() -> Self {
         let (world, stage) = (World::new(), Stage::new());
         let sent = Arc::new(AtomicUsize::new(0));
-        let lock = world.layer().with_hold(Hold::UntilBodyEnd);
+        let lock = world.layer().with_hold_until(HoldUntil::BodyEnd);
         let (playing, frames) = (stage.clone(), Arc::clone(&sent));
         let handler = routing::post(async move || endless(&playing, &FRAME, &frames));
         let app = Router::new().route("/{id}", handler.route_layer(lock));
@@ -41,7 +41,7 @@ impl Streaming {
         }
     }
 
-    /// Waits until no more frames are taken from the body, as nobody reads them.
+    /// Waits until no more frames are taken from the body, because the client does not read them.
     async fn until_stuck(&self) {
         let mut last = (0, Instant::now());
         until_async("the body is stuck", SOON, async || {
@@ -64,7 +64,7 @@ impl Streaming {
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_reads_and_that_is_reset() {
+async fn a_reset_of_a_stream_that_the_client_does_not_read() {
     let streaming = Streaming::start().await;
     let client = Http2::connect(streaming.address).await;
     let (response, mut stream) = client.send("POST", "/1").await;
@@ -76,7 +76,7 @@ async fn a_stream_that_nobody_reads_and_that_is_reset() {
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_reads_on_a_connection_that_ends() {
+async fn the_end_of_a_connection_whose_stream_the_client_does_not_read() {
     let streaming = Streaming::start().await;
     let client = Http2::connect(streaming.address).await;
     let response = client.head("POST", "/1").await;

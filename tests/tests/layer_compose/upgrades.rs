@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use hyper_util::rt::TokioIo;
-use redsync_tower::{HeldLock, Hold};
+use redsync_tower::{HeldLock, HoldUntil};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::support::{SOON, World, head, raw, serve};
 
-/// Sends back what comes, until the client ends it.
+/// Echoes the bytes of the client until it closes the connection.
 async fn echo(
     Path(id): Path<String>,
     lock: HeldLock,
@@ -38,8 +38,8 @@ async fn echo(
     (StatusCode::SWITCHING_PROTOCOLS, headers)
 }
 
-async fn start(world: &World, hold: Hold) -> SocketAddr {
-    let lock = world.layer().with_hold(hold);
+async fn start(world: &World, hold: HoldUntil) -> SocketAddr {
+    let lock = world.layer().with_hold_until(hold);
     serve(Router::new().route("/{id}", routing::get(echo).route_layer(lock))).await
 }
 
@@ -61,7 +61,7 @@ async fn is_echoed(client: &mut TcpStream) {
 
 #[tokio::test]
 async fn the_lock_ends_with_the_handler() {
-    for hold in [Hold::UntilResponse, Hold::UntilBodyEnd] {
+    for hold in [HoldUntil::Response, HoldUntil::BodyEnd] {
         let world = World::new();
         let address = start(&world, hold).await;
         let mut client = upgrade(address, "/left").await;
@@ -73,7 +73,7 @@ async fn the_lock_ends_with_the_handler() {
 
 #[tokio::test]
 async fn a_lock_that_was_detached_goes_with_the_connection() {
-    for hold in [Hold::UntilResponse, Hold::UntilBodyEnd] {
+    for hold in [HoldUntil::Response, HoldUntil::BodyEnd] {
         let world = World::new();
         let address = start(&world, hold).await;
         let mut client = upgrade(address, "/carried").await;

@@ -10,7 +10,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use redsync::{Guard, LockError, Redsync, Released, node::MemoryNode};
 use redsync_tower::{
-    HeldLock, Hold, LockRejection, LockRejectionReason, OnLoss, RedlockLayer, key,
+    HeldLock, HoldUntil, LockRejection, LockRejectionReason, OnLoss, RedlockLayer, key,
 };
 
 use crate::{nodes, request, send, status};
@@ -37,7 +37,8 @@ fn stream() -> Body {
 }
 
 fn streaming(redsync: &Redsync) -> Router {
-    let lock = RedlockLayer::new(redsync.clone(), key::path("{id}")).with_hold(Hold::UntilBodyEnd);
+    let lock =
+        RedlockLayer::new(redsync.clone(), key::path("{id}")).with_hold_until(HoldUntil::BodyEnd);
     Router::new().route("/{id}", post(async || stream()).route_layer(lock))
 }
 
@@ -71,7 +72,8 @@ async fn a_body_that_is_dropped_releases() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_fails_releases() {
     let (redsync, nodes) = nodes();
-    let lock = RedlockLayer::new(redsync.clone(), key::path("{id}")).with_hold(Hold::UntilBodyEnd);
+    let lock =
+        RedlockLayer::new(redsync.clone(), key::path("{id}")).with_hold_until(HoldUntil::BodyEnd);
     let failing = async || {
         let frames = [
             Ok(Bytes::from("one")),
@@ -90,7 +92,8 @@ async fn a_body_that_fails_releases() {
 #[tokio::test(start_paused = true)]
 async fn a_body_of_known_length_releases_with_its_last_frame() {
     let (redsync, nodes) = nodes();
-    let lock = RedlockLayer::new(redsync.clone(), key::path("{id}")).with_hold(Hold::UntilBodyEnd);
+    let lock =
+        RedlockLayer::new(redsync.clone(), key::path("{id}")).with_hold_until(HoldUntil::BodyEnd);
     let app = Router::new().route("/{id}", post(async || "whole").route_layer(lock.clone()));
     let mut body = send(&app, request("POST", "/1")).await.into_body();
     assert_eq!(
@@ -135,7 +138,7 @@ async fn a_lock_that_was_detached_outlives_its_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_of_a_request_that_has_ended_are_told() {
+async fn tasks_of_a_request_that_has_ended_are_notified() {
     static HELD: Mutex<Option<HeldLock>> = Mutex::new(None);
     let (redsync, _) = nodes();
     let lock = RedlockLayer::new(redsync.clone(), key::path("{id}"));
@@ -158,14 +161,14 @@ async fn tasks_of_a_request_that_has_ended_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_lost_before_the_body_begins_is_no_body() {
+async fn a_lock_that_is_lost_before_the_body_begins_replaces_the_response() {
     let (redsync, nodes) = nodes();
     for (on_loss, answer) in [
         (OnLoss::Abort, StatusCode::INTERNAL_SERVER_ERROR),
         (OnLoss::Finish, StatusCode::OK),
     ] {
         let lock = RedlockLayer::new(redsync.clone(), key::path("{id}"))
-            .with_hold(Hold::UntilBodyEnd)
+            .with_hold_until(HoldUntil::BodyEnd)
             .with_keep_alive(false)
             .with_on_loss(on_loss);
         let nodes = nodes.clone();
@@ -185,9 +188,9 @@ async fn what_was_lost_before_the_body_begins_is_no_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_has_no_body_ends_the_lock_whatever_the_handler_gives_it() {
+async fn a_status_without_a_body_ends_the_lock_whatever_body_the_handler_returns() {
     let (redsync, nodes) = nodes();
-    let lock = RedlockLayer::new(redsync, key::path("{id}")).with_hold(Hold::UntilBodyEnd);
+    let lock = RedlockLayer::new(redsync, key::path("{id}")).with_hold_until(HoldUntil::BodyEnd);
     let handler = async || (StatusCode::NO_CONTENT, stream());
     let app = Router::new().route("/{id}", post(handler).route_layer(lock));
     let response = send(&app, request("POST", "/1")).await;

@@ -6,7 +6,10 @@ use axum::{
 };
 use http::{Request, StatusCode, header, request::Parts};
 use redsync::Redsync;
-use redsync_tower::{HeldLock, KeyError, LockKey, RedlockLayer, key};
+use redsync_tower::{
+    HeldLock, RedlockLayer,
+    key::{self, Key, KeyError, LockKey},
+};
 
 use crate::{nodes, request, send, status, text};
 
@@ -16,7 +19,7 @@ async fn name(lock: HeldLock) -> String {
 
 async fn names<K>(redsync: Redsync, route: &str, key: K, uris: &[&str]) -> Vec<String>
 where
-    K: key::Key<Body, Future: Send> + Clone + Send + Sync + 'static,
+    K: Key<Body, Future: Send> + Clone + Send + Sync + 'static,
 {
     let lock = RedlockLayer::new(redsync, key);
     let app = Router::new().route(route, post(name).route_layer(lock));
@@ -40,7 +43,7 @@ async fn an_extractor_is_typed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_extractor_rejects_has_the_status_of_its_rejection() {
+async fn a_rejection_of_an_extractor_keeps_its_status() {
     let key = key::from_extractor(|Path(id): Path<u64>| format!("order:{id}"));
     let lock = RedlockLayer::new(nodes().0, key);
     let app = Router::new().route("/orders/{id}", post(name).route_layer(lock.clone()));
@@ -75,7 +78,7 @@ async fn an_extension_scopes_by_principal_in_one_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_async_function_takes_the_request_and_gives_it_back() {
+async fn an_async_function_takes_the_request_and_returns_it() {
     let key = key::from_fn(async |request: Request<_>| {
         tokio::task::yield_now().await;
         let key = LockKey::from(request.uri().path());
@@ -85,7 +88,7 @@ async fn an_async_function_takes_the_request_and_gives_it_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_body_is_read_up_to_a_limit_and_given_back() {
+async fn the_body_is_read_up_to_a_limit_and_passed_on() {
     let key = key::body(8, |_: &Parts, body: &[u8]| match body {
         b"" => Err(KeyError::BadRequest("say which".into())),
         body => Ok(format!("account:{}", body[0])),

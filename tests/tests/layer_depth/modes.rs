@@ -1,7 +1,7 @@
 use axum::{Extension, Router, extract::State, routing::get};
 use http::{Request, StatusCode};
 use redsync_tests::faulty::{Fault, FaultyNode};
-use redsync_tower::{HeldLock, LockKey, NotLocked, RedlockLayer};
+use redsync_tower::{HeldLock, NotLocked, RedlockLayer, key::LockKey};
 
 use crate::{Stage, nodes, request, send, status, text};
 

@@ -18,16 +18,16 @@ fn app(lock: RedlockLayer<key::PathKey>) -> (Router, Stage) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_wait_for_a_key_and_the_next_is_refused_at_once() {
-    let by_the_layer = RedlockLayer::new(nodes().0, key::path("{id}")).with_max_waiting(2);
+async fn a_request_beyond_the_limit_for_a_key_is_refused_at_once() {
+    let by_the_layer = RedlockLayer::new(nodes().0, key::path("{id}")).with_max_pending_per_key(2);
     let mutexes = nodes().0.with_defaults(|mutex| mutex.with_max_waiting(2));
     let by_the_mutexes = RedlockLayer::new(mutexes.unwrap(), key::path("{id}"));
     for lock in [by_the_layer, by_the_mutexes] {
-        so_many_wait(lock.with_wait(Duration::from_secs(60))).await;
+        two_wait(lock.with_wait(Duration::from_secs(60))).await;
     }
 }
 
-async fn so_many_wait(lock: RedlockLayer<key::PathKey>) {
+async fn two_wait(lock: RedlockLayer<key::PathKey>) {
     let (app, stage) = app(lock);
     let start = |uri: &'static str| {
         let app = app.clone();
@@ -52,7 +52,7 @@ async fn so_many_wait(lock: RedlockLayer<key::PathKey>) {
     for request in [first, other_key].into_iter().chain(others) {
         assert_eq!(request.await.unwrap(), StatusCode::OK);
     }
-    // Those who have left have left their places.
+    // Requests that have ended no longer count.
     stage.let_go(1);
     assert_eq!(status(&app, "POST", "/1").await, StatusCode::OK);
 }
@@ -97,7 +97,7 @@ async fn a_client_says_how_long_it_waits_up_to_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_layers_one_says_what_was_preferred() {
+async fn only_one_of_two_layers_adds_preference_applied() {
     let (redsync, _) = nodes();
     let layer = |template| {
         RedlockLayer::new(redsync.clone(), key::path(template))

@@ -79,7 +79,7 @@ async fn each_request_and_each_lock_is_counted_once() {
     assert_eq!(status(&taking(unkeyed, ms(1))).await, 200);
     let nameless = RedlockLayer::new(redsync.clone(), key::header("no-such"));
     assert_eq!(status(&taking(nameless, ms(1))).await, 400);
-    let full = orders(&redsync).with_max_waiting_in_all(0);
+    let full = orders(&redsync).with_max_pending_total(0);
     assert_eq!(status(&taking(full, ms(1))).await, 423);
 
     let held = redsync.mutex("order:1").lock().await.unwrap();
@@ -126,7 +126,7 @@ async fn each_request_and_each_lock_is_counted_once() {
         ("redsync_wait_seconds{mode=exclusive,outcome=timed_out}", 1),
     ];
     assert_eq!(counts(&figures), expected.into());
-    // Seconds, and of what they say.
+    // The values are in seconds.
     for (name, seconds) in [
         ("redsync_tower_hold_seconds{}", 0.25),
         ("redsync_hold_seconds{mode=exclusive}", 1.7),
@@ -225,7 +225,7 @@ async fn contention_on_real_servers() {
                 server.address()
             )
         };
-        // Each was asked who it is once, and at least twice for a lock.
+        // Each node is asked for its identity once, and for a lock at least twice.
         assert_eq!(figures[&of("identity")].0, 1);
         assert!(figures[&of("acquire")].0 >= 2);
         assert!(figures[&of("release")].0 >= 2);
@@ -344,7 +344,7 @@ async fn a_lock_that_is_lost_is_counted_when_it_is_and_once() {
     assert_eq!(figures["redsync_lost_total{mode=exclusive}"].0, 0, "again");
     assert_eq!(figures["redsync_hold_seconds{mode=exclusive}"].0, 1);
 
-    // And one that nobody extends.
+    // The same for a lock that is not extended.
     let guard = redsync.mutex("order:2").lock().await.unwrap();
     sleep(ms(8000)).await;
     drop(guard);

@@ -14,7 +14,10 @@ use redsync::{
     Redsync,
     node::{MemoryNode, Mode},
 };
-use redsync_tower::{Key, RedlockLayer, key};
+use redsync_tower::{
+    RedlockLayer,
+    key::{self, Key},
+};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 

@@ -1,4 +1,4 @@
-//! The fields of the span, whatever becomes of the lock.
+//! The fields of the span for each outcome.
 
 use std::{panic::AssertUnwindSafe, sync::Mutex};
 
@@ -10,7 +10,7 @@ use redsync_tests::{
     FaultyNode,
     faulty::{Fault, Operation},
 };
-use redsync_tower::{HeldLock, Hold, LockKey, OnLoss, RedlockLayer};
+use redsync_tower::{HeldLock, HoldUntil, OnLoss, RedlockLayer, key::LockKey};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -43,7 +43,7 @@ async fn a_lock_that_is_held_to_the_end() {
     });
     stage.has_begun().await;
     let values = owner_values(&nodes, "shop:eu:order:1").await;
-    // While it is held, what is known is told.
+    // The open span already has the fields that are known.
     let mut open = capture.open();
     let token = open.remove("fencing_token").expect("a token");
     assert!(token.parse::<u64>().is_ok(), "{token}");
@@ -66,7 +66,7 @@ async fn a_lock_that_is_held_to_the_end() {
     );
 
     redsync.drain().await;
-    // Of what the core says too.
+    // This includes the events of the core.
     let all = capture.all();
     assert!(all.contains("shop:eu:order:1"));
     assert!(values.len() >= 2);
@@ -154,7 +154,7 @@ async fn a_lock_that_is_refused() {
         .concat(),
     );
 
-    let full = orders(&redsync).with_max_waiting(0);
+    let full = orders(&redsync).with_max_pending_per_key(0);
     assert_eq!(status(&taking(full, ms(5))).await, 423);
     assert_fields(
         &capture.one(),
@@ -303,7 +303,7 @@ async fn a_lock_that_is_detached() {
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_is_held_until_the_end_of_the_body() {
     let (redsync, nodes) = nodes();
-    let lock = orders(&redsync).with_hold(Hold::UntilBodyEnd);
+    let lock = orders(&redsync).with_hold_until(HoldUntil::BodyEnd);
     for (cleared, outcome) in [(false, "acquired"), (true, "lost")] {
         let (capture, _listening) = Capture::listen();
         let response = send(&taking(lock.clone(), ms(10))).await;

@@ -1,4 +1,4 @@
-//! `Prefer: wait=N` (RFC 7240, section 4.3).
+//! The preference `wait` (RFC 7240, section 4.3): how long a client is willing to wait.
 
 use std::time::Duration;
 
@@ -7,20 +7,24 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// How long the client prefers to wait. Of several such preferences, the first counts (section 2);
-/// one that is malformed is ignored, as preferences are.
+/// Reads `Prefer: wait=N` from the headers of a request.
+///
+/// If the preference occurs several times, the first counts (RFC 7240, section 2). A malformed value
+/// is ignored.
 pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let seconds = first_wait(headers, &PREFER)?;
     if seconds.is_empty() || !seconds.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    // So many digits that it is no number is longer than any limit.
+    // A number that does not fit is longer than any limit.
     let seconds = str::from_utf8(&seconds).ok()?.parse().unwrap_or(u64::MAX);
     Some(Duration::from_secs(seconds))
 }
 
-/// Says that it was waited for so long at the most, unless somebody inside has said such a thing, or
-/// the header, which has whole seconds, cannot.
+/// Adds `Preference-Applied: wait=N` to the headers of a response.
+///
+/// It adds nothing if an inner layer has added this already, or if `wait` is between zero and one
+/// second, which the header cannot express.
 pub(crate) fn apply(headers: &mut HeaderMap, wait: Duration) {
     let too_short = wait.as_secs() == 0 && !wait.is_zero();
     if !too_short && first_wait(headers, &PREFERENCE_APPLIED).is_none() {
@@ -30,12 +34,13 @@ pub(crate) fn apply(headers: &mut HeaderMap, wait: Duration) {
     }
 }
 
-/// The value of the first preference of that name; empty where it has none.
+/// The value of the first preference `wait` in all fields with that name, or an empty value if the
+/// preference has none.
 fn first_wait(headers: &HeaderMap, header: &HeaderName) -> Option<Vec<u8>> {
     let fields = headers.get_all(header).iter();
     let mut preferences = fields.flat_map(|field| split(field.as_bytes(), b','));
     preferences.find_map(|preference| {
-        // What comes after a semicolon are its parameters.
+        // Parameters follow after semicolons.
         let preference = split(preference, b';').next()?;
         let mut halves = preference.splitn(2, |byte| *byte == b'=');
         let name = halves.next()?.trim_ascii();
@@ -44,7 +49,7 @@ fn first_wait(headers: &HeaderMap, header: &HeaderName) -> Option<Vec<u8>> {
     })
 }
 
-/// The parts between separators that are not in a quoted string.
+/// Splits at the separators that are not inside a quoted string.
 fn split(field: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     field.split(move |byte| {
@@ -59,17 +64,17 @@ fn split(field: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// A token as it is, and what a quoted string says (RFC 9110, section 5.6.4).
+/// A token as it is, or the content of a quoted string (RFC 9110, section 5.6.4).
 fn unquoted(word: &[u8]) -> Vec<u8> {
     let Some(quoted) = (word.strip_prefix(b"\"")).and_then(|word| word.strip_suffix(b"\"")) else {
         return word.to_vec();
     };
     let mut escaped = false;
-    let says = |byte: &&u8| {
+    let is_content = |byte: &&u8| {
         escaped = **byte == b'\\' && !escaped;
         !escaped
     };
-    quoted.iter().filter(says).copied().collect()
+    quoted.iter().filter(is_content).copied().collect()
 }
 
 #[cfg(test)]
@@ -100,27 +105,27 @@ mod tests {
     }
 
     #[test]
-    fn a_word_may_be_quoted() {
+    fn a_value_may_be_quoted() {
         assert_eq!(prefers(&[r#"wait="5""#]), Some(5));
         assert_eq!(prefers(&[r#"wait = "\1\2"; x"#]), Some(12));
         assert_eq!(prefers(&[r#"wait="5, wait=6""#]), None);
     }
 
     #[test]
-    fn what_is_in_the_quoted_string_of_another_does_not_count() {
+    fn a_wait_inside_another_preferences_quoted_string_is_ignored() {
         assert_eq!(prefers(&[r#"note="a, wait=5, b""#]), None);
         assert_eq!(prefers(&[r#"note="a\", wait=5", wait=6"#]), Some(6));
         assert_eq!(prefers(&[r#"note="a\\", wait=7"#]), Some(7));
         assert_eq!(prefers(&[r#"note; for="x;y, wait=8", wait=9"#]), Some(9));
-        // A parameter of another is not a preference, and a backslash outside quotes is nothing.
+        // A parameter is not a preference, and a backslash outside quotes has no meaning.
         assert_eq!(prefers(&["note; wait=5"]), None);
         assert_eq!(prefers(&[r#"note=\, wait=4"#]), Some(4));
-        // A string that does not end goes on to the end of its field, and not into the next.
+        // An unterminated string ends with its field.
         assert_eq!(prefers(&[r#"note="a, wait=5"#, "wait=6"]), Some(6));
     }
 
     #[test]
-    fn what_is_malformed_is_ignored() {
+    fn a_malformed_preference_is_ignored() {
         for malformed in [
             "",
             "wait",
@@ -149,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_applied_is_said_once_and_in_whole_seconds() {
+    fn the_applied_wait_is_added_once_and_in_whole_seconds() {
         let applied = |before: &[&'static str], millis| {
             let mut headers = headers(&PREFERENCE_APPLIED, before);
             apply(&mut headers, Duration::from_millis(millis));
@@ -162,7 +167,7 @@ mod tests {
         assert_eq!(applied(&[], 2000), "wait=2");
         assert_eq!(applied(&[], 2900), "wait=2");
         assert_eq!(applied(&[], 0), "wait=0");
-        assert_eq!(applied(&[], 900), "", "it is not nothing that was waited");
+        assert_eq!(applied(&[], 900), "", "`wait=0` would be wrong");
         assert_eq!(applied(&["return=minimal"], 2000), "return=minimal|wait=2");
         assert_eq!(
             applied(&["return=minimal, wait=1"], 2000),

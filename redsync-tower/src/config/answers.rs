@@ -1,0 +1,41 @@
+//! How the layer answers a request that it refuses.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use crate::{rejection::LockRejection, response::Format};
+
+/// The options that change the layer's own responses.
+#[derive(Clone, Default)]
+pub(crate) struct Answers {
+    pub(crate) contention_status: Option<StatusCode>,
+    pub(crate) problem_types: Option<Arc<str>>,
+    pub(crate) response: Option<Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>>,
+}
+
+impl Answers {
+    /// The response to a request that is refused, with the rejection in its extensions.
+    pub(crate) fn answer(&self, mut rejection: LockRejection, format: Format) -> Response<Bytes> {
+        if let Some(status) = self.contention_status {
+            rejection.set_contention_status(status);
+        }
+        rejection.set_problem_types(self.problem_types.as_ref());
+        let mut response = match &self.response {
+            Some(response) => response(&rejection),
+            None => format(&rejection),
+        };
+        response.extensions_mut().insert(rejection);
+        response
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers")
+            .field("contention_status", &self.contention_status)
+            .field("problem_types", &self.problem_types)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,68 @@
+//! Which requests lock, and which mutex.
+
+use std::{fmt, sync::Arc};
+
+use http::Method;
+use redsync::{DrainDelay, Mutex, Redsync};
+
+use crate::key::{LockKey, naming::Naming};
+
+/// The methods that lock, the nodes, and the names on the nodes.
+#[derive(Clone)]
+pub(crate) struct Locking {
+    pub(crate) redsync: Redsync,
+    pub(crate) naming: Naming,
+    pub(crate) methods: Option<Arc<dyn Fn(&Method) -> bool + Send + Sync>>,
+    pub(crate) shared_reads: bool,
+}
+
+impl Locking {
+    pub(crate) fn new(redsync: Redsync) -> Self {
+        Self {
+            redsync,
+            naming: Naming::default(),
+            methods: None,
+            shared_reads: false,
+        }
+    }
+
+    /// Changes the defaults of the mutexes. `change` must keep them valid.
+    #[track_caller]
+    pub(crate) fn change_defaults(&mut self, change: impl FnOnce(Mutex) -> Mutex, valid: &str) {
+        self.redsync = self.redsync.clone().with_defaults(change).expect(valid);
+    }
+
+    /// Whether requests with that method lock.
+    pub(crate) fn applies_to(&self, method: &Method) -> bool {
+        match &self.methods {
+            Some(methods) => methods(method),
+            None if self.shared_reads => !matches!(*method, Method::OPTIONS | Method::TRACE),
+            None => !method.is_safe(),
+        }
+    }
+
+    /// The mutex for the key of a request with that method.
+    pub(crate) fn mutex(&self, key: &LockKey, method: &Method) -> Mutex {
+        let mutex = self.naming.mutex(&self.redsync, key);
+        if self.shared_reads && method.is_safe() {
+            mutex.shared()
+        } else {
+            mutex
+        }
+    }
+
+    /// Makes [`Redsync::drain`] wait for a request that may come to hold a lock.
+    pub(crate) fn delay_drain(&self) -> DrainDelay {
+        self.redsync.delay_drain()
+    }
+}
+
+impl fmt::Debug for Locking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locking")
+            .field("redsync", &self.redsync)
+            .field("naming", &self.naming)
+            .field("shared_reads", &self.shared_reads)
+            .finish_non_exhaustive()
+    }
+}

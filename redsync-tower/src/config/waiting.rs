@@ -1,0 +1,36 @@
+//! How long a request waits for its lock, and whether it can go without.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use redsync::{Lock, Mutex};
+
+use crate::{limit::PendingLimit, response::prefer};
+
+/// The limits of a request's wait.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WaitPolicy {
+    /// [`None`] or zero: one attempt.
+    pub(crate) limit: Option<Duration>,
+    /// The longest wait that a client may ask for, if it may.
+    pub(crate) max_preferred: Option<Duration>,
+    pub(crate) pending: PendingLimit,
+    /// Whether a request passes without its lock if too few nodes answer.
+    pub(crate) fail_open: bool,
+}
+
+impl WaitPolicy {
+    /// The wait that the client asks for, if it may, capped.
+    pub(crate) fn preferred(&self, headers: &HeaderMap) -> Option<Duration> {
+        let max = self.max_preferred?;
+        prefer::wait(headers).map(|wait| wait.min(max))
+    }
+
+    /// Begins to acquire the lock. `preferred` takes precedence over the layer's limit.
+    pub(crate) fn lock(&self, mutex: &Mutex, preferred: Option<Duration>) -> Lock {
+        match preferred.or(self.limit) {
+            Some(limit) if !limit.is_zero() => mutex.lock_within(limit),
+            _ => mutex.try_lock(),
+        }
+    }
+}

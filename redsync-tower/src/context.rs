@@ -1,0 +1,58 @@
+//! The state of one request that needs a lock, from its arrival to its response.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+
+use crate::{
+    config::Config,
+    rejection::LockRejection,
+    response::{self, Format, prefer},
+    telemetry::Telemetry,
+};
+
+/// The layer's options, what the client asks for, and the request's telemetry.
+pub(crate) struct RequestContext {
+    pub(crate) config: Arc<Config>,
+    pub(crate) telemetry: Telemetry,
+    format: Format,
+    /// How long the client has asked to wait, if it may.
+    preferred_wait: Option<Duration>,
+}
+
+impl RequestContext {
+    pub(crate) fn new(config: Arc<Config>, headers: &HeaderMap) -> Self {
+        Self {
+            format: response::format(headers),
+            telemetry: Telemetry::new(config.metrics.clone()),
+            preferred_wait: None,
+            config,
+        }
+    }
+
+    /// Reads how long the client asks to wait for the lock.
+    pub(crate) fn read_preferred_wait(&mut self, headers: &HeaderMap) -> Option<Duration> {
+        self.preferred_wait = self.config.waiting.preferred(headers);
+        self.preferred_wait
+    }
+
+    /// Makes the layer's response to the request.
+    pub(crate) fn answer(&self, rejection: LockRejection) -> Response<Bytes> {
+        self.config.answers.answer(rejection, self.format)
+    }
+
+    /// Moves the telemetry out, for a body that goes on holding the lock.
+    pub(crate) fn take_telemetry(&mut self) -> Telemetry {
+        let idle = Telemetry::new(self.config.metrics.clone());
+        mem::replace(&mut self.telemetry, idle)
+    }
+
+    /// Completes a response, whether the layer's or the inner service's.
+    pub(crate) fn finish<B>(&self, mut response: Response<B>) -> Response<B> {
+        if let Some(wait) = self.preferred_wait {
+            prefer::apply(response.headers_mut(), wait);
+        }
+        response
+    }
+}

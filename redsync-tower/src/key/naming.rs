@@ -1,0 +1,130 @@
+//! From the names of a key to the names on the nodes: prefix, hash, length.
+//!
+//! The text `#sha256:` marks a name that was hashed or shortened. A name that contains the mark from
+//! the start is shortened too, whatever its length, so that no name can equal the short form of
+//! another.
+
+use std::{borrow::Cow, fmt::Write, sync::Arc};
+
+use redsync::{Mutex, Redsync, node::Mode};
+use sha2::{Digest, Sha256};
+
+use super::lock_key::LockKey;
+
+const MARK: &str = "#sha256:";
+
+/// The number of bytes that stay readable before the mark.
+const READABLE_LEN: usize = 64;
+
+/// How a layer changes the names of its keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Naming {
+    pub(crate) prefix: Arc<str>,
+    pub(crate) hashed: bool,
+}
+
+impl Naming {
+    /// Makes the mutex for a key.
+    pub(crate) fn mutex(&self, redsync: &Redsync, key: &LockKey) -> Mutex {
+        let mut names = key.names();
+        let mutex = match (names.len(), names.next()) {
+            (1, Some(only)) => redsync.mutex(self.name(only)),
+            _ => redsync.mutex_many(key.names().map(|name| self.name(name))),
+        };
+        match key.mode() {
+            Mode::Exclusive => mutex.with_mode(Mode::Exclusive),
+            Mode::Shared => mutex.shared(),
+        }
+    }
+
+    fn name(&self, name: &str) -> Arc<str> {
+        // An empty name stays empty, so that the core refuses it.
+        if name.is_empty() {
+            return "".into();
+        }
+        let prefix = &*self.prefix;
+        let whole: Cow<'_, str> = if prefix.is_empty() {
+            name.into()
+        } else {
+            format!("{prefix}{name}").into()
+        };
+        if self.hashed {
+            short_form(prefix, &whole).into()
+        } else {
+            shorten(whole).into()
+        }
+    }
+}
+
+fn shorten(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.len() <= LockKey::MAX_NAME_LEN && !name.contains(MARK) {
+        return name;
+    }
+    short_form(&name, &name).into()
+}
+
+/// The start of `readable`, the mark, and the hash of the whole name.
+fn short_form(readable: &str, name: &str) -> String {
+    let end = (0..=READABLE_LEN).rfind(|end| readable.is_char_boundary(*end));
+    let mut short = readable[..end.unwrap_or_default()].to_owned();
+    short.push_str(MARK);
+    for byte in Sha256::digest(name) {
+        write!(short, "{byte:02x}").expect("writing to a String cannot fail");
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(prefix: &str, hashed: bool) -> Naming {
+        let prefix = prefix.into();
+        Naming { prefix, hashed }
+    }
+
+    #[test]
+    fn a_long_name_is_shortened_and_stays_distinct() {
+        let long = |last: char| format!("{}{last}", "ä".repeat(500));
+        let shorten = |name: &str| shorten(name.into()).into_owned();
+        assert_eq!(shorten("order:42"), "order:42");
+        assert_eq!(shorten(&long('a')), shorten(&long('a')));
+        assert_ne!(shorten(&long('a')), shorten(&long('b')));
+        assert!(shorten(&long('a')).len() <= LockKey::MAX_NAME_LEN);
+        // The short form of one name is not the name of another.
+        let short = shorten(&long('a'));
+        assert_ne!(shorten(&short), short);
+    }
+
+    #[test]
+    fn a_hashed_name_shows_only_its_prefix_and_equals_no_other_name() {
+        let redsync = Redsync::in_memory(1);
+        let key = |name: &str, prefix: &str, hashed| -> String {
+            let mutex = naming(prefix, hashed).mutex(&redsync, &name.into());
+            mutex.names().collect()
+        };
+        let ann = key("ann@example.com", "user:", true);
+        assert!(
+            ann.starts_with("user:#sha256:") && !ann.contains("ann"),
+            "{ann}"
+        );
+        assert_eq!(ann, key("ann@example.com", "user:", true));
+        assert_ne!(ann, key("bob@example.com", "user:", true));
+        // Neither a plain name nor a short form equals it.
+        assert_ne!(ann, key(&ann, "", false));
+        assert_ne!(ann, key(&ann["user:".len()..], "user:", false));
+        // The hash covers the part of a prefix that is cut off.
+        let prefix = |last: char| format!("{}{last}:", "p".repeat(64));
+        assert_ne!(key("1", &prefix('a'), true), key("1", &prefix('b'), true));
+        assert_eq!(key("", "user:", true), "");
+    }
+
+    #[test]
+    fn each_name_has_the_prefix_and_an_empty_name_stays_empty() {
+        let redsync = Redsync::in_memory(1);
+        let mutex = |key: LockKey| naming("shop:", false).mutex(&redsync, &key);
+        let names = mutex(LockKey::from("b").and("a"));
+        assert_eq!(names.names().collect::<Vec<_>>(), ["shop:a", "shop:b"]);
+        assert!(mutex(LockKey::from("")).check().is_err());
+    }
+}

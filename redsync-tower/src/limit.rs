@@ -1,0 +1,108 @@
+//! How many requests may be pending, that is, on their way to their lock.
+//!
+//! A request is pending from the time it asks for its lock until it holds the lock or is refused.
+//! The limits apply to a layer and all its clones; every other instance of the service counts its
+//! own.
+//!
+//! [`Mutex::with_max_waiting`](redsync::Mutex::with_max_waiting) is another limit: it counts the
+//! waiters for one name in the process, whichever part of it they come from, and does not count
+//! those that find the lock free.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::key::LockKey;
+
+/// Counts pending requests if there is a limit.
+#[derive(Clone, Default)]
+pub(crate) struct PendingLimit {
+    pub(crate) per_key: Option<usize>,
+    pub(crate) total: Option<usize>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    by_key: HashMap<LockKey, usize>,
+    total: usize,
+}
+
+impl PendingLimit {
+    /// Counts one more request until the permit is dropped. Returns [`None`] if a limit is reached.
+    pub(crate) fn enter(&self, key: &LockKey) -> Option<PendingPermit> {
+        if self.per_key.is_none() && self.total.is_none() {
+            return Some(PendingPermit(None));
+        }
+        let mut counts = self.counts();
+        let reached = |limit: Option<usize>, count| limit.is_some_and(|limit| count >= limit);
+        let for_key = counts.by_key.get(key).copied().unwrap_or_default();
+        if reached(self.per_key, for_key) || reached(self.total, counts.total) {
+            return None;
+        }
+        counts.total += 1;
+        *counts.by_key.entry(key.clone()).or_default() += 1;
+        drop(counts);
+        Some(PendingPermit(Some((self.clone(), key.clone()))))
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // Nothing panics between the two changes that belong together, so a poisoned lock has valid
+        // counts.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One pending request. It is empty if there is no limit.
+pub(crate) struct PendingPermit(Option<(PendingLimit, LockKey)>);
+
+impl Drop for PendingPermit {
+    fn drop(&mut self) {
+        let Some((limit, key)) = &self.0 else {
+            return;
+        };
+        let mut counts = limit.counts();
+        counts.total -= 1;
+        if let Some(count) = counts.by_key.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_key.remove(key);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PendingLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingLimit")
+            .field("per_key", &self.per_key)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_limited_per_key_and_in_total_and_no_count_remains() {
+        let limit = PendingLimit {
+            per_key: Some(2),
+            total: Some(3),
+            ..PendingLimit::default()
+        };
+        let enter = |name: &str| limit.enter(&name.into());
+        let (a, _a) = (enter("a").unwrap(), enter("a").unwrap());
+        assert!(enter("a").is_none(), "two for a");
+        let b = enter("b").unwrap();
+        assert!(enter("c").is_none(), "three in total");
+        drop(a);
+        assert!(enter("a").is_some());
+        drop((_a, b));
+        assert!(limit.counts().by_key.is_empty());
+        assert_eq!(limit.counts().total, 0);
+    }
+}

@@ -1,0 +1,68 @@
+//! The layer's own responses: one function for each format.
+//!
+//! A layer answers a request itself if the request does not acquire its lock, or loses it. The
+//! response is made from a [`LockRejection`], whose docs have the table of reasons and statuses, and
+//! which is in the response's extensions.
+//!
+//! * [`problem`] is the default: problem details in JSON (RFC 9457).
+//! * `grpc` answers gRPC requests (feature `grpc`).
+//!
+//! # Changing the responses
+//!
+//! One call changes the status for contention, and one the problem types:
+//!
+//! ```
+//! # use http::StatusCode;
+//! # use redsync::Redsync;
+//! # use redsync_tower::{RedlockLayer, key};
+//! # let redsync = Redsync::in_memory(3);
+//! let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+//!     .with_contention_status(StatusCode::CONFLICT) // even after a wait
+//!     .with_problem_types("https://api.example.com/problems#");
+//! ```
+//!
+//! [`with_response`](crate::RedlockLayer::with_response) replaces the format. Its function can start
+//! from one of the functions here:
+//!
+//! ```
+//! # use redsync::Redsync;
+//! # use redsync_tower::{LockRejection, RedlockLayer, key};
+//! # let redsync = Redsync::in_memory(3);
+//! use redsync_tower::response;
+//!
+//! let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+//!     .with_response(|rejection: &LockRejection| {
+//!         // The same status and `Retry-After`, but plain text.
+//!         let mut response = response::problem(rejection).map(|_| format!("{rejection}\n"));
+//!         let plain = "text/plain; charset=utf-8".parse().expect("a header value");
+//!         response.headers_mut().insert("content-type", plain);
+//!         response
+//!     });
+//! ```
+
+#[cfg(feature = "grpc")]
+mod grpc;
+pub(crate) mod prefer;
+mod problem;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+
+#[cfg(feature = "grpc")]
+pub use self::grpc::grpc;
+pub use self::problem::problem;
+use crate::rejection::LockRejection;
+
+/// A function that makes a response from a rejection.
+pub(crate) type Format = fn(&LockRejection) -> Response<Bytes>;
+
+/// The response format that the client understands, judged by the headers of its request.
+pub(crate) fn format(headers: &HeaderMap) -> Format {
+    #[cfg(feature = "grpc")]
+    if self::grpc::accepts(headers) {
+        return grpc;
+    }
+    #[cfg(not(feature = "grpc"))]
+    let _ = headers;
+    problem
+}

@@ -1,0 +1,110 @@
+//! The guard of a request, which the request's future, its handler and its telemetry share.
+//!
+//! The future owns the guard as a [`RequestLock`], which releases it when dropped. The handler may
+//! take the guard out ([`GuardSlot::detach`]); from then on the lock is no longer the request's.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use redsync::{DrainDelay, Guard, Release};
+
+/// A guard that can be taken out once.
+#[derive(Clone)]
+pub(crate) struct GuardSlot(Arc<Mutex<Content>>);
+
+enum Content {
+    Guard(Guard),
+    /// The handler has taken the guard.
+    Detached,
+    /// The request has released the lock, or is about to.
+    Released,
+}
+
+impl GuardSlot {
+    fn new(guard: Guard) -> Self {
+        Self(Arc::new(Mutex::new(Content::Guard(guard))))
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        // The content is replaced in one step, so it is valid even if a thread has panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the guard, if it is there, and leaves `rest`.
+    fn replace(&self, rest: Content) -> Option<Guard> {
+        let mut content = self.content();
+        if !matches!(*content, Content::Guard(_)) {
+            return None;
+        }
+        match mem::replace(&mut *content, rest) {
+            Content::Guard(guard) => Some(guard),
+            Content::Detached | Content::Released => None,
+        }
+    }
+
+    /// Takes the guard for the handler.
+    pub(crate) fn detach(&self) -> Option<Guard> {
+        self.replace(Content::Detached)
+    }
+
+    /// Whether the handler has taken the guard.
+    pub(crate) fn is_detached(&self) -> bool {
+        matches!(*self.content(), Content::Detached)
+    }
+
+    /// Whether the guard is still the request's. Its lock may be lost.
+    pub(crate) fn is_attached(&self) -> bool {
+        matches!(*self.content(), Content::Guard(_))
+    }
+}
+
+/// The lock that a request holds. Dropping it releases the lock in the background, unless the
+/// handler has detached it.
+pub(crate) struct RequestLock {
+    slot: GuardSlot,
+    /// Dropped after the guard, so that a drain does not miss the release.
+    _drain_delay: Option<DrainDelay>,
+}
+
+impl RequestLock {
+    pub(crate) fn new(guard: Guard, drain_delay: Option<DrainDelay>) -> Self {
+        Self {
+            slot: GuardSlot::new(guard),
+            _drain_delay: drain_delay,
+        }
+    }
+
+    pub(crate) fn slot(&self) -> GuardSlot {
+        self.slot.clone()
+    }
+
+    /// Whether the request holds the lock, and the lock is not lost.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(&*self.slot.content(), Content::Guard(guard) if !guard.is_lost())
+    }
+
+    /// Whether the guard is still the request's. Its lock may be lost.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.slot.is_attached()
+    }
+
+    /// Begins to release the lock. Returns [`None`] if the handler has detached it.
+    pub(crate) fn release(&self) -> Option<Release> {
+        Some(self.slot.replace(Content::Released)?.release())
+    }
+
+    /// Releases the lock in the background, and returns whether it was lost. Returns [`None`] if the
+    /// handler has detached it.
+    pub(crate) fn release_in_background(&self) -> Option<bool> {
+        let guard = self.slot.replace(Content::Released)?;
+        Some(guard.is_lost())
+    }
+}
+
+impl Drop for RequestLock {
+    fn drop(&mut self) {
+        drop(self.slot.replace(Content::Released));
+    }
+}

@@ -1,0 +1,238 @@
+//! The span of a lock, its events and its metrics.
+//!
+//! The section "Tracing" of the crate docs has the table of fields and outcomes. A request's
+//! telemetry goes through the stages of [`Stage`]. If it is dropped before it has ended, the request
+//! was dropped or its handler panicked, and it records that.
+
+use std::time::Duration;
+
+use redsync::{LockError, Mutex, ReleaseError, Released, Validity, node::Mode};
+use tokio::time::Instant;
+use tracing::{Span, field::Empty};
+
+use crate::{
+    metrics::Metrics,
+    outcome::Outcome,
+    rejection::{LockRejection, LockRejectionReason as Reason},
+    slot::GuardSlot,
+};
+
+/// Records what happens to the lock of one request.
+pub(crate) struct Telemetry {
+    metrics: Metrics,
+    span: Span,
+    stage: Stage,
+    /// When the stage began.
+    since: Instant,
+}
+
+enum Stage {
+    /// The request has not asked for a lock.
+    Idle,
+    Waiting,
+    Holding {
+        validity: Validity,
+        slot: GuardSlot,
+    },
+    Ended,
+}
+
+impl Telemetry {
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            span: Span::none(),
+            stage: Stage::Idle,
+            since: Instant::now(),
+        }
+    }
+
+    pub(crate) const fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The request asks for its lock.
+    pub(crate) fn waiting(&mut self, mutex: &Mutex) {
+        self.span = tracing::debug_span!(
+            "lock",
+            name = Empty,
+            mode = Empty,
+            wait_ms = Empty,
+            attempts = Empty,
+            hold_ms = Empty,
+            fencing_token = Empty,
+            outcome = Empty,
+        );
+        if !self.span.is_disabled() {
+            let names: Vec<_> = mutex.keys().collect();
+            self.span.record("name", names.join(", "));
+            let mode = match mutex.mode() {
+                Mode::Exclusive => "exclusive",
+                Mode::Shared => "shared",
+            };
+            self.span.record("mode", mode);
+        }
+        self.enter(Stage::Waiting);
+    }
+
+    /// The request has acquired its lock, in that number of attempts.
+    pub(crate) fn acquired(&mut self, attempts: u32, validity: Validity, slot: GuardSlot) {
+        let wait = self.record_wait(Some(attempts), Outcome::Acquired);
+        if let Some(token) = validity.fencing_token() {
+            self.span.record("fencing_token", token.get());
+        }
+        let name = validity.name();
+        self.span
+            .in_scope(|| tracing::debug!(name, ?wait, "locked"));
+        self.enter(Stage::Holding { validity, slot });
+    }
+
+    /// The request passes although it has not acquired its lock.
+    pub(crate) fn failed_open(&mut self, error: &LockError) {
+        let wait = self.record_wait(attempts(error), Outcome::FailedOpen);
+        self.span
+            .in_scope(|| tracing::warn!(%error, ?wait, "the request passes without its lock"));
+        self.end(Outcome::FailedOpen);
+    }
+
+    /// The request has not acquired its lock, and is about to be refused.
+    pub(crate) fn not_acquired(&self, error: &LockError) {
+        let wait = self.record_wait(attempts(error), Reason::of(error).into());
+        self.span.in_scope(|| match error {
+            LockError::Unavailable(_) => tracing::warn!(%error, ?wait, "locks are unavailable"),
+            error => tracing::debug!(%error, ?wait, "not acquired"),
+        });
+    }
+
+    /// The layer answers the request itself.
+    pub(crate) fn refused(&mut self, rejection: &LockRejection) {
+        let (reason, status) = (rejection.reason(), rejection.status().as_u16());
+        self.span
+            .in_scope(|| tracing::debug!(?reason, status, "refused"));
+        self.end(reason.into());
+    }
+
+    /// The lock is lost, and the inner service is about to be dropped.
+    pub(crate) fn aborted(&self) {
+        let hold = self.record_hold();
+        let name = self.name();
+        self.span
+            .in_scope(|| tracing::warn!(name, ?hold, "the lock was lost; the request is aborted"));
+    }
+
+    /// The release has ended. Returns whether the lock was lost before.
+    pub(crate) fn released(&mut self, released: &Result<Released, ReleaseError>) -> bool {
+        let hold = self.record_hold();
+        let name = self.name();
+        let lost = self.span.in_scope(|| match released {
+            Ok(Released::Held) => {
+                tracing::debug!(name, ?hold, "released");
+                false
+            }
+            Ok(Released::AlreadyLost) => {
+                tracing::warn!(name, ?hold, "the lock was lost");
+                true
+            }
+            // The release began within the validity, so the lock was held until then.
+            Err(error) => {
+                tracing::warn!(name, ?hold, %error, "the release is not confirmed");
+                false
+            }
+        });
+        self.end_of_hold(lost);
+        lost
+    }
+
+    /// The response body has ended, and the lock is released in the background.
+    pub(crate) fn body_ended(&mut self, lost: bool) {
+        let hold = self.record_hold();
+        let name = self.name();
+        self.span.in_scope(|| {
+            if lost {
+                tracing::warn!(name, ?hold, "the lock was lost before the body had ended");
+            } else {
+                tracing::debug!(name, ?hold, "released in the background");
+            }
+        });
+        self.end_of_hold(lost);
+    }
+
+    /// The request has ended after the handler had detached the lock.
+    pub(crate) fn detached(&mut self) {
+        let hold = self.record_hold();
+        let name = self.name();
+        self.span
+            .in_scope(|| tracing::debug!(name, ?hold, "detached"));
+        self.end(Outcome::Detached);
+    }
+
+    /// The locked name, or an empty string if no lock is held.
+    fn name(&self) -> &str {
+        match &self.stage {
+            Stage::Holding { validity, .. } => validity.name(),
+            Stage::Idle | Stage::Waiting | Stage::Ended => "",
+        }
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.since = Instant::now();
+    }
+
+    /// Records how long the request has waited. Call it once, at the end of the wait.
+    fn record_wait(&self, attempts: Option<u32>, outcome: Outcome) -> Duration {
+        let wait = self.since.elapsed();
+        self.span.record("wait_ms", wait.as_millis() as u64);
+        if let Some(attempts) = attempts {
+            self.span.record("attempts", attempts);
+        }
+        self.metrics.wait(outcome, wait);
+        wait
+    }
+
+    /// Records how long the request has held its lock. Call it once, at the end of the hold.
+    fn record_hold(&self) -> Duration {
+        let hold = self.since.elapsed();
+        self.span.record("hold_ms", hold.as_millis() as u64);
+        self.metrics.hold(hold);
+        hold
+    }
+
+    fn end_of_hold(&mut self, lost: bool) {
+        self.end(if lost {
+            Outcome::Lost
+        } else {
+            Outcome::Acquired
+        });
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.enter(Stage::Ended);
+        self.span.record("outcome", outcome.label());
+        self.metrics.request(outcome);
+    }
+}
+
+/// The number of failed attempts, if there was one.
+fn attempts(error: &LockError) -> Option<u32> {
+    Some(error.votes()?.attempts())
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        match &self.stage {
+            Stage::Idle | Stage::Ended => return,
+            Stage::Waiting => {
+                self.record_wait(None, Outcome::Dropped);
+            }
+            Stage::Holding { slot, .. } if slot.is_detached() => return self.detached(),
+            Stage::Holding { validity, .. } => {
+                let hold = self.record_hold();
+                let name = validity.name();
+                self.span
+                    .in_scope(|| tracing::debug!(name, ?hold, "released in the background"));
+            }
+        }
+        self.end(Outcome::Dropped);
+    }
+}
