@@ -22,7 +22,10 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use redsync::{DrainDelay, Guard, Lock, LockError, Lost, Release};
+use redsync::{
+    DrainGuard, Guard, LockError,
+    future::{Lock, Lost, Release},
+};
 use tower_service::Service;
 
 use crate::{
@@ -83,7 +86,7 @@ pin_project! {
             lock: Lock,
             permit: PendingPermit,
             // From here on a drain waits, because the lock may be acquired at any time.
-            drain_delay: Option<DrainDelay>,
+            drain_delay: Option<DrainGuard>,
             call: Option<(S, Request<B>)>,
         },
         // The order of the fields is the order of their drops: first the work, then its lock.
@@ -164,7 +167,7 @@ where
         let Some(permit) = context.config.waiting.pending.enter(&key) else {
             return Self::refused(context, LockRejection::too_many_waiting());
         };
-        let drain_delay = locking.delay_drain();
+        let drain_delay = locking.drain_guard();
         let preferred_wait = context.read_preferred_wait(request.headers());
         Self::Acquiring {
             lock: context.config.waiting.lock(&mutex, preferred_wait),
@@ -177,7 +180,7 @@ where
     /// Leaves `Acquiring`.
     fn lock_done(
         result: Result<Guard, LockError>,
-        drain_delay: Option<DrainDelay>,
+        drain_delay: Option<DrainGuard>,
         (mut service, mut request): (S, Request<B>),
         context: &mut RequestContext,
     ) -> Self {
@@ -205,7 +208,7 @@ where
     /// Makes the guard the request's lock, and shows it to the handler.
     fn hold(
         mut guard: Guard,
-        drain_delay: Option<DrainDelay>,
+        drain_delay: Option<DrainGuard>,
         request: &mut Request<B>,
         context: &mut RequestContext,
     ) -> (RequestLock, Lost) {

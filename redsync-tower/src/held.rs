@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use redsync::{FencingToken, Guard, Lost, Mutex, Validity};
+use redsync::{FencingToken, Guard, Mutex, Validity, future::Lost};
 use tokio::time::Instant;
 
 use crate::slot::GuardSlot;
@@ -60,7 +60,7 @@ impl HeldLock {
 
     /// Whether this lock, or that of an outer layer, makes it unnecessary to lock the mutex.
     pub(crate) fn covers(&self, mutex: &Mutex) -> bool {
-        (self.slot.is_attached() && self.validity.covers(mutex))
+        (self.slot.is_attached() && mutex.is_covered_by(&self.validity))
             || self.outer.as_ref().is_some_and(|outer| outer.covers(mutex))
     }
 

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use redsync::{DrainDelay, Guard, Release};
+use redsync::{DrainGuard, Guard, future::Release};
 
 /// A guard that can be taken out once.
 #[derive(Clone)]
@@ -65,11 +65,11 @@ impl GuardSlot {
 pub(crate) struct RequestLock {
     slot: GuardSlot,
     /// Dropped after the guard, so that a drain does not miss the release.
-    _drain_delay: Option<DrainDelay>,
+    _drain_delay: Option<DrainGuard>,
 }
 
 impl RequestLock {
-    pub(crate) fn new(guard: Guard, drain_delay: Option<DrainDelay>) -> Self {
+    pub(crate) fn new(guard: Guard, drain_delay: Option<DrainGuard>) -> Self {
         Self {
             slot: GuardSlot::new(guard),
             _drain_delay: drain_delay,

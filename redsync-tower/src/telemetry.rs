@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use redsync::{LockError, Mutex, ReleaseError, Released, Validity, node::Mode};
+use redsync::{LockError, Mode, Mutex, ReleaseError, Released, Validity};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
@@ -215,7 +215,7 @@ impl Telemetry {
 
 /// The number of failed attempts, if there was one.
 fn attempts(error: &LockError) -> Option<u32> {
-    Some(error.votes()?.attempts())
+    error.attempts()
 }
 
 impl Drop for Telemetry {

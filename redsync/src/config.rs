@@ -73,11 +73,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// An option that is out of its range.
-    pub(crate) fn option(
-        option: &'static str,
-        must: &'static str,
-        is: &dyn fmt::Debug,
-    ) -> Self {
+    pub(crate) fn option(option: &'static str, must: &'static str, is: &dyn fmt::Debug) -> Self {
         Self::Option {
             option,
             must,

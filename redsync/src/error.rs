@@ -1,4 +1,6 @@
-//! What can go wrong, told apart by type.
+//! The errors of locking, extending and releasing.
+//!
+//! Each prints its cause, so none has a [`source`](std::error::Error::source).
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -100,7 +102,7 @@ impl fmt::Display for LockError {
                 votes.describe(f, "acquired", "taken")
             }
             Self::Config(error) => error.fmt(f),
-            Self::Value(_) => f.write_str("the owner value cannot be made or used"),
+            Self::Value(error) => write!(f, "the owner value cannot be used: {error}"),
             Self::NotHeld(votes) => {
                 write!(f, "`{}` is not held with the given value: ", votes.name())?;
                 votes.describe(f, "holds it", "does not")
@@ -112,15 +114,7 @@ impl fmt::Display for LockError {
     }
 }
 
-impl Error for LockError {
-    /// The cause where it is not part of the text: that of [`Value`](Self::Value).
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Value(error) => Some(&**error),
-            _ => None,
-        }
-    }
-}
+impl Error for LockError {}
 
 impl From<ConfigError> for LockError {
     fn from(error: ConfigError) -> Self {
@@ -147,15 +141,7 @@ impl fmt::Display for RunError {
     }
 }
 
-impl Error for RunError {
-    /// That of the lock error, whose text this error's is.
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Lock(error) => error.source(),
-            Self::Lost => None,
-        }
-    }
-}
+impl Error for RunError {}
 
 impl From<LockError> for RunError {
     fn from(error: LockError) -> Self {

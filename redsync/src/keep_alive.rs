@@ -140,7 +140,10 @@ impl Keeper {
             runtime: runtime.id(),
             has_finished: false,
         };
-        let alarm = state.due.peek().map_or_else(Instant::now, |Reverse(due)| due.at);
+        let alarm = state
+            .due
+            .peek()
+            .map_or_else(Instant::now, |Reverse(due)| due.at);
         state.runner = Some(Running { alarm, waker: None });
         drop(state);
         let spawning = runtime.clone();
@@ -318,7 +321,9 @@ impl Drop for Runner {
             .filter_map(|Reverse(due)| due.kept.upgrade())
             .filter_map(|kept| kept.lease.home().cloned());
         // A runtime that has ended drops what it is given, and leads here again.
-        let home = homes.into_iter().find(|home| !state.ended.contains(&home.id()));
+        let home = homes
+            .into_iter()
+            .find(|home| !state.ended.contains(&home.id()));
         drop(state);
         if let Some(home) = home {
             self.keeper.run_on(&home);

@@ -21,10 +21,7 @@ use std::{
 use smallvec::SmallVec;
 use tokio::{runtime::Handle, time::Instant};
 
-pub(crate) use self::{
-    commands::Answers,
-    extension::Extension,
-};
+pub(crate) use self::{commands::Answers, extension::Extension};
 use self::{hold::Hold, lane::Lane};
 use crate::{
     FencingToken, Mode, OwnerValue,
@@ -170,7 +167,8 @@ impl Lease {
                 hand_overs: self.succession.hand_overs + 1,
                 is_exposed: AtomicBool::new(false),
             },
-            token: (self.token().map(FencingToken::next)).map_or_else(OnceLock::new, OnceLock::from),
+            token: (self.token().map(FencingToken::next))
+                .map_or_else(OnceLock::new, OnceLock::from),
             attempt: request.attempts(),
             metrics: metrics::Hold::new(),
             home: Handle::try_current().ok().or_else(|| self.home.clone()),
@@ -352,11 +350,7 @@ impl Lease {
     }
 
     /// Work for this lease that outlives its caller, up to an instant.
-    fn in_background(
-        &self,
-        deadline: Instant,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) {
+    fn in_background(&self, deadline: Instant, work: impl Future<Output = ()> + Send + 'static) {
         (self.nodes.background()).spawn(self.home.as_ref(), deadline, work);
     }
 

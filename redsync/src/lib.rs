@@ -156,6 +156,8 @@
 //!
 //! [deadpool-redis]: https://docs.rs/deadpool-redis
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod acquire;
 mod background;
 mod config;

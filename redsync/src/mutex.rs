@@ -3,13 +3,7 @@
 mod lock;
 mod options;
 
-use std::{
-    fmt,
-    future::Future,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 use tokio::time::Instant;
@@ -17,16 +11,8 @@ use tokio::time::Instant;
 pub use self::lock::Lock;
 use crate::{
     ConfigError, FencingToken, Guard, Inspection, LockError, Mode, Released, Resume, RunError,
-    Validity,
-    acquire::Limit,
-    config::MAX_NAME_LEN,
-    inspect,
-    lease::Lease,
-    options::Options,
-    queue::hand_over::Holding,
-    quorum::tally::Verdict,
-    request::Request,
-    shared::Shared,
+    Validity, acquire::Limit, config::MAX_NAME_LEN, inspect, lease::Lease, options::Options,
+    queue::hand_over::Holding, quorum::tally::Verdict, request::Request, shared::Shared,
 };
 
 /// A distributed mutex: a name (or several), and how to lock it.

@@ -15,7 +15,7 @@ use crate::{
     ConfigError,
     background::Background,
     metrics::NodeMetrics,
-    node::{AnyNode, Answering, Holders, NodeError, Question},
+    node::{Answering, AnyNode, Holders, NodeError, Question},
 };
 
 /// All nodes, in the order in which they were given.
@@ -49,7 +49,10 @@ impl Nodes {
             return Err(ConfigError::NoNodes);
         }
         for (index, Member { address, .. }) in members.iter().enumerate() {
-            if members[..index].iter().any(|other| other.address == *address) {
+            if members[..index]
+                .iter()
+                .any(|other| other.address == *address)
+            {
                 let address = Arc::clone(address);
                 return Err(ConfigError::DuplicateNode { address });
             }

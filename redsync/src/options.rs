@@ -97,7 +97,11 @@ impl Options {
         self.timing.check()?;
         self.retry.check()?;
         if self.kind.fencing && self.kind.mode == Mode::Shared {
-            return Err(ConfigError::option("mode", "exclusive for a fenced lock", &self.kind.mode));
+            return Err(ConfigError::option(
+                "mode",
+                "exclusive for a fenced lock",
+                &self.kind.mode,
+            ));
         }
         if self.key_prefix.len() >= MAX_NAME_LEN {
             return Err(ConfigError::NameTooLong {
@@ -179,7 +183,10 @@ mod tests {
         let factor = |factor| NodeTimeout::Factor(factor);
         let absolute = |limit| NodeTimeout::Absolute(limit);
         for (option, result) in [
-            ("expiry", with(|o| o.timing.expiry = Duration::from_millis(9))),
+            (
+                "expiry",
+                with(|o| o.timing.expiry = Duration::from_millis(9)),
+            ),
             ("expiry", with(|o| o.timing.expiry = Duration::MAX)),
             ("drift_factor", with(|o| o.timing.drift_factor = 1.0)),
             ("drift_factor", with(|o| o.timing.drift_factor = -0.1)),
@@ -187,11 +194,26 @@ mod tests {
             ("tries", with(|o| o.retry.tries = 0)),
             ("max_hold", with(|o| o.timing.max_hold = Some(secs(0)))),
             ("outage_tries", with(|o| o.retry.outage_tries = 0)),
-            ("node_timeout", with(|o| o.timing.node_timeout = absolute(secs(0)))),
-            ("timeout_factor", with(|o| o.timing.node_timeout = factor(0.0))),
-            ("timeout_factor", with(|o| o.timing.node_timeout = factor(f64::NAN))),
-            ("timeout_factor", with(|o| o.timing.node_timeout = factor(1.1))),
-            ("timeout_factor", with(|o| o.timing.node_timeout = factor(1e-12))),
+            (
+                "node_timeout",
+                with(|o| o.timing.node_timeout = absolute(secs(0))),
+            ),
+            (
+                "timeout_factor",
+                with(|o| o.timing.node_timeout = factor(0.0)),
+            ),
+            (
+                "timeout_factor",
+                with(|o| o.timing.node_timeout = factor(f64::NAN)),
+            ),
+            (
+                "timeout_factor",
+                with(|o| o.timing.node_timeout = factor(1.1)),
+            ),
+            (
+                "timeout_factor",
+                with(|o| o.timing.node_timeout = factor(1e-12)),
+            ),
         ] {
             match result {
                 Err(ConfigError::Option {

@@ -110,7 +110,9 @@ impl Queues {
         let Some(next) = queue.waiters.front() else {
             return false;
         };
-        let turn = queue.fairness.turn(next.request.options.hand_over_time(), now);
+        let turn = queue
+            .fairness
+            .turn(next.request.options.hand_over_time(), now);
         let Some(passed) = lease.hand_over(&next.request, turn) else {
             return false;
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use redsync::node::{
-    AcquireVote, ExtendVote, Holder, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Terms,
+    AcquireVote, Entry, ExtendVote, Holder, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
 };
 use redsync::{FencingToken, NodeError};
 use tokio::sync::{Semaphore, oneshot};
@@ -377,8 +377,8 @@ impl<N: Node> FaultyNode<N> {
     async fn send_terms<T: Send + 'static>(
         &self,
         operation: Operation,
-        terms: &Terms,
-        ask: impl FnOnce(Arc<Shared<N>>, Terms) -> BoxFuture<'static, Result<T, NodeError>>,
+        terms: &Entry,
+        ask: impl FnOnce(Arc<Shared<N>>, Entry) -> BoxFuture<'static, Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
         let (key, value) = (terms.names.join(", "), terms.value.as_str().to_owned());
         let terms = terms.clone();
@@ -431,14 +431,14 @@ impl<N: Node> Node for FaultyNode<N> {
         self.0.inner.address()
     }
 
-    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
         self.send_terms(Operation::Acquire, terms, |shared, terms| {
             async move { shared.inner.acquire(&terms).await }.boxed()
         })
         .await
     }
 
-    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.send_terms(Operation::Raise, terms, move |shared, terms| {
             async move { shared.inner.raise(&terms, token).await }.boxed()
         })
@@ -447,7 +447,7 @@ impl<N: Node> Node for FaultyNode<N> {
 
     async fn extend(
         &self,
-        terms: &Terms,
+        terms: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
@@ -457,7 +457,7 @@ impl<N: Node> Node for FaultyNode<N> {
         .await
     }
 
-    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
         self.send_terms(Operation::Release, terms, |shared, terms| {
             async move { shared.inner.release(&terms).await }.boxed()
         })

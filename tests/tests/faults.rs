@@ -39,7 +39,7 @@ async fn assert_works(redsync: &Redsync) {
     let guard = mutex.lock_within(SOON).await.unwrap();
     assert!(matches!(mutex.try_lock().await, Err(LockError::Taken(_))));
     guard.extend().await.unwrap();
-    assert!(guard.valid().await.unwrap());
+    assert!(guard.verify().await.unwrap());
     assert_eq!(guard.release().await.unwrap(), Released::Held);
     let guard = mutex.lock_within(SOON).await.unwrap();
     assert_eq!(guard.release().await.unwrap(), Released::Held);
@@ -79,7 +79,7 @@ async fn a_server_dies_while_a_lock_is_held() {
     let guard = redsync.mutex(NAME).lock().await.unwrap();
     servers[0].kill();
     guard.extend().await.unwrap();
-    assert!(guard.valid().await.unwrap());
+    assert!(guard.verify().await.unwrap());
     assert_eq!(guard.release().await.unwrap(), Released::Held);
     assert_gone(&servers).await;
 }
@@ -231,7 +231,7 @@ async fn scripts_are_flushed_between_operations() {
         flush();
         guard.extend().await.unwrap();
         flush();
-        assert!(guard.valid().await.unwrap());
+        assert!(guard.verify().await.unwrap());
         flush();
         let taken = redsync.mutex(NAME).try_lock().await;
         assert!(matches!(taken, Err(LockError::Taken(_))), "{taken:?}");
@@ -253,7 +253,7 @@ async fn a_server_that_restarts_empty_is_used_again() {
     servers[0].restart_empty();
     wait::until_async("healing", SOON, async || {
         guard.extend().await.unwrap();
-        servers[0].get(NAME).as_deref() == Some(guard.value().as_str())
+        servers[0].get(NAME).as_deref() == Some(guard.expose_value().as_str())
     })
     .await;
     servers[1].kill();
@@ -355,7 +355,7 @@ async fn a_key_of_another_type_is_somebody_elses() {
         server.command(&["DEL", "other"]);
         server.command(&["HSET", "other", "field", "value"]);
     }
-    assert!(!guard.valid().await.unwrap());
+    assert!(!guard.verify().await.unwrap());
     let result = guard.extend().await;
     assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
     assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);

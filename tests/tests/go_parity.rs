@@ -35,7 +35,7 @@ fn redsync(servers: &[RedisServer]) -> Redsync {
 /// How many servers hold the name for this guard.
 fn held(servers: &Servers, guard: &Guard) -> usize {
     let holders = servers.holders(guard.name());
-    let ours = Some(guard.value().as_str());
+    let ours = Some(guard.expose_value().as_str());
     let held = holders.iter().filter(|holder| holder.as_deref() == ours);
     held.count()
 }
@@ -255,13 +255,13 @@ async fn servers_are_asked_whether_a_lock_is_valid() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     let guard = redsync.mutex(NAME).lock().await.unwrap();
-    assert!(guard.valid().await.unwrap());
+    assert!(guard.verify().await.unwrap());
     servers[0].flush();
-    assert!(guard.valid().await.unwrap());
+    assert!(guard.verify().await.unwrap());
     servers[1].flush();
-    assert!(!guard.valid().await.unwrap());
+    assert!(!guard.verify().await.unwrap());
     servers[2].command(&["SET", NAME, "foobar"]);
-    assert!(!guard.valid().await.unwrap());
+    assert!(!guard.verify().await.unwrap());
 }
 
 #[tokio::test]
@@ -272,7 +272,7 @@ async fn a_lock_expires_on_the_servers() {
     let value = mutex.lock().await.unwrap().into_value();
     assert!(matches!(mutex.try_lock().await, Err(LockError::Taken(_))));
     let guard = mutex.lock_within(Duration::from_secs(20)).await.unwrap();
-    assert_ne!(guard.value(), &value);
+    assert_ne!(guard.expose_value(), &value);
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn options_of_go_redsync_work() {
         .with_key_prefix("prefix:")
         .with_shuffled_nodes(true)
         .with_timeout_factor(0.5)
-        .with_value_fn(move || {
+        .with_owner_label(move || {
             let number = number.fetch_add(1, Ordering::SeqCst);
             Ok::<_, Infallible>(format!("value {number} "))
         });
@@ -315,7 +315,7 @@ async fn options_of_go_redsync_work() {
         let guard = mutex.lock().await.unwrap();
         assert_eq!(guard.name(), "prefix:test-mutex");
         let beginning = format!("value {round} ");
-        assert!(guard.value().as_str().starts_with(&beginning));
+        assert!(guard.expose_value().as_str().starts_with(&beginning));
         assert_eq!(held(&servers, &guard), 4);
         assert_eq!(guard.release().await.unwrap(), Released::Held);
         redsync.drain().await;
@@ -355,7 +355,7 @@ async fn a_contender_that_gives_up_leaves_the_holder_alone() {
     contenders.shutdown().await;
     redsync.drain().await;
     assert_eq!(held(&servers, &guard), 4);
-    assert!(guard.valid().await.unwrap());
+    assert!(guard.verify().await.unwrap());
     assert_eq!(guard.release().await.unwrap(), Released::Held);
     redsync.drain().await;
     servers.assert_no_keys();
@@ -371,7 +371,7 @@ async fn many_locks_are_independent() {
         tasks.spawn(async move { mutex.try_lock().await.unwrap() });
     }
     let guards = tasks.join_all().await;
-    let values: HashSet<_> = guards.iter().map(|g| g.value().as_str()).collect();
+    let values: HashSet<_> = guards.iter().map(|g| g.expose_value().as_str()).collect();
     assert_eq!(values.len(), 200);
     assert_eq!(servers[0].keys().len(), 200);
     drop(guards);

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::Method;
-use redsync::{DrainDelay, Mutex, Redsync};
+use redsync::{DrainGuard, Mutex, Redsync};
 
 use crate::key::{LockKey, naming::Naming};
 
@@ -52,8 +52,8 @@ impl Locking {
     }
 
     /// Makes [`Redsync::drain`] wait for a request that may come to hold a lock.
-    pub(crate) fn delay_drain(&self) -> DrainDelay {
-        self.redsync.delay_drain()
+    pub(crate) fn drain_guard(&self) -> DrainGuard {
+        self.redsync.drain_guard()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use redsync::{Lock, Mutex};
+use redsync::{Mutex, future::Lock};
 
 use crate::{limit::PendingLimit, response::prefer};
 

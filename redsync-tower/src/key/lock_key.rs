@@ -1,6 +1,6 @@
 //! The names that one request locks, and the types that convert into them.
 
-use redsync::node::Mode;
+use redsync::Mode;
 
 use super::error::KeyError;
 

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt::Write, sync::Arc};
 
-use redsync::{Mutex, Redsync, node::Mode};
+use redsync::{Mode, Mutex, Redsync};
 use sha2::{Digest, Sha256};
 
 use super::lock_key::LockKey;

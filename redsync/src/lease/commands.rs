@@ -206,7 +206,10 @@ impl Command {
         let answering = if self.lease.options.rounds.shuffled_nodes {
             let mut order: SmallVec<[_; USUAL_NODES]> = (0..nodes).collect();
             fastrand::shuffle(&mut order);
-            order.into_iter().filter_map(|node| way(&self, node)).collect()
+            order
+                .into_iter()
+                .filter_map(|node| way(&self, node))
+                .collect()
         } else {
             (0..nodes).filter_map(|node| way(&self, node)).collect()
         };
@@ -573,7 +576,8 @@ impl Future for Answers {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let mut this = self.project();
-        this.answering.retain_mut(|answering| answering.as_mut().poll(cx).is_pending());
+        this.answering
+            .retain_mut(|answering| answering.as_mut().poll(cx).is_pending());
         let outcome = match this.command.round.poll_outcome(cx) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => {

@@ -23,11 +23,23 @@ const NODE_ERRORS: &str = "redsync_node_errors_total";
 pub(crate) fn describe() {
     let (count, seconds) = (Unit::Count, Unit::Seconds);
     describe_counter!(ACQUISITIONS, count, "Calls that wanted a lock, by outcome");
-    describe_histogram!(WAIT, seconds, "Time from wanting a lock to having it, or to giving up");
+    describe_histogram!(
+        WAIT,
+        seconds,
+        "Time from wanting a lock to having it, or to giving up"
+    );
     describe_histogram!(HOLD, seconds, "Time for which a lock was held");
-    describe_counter!(LOST, count, "Locks whose validity ended before they were released");
+    describe_counter!(
+        LOST,
+        count,
+        "Locks whose validity ended before they were released"
+    );
     describe_histogram!(NODE, seconds, "Time that a node took for a command");
-    describe_counter!(NODE_ERRORS, count, "Commands that failed on a node, or got no answer");
+    describe_counter!(
+        NODE_ERRORS,
+        count,
+        "Commands that failed on a node, or got no answer"
+    );
 }
 
 /// A call that wants a lock. It is counted when its outcome is known, or when it is dropped before
@@ -142,7 +154,12 @@ impl NodeMetrics {
     }
 
     /// An answer to a command that was sent at an instant.
-    pub(crate) fn answered(&self, command: &'static str, since: Instant, error: Option<&NodeError>) {
+    pub(crate) fn answered(
+        &self,
+        command: &'static str,
+        since: Instant,
+        error: Option<&NodeError>,
+    ) {
         self.record(command, since, error.map(kind));
     }
 
@@ -182,9 +199,8 @@ impl NodeMetrics {
         };
         let index = KINDS.iter().position(|known| *known == kind);
         let errors = index.map(|index| &handles.errors[index]);
-        let counter = || {
-            counter!(NODE_ERRORS, "node" => address(), "command" => command, "kind" => kind)
-        };
+        let counter =
+            || counter!(NODE_ERRORS, "node" => address(), "command" => command, "kind" => kind);
         if let Some(errors) = errors {
             errors.get_or_init(counter).increment(1);
         }

@@ -43,7 +43,12 @@ pin_project! {
 }
 
 impl State {
-    fn waiting(request: Request, shared: &Arc<Shared>, limit: Limit, first: Option<Failure>) -> Self {
+    fn waiting(
+        request: Request,
+        shared: &Arc<Shared>,
+        limit: Limit,
+        first: Option<Failure>,
+    ) -> Self {
         Self::Waiting {
             future: wait(request, Arc::clone(shared), limit, first).boxed(),
         }

@@ -112,7 +112,9 @@ impl Mutex {
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.set(|options| options.rounds.owner_label = Some(Arc::new(move || label().map_err(Into::into))))
+        self.set(|options| {
+            options.rounds.owner_label = Some(Arc::new(move || label().map_err(Into::into)))
+        })
     }
 
     /// Whether a verdict is returned as soon as it is clear, rather than when all nodes have

@@ -55,7 +55,7 @@ use super::Node;
 /// ```no_run
 /// # #[cfg(feature = "deadpool-redis")]
 /// # async fn example() -> Result<(), redsync::ConfigError> {
-/// use redsync::node::{RedisNode, contract};
+/// use redsync::node::{contract, redis::RedisNode};
 ///
 /// contract::check(&RedisNode::connect("redis://127.0.0.1")?).await;
 /// # Ok(())

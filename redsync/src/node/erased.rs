@@ -115,9 +115,7 @@ async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
 }
 
 /// A panic of a node's code is a failure of that node, and of nothing else.
-async fn guarded<T>(
-    answer: impl Future<Output = Result<T, NodeError>>,
-) -> Result<T, NodeError> {
+async fn guarded<T>(answer: impl Future<Output = Result<T, NodeError>>) -> Result<T, NodeError> {
     let answer = AssertUnwindSafe(answer).catch_unwind().await;
     answer.unwrap_or_else(|_| Err(NodeError::Unexpected("it panicked".into())))
 }

@@ -40,7 +40,7 @@
 //! # #[cfg(feature = "sentinel")]
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use deadpool_redis::sentinel::{Config, Runtime, SentinelServerType};
-//! use redsync::{Redsync, node::{RedisNode, redis::Deadpool}};
+//! use redsync::{Redsync, node::{redis::{Deadpool, RedisNode}}};
 //!
 //! let sentinels = ["redis://10.0.0.1:26379".to_owned(), "redis://10.0.0.2:26379".to_owned()];
 //! let config = Config::from_urls(sentinels, "locks".to_owned(), SentinelServerType::Master);
@@ -107,22 +107,22 @@ pub use self::drivers::Multiplexed;
 pub use self::drivers::{Deadpool, Pool};
 #[doc(hidden)]
 pub use self::exchange::Conversation;
-pub use self::{driver::Driver, reply::Reply};
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-use self::{connection::url, tracking::Tracking};
 use self::{
     command::Command,
     dialect::Dialect,
     exchange::{Exchange, holders, is_unknown},
     script::{By, INSPECT},
 };
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+use self::{connection::url, tracking::Tracking};
+pub use self::{driver::Driver, reply::Reply};
 use super::{
     AcquireVote, Answer, Entry, ExtendVote, Holders, Node, NodeAnswer, NodeError, Operation,
     Question, RaiseVote, ReleaseVote, WakeUp,
 };
-use crate::FencingToken;
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 use crate::ConfigError;
+use crate::FencingToken;
 
 /// How long it may take to say who holds a name.
 const SECOND_QUESTION: Duration = Duration::from_millis(100);

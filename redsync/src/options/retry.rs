@@ -46,7 +46,11 @@ impl Retry {
             return Err(ConfigError::option("tries", "at least 1", &self.tries));
         }
         if self.outage_tries == 0 {
-            return Err(ConfigError::option("outage_tries", "at least 1", &self.outage_tries));
+            return Err(ConfigError::option(
+                "outage_tries",
+                "at least 1",
+                &self.outage_tries,
+            ));
         }
         Ok(())
     }

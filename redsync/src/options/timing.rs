@@ -71,27 +71,47 @@ impl Timing {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.expiry < MIN_EXPIRY || self.expiry > MAX_EXPIRY {
-            return Err(ConfigError::option("expiry", "from 10 ms to a year", &self.expiry));
+            return Err(ConfigError::option(
+                "expiry",
+                "from 10 ms to a year",
+                &self.expiry,
+            ));
         }
         if !(0.0..1.0).contains(&self.drift_factor) {
-            return Err(ConfigError::option("drift_factor", "at least 0 and below 1", &self.drift_factor));
+            return Err(ConfigError::option(
+                "drift_factor",
+                "at least 0 and below 1",
+                &self.drift_factor,
+            ));
         }
         match self.node_timeout {
             NodeTimeout::Absolute(limit) if limit.is_zero() => {
                 return Err(ConfigError::option("node_timeout", "above zero", &limit));
             }
             NodeTimeout::Factor(factor) if !(factor > 0.0 && factor <= 1.0) => {
-                return Err(ConfigError::option("timeout_factor", "above 0 and at most 1", &factor));
+                return Err(ConfigError::option(
+                    "timeout_factor",
+                    "above 0 and at most 1",
+                    &factor,
+                ));
             }
             // Though the factor is above zero.
             _ if self.node_timeout() < Duration::from_micros(1) => {
-                return Err(ConfigError::option("timeout_factor", "larger", &self.node_timeout));
+                return Err(ConfigError::option(
+                    "timeout_factor",
+                    "larger",
+                    &self.node_timeout,
+                ));
             }
             _ => {}
         }
         let (expiry, min_validity) = (self.expiry(), self.min_validity());
         if let Some(max_hold) = self.max_hold.filter(|max_hold| *max_hold <= min_validity) {
-            return Err(ConfigError::option("max_hold", "longer than the least validity", &max_hold));
+            return Err(ConfigError::option(
+                "max_hold",
+                "longer than the least validity",
+                &max_hold,
+            ));
         }
         let drift = self.drift(expiry);
         if expiry.saturating_sub(drift) <= min_validity {

@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn who_has_waited_for_as_many_turns_as_usual_gives_way_to_nobody() {
         let mut fairness = Fairness::default();
-        let turn_after = |others: &mut Fairness, turns| {
+        let turn_after = |fairness: &mut Fairness, turns| {
             let looks: Vec<_> = (0..turns).map(|_| fairness.turn_ended()).collect();
             fairness.own_turn_begins();
             looks

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fred::prelude::{Builder, ClientLike, Config, ReconnectPolicy};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redsync::node::RedisNode;
+use redsync::node::redis::RedisNode;
 use redsync::node::redis::{Fred, Multiplexed};
 use redsync::{Guard, Redsync, Released};
 use rslock::{LockGuard, LockManager};

@@ -4,11 +4,14 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use redsync::node::{
-    AcquireVote, ExtendVote, Holders, MemoryNode, Mode, Node, RaiseVote, RedisNode, ReleaseVote,
-    Terms,
-};
 use redsync::{FencingToken, NodeError};
+use redsync::{
+    Mode,
+    node::{
+        AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
+        redis::RedisNode,
+    },
+};
 use redsync_tests::RedisServer;
 
 /// How many sequences there are, and how many operations each has.
@@ -28,10 +31,10 @@ const COUNTERS: u64 = 4_000_000_000_000_000_000;
 /// One operation.
 #[derive(Clone, Debug)]
 enum Operation {
-    Acquire(Terms),
-    Raise(Terms, FencingToken),
-    Extend(Terms, Option<FencingToken>, bool),
-    Release(Terms),
+    Acquire(Entry),
+    Raise(Entry, FencingToken),
+    Extend(Entry, Option<FencingToken>, bool),
+    Release(Entry),
     Inspect(String),
 }
 
@@ -66,7 +69,7 @@ async fn sequence<M: Node, R: Node>(seed: u64, memory: &M, redis: &R) -> usize {
     // Not those of another sequence, whose keys are still there.
     let names = ["a", "b", "c"].map(|name| format!("{name}:{seed}"));
     for name in &names {
-        let terms = Terms::new(name, "start".into(), Duration::from_secs(60)).with_fencing(true);
+        let terms = Entry::new(name, "start".into(), Duration::from_secs(60)).with_fencing(true);
         for operation in [
             Operation::Acquire(terms.clone()),
             Operation::Raise(terms.clone(), FencingToken::new(COUNTERS)),
@@ -152,7 +155,7 @@ impl Operation {
     }
 }
 
-fn terms(rng: &mut Rng, names: &[String; 3]) -> Terms {
+fn terms(rng: &mut Rng, names: &[String; 3]) -> Entry {
     let value = ["one", "two", "three"][rng.usize(..3)];
     let expiry = [60, 120, 240][rng.usize(..3)];
     let some: Vec<&str> = match rng.u8(..10) {
@@ -163,7 +166,7 @@ fn terms(rng: &mut Rng, names: &[String; 3]) -> Terms {
         8 => vec![&names[1], &names[2]],
         _ => names.iter().map(String::as_str).collect(),
     };
-    let terms = Terms::new(&names[0], value.into(), Duration::from_secs(expiry)).with_names(some);
+    let terms = Entry::new(&names[0], value.into(), Duration::from_secs(expiry)).with_names(some);
     match rng.u8(..6) {
         0..2 => terms.with_mode(Mode::Shared),
         2 => terms.with_fencing(true),

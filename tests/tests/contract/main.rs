@@ -6,7 +6,7 @@ use fred::prelude::{Builder, ClientLike, Config};
 use fred::types::RespVersion;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redsync::node::redis::{Deadpool, Driver, Fred, Multiplexed};
-use redsync::node::{MemoryNode, RedisNode, contract};
+use redsync::node::{MemoryNode, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 
 async fn check<D: Driver>(driver: D) {

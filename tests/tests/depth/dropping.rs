@@ -75,7 +75,7 @@ async fn drop_everything(redsync: &Redsync, check: impl AsyncFn()) {
         everywhere(
             async |polls| {
                 let guard = mutex.lock().await.unwrap();
-                poll_and_drop(polls, guard.valid()).await
+                poll_and_drop(polls, guard.verify()).await
             },
             &check,
         )

@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use redsync::{
-    FencingToken, LockError, Redsync,
-    node::{Mode, Node, Terms},
+    FencingToken, LockError, Mode, Redsync,
+    node::{Entry, Node},
 };
 use redsync_tests::{
     Servers,
@@ -29,7 +29,7 @@ async fn token(redsync: &Redsync) -> FencingToken {
 
 /// Sets a node's counter of the name, as if it had been acquired there very often.
 async fn run_ahead(node: &impl Node, number: u64) {
-    let terms = Terms::new("order:42", "another".into(), 100 * MILLI).with_fencing(true);
+    let terms = Entry::new("order:42", "another".into(), 100 * MILLI).with_fencing(true);
     node.acquire(&terms).await.unwrap();
     node.raise(&terms, FencingToken::new(number)).await.unwrap();
     node.release(&terms).await.unwrap();

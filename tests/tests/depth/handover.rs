@@ -49,7 +49,7 @@ async fn what_has_been_released_or_has_expired_is_not_resumed() {
     let (redsync, _) = memory();
     let mutex = redsync.mutex("a");
     let guard = mutex.lock().await.unwrap();
-    let value = guard.value().clone();
+    let value = guard.expose_value().clone();
     guard.release().await.unwrap();
     redsync.drain().await;
     assert!(matches!(
@@ -90,13 +90,13 @@ async fn inspection_says_who_holds_on_each_node_and_not_with_what_value() {
     redsync.drain().await;
     servers[2].kill();
     let inspected = mutex.inspect().await.unwrap();
-    assert!(!format!("{inspected:?}").contains(guard.value().as_str()));
+    assert!(!format!("{inspected:?}").contains(guard.expose_value().as_str()));
     for (node, server) in inspected.iter().zip(&servers).take(2) {
         assert_eq!(*node.address, server.address());
         let [holder] = &node.holders.as_ref().unwrap()[..] else {
             panic!("{node:?}");
         };
-        assert_eq!(holder.fingerprint, guard.value().fingerprint());
+        assert_eq!(holder.fingerprint, guard.expose_value().fingerprint());
         assert_eq!(&*holder.name, "a");
         assert!(holder.remaining.unwrap() > Duration::from_secs(1));
     }

@@ -23,7 +23,7 @@ async fn all_or_none(redsync: &Redsync) {
 
     let guard = both.lock().await.unwrap();
     guard.extend().await.unwrap();
-    assert!(guard.valid().await.unwrap());
+    assert!(guard.verify().await.unwrap());
     for name in ["account:1", "account:2"] {
         assert!(matches!(
             redsync.mutex(name).try_lock().await,
@@ -77,8 +77,8 @@ async fn losing_one_name_is_losing_the_lock() {
     let guard = redsync.mutex_many(["a", "b"]).lock().await.unwrap();
     redsync.drain().await;
     for node in &nodes {
-        use redsync::node::{Node, Terms};
-        let one = Terms::new("a", guard.value().clone(), Duration::from_secs(8));
+        use redsync::node::{Entry, Node};
+        let one = Entry::new("a", guard.expose_value().clone(), Duration::from_secs(8));
         node.release(&one).await.unwrap();
     }
     assert!(matches!(

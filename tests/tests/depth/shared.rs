@@ -102,7 +102,7 @@ async fn a_go_client_sees_a_shared_lock_as_taken_and_can_destroy_nothing() {
     for server in &servers {
         let set: Option<String> = server.query(&["SET", "catalog", "go", "NX", "PX", "8000"]);
         assert_eq!(set, None);
-        let value = guard.value().as_str();
+        let value = guard.expose_value().as_str();
         server
             .try_command(&["EVAL", compare_and_delete, "1", "catalog", value])
             .unwrap_err();

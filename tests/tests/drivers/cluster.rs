@@ -3,7 +3,7 @@
 use deadpool_redis::cluster::{Config, Runtime};
 use redis::cluster::ClusterClientBuilder;
 use redsync::node::redis::{Deadpool, Multiplexed};
-use redsync::node::{Node, RedisNode, contract};
+use redsync::node::{Node, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 use redsync_tests::wait;
 

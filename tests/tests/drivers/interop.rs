@@ -2,7 +2,10 @@
 //! them.
 
 use redis::{RedisResult, Value};
-use redsync::node::{AcquireVote, ExtendVote, Mode, Node, ReleaseVote};
+use redsync::{
+    Mode,
+    node::{AcquireVote, ExtendVote, Node, ReleaseVote},
+};
 use redsync_tests::{RedisServer, UNLOCK_OF_GO};
 
 use crate::{acquire, deadpool, refused, release, terms};

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use redsync::FencingToken;
-use redsync::node::{Mode, Node, RaiseVote};
+use redsync::{
+    Mode,
+    node::{Node, RaiseVote},
+};
 use redsync_tests::RedisServer;
 use redsync_tests::wait::until_async;
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use fred::prelude::{Builder, ClientLike, Config, ReconnectPolicy};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redsync::node::redis::{Deadpool, Fred, Multiplexed};
-use redsync::node::{AcquireVote, Node, RedisNode, ReleaseVote, Terms};
+use redsync::node::{AcquireVote, Entry, Node, ReleaseVote, redis::RedisNode};
 use redsync_tests::RedisServer;
 
 /// A manager that does not try for long, as the docs recommend.
@@ -43,21 +43,21 @@ fn deadpool(url: &str) -> RedisNode<Deadpool> {
     RedisNode::connect(url).expect("a URL")
 }
 
-fn terms(name: &str, value: &str) -> Terms {
-    Terms::new(name, value.into(), Duration::from_secs(30))
+fn terms(name: &str, value: &str) -> Entry {
+    Entry::new(name, value.into(), Duration::from_secs(30))
 }
 
-async fn acquire<N: Node>(node: &N, terms: &Terms) {
+async fn acquire<N: Node>(node: &N, terms: &Entry) {
     let vote = node.acquire(terms).await.expect("an answer");
     assert!(matches!(vote, AcquireVote::Acquired { .. }), "{vote:?}");
 }
 
-async fn refused<N: Node>(node: &N, terms: &Terms) {
+async fn refused<N: Node>(node: &N, terms: &Entry) {
     let vote = node.acquire(terms).await.expect("an answer");
     assert!(matches!(vote, AcquireVote::Taken { .. }), "{vote:?}");
 }
 
-async fn release<N: Node>(node: &N, terms: &Terms) {
+async fn release<N: Node>(node: &N, terms: &Entry) {
     let vote = node.release(terms).await.expect("an answer");
     assert_eq!(vote, ReleaseVote::Released);
 }

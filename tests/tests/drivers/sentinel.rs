@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deadpool_redis::sentinel::{Config, Runtime, SentinelServerType};
 use redsync::node::redis::Deadpool;
-use redsync::node::{AcquireVote, Node, RedisNode, contract};
+use redsync::node::{AcquireVote, Node, contract, redis::RedisNode};
 use redsync_tests::{RedisServer, wait};
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use redis::{Client, TlsCertificates};
 use redsync::NodeError;
 use redsync::node::redis::{Deadpool, Multiplexed};
-use redsync::node::{Node, RedisNode, contract};
+use redsync::node::{Node, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 use tempfile::TempDir;
 

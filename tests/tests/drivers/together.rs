@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use redsync::node::{AcquireVote, Node, ReleaseVote, Terms};
+use redsync::node::{AcquireVote, Entry, Node, ReleaseVote};
 use redsync::{NodeError, Redsync};
 use redsync_tests::{RedisServer, wait};
 use tokio::runtime::Builder;
@@ -17,7 +17,7 @@ fn name(number: usize) -> String {
     format!("job:{number}")
 }
 
-fn all_terms() -> Vec<Terms> {
+fn all_terms() -> Vec<Entry> {
     (0..MANY)
         .map(|number| terms(&name(number), &format!("value {number}")))
         .collect()

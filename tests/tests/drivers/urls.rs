@@ -1,6 +1,6 @@
 //! What a URL can say.
 
-use redsync::node::{Node, RedisNode};
+use redsync::node::{Node, redis::RedisNode};
 use redsync::{ConfigError, Redsync};
 use redsync_tests::RedisServer;
 

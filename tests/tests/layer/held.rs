@@ -95,7 +95,7 @@ async fn the_owner_value_is_shown_nowhere() {
     let redsync = nodes
         .redsync()
         .with_defaults(|mutex| {
-            mutex.with_value_fn(|| Ok::<_, std::convert::Infallible>("s3cret".to_owned()))
+            mutex.with_owner_label(|| Ok::<_, std::convert::Infallible>("s3cret".to_owned()))
         })
         .unwrap();
     let lock = RedlockLayer::new(redsync.clone(), key::path("order:{id}"));

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use redsync::node::{
-    AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Terms,
+    AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
 };
 use redsync::{FencingToken, NodeError, Redsync};
 use redsync_tower::{LockRejection, LockRejectionReason};
@@ -137,20 +137,20 @@ impl Node for TestNode {
         self.memory.address()
     }
 
-    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
         self.state.tries.fetch_add(1, Ordering::SeqCst);
         self.check()?;
         self.memory.acquire(terms).await
     }
 
-    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.check()?;
         self.memory.raise(terms, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Terms,
+        terms: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
@@ -158,7 +158,7 @@ impl Node for TestNode {
         self.memory.extend(terms, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
         self.check()?;
         let takes = *self.state.release_takes.lock().expect("not poisoned");
         if !takes.is_zero() {

@@ -10,10 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, routing::post};
 use http::{Request, Response};
-use redsync::{
-    Redsync,
-    node::{MemoryNode, Mode},
-};
+use redsync::{Mode, Redsync, node::MemoryNode};
 use redsync_tower::{
     RedlockLayer,
     key::{self, Key},

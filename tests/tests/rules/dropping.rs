@@ -139,15 +139,15 @@ async fn a_guard_that_keeps_itself_alive_may_be_dropped_at_any_time() {
 #[tokio::test(start_paused = true)]
 async fn valid_and_resume_may_be_dropped_and_change_nothing() {
     let (nodes, redsync, guard) = slow_guard().await;
-    let value = guard.value().clone();
+    let value = guard.expose_value().clone();
     for times in 0..3 {
-        assert!(polled(guard.valid(), times).await.is_none());
+        assert!(polled(guard.verify(), times).await.is_none());
         let mutex = redsync.mutex(NAME);
         assert!(polled(mutex.resume(value.clone()), times).await.is_none());
     }
     redsync.drain().await;
     assert!(holders(&nodes).await.iter().all(Option::is_some));
-    assert!(guard.valid().await.unwrap());
+    assert!(guard.verify().await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! Rule 12: input is checked before anything is sent.
 
 use redsync::node::{
-    AcquireVote, AnyNode, ExtendVote, Holders, Node, RaiseVote, RedisNode, ReleaseVote, Terms,
+    AcquireVote, AnyNode, Entry, ExtendVote, Holders, Node, RaiseVote, ReleaseVote,
+    redis::RedisNode,
 };
 use redsync::{ConfigError, FencingToken, LockError, Mutex, NodeError, Redsync, Released, Vote};
 use redsync_tests::faulty::{Fault, Operation};
@@ -76,24 +77,24 @@ impl Node for Renamed {
         self.1
     }
 
-    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
         self.0.acquire(terms).await
     }
 
-    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.0.raise(terms, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Terms,
+        terms: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
         self.0.extend(terms, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
         self.0.release(terms).await
     }
 

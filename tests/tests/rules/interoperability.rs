@@ -57,7 +57,10 @@ async fn a_lock_is_a_string_key_of_its_name_with_the_owner_value_and_an_expiry()
     for server in &servers {
         assert_eq!(server.keys(), [NAME]);
         assert_eq!(server.query::<String>(&["TYPE", NAME]), "string");
-        assert_eq!(server.get(NAME).as_deref(), Some(guard.value().as_str()));
+        assert_eq!(
+            server.get(NAME).as_deref(),
+            Some(guard.expose_value().as_str())
+        );
         let kept = server.pttl(NAME);
         assert!((1..=8000).contains(&kept), "{kept} ms");
     }
@@ -90,7 +93,7 @@ async fn they_see_ours_as_taken() {
         assert_eq!(go_release(server, "theirs"), 0);
         assert_eq!(go_extend(server, "theirs"), 0);
     }
-    assert!(guard.valid().await.unwrap());
+    assert!(guard.verify().await.unwrap());
     guard.extend().await.unwrap();
     assert_eq!(guard.release().await.unwrap(), Released::Held);
     redsync.drain().await;
@@ -159,7 +162,7 @@ async fn we_notice_when_they_have_got_the_lock() {
         server.flush();
         assert!(go_acquire(server, "theirs"));
     }
-    assert!(!guard.valid().await.unwrap());
+    assert!(!guard.verify().await.unwrap());
     let result = guard.extend().await;
     assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
     assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);

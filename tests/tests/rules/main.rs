@@ -49,8 +49,8 @@ fn redsync(nodes: &[FaultyNode]) -> Redsync {
 
 /// Has somebody else hold the name on these nodes, for the given time.
 async fn occupy(nodes: &[FaultyNode], expiry: Duration) {
-    use redsync::node::{Node, Terms};
-    let terms = Terms::new(NAME, "rival".into(), expiry);
+    use redsync::node::{Entry, Node};
+    let terms = Entry::new(NAME, "rival".into(), expiry);
     for node in nodes {
         let acquired = node.inner().acquire(&terms).await;
         acquired.expect("a node in memory");

@@ -1,7 +1,7 @@
 //! Rule 11: nothing is sent again on its own, and what arrives twice does no harm.
 
 use redsync::NodeError;
-use redsync::node::{AcquireVote, MemoryNode, Node, RedisNode, Terms};
+use redsync::node::{AcquireVote, Entry, MemoryNode, Node, redis::RedisNode};
 use redsync_tests::{Proxy, RedisServer, wait};
 use tokio::time::{Duration, sleep};
 
@@ -10,7 +10,7 @@ use crate::{NAME, ms};
 #[tokio::test(start_paused = true)]
 async fn its_own_value_on_a_node_is_an_acquisition_and_its_expiry_stays() {
     let node = MemoryNode::new();
-    let terms = Terms::new(NAME, "owner".into(), ms(1000));
+    let terms = Entry::new(NAME, "owner".into(), ms(1000));
     for _ in 0..3 {
         let vote = node.acquire(&terms).await.unwrap();
         assert_eq!(vote, AcquireVote::Acquired { number: None });
@@ -24,7 +24,7 @@ async fn its_own_value_on_a_node_is_an_acquisition_and_its_expiry_stays() {
 async fn so_it_is_on_a_server() {
     let server = RedisServer::start();
     let node = RedisNode::connect(&server.url()).unwrap();
-    let terms = Terms::new(NAME, "owner".into(), ms(600_000));
+    let terms = Entry::new(NAME, "owner".into(), ms(600_000));
     server.command(&["SET", NAME, "owner", "PX", "60000"]);
     let vote = node.acquire(&terms).await.unwrap();
     assert_eq!(vote, AcquireVote::Acquired { number: None });
@@ -50,7 +50,7 @@ async fn an_acquisition_whose_answer_is_lost_is_not_sent_again() {
     node.inspect(NAME).await.unwrap();
 
     proxy.hold_replies();
-    let terms = Terms::new(NAME, "owner".into(), ms(60_000));
+    let terms = Entry::new(NAME, "owner".into(), ms(60_000));
     let acquire = node.acquire(&terms);
     let reset = async {
         wait::until_async("the SET", Duration::from_secs(10), async || {

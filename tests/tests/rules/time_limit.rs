@@ -21,7 +21,7 @@ async fn a_hung_node_of_five_costs_no_time() {
             let guard = mutex.lock().await.unwrap();
             assert_taken(&mutex.try_lock().await);
             guard.extend().await.unwrap();
-            assert!(guard.valid().await.unwrap());
+            assert!(guard.verify().await.unwrap());
             let guard = mutex.resume(guard.into_value()).await.unwrap();
             assert_eq!(guard.release().await.unwrap(), Released::Held);
             mutex.lock().await.unwrap().release().await.unwrap();
@@ -51,11 +51,11 @@ async fn a_hung_majority_costs_the_limit_and_no_more() {
     assert_eq!(guard.until(), until);
 
     let start = Instant::now();
-    assert_unavailable(&guard.valid().await);
+    assert_unavailable(&guard.verify().await);
     assert_eq!(start.elapsed(), NODE_TIMEOUT);
 
     let start = Instant::now();
-    assert_unavailable(&mutex.resume(guard.value().clone()).await);
+    assert_unavailable(&mutex.resume(guard.expose_value().clone()).await);
     assert_eq!(start.elapsed(), NODE_TIMEOUT);
 
     let start = Instant::now();

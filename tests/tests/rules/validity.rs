@@ -4,10 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use redsync::LockError;
 use redsync_tests::faulty::{Fault, Operation};
 use tokio::time::{Instant, sleep};
 
-use crate::{EXPIRY, NAME, VALIDITY, assert_no_keys, assert_unavailable, ms, nodes, redsync};
+use crate::{EXPIRY, NAME, VALIDITY, assert_no_keys, ms, nodes, redsync};
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_valid_for_the_expiry_less_drift() {
@@ -88,10 +89,12 @@ async fn too_little_validity_is_none_and_is_released() {
     }
     let redsync = redsync(&nodes);
     let mutex = redsync.mutex(NAME).with_min_validity(ms(888));
-    let result = mutex.try_lock().await;
-    assert_unavailable(&result);
-    let error = result.unwrap_err();
-    assert!(error.votes().unwrap().granted() >= 2);
+    let error = mutex.try_lock().await.unwrap_err();
+    let LockError::TooLate(votes) = &error else {
+        panic!("{error:?}")
+    };
+    assert!(votes.granted() >= 2);
+    assert!(!error.is_contention());
     assert!(error.to_string().contains("too late"), "{error}");
     redsync.drain().await;
     assert_no_keys(&nodes);
@@ -118,7 +121,8 @@ async fn the_clock_is_read_after_the_last_answer() {
     assert!(lock.as_mut().now_or_never().is_none());
     // The answers come at once, and the process is paused.
     sleep(ms(900)).await;
-    assert_unavailable(&lock.await);
+    let result = lock.await;
+    assert!(matches!(result, Err(LockError::TooLate(_))), "{result:?}");
     redsync.drain().await;
     assert_no_keys(&nodes);
 }
@@ -134,7 +138,7 @@ async fn answers_to_an_earlier_try_do_not_count() {
     nodes[2].always(Fault::unreachable());
     let start = Instant::now();
     let result = redsync(&nodes).mutex(NAME).with_tries(2).lock().await;
-    assert_unavailable(&result);
+    assert!(matches!(result, Err(LockError::TooLate(_))), "{result:?}");
     assert_eq!(start.elapsed(), ms(250 + 20 + 250));
 }
 

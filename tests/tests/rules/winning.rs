@@ -16,7 +16,7 @@ async fn a_straggler_is_not_waited_for_and_holds_the_key_in_the_end() {
     assert_eq!(holders(&nodes[1..2]).await, [None]);
 
     sleep(ms(601)).await;
-    let ours = Some(guard.value().as_str().to_owned());
+    let ours = Some(guard.expose_value().as_str().to_owned());
     assert_eq!(holders(&nodes).await, vec![ours; 3]);
     guard.release().await.unwrap();
     redsync.drain().await;

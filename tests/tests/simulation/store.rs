@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastrand::Rng;
 use redsync::node::{
-    AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Terms,
+    AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
 };
 use redsync::{FencingToken, NodeError};
 
@@ -52,7 +52,7 @@ impl Store {
     }
 
     /// As this node's clock measures them.
-    fn measured(&self, terms: &Terms) -> Terms {
+    fn measured(&self, terms: &Entry) -> Entry {
         let mut terms = terms.clone();
         terms.expiry = terms.expiry.mul_f64(self.clock);
         terms
@@ -64,7 +64,7 @@ impl Node for Store {
         self.keys.address()
     }
 
-    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
         self.operate();
         if self.flaw == Flaw::GrantsEverything {
             return Ok(AcquireVote::Acquired { number: None });
@@ -72,14 +72,14 @@ impl Node for Store {
         self.keys.acquire(&self.measured(terms)).await
     }
 
-    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.operate();
         self.keys.raise(terms, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Terms,
+        terms: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
@@ -88,7 +88,7 @@ impl Node for Store {
         self.keys.extend(&terms, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
         self.operate();
         if self.flaw == Flaw::ReleasesForAnybody {
             self.keys.clear();

@@ -143,7 +143,7 @@ async fn dropped_after_each_poll(from_here: bool, after: Duration) {
         let process = || {
             let redsync = drowsy(Redsync::new(nodes.clone()).unwrap());
             redsync
-                .with_defaults(|mutex| mutex.with_hand_off(9, ms(500)))
+                .with_defaults(|mutex| mutex.with_hand_over(9, ms(500)))
                 .unwrap()
         };
         let (here, there) = (process(), process());

@@ -2,7 +2,7 @@
 
 use redsync::{
     Redsync,
-    node::{Node, Terms},
+    node::{Entry, Node},
 };
 use redsync_tests::{FaultyNode, Servers};
 use tokio::time::{Duration, Instant, sleep, timeout};
@@ -70,7 +70,7 @@ async fn where_nodes_do_not_tell_their_expiry_does() {
     let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
     let redsync = drowsy(Redsync::new(nodes.clone()).unwrap());
     for (node, millis) in nodes.iter().zip([1000, 1500, 9000]) {
-        let terms = Terms::new(NAME, "crashed".into(), ms(millis));
+        let terms = Entry::new(NAME, "crashed".into(), ms(millis));
         node.inner().acquire(&terms).await.unwrap();
     }
     let start = Instant::now();

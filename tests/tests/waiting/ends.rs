@@ -29,13 +29,13 @@ async fn all_views_of_the_old_guard_end() {
         let new = waiter.await.unwrap();
         assert!(validity.is_lost() && token.is_cancelled());
         assert_eq!(validity.remaining(), Duration::ZERO);
-        assert!(!validity.covers(&mutex));
+        assert!(!mutex.is_covered_by(&validity));
         lost.await.unwrap();
         lost_view.await.unwrap();
         assert_eq!(start.elapsed(), Duration::ZERO);
 
         // And those of the new one are its own.
-        assert!(!new.is_lost() && new.validity().covers(&mutex));
+        assert!(!new.is_lost() && mutex.is_covered_by(&new.validity()));
         assert!(new.fencing_token() > validity.fencing_token());
         new.extend().await.unwrap();
         assert!(validity.is_lost());

@@ -70,10 +70,10 @@ async fn only_the_very_same_is_handed_on() {
         (mutex.clone().with_fencing(true), mutex.clone()),
         (mutex.clone(), redsync.mutex_many([NAME, "order:43"])),
         (redsync.mutex_many([NAME, "order:43"]), mutex.clone()),
-        (mutex.clone(), mutex.clone().with_hand_off(0, ms(50))),
-        (mutex.clone(), mutex.clone().with_hand_off(9, ms(0))),
-        (mutex.clone().with_hand_off(0, ms(50)), mutex.clone()),
-        (mutex.clone().with_hand_off(9, ms(0)), mutex.clone()),
+        (mutex.clone(), mutex.clone().with_hand_over(0, ms(50))),
+        (mutex.clone(), mutex.clone().with_hand_over(9, ms(0))),
+        (mutex.clone().with_hand_over(0, ms(50)), mutex.clone()),
+        (mutex.clone().with_hand_over(9, ms(0)), mutex.clone()),
         (mutex.clone(), mutex.clone().with_drift_factor(0.5)),
     ];
     for (number, (held, wanted)) in others.into_iter().enumerate() {
@@ -108,7 +108,7 @@ async fn a_value_that_was_shown_is_released() {
     let mutex = redsync.mutex(NAME);
 
     let held = mutex.lock().await.unwrap();
-    let _ = held.value();
+    let _ = held.expose_value();
     assert!(!is_handed(held, mutex.clone(), &nodes).await);
     redsync.drain().await;
 
@@ -142,7 +142,7 @@ async fn turned_off_each_release_is_seen_on_the_nodes() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME);
     for (hand_offs, values) in [(0, 11), (1, 6), (100_000, 1)] {
-        let mutex = mutex.clone().with_hand_off(hand_offs, ms(50));
+        let mutex = mutex.clone().with_hand_over(hand_offs, ms(50));
         let mut guard = mutex.lock().await.unwrap();
         let mut seen = HashSet::new();
         for _ in 0..10 {
@@ -192,7 +192,7 @@ async fn a_turn_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_is_no_longer_than_a_part_of_the_expiry() {
     let (redsync, nodes) = asked();
-    let mutex = redsync.mutex(NAME).with_hand_off(u32::MAX, Duration::MAX);
+    let mutex = redsync.mutex(NAME).with_hand_over(u32::MAX, Duration::MAX);
     let held = mutex.lock().await.unwrap();
     sleep(EXPIRY / 16).await;
     assert!(!is_handed(held, mutex, &nodes).await);
@@ -291,7 +291,7 @@ async fn who_takes_it_late_gets_what_is_left_or_a_new_one() {
 #[tokio::test(start_paused = true)]
 async fn what_has_too_little_left_is_released() {
     let (redsync, nodes) = asked();
-    let mutex = redsync.mutex(NAME).with_hand_off(u32::MAX, Duration::MAX);
+    let mutex = redsync.mutex(NAME).with_hand_over(u32::MAX, Duration::MAX);
     // It may be held for no longer than that.
     let short = mutex.clone().with_max_hold(ms(1200));
     let held = short.lock().await.unwrap();
@@ -322,7 +322,7 @@ async fn a_lock_that_was_lost_is_not_handed_on() {
     let taken = waiter.await.unwrap().unwrap();
     assert_eq!(held.release().await.unwrap(), Released::AlreadyLost);
     assert!(taken.remaining() > Duration::from_secs(7));
-    assert!(taken.valid().await.unwrap());
+    assert!(taken.verify().await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use redsync::{Guard, Lock, LockError, Mutex, Redsync, node::MemoryNode};
+use redsync::{Guard, LockError, Mutex, Redsync, future::Lock, node::MemoryNode};
 use redsync_tests::{Servers, wait::until_async};
 use tokio::time::Instant;
 

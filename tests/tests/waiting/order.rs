@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::{Either, select, select_all};
-use redsync::{Guard, Lock, LockError, Mutex, Redsync};
+use redsync::{Guard, LockError, Mutex, Redsync, future::Lock};
 use redsync_tests::Servers;
 use tokio::{
     task::JoinSet,
@@ -57,7 +57,7 @@ async fn who_comes_first_is_served_first_whatever_their_limits() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME);
     for hand_offs in [100_000, 0, 3] {
-        let mutex = mutex.clone().with_hand_off(hand_offs, ms(50));
+        let mutex = mutex.clone().with_hand_over(hand_offs, ms(50));
         let first = mutex.lock().await.unwrap();
         let served = Served::default();
         let mut tasks = JoinSet::new();
@@ -80,7 +80,7 @@ async fn who_comes_first_is_served_first_whatever_their_limits() {
 
 /// At each turn somebody new comes, when the lock is about to be given up or has just been.
 async fn newcomers(redsync: &Redsync, hand_offs: u32, count: usize) {
-    let mutex = redsync.mutex(NAME).with_hand_off(hand_offs, ms(50));
+    let mutex = redsync.mutex(NAME).with_hand_over(hand_offs, ms(50));
     let mut guard = mutex.lock().await.expect("a lock");
     let mut line = VecDeque::new();
     for number in 0..5 {

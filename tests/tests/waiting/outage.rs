@@ -97,7 +97,7 @@ async fn a_line_is_served_when_the_nodes_are_back() {
     }
 }
 
-async fn use_it(lock: redsync::Lock) {
+async fn use_it(lock: redsync::future::Lock) {
     let guard = lock.await.expect("a lock");
     sleep(ms(1)).await;
     drop(guard);

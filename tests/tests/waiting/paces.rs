@@ -12,7 +12,7 @@ use std::{
 use redsync::{
     FencingToken, LockError, NodeError, Redsync,
     node::{
-        AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Seen, Terms,
+        AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, WakeUp,
     },
 };
 use redsync_tests::{Servers, faulty::Fault};
@@ -32,7 +32,7 @@ impl Node for Full {
         self.node.address()
     }
 
-    async fn acquire(&self, _: &Terms) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, _: &Entry) -> Result<AcquireVote, NodeError> {
         let tries = self.tries.fetch_add(1, Ordering::SeqCst);
         assert!(tries < 10_000, "tries without an end");
         // As an answer comes: not at once.
@@ -40,20 +40,20 @@ impl Node for Full {
         Err(NodeError::Unexpected("OOM command not allowed".into()))
     }
 
-    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.node.raise(terms, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Terms,
+        terms: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
         self.node.extend(terms, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
         self.node.release(terms).await
     }
 
@@ -61,7 +61,7 @@ impl Node for Full {
         self.node.inspect(name).await
     }
 
-    async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
+    async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
         self.node.watch(names).await
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use redsync::{
     FencingToken, NodeError,
     node::{
-        AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Seen, Terms,
+        AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, WakeUp,
     },
 };
 use redsync_tests::FaultyNode;
@@ -32,24 +32,24 @@ impl Node for Told {
         self.node.address()
     }
 
-    async fn acquire(&self, terms: &Terms) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
         self.node.acquire(terms).await
     }
 
-    async fn raise(&self, terms: &Terms, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.node.raise(terms, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Terms,
+        terms: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
         self.node.extend(terms, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Terms) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
         self.node.release(terms).await
     }
 
@@ -57,7 +57,7 @@ impl Node for Told {
         self.node.inspect(name).await
     }
 
-    async fn watch(&self, names: &[Arc<str>]) -> Result<Seen, NodeError> {
+    async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
         if !self.after.is_zero() {
             sleep(self.after).await;
         }

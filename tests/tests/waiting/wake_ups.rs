@@ -2,7 +2,7 @@
 
 use redsync::{
     Guard, LockError, Redsync,
-    node::{RedisNode, redis::Deadpool},
+    node::redis::{Deadpool, RedisNode},
 };
 use redsync_tests::{Proxy, RedisServer, Servers, UNLOCK_OF_GO, wait::until};
 use tokio::{

@@ -6,7 +6,7 @@ use super::subject::{SHORT, Subject, passed};
 use crate::{
     FencingToken,
     fence::STRIDE,
-    node::{ExtendVote, Node, RaiseVote, ReleaseVote, Entry},
+    node::{Entry, ExtendVote, Node, RaiseVote, ReleaseVote},
 };
 
 const fn plus(number: FencingToken, more: u64) -> FencingToken {

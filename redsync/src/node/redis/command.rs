@@ -35,7 +35,10 @@ impl Command {
     pub(super) fn args(&self) -> Vec<&[u8]> {
         let starts = [0].into_iter().chain(self.ends.iter().copied());
         let ends = self.ends.iter().copied();
-        starts.zip(ends).map(|(start, end)| &self.bytes[start..end]).collect()
+        starts
+            .zip(ends)
+            .map(|(start, end)| &self.bytes[start..end])
+            .collect()
     }
 }
 

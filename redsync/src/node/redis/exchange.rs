@@ -4,7 +4,7 @@
 //! the reply, until there is an answer. It does no I/O of its own. So the same steps serve drivers
 //! that send one command at a time and those that send the commands of many locks together.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     Reply,
@@ -326,6 +326,12 @@ pub struct Conversation {
     dialect: Arc<Dialect>,
 }
 
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Conversation").field(&self.question).finish()
+    }
+}
+
 impl Conversation {
     pub(super) fn new(question: Question, dialect: &Arc<Dialect>) -> Self {
         Self {
@@ -429,8 +435,15 @@ mod tests {
             let one = || Ok(Reply::Integer(1));
             let (asked, answer) =
                 exchange(Operation::Release, &dialect, [missing(), missing(), one()]);
-            let first = ["DELIFEQ a mine", "DELEX a IFEQ mine", "EVALSHA ... 1 a mine"];
-            assert_eq!((&asked[..], answer.unwrap()), (&first.map(String::from)[..], RELEASED));
+            let first = [
+                "DELIFEQ a mine",
+                "DELEX a IFEQ mine",
+                "EVALSHA ... 1 a mine",
+            ];
+            assert_eq!(
+                (&asked[..], answer.unwrap()),
+                (&first.map(String::from)[..], RELEASED)
+            );
             let (asked, _) = exchange(Operation::Release, &dialect, [one()]);
             assert_eq!(asked, ["EVALSHA ... 1 a mine"]);
         }
@@ -451,8 +464,15 @@ mod tests {
     #[test]
     fn a_script_that_is_not_known_is_sent_whole() {
         let replies = [refused("NOSCRIPT", ""), Ok(Reply::Integer(1))];
-        let (asked, _) = exchange(Operation::Raise(FencingToken::new(7)), &Dialect::default(), replies);
-        assert!(asked[0].starts_with("EVALSHA") && asked[1].starts_with("EVAL "), "{asked:?}");
+        let (asked, _) = exchange(
+            Operation::Raise(FencingToken::new(7)),
+            &Dialect::default(),
+            replies,
+        );
+        assert!(
+            asked[0].starts_with("EVALSHA") && asked[1].starts_with("EVAL "),
+            "{asked:?}"
+        );
     }
 
     #[test]
@@ -466,10 +486,16 @@ mod tests {
         let (asked, answer) = acquire(held("other"));
         assert_eq!(asked, ["SET a mine NX PX 8000", "EVALSHA ... 1 a"]);
         let remaining = Some(Duration::from_millis(70));
-        assert_eq!(answer.unwrap(), Answer::Acquire(AcquireVote::Taken { remaining }));
+        assert_eq!(
+            answer.unwrap(),
+            Answer::Acquire(AcquireVote::Taken { remaining })
+        );
         // The command was delivered twice.
         let (_, answer) = acquire(held("mine"));
-        assert_eq!(answer.unwrap(), Answer::Acquire(AcquireVote::Acquired { number: None }));
+        assert_eq!(
+            answer.unwrap(),
+            Answer::Acquire(AcquireVote::Acquired { number: None })
+        );
         // The second answer is an error, and the first still counts.
         let (_, answer) = acquire([Ok(Reply::Nil), Err(NodeError::TimedOut)]);
         let taken = AcquireVote::Taken { remaining: None };

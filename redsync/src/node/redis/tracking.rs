@@ -88,7 +88,9 @@ impl Tracking {
 impl ToTrack {
     fn failed_at(&self) -> MutexGuard<'_, Option<Instant>> {
         // An assignment is whole.
-        self.failed_at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn try_to_connect(&self) -> Result<MultiplexedConnection, NodeError> {
@@ -101,12 +103,16 @@ impl ToTrack {
                 Ok::<_, std::convert::Infallible>(())
             });
         let error = |error: RedisError| refusal(&error).unwrap_or_else(|| unreachable(error));
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config);
+        let connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
         let mut connection = connection.await.map_err(error)?;
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON");
         let reply = connection.send_packed_command(&tracking).await;
-        reply.and_then(Value::extract_error).map_err(|error| failure(error, true))?;
+        reply
+            .and_then(Value::extract_error)
+            .map_err(|error| failure(error, true))?;
         Ok(connection)
     }
 }

@@ -143,16 +143,20 @@ impl<C: SharedConnection> Batch<C> {
             if !self.push_if(|_, _| true, || Item::Command(command, reply)) {
                 return Err(Undelivered::closed(true));
             }
-            return answer.await.unwrap_or_else(|_| Err(Undelivered::closed(false)));
+            return answer
+                .await
+                .unwrap_or_else(|_| Err(Undelivered::closed(false)));
         }
         let _counted = Counted::new(&self.list);
         let mut connection = self.connection.clone();
         let reply = connection.send_one(&command).await;
         self.list.heard(&reply);
-        reply.and_then(Value::extract_error).map_err(|error| Undelivered {
-            error,
-            is_unsent: false,
-        })
+        reply
+            .and_then(Value::extract_error)
+            .map_err(|error| Undelivered {
+                error,
+                is_unsent: false,
+            })
     }
 }
 

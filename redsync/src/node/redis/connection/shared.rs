@@ -28,10 +28,7 @@ pub(crate) mod sealed {
         /// Whether it connects again by itself when it has broken.
         const RECONNECTS: bool = false;
 
-        fn send_one(
-            &mut self,
-            command: &Cmd,
-        ) -> impl Future<Output = RedisResult<Value>> + Send {
+        fn send_one(&mut self, command: &Cmd) -> impl Future<Output = RedisResult<Value>> + Send {
             async move { self.req_packed_command(command).await }
         }
 

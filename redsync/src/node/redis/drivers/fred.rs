@@ -33,7 +33,7 @@ use crate::node::{
 /// # #[cfg(feature = "fred")]
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use fred::prelude::*;
-/// use redsync::{Redsync, node::{RedisNode, redis::Fred}};
+/// use redsync::{Redsync, node::{redis::{Fred, RedisNode}}};
 ///
 /// let client = Builder::from_config(Config::from_url("redis://127.0.0.1:6379")?)
 ///     .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))

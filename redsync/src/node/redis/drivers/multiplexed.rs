@@ -45,7 +45,7 @@ use crate::node::{
 /// # #[cfg(feature = "redis-rs")]
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-/// use redsync::{Redsync, node::{RedisNode, redis::Multiplexed}};
+/// use redsync::{Redsync, node::{redis::{Multiplexed, RedisNode}}};
 ///
 /// let client = redis::Client::open("redis://127.0.0.1:6379")?;
 /// let config = ConnectionManagerConfig::new()
@@ -108,10 +108,13 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
         let mut conversation = Some(conversation);
         let batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(batch) = &*batch {
-            batch.push_if(|_, _| true, || {
-                let conversation = conversation.take().expect("asked for once");
-                Item::Conversation(conversation)
-            });
+            batch.push_if(
+                |_, _| true,
+                || {
+                    let conversation = conversation.take().expect("asked for once");
+                    Item::Conversation(conversation)
+                },
+            );
         }
         conversation.map_or(Ok(()), Err)
     }
