@@ -1,17 +1,29 @@
 //! What the layer costs besides its lock: allocations and tasks, which can be counted.
 
-use std::{convert::Infallible, future::Ready, future::ready};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+    time::Duration,
+};
 
 use allocation_counter::{AllocationInfo, measure};
 use axum::{Router, body::Body, routing};
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use futures_util::future::join_all;
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use redsync::Redsync;
+use redsync_tests::wait::until_async;
 use redsync_tower::{HeldLock, RedlockLayer, key};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::Barrier,
+};
 use tower::{Layer, Service, util::ServiceFn};
 use tower_http::trace::TraceLayer;
+
+const SOON: Duration = Duration::from_secs(30);
 
 type Answer = Response<Full<Bytes>>;
 
@@ -107,23 +119,38 @@ fn what_is_locked_allocates_little_more_than_its_lock() {
 }
 
 #[test]
-fn a_lock_is_one_task_and_only_if_it_is_extended() {
+fn all_locks_have_one_task_that_ends_by_itself_and_only_if_they_are_extended() {
     for (keep_alive, tasks) in [(true, 1), (false, 0)] {
         let alive = || Handle::current().metrics().num_alive_tasks();
-        let redsync = Redsync::in_memory(3);
-        let lock = RedlockLayer::new(redsync.clone(), |_: &Request<_>| "order:1")
-            .with_keep_alive(keep_alive);
-        let inner = tower::service_fn(move |request: Request<()>| async move {
-            assert!(request.extensions().get::<HeldLock>().is_some());
-            tokio::task::yield_now().await;
-            assert_eq!(alive(), tasks);
-            Ok::<_, Infallible>(Answer::default())
+        let expiry = Duration::from_millis(60);
+        let redsync = Redsync::in_memory(3)
+            .with_defaults(|mutex| mutex.with_expiry(expiry))
+            .unwrap();
+        let lock =
+            RedlockLayer::new(redsync.clone(), key::header("tenant")).with_keep_alive(keep_alive);
+        let meeting = Arc::new(Barrier::new(3));
+        let inner = tower::service_fn(move |request: Request<()>| {
+            let meeting = Arc::clone(&meeting);
+            async move {
+                assert!(request.extensions().get::<HeldLock>().is_some());
+                meeting.wait().await;
+                assert_eq!(alive(), tasks);
+                // Nobody gives a lock up before all have counted.
+                meeting.wait().await;
+                Ok::<_, Infallible>(Answer::default())
+            }
         });
         runtime().block_on(async {
-            lock.layer(inner).call(request(Method::POST)).await.unwrap();
+            let requests = ["a", "b", "c"].map(|tenant| {
+                let mut request = request(Method::POST);
+                (request.headers_mut()).insert("tenant", tenant.parse().unwrap());
+                lock.layer(inner.clone()).call(request)
+            });
+            for response in join_all(requests).await {
+                assert_eq!(response.unwrap().status(), StatusCode::OK);
+            }
             redsync.drain().await;
-            tokio::task::yield_now().await;
-            assert_eq!(alive(), 0);
+            until_async("the task has ended", SOON, async || alive() == 0).await;
         });
     }
 }

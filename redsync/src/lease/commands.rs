@@ -87,13 +87,25 @@ impl Lease {
     }
 
     /// Extends the keys' lives. No node is asked after `deadline`, and no later answer counts.
+    ///
+    /// If all nodes are to be waited for, that is for no more than half of the validity: one that
+    /// hangs does not keep the others from extending.
     pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Answers {
         let operation = Operation::Extend {
             token: self.token(),
             set_if_absent: false,
         };
-        let command = Command::new(self, operation, Some(deadline), true);
-        command.send(Deadline::At(deadline), |command, node| command.enter(node))
+        let fail_fast = self.options.rounds.fail_fast;
+        let command = Command::new(self, operation, Some(deadline), fail_fast);
+        let wait_until = if fail_fast {
+            deadline
+        } else {
+            let left = self.until().saturating_duration_since(command.start);
+            deadline.min(command.start + left / 2)
+        };
+        command.send(Deadline::At(wait_until), |command, node| {
+            command.enter(node)
+        })
     }
 
     /// Releases the keys. From here on nothing is extended.
@@ -102,6 +114,12 @@ impl Lease {
         let deadline = Deadline::After(self.options.timing.node_timeout());
         let command = Command::new(self, Operation::Release, None, true);
         command.send(deadline, |command, node| command.enter(node))
+    }
+
+    /// Whether a node was found without the key, and set it again, since `start`.
+    pub(crate) fn has_healed_since(&self, start: Instant) -> bool {
+        let is_healed = |gap: Option<Instant>| gap.is_some_and(|gap| gap >= start);
+        self.options.kind.heals && self.lanes.lock().iter().any(|lane| is_healed(lane.gap))
     }
 
     /// A majority has held the lock throughout a round started at `start`, so that nodes that were
@@ -430,6 +448,10 @@ impl LaneCommand for Command {
 impl Asker for Command {
     fn entry(&self) -> &Entry {
         &self.lease.entry
+    }
+
+    fn patience(&self) -> Duration {
+        self.lease.pursuit()
     }
 
     fn may_ask(&self, node: usize, operation: Operation) -> Result<(), NodeError> {

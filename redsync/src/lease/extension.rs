@@ -27,6 +27,8 @@ pin_project! {
         // None for a lease that was lost before.
         #[pin]
         answers: Option<Answers>,
+        deadline: Instant,
+        is_confirming: bool,
     }
 }
 
@@ -49,6 +51,8 @@ impl Extension {
             start,
             // A confirmation after the validity has ended is worth nothing.
             answers: (start < until).then(|| lease.extend(deadline.min(until))),
+            deadline,
+            is_confirming: false,
         }
     }
 }
@@ -57,25 +61,44 @@ impl Future for Extension {
     type Output = Result<(), ExtendError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Some(answers) = this.answers.as_pin_mut() else {
-            return Poll::Ready(Err(ExtendError::Lost));
-        };
-        let outcome = ready!(answers.poll(cx));
-        let lease = this.lease;
-        Poll::Ready(match outcome.verdict {
+        let mut this = self.project();
+        let lease = &*this.lease;
+        let outcome = loop {
+            let Some(answers) = this.answers.as_mut().as_pin_mut() else {
+                return Poll::Ready(Err(ExtendError::Lost));
+            };
+            let outcome = ready!(answers.poll(cx));
+            let start = *this.start;
             // The new validity counts from before the round was sent.
-            Verdict::Granted if lease.hold().prolong(lease.until_from(*this.start)) => {
-                lease.forget_gaps_before(*this.start);
+            let is_extended = outcome.verdict == Verdict::Granted
+                && lease.hold().prolong(lease.until_from(start));
+            if is_extended {
+                lease.forget_gaps_before(start);
                 tracing::trace!(name = %lease.label(), "extended");
-                Ok(())
             }
+            if is_extended && !*this.is_confirming && lease.has_healed_since(start) {
+                // A node that has been without the key counts from the next round on that a majority
+                // confirms.
+                *this.is_confirming = true;
+                *this.start = Instant::now();
+                let deadline = (*this.deadline).min(lease.until());
+                this.answers.set(Some(lease.extend(deadline)));
+                continue;
+            }
+            if is_extended {
+                return Poll::Ready(Ok(()));
+            }
+            break outcome;
+        };
+        Poll::Ready(match outcome.verdict {
             Verdict::Granted => Err(ExtendError::Lost),
             // Too many nodes have given the key away for the others to be a majority.
             Verdict::Refused => {
                 lease.lose();
                 Err(ExtendError::Lost)
             }
+            // It was extended, and only the round that was to confirm it has failed.
+            Verdict::Unknown if *this.is_confirming && !lease.is_lost() => Ok(()),
             Verdict::Unknown if lease.is_lost() => Err(ExtendError::Lost),
             Verdict::Unknown => Err(ExtendError::Failed(lease.votes(outcome.votes))),
         })

@@ -6,7 +6,7 @@
 //! task that reads the reply counts the answer, and nothing is allocated for it. The functions of any
 //! other node are called in a future, which somebody has to drive to its end.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{AcquireVote, Entry, ExtendVote, NodeError, RaiseVote, ReleaseVote};
 use crate::FencingToken;
@@ -48,6 +48,10 @@ pub enum Answer {
 /// The side that asks: it says what is asked, and counts the answers.
 pub(crate) trait Asker: Send + Sync {
     fn entry(&self) -> &Entry;
+
+    /// How long the answer is waited for, once the question has been sent. The node may do what it was
+    /// asked for as long.
+    fn patience(&self) -> Duration;
 
     /// Whether the question is still worth sending. Asked immediately before it is sent.
     fn may_ask(&self, node: usize, operation: Operation) -> Result<(), NodeError>;
@@ -105,6 +109,11 @@ impl Question {
 
     pub(crate) fn entry(&self) -> &Entry {
         self.asker().entry()
+    }
+
+    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+    pub(crate) fn patience(&self) -> Duration {
+        self.asker().patience()
     }
 
     pub(crate) const fn operation(&self) -> Operation {

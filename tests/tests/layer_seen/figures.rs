@@ -225,10 +225,11 @@ async fn contention_on_real_servers() {
                 server.address()
             )
         };
-        // Each node is asked for its identity once, and for a lock at least twice.
+        // Each node is asked for its identity once, and for a lock at least twice. A node that says
+        // that the lock is taken has nothing to release.
         assert_eq!(figures[&of("identity")].0, 1);
         assert!(figures[&of("acquire")].0 >= 2);
-        assert!(figures[&of("release")].0 >= 2);
+        assert!(figures[&of("release")].0 >= 1);
         assert!(figures[&of("release")].1 < 5.0);
     }
     assert!(

@@ -45,14 +45,13 @@ enum Next {
 
 impl Exchange {
     pub(super) fn new(operation: Operation, entry: &Entry, dialect: &Dialect) -> Self {
-        let is_plain = entry.names.len() == 1 && entry.mode == Mode::Exclusive;
         let step = match operation {
-            Operation::Acquire if is_plain && !entry.fenced => Step::SetIfAbsent,
+            Operation::Acquire if is_plain(entry) && !entry.fenced => Step::SetIfAbsent,
             Operation::Acquire if entry.mode == Mode::Shared => Step::Script(&SHARE, By::Hash),
             Operation::Acquire => Step::Script(&ACQUIRE, By::Hash),
             Operation::Raise(_) => Step::Script(&RAISE, By::Hash),
             Operation::Extend { .. } => Step::Script(&EXTEND, By::Hash),
-            Operation::Release if is_plain => match dialect.delete_if_equal() {
+            Operation::Release if is_plain(entry) => match dialect.delete_if_equal() {
                 DeleteIfEqual::Script => Step::Script(&DELETE, By::Hash),
                 form => Step::DeleteIfEqual(form),
             },
@@ -156,6 +155,8 @@ impl Exchange {
                 }
                 command.number(RETENTION.as_millis());
             }
+            // The script for one exclusive name needs no more.
+            Operation::Release if is_plain(entry) => {}
             Operation::Release => command.arg(entry.mode.as_str().as_bytes()),
         }
     }
@@ -246,6 +247,11 @@ impl Exchange {
             (_, reply) => return Err(reply.unexpected()),
         })
     }
+}
+
+/// Whether it is one exclusive name: a plain string, as go-redsync's.
+fn is_plain(entry: &Entry) -> bool {
+    entry.names.len() == 1 && entry.mode == Mode::Exclusive
 }
 
 /// A name that another holds, or this entry after all.
@@ -348,6 +354,11 @@ impl Conversation {
 
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 impl Conversation {
+    /// How long the reply is waited for.
+    pub(super) fn patience(&self) -> Duration {
+        self.question.patience()
+    }
+
     /// Whether it is still worth sending; if not, it has been answered.
     pub(super) fn may_be_sent(&mut self) -> bool {
         // Once a command has been sent, it is carried through.

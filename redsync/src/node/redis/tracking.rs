@@ -1,7 +1,7 @@
 //! Wake-ups from a server: its client tracking says when a key changes.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -70,16 +70,21 @@ impl Tracking {
         for name in names {
             exists.arg(&**name);
         }
+        let mut again = true;
         loop {
-            match self.links.send(exists.clone()).await? {
-                Value::Int(0) => return Ok(WakeUp::Free),
+            match self.links.send(exists.clone()).await {
+                Ok(Value::Int(0)) => return Ok(WakeUp::Free),
                 // Perhaps of a change before that: a name that was free when it was last looked at
                 // was then taken by another.
-                _ if watcher.changed().now_or_never().is_some() => {}
-                _ => {
+                Ok(_) if watcher.changed().now_or_never().is_some() => {}
+                Ok(_) => {
                     watcher.changed().await;
                     return Ok(WakeUp::Changed);
                 }
+                // A question may be asked twice. The connection was closed while it was not in use,
+                // perhaps, and the first watcher to find out is not to go without.
+                Err(NodeError::Disconnected(_)) if mem::take(&mut again) => {}
+                Err(error) => return Err(error),
             }
         }
     }

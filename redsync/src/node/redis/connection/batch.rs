@@ -8,13 +8,18 @@
 use std::{
     future::{Future, poll_fn},
     mem,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
-use tokio::{sync::oneshot, task::yield_now, time::Instant};
+use tokio::{
+    sync::oneshot,
+    task::yield_now,
+    time::{Instant, Sleep, sleep_until},
+};
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::{
@@ -31,6 +36,9 @@ const MAX_TOGETHER: usize = 64;
 /// A connection that has rested for this long may have been closed by the other side meanwhile. The
 /// runtime looks at the socket once before anything is entrusted to it.
 const RESTED: Duration = Duration::from_millis(1);
+
+/// How long a reply is waited for whose caller may wait for ever.
+const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection that is shared by many commands.
 pub(crate) struct Batch<C: SharedConnection> {
@@ -94,6 +102,7 @@ impl<C: SharedConnection> Batch<C> {
                 connection: connection.clone(),
                 list: Arc::clone(&list),
                 sent: Vec::new(),
+                alarm: None,
                 spares: Spares::default(),
             };
             tokio::spawn(collector.run());
@@ -212,6 +221,9 @@ struct Collector<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
     sent: Vec<Sent>,
+    /// No later than the first of them is given up. It is left to fire for nothing: to move it at
+    /// each reply would cost more.
+    alarm: Option<Pin<Box<Sleep>>>,
     spares: Spares,
 }
 
@@ -220,6 +232,8 @@ struct Sent {
     items: Vec<Item>,
     replies: ReusableBoxFuture<'static, Replies>,
     was_polled: bool,
+    /// When nobody waits for the replies any longer.
+    give_up_at: Instant,
 }
 
 /// The replies to commands that were sent together, and the command if it was alone, for reuse.
@@ -287,6 +301,9 @@ impl<C: SharedConnection> Collector<C> {
                     }
                 }
             }
+            if self.give_up_late(cx) {
+                continue;
+            }
             let mut state = self.list.state();
             if !state.waiting.is_empty() {
                 return Poll::Ready(true);
@@ -300,6 +317,35 @@ impl<C: SharedConnection> Collector<C> {
             }
             return Poll::Pending;
         }
+    }
+
+    /// Gives up what has not been answered in time. Says whether there was any.
+    ///
+    /// The connection still reads the replies and throws them away, so what is sent behind them finds
+    /// its own.
+    fn give_up_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(first) = self.sent.iter().map(|sent| sent.give_up_at).min() else {
+            return false;
+        };
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(sleep_until(first)));
+        if alarm.deadline() > first {
+            alarm.as_mut().reset(first);
+        }
+        if alarm.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        let now = Instant::now();
+        let mut given_up = 0;
+        for late in self.sent.extract_if(.., |sent| sent.give_up_at <= now) {
+            given_up += late.items.len();
+            // A question that is dropped is given up.
+            drop(late);
+        }
+        self.list.state().health.over(given_up);
+        self.alarm = None;
+        true
     }
 
     /// Sends all that is in the list. What is sent is written when it is first polled.
@@ -320,6 +366,8 @@ impl<C: SharedConnection> Collector<C> {
         if items.len() < before {
             self.list.state().health.over(before - items.len());
         }
+        let patience = items.iter().map(Item::patience).max();
+        let give_up_at = Instant::now() + patience.unwrap_or_default();
         let mut connection = self.connection.clone();
         let replies = match &mut items[..] {
             [] => return keep(&mut self.spares.items, items),
@@ -348,6 +396,7 @@ impl<C: SharedConnection> Collector<C> {
             items,
             replies,
             was_polled: false,
+            give_up_at,
         });
     }
 
@@ -437,6 +486,15 @@ impl<C: SharedConnection> Drop for Collector<C> {
 }
 
 impl Item {
+    /// How long the reply is waited for.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Conversation(conversation) => conversation.patience(),
+            // Its caller decides.
+            Self::Command(..) => MAX_PATIENCE,
+        }
+    }
+
     /// Whether it is still worth sending.
     fn may_be_sent(&mut self) -> bool {
         match self {
