@@ -1,13 +1,16 @@
 //! The state of one attempt, and of the lock that comes of it: from the first command to the last.
 //!
 //! A [`Lease`] has an [entry](crate::node::Entry) with an owner value of its own, a
-//! [validity](hold), and a [lane](lane) to each node. Its [commands](commands) ask all nodes for
-//! something, a round at a time.
+//! [validity](hold), and a [lane](lane) to each node. Its [operations](operations) ask all
+//! nodes for something, each by a [command](command) whose answers are counted in a round.
 
-mod commands;
+mod answers;
+mod command;
 mod extension;
 mod hold;
+mod inspection;
 mod lane;
+mod operations;
 
 use std::{
     future::Future,
@@ -21,7 +24,7 @@ use std::{
 use smallvec::SmallVec;
 use tokio::{runtime::Handle, time::Instant};
 
-pub(crate) use self::{commands::Answers, extension::Extension};
+pub(crate) use self::{answers::Answers, extension::Extension};
 use self::{hold::Hold, lane::Lane};
 use crate::{
     FencingToken, Mode, OwnerValue,
@@ -264,7 +267,7 @@ impl Lease {
     /// What the numbers that the nodes have returned so far amount to.
     pub(crate) fn agreement(&self) -> Agreement {
         let numbers: SmallVec<[_; USUAL_NODES]> =
-            self.lanes.lock().iter().map(|lane| lane.number).collect();
+            self.lanes.lock().iter().map(Lane::number).collect();
         agree(&numbers, majority(numbers.len()))
     }
 
@@ -311,7 +314,7 @@ impl Lease {
 
     /// Ends the validity because the nodes say that the lock is another's.
     pub(crate) fn lose(&self) {
-        if self.hold.cut_short() {
+        if self.hold.cut_short(Instant::now()) {
             self.report_loss();
         }
     }
@@ -335,12 +338,30 @@ impl Lease {
     /// Gives the keys up, or leaves them to somebody else: nothing more is acquired or extended, and
     /// every view of the validity shows that it is over.
     pub(crate) fn end(&self) {
-        let was_lost = self.is_lost();
-        if self.hold.end() && self.hold.was_held() {
+        self.end_at(Instant::now());
+    }
+
+    fn end_at(&self, now: Instant) {
+        let was_lost = now >= self.until();
+        if self.hold.end(now) && self.hold.was_held() {
             self.metrics.end(self.entry.mode);
             if was_lost {
                 self.count_loss();
             }
+        }
+    }
+
+    /// Whether a node was found without the key, and asked to set it again, since `start`.
+    pub(crate) fn has_healed_since(&self, start: Instant) -> bool {
+        let is_healed = |lane: &Lane| lane.gap().is_some_and(|gap| gap >= start);
+        self.options.kind.heals && self.lanes.lock().iter().any(is_healed)
+    }
+
+    /// A majority has held the lock throughout a round started at `start`, so that nodes that were
+    /// without the key before count again: nobody else can have held it since.
+    pub(crate) fn forget_gaps_before(&self, start: Instant) {
+        for lane in self.lanes.lock().iter_mut() {
+            lane.forget_gap_before(start);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The random value that proves who holds a key.
 
-use std::{fmt, io::Write, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::error::BoxError;
 
@@ -40,12 +40,16 @@ impl OwnerValue {
     pub(crate) fn random(label: &str) -> Result<Self, BoxError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
-        let bits = u128::from_ne_bytes(bytes);
         if !label.is_empty() {
-            return Ok(format!("{label}{bits:032x}").into());
+            return Ok(format!("{label}{:032x}", u128::from_ne_bytes(bytes)).into());
         }
+        // Written by hand: this is part of every lock.
+        let digit =
+            |nibble: u8| char::from_digit(nibble.into(), 16).map_or(b'0', |digit| digit as u8);
         let mut hexadecimal = [0; 32];
-        write!(&mut hexadecimal[..], "{bits:032x}")?;
+        for (pair, byte) in hexadecimal.chunks_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
         Ok(std::str::from_utf8(&hexadecimal)?.into())
     }
 }

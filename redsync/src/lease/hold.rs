@@ -76,11 +76,10 @@ impl Hold {
         is_valid
     }
 
-    /// Ends the validity now. Says whether it was not over before.
-    pub(crate) fn cut_short(&self) -> bool {
+    /// Ends the validity at an instant that has come. Says whether it was not over before.
+    pub(crate) fn cut_short(&self, now: Instant) -> bool {
         let was_valid = {
             let mut until = self.lock_until();
-            let now = Instant::now();
             let was_valid = now < *until;
             *until = now.min(*until);
             was_valid
@@ -92,9 +91,9 @@ impl Hold {
     }
 
     /// Ends the validity because the keys are given up. Says whether this is the first time.
-    pub(crate) fn end(&self) -> bool {
+    pub(crate) fn end(&self, now: Instant) -> bool {
         let is_first = !self.has_ended.swap(true, Ordering::AcqRel);
-        self.cut_short();
+        self.cut_short(now);
         is_first
     }
 

@@ -1,4 +1,4 @@
-//! The order of the commands of one lease to one node.
+//! The way from a lease to one node: the order of its commands, and what is known about its key there.
 //!
 //! A command that can set a key keeps the lane until it has been answered: the acquisition, and an
 //! extension that sets missing keys. So does the release. Every other command waits for that answer
@@ -11,28 +11,41 @@ use std::{mem, sync::Arc, time::Duration};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::{FencingToken, node::NodeError};
+use crate::{
+    FencingToken,
+    node::{AcquireVote, ExtendVote, NodeError, ReleaseVote},
+    quorum::votes::Vote,
+};
 
-/// What goes on between the keys of a lease and one node.
-pub(crate) struct Lane {
+/// The first and the longest pause before a release is repeated on a node that may have a key.
+const RELEASE_PAUSE: Duration = Duration::from_millis(50);
+const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Lane {
     /// Whether a command keeps the lane.
     is_kept: bool,
+    /// Whether the node may have a key.
+    is_placed: bool,
     /// The commands that wait, in their order.
     waiting: SmallVec<[Arc<dyn LaneCommand>; 1]>,
-    /// Whether the node may have a key.
-    pub(crate) is_placed: bool,
-    /// When the node was last found without the key, if no majority has confirmed the lock since.
-    pub(crate) gap: Option<Instant>,
+    /// What few lanes have.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
     /// The number of the node's counter, of a fenced lease.
-    pub(crate) number: Option<FencingToken>,
+    number: Option<FencingToken>,
+    /// When the node was last found without the key, if no majority has confirmed the lock since.
+    gap: Option<Instant>,
     /// The last answer to a release that leaves open whether it was carried out.
-    pub(crate) unclear: Option<Box<NodeError>>,
+    unclear: Option<NodeError>,
     /// How often a release was repeated.
     repeats: u32,
 }
 
 /// A command that enters a lane.
-pub(crate) trait LaneCommand: Send + Sync + 'static {
+pub(super) trait LaneCommand: Send + Sync + 'static {
     fn passage(&self) -> Passage;
 
     /// The lane to the node is free: goes on from there.
@@ -41,35 +54,38 @@ pub(crate) trait LaneCommand: Send + Sync + 'static {
 
 /// What a command does with the lane that it wants to enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Passage {
+pub(super) enum Passage {
     /// It keeps the lane until it has been answered.
     Keeps,
     /// It waits for the command that keeps the lane, and lets the next one follow at once.
     Passes,
 }
 
+/// What follows from an answer.
+#[derive(Debug)]
+pub(super) enum Settled {
+    Vote(Vote),
+    /// The node is asked again, to set what is missing.
+    Heal,
+    /// The release is repeated after a pause.
+    RepeatAfter(Duration),
+}
+
+/// The commands that may go now.
+pub(super) type Next = SmallVec<[Arc<dyn LaneCommand>; 1]>;
+
 impl Lane {
-    pub(crate) const fn new(is_placed: bool) -> Self {
+    pub(super) const fn new(is_placed: bool) -> Self {
         Self {
             is_kept: false,
-            waiting: SmallVec::new_const(),
             is_placed,
-            gap: None,
-            number: None,
-            unclear: None,
-            repeats: 0,
+            waiting: SmallVec::new_const(),
+            rare: None,
         }
     }
 
-    /// The pause before a release is repeated: from `first` on, twice as long each time, up to `longest`.
-    pub(crate) fn next_pause(&mut self, first: Duration, longest: Duration) -> Duration {
-        let pause = first.saturating_mul(1 << self.repeats.min(16)).min(longest);
-        self.repeats += 1;
-        pause
-    }
-
     /// Lets a command enter now, or puts it behind those that wait. Says whether it may go.
-    pub(crate) fn enter(&mut self, command: &Arc<impl LaneCommand>) -> bool {
+    pub(super) fn enter(&mut self, command: &Arc<impl LaneCommand>) -> bool {
         if self.is_kept {
             self.waiting.push(Arc::clone(command) as _);
             return false;
@@ -79,20 +95,132 @@ impl Lane {
     }
 
     /// The command that kept the lane has been answered: the commands that may go now.
-    pub(crate) fn leave(&mut self) -> SmallVec<[Arc<dyn LaneCommand>; 1]> {
+    pub(super) fn leave(&mut self) -> Next {
         debug_assert!(self.is_kept, "nothing kept the lane");
         self.is_kept = false;
-        let mut go = SmallVec::new();
+        let mut next = Next::new();
+        if self.waiting.is_empty() {
+            return next;
+        }
         let mut waiting = mem::take(&mut self.waiting).into_iter();
         for command in waiting.by_ref() {
             self.is_kept = command.passage() == Passage::Keeps;
-            go.push(command);
+            next.push(command);
             if self.is_kept {
                 break;
             }
         }
         self.waiting = waiting.collect();
-        go
+        next
+    }
+
+    /// Whether there is certainly no key to release, now and later.
+    pub(super) const fn has_nothing_to_release(&self) -> bool {
+        !self.is_kept && !self.is_placed
+    }
+
+    /// Whether the node may have a key.
+    pub(super) const fn is_placed(&self) -> bool {
+        self.is_placed
+    }
+
+    /// From here on the node may have a key.
+    pub(super) const fn place(&mut self) {
+        self.is_placed = true;
+    }
+
+    pub(super) fn number(&self) -> Option<FencingToken> {
+        self.rare.as_ref()?.number
+    }
+
+    pub(super) fn gap(&self) -> Option<Instant> {
+        self.rare.as_ref()?.gap
+    }
+
+    /// A majority has held the lock throughout a round started at `start`.
+    pub(super) fn forget_gap_before(&mut self, start: Instant) {
+        if let Some(rare) = &mut self.rare {
+            rare.gap = rare.gap.filter(|gap| *gap >= start);
+        }
+    }
+
+    pub(super) fn acquired(
+        &mut self,
+        answer: Result<AcquireVote, NodeError>,
+        is_fenced: bool,
+    ) -> Vote {
+        self.is_placed = match &answer {
+            Ok(AcquireVote::Acquired { .. }) => true,
+            Ok(AcquireVote::Taken { .. }) => false,
+            Err(error) => error.is_ambiguous(),
+        };
+        match answer {
+            Ok(AcquireVote::Acquired { number: None }) if is_fenced => {
+                Vote::Failed(NodeError::Unexpected("no number for the token".into()))
+            }
+            Ok(AcquireVote::Acquired { number }) => {
+                if number.is_some() {
+                    self.rare.get_or_insert_default().number = number;
+                }
+                Vote::Granted
+            }
+            Ok(AcquireVote::Taken { remaining }) => Vote::Refused { remaining },
+            Err(error) => Vote::Failed(error),
+        }
+    }
+
+    /// `heals` says whether missing keys are to be set again.
+    pub(super) fn extended(
+        &mut self,
+        answer: Result<ExtendVote, NodeError>,
+        heals: bool,
+        now: Instant,
+    ) -> Settled {
+        match answer {
+            // After a gap, in which perhaps another had the key, the node does not count.
+            Ok(ExtendVote::Extended) => Settled::Vote(match self.gap() {
+                None => Vote::Granted,
+                Some(_) => Vote::Refused { remaining: None },
+            }),
+            Ok(ExtendVote::Healed | ExtendVote::NotOwner) => {
+                self.rare.get_or_insert_default().gap = Some(now);
+                if heals {
+                    self.place();
+                    Settled::Heal
+                } else {
+                    Settled::Vote(Vote::Refused { remaining: None })
+                }
+            }
+            Err(error) => Settled::Vote(Vote::Failed(error)),
+        }
+    }
+
+    /// What follows from an answer to a release.
+    ///
+    /// It may be repeated as it may be lost: it deletes nothing but its own key.
+    pub(super) fn released(&mut self, answer: Result<ReleaseVote, NodeError>) -> Settled {
+        match answer {
+            Ok(ReleaseVote::Released) => {
+                self.is_placed = false;
+                Settled::Vote(Vote::Granted)
+            }
+            Ok(ReleaseVote::NotOwner) => {
+                self.is_placed = false;
+                let unclear = self.rare.as_mut().and_then(|rare| rare.unclear.take());
+                // Perhaps gone because the release whose answer was lost has deleted it.
+                Settled::Vote(unclear.map_or(Vote::Refused { remaining: None }, Vote::Failed))
+            }
+            Err(error) if error.may_pass() => {
+                let rare = self.rare.get_or_insert_default();
+                if error.is_ambiguous() {
+                    rare.unclear = Some(error);
+                }
+                let pause = RELEASE_PAUSE.saturating_mul(1 << rare.repeats.min(16));
+                rare.repeats += 1;
+                Settled::RepeatAfter(pause.min(MAX_RELEASE_PAUSE))
+            }
+            Err(error) => Settled::Vote(Vote::Failed(error)),
+        }
     }
 }
 
@@ -113,8 +241,8 @@ mod tests {
     }
 
     fn leave(lane: &mut Lane) -> Vec<Passage> {
-        let go = lane.leave();
-        go.into_iter().map(|command| command.passage()).collect()
+        let next = lane.leave();
+        next.into_iter().map(|command| command.passage()).collect()
     }
 
     #[test]
@@ -140,11 +268,63 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_may_have_a_key_is_released_and_no_other() {
+        let acquired = |answer| {
+            let mut lane = Lane::new(false);
+            lane.acquired(answer, false);
+            lane.is_placed()
+        };
+        assert!(acquired(Ok(AcquireVote::Acquired { number: None })));
+        assert!(!acquired(Ok(AcquireVote::Taken { remaining: None })));
+        assert!(acquired(Err(NodeError::TimedOut)));
+        assert!(!acquired(Err(NodeError::NotSent)));
+        assert!(!acquired(Err(NodeError::refused("OOM", ""))));
+    }
+
+    #[test]
+    fn a_node_that_was_without_the_key_counts_after_a_round_that_began_later() {
+        let mut lane = Lane::new(true);
+        let start = Instant::now();
+        let later = start + Duration::from_millis(1);
+        let extended = |lane: &mut Lane, vote| lane.extended(Ok(vote), true, later);
+        assert!(matches!(
+            extended(&mut lane, ExtendVote::NotOwner),
+            Settled::Heal
+        ));
+        lane.forget_gap_before(start);
+        let refused = extended(&mut lane, ExtendVote::Extended);
+        assert!(matches!(refused, Settled::Vote(Vote::Refused { .. })));
+        lane.forget_gap_before(later + Duration::from_millis(1));
+        let granted = extended(&mut lane, ExtendVote::Extended);
+        assert!(matches!(granted, Settled::Vote(Vote::Granted)));
+    }
+
+    #[test]
+    fn a_release_whose_answer_was_lost_is_not_known_to_have_found_another_key() {
+        let mut lane = Lane::new(true);
+        let lost = lane.released(Err(NodeError::TimedOut));
+        assert!(matches!(lost, Settled::RepeatAfter(RELEASE_PAUSE)));
+        let gone = lane.released(Ok(ReleaseVote::NotOwner));
+        assert!(matches!(
+            gone,
+            Settled::Vote(Vote::Failed(NodeError::TimedOut))
+        ));
+        let again = lane.released(Ok(ReleaseVote::NotOwner));
+        assert!(matches!(again, Settled::Vote(Vote::Refused { .. })));
+    }
+
+    #[test]
     fn the_pause_before_a_release_is_repeated_grows() {
         let mut lane = Lane::new(true);
-        let (first, longest) = (Duration::from_millis(50), Duration::from_secs(1));
-        let pauses: Vec<_> = (0..40).map(|_| lane.next_pause(first, longest)).collect();
-        assert_eq!(pauses[..3], [first, 2 * first, 4 * first]);
-        assert!(pauses[5..].iter().all(|pause| *pause == longest));
+        let mut pause = || match lane.released(Err(NodeError::Overloaded)) {
+            Settled::RepeatAfter(pause) => pause,
+            settled => panic!("{settled:?}"),
+        };
+        let pauses: Vec<_> = (0..40).map(|_| pause()).collect();
+        assert_eq!(
+            pauses[..3],
+            [RELEASE_PAUSE, 2 * RELEASE_PAUSE, 4 * RELEASE_PAUSE]
+        );
+        assert!(pauses[5..].iter().all(|pause| *pause == MAX_RELEASE_PAUSE));
     }
 }

@@ -8,6 +8,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{AcquireVote, Entry, ExtendVote, NodeError, RaiseVote, ReleaseVote};
 use crate::FencingToken;
 
@@ -54,7 +56,7 @@ pub(crate) trait Asker: Send + Sync {
     fn patience(&self) -> Duration;
 
     /// Whether the question is still worth sending. Asked immediately before it is sent.
-    fn may_ask(&self, node: usize, operation: Operation) -> Result<(), NodeError>;
+    fn may_ask(&self, operation: Operation) -> Result<(), NodeError>;
 
     /// Takes the answer of one node: exactly one for each question.
     fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer);
@@ -83,24 +85,30 @@ pub struct Question {
     asker: Option<Arc<dyn Asker>>,
     node: usize,
     operation: Operation,
-    retried: bool,
+    asked_at: Instant,
+    is_retried: bool,
 }
 
 impl Question {
-    pub(crate) fn new(asker: Arc<dyn Asker>, node: usize, operation: Operation) -> Self {
+    pub(crate) fn new(
+        asker: Arc<dyn Asker>,
+        node: usize,
+        operation: Operation,
+        now: Instant,
+    ) -> Self {
         Self {
             asker: Some(asker),
             node,
             operation,
-            retried: false,
+            asked_at: now,
+            is_retried: false,
         }
     }
 
     /// The same question, asked again: if it cannot be sent this time, that is its answer.
-    pub(crate) fn again(asker: Arc<dyn Asker>, node: usize, operation: Operation) -> Self {
-        let mut question = Self::new(asker, node, operation);
-        question.retried = true;
-        question
+    pub(crate) fn retried(mut self) -> Self {
+        self.is_retried = true;
+        self
     }
 
     fn asker(&self) -> &Arc<dyn Asker> {
@@ -109,6 +117,11 @@ impl Question {
 
     pub(crate) fn entry(&self) -> &Entry {
         self.asker().entry()
+    }
+
+    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+    pub(crate) const fn asked_at(&self) -> Instant {
+        self.asked_at
     }
 
     #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
@@ -121,12 +134,12 @@ impl Question {
     }
 
     pub(crate) const fn is_retried(&self) -> bool {
-        self.retried
+        self.is_retried
     }
 
     /// Whether to send it; if not, it has been answered.
     pub(crate) fn may_be_sent(&mut self) -> bool {
-        match self.asker().may_ask(self.node, self.operation) {
+        match self.asker().may_ask(self.operation) {
             Ok(()) => true,
             Err(error) => {
                 self.settle(Err(error));

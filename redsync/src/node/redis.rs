@@ -222,7 +222,7 @@ impl<D: Driver> RedisNode<D> {
                     Err(_) => return Ok(answer),
                 },
             };
-            if let Some(answer) = exchange.reply(entry, &self.dialect, reply) {
+            if let Some(answer) = exchange.reply(entry, Some(&self.dialect), reply) {
                 return answer;
             }
         }

@@ -12,6 +12,9 @@ use super::{
     dialect::{DeleteIfEqual, Dialect, is_missing},
     script::{ACQUIRE, By, DELETE, EXTEND, INSPECT, RAISE, RELEASE, SHARE, Script},
 };
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+use tokio::time::Instant;
+
 use crate::{
     FencingToken, Mode, OwnerValue,
     fence::{RETENTION, STRIDE},
@@ -81,7 +84,7 @@ impl Exchange {
                 command.arg(value);
                 command.arg(b"NX");
                 command.arg(b"PX");
-                command.number(entry.expiry.as_millis());
+                command.number(millis(entry.expiry));
             }
             Step::FindHolder(by) => {
                 INSPECT.write(by, 1, command);
@@ -126,34 +129,34 @@ impl Exchange {
             }
         }
         command.arg(entry.value.as_str().as_bytes());
-        let expiry = entry.expiry.as_millis();
+        let expiry = millis(entry.expiry);
         match self.operation {
             Operation::Acquire if entry.mode == Mode::Shared => command.number(expiry),
             Operation::Acquire => {
                 command.number(expiry);
-                command.number(names as u128);
-                command.number(STRIDE.into());
-                command.number(RETENTION.as_millis());
-                command.number(WRITER_TURN.as_millis());
+                command.number(names as u64);
+                command.number(STRIDE);
+                command.number(millis(RETENTION));
+                command.number(millis(WRITER_TURN));
             }
             Operation::Raise(token) => {
-                command.number(token.get().into());
-                command.number(names as u128);
-                command.number(RETENTION.as_millis());
+                command.number(token.get());
+                command.number(names as u64);
+                command.number(millis(RETENTION));
             }
             Operation::Extend {
                 token,
                 set_if_absent,
             } => {
                 command.number(expiry);
-                command.number(names as u128);
+                command.number(names as u64);
                 command.arg(entry.mode.as_str().as_bytes());
                 command.number(set_if_absent.into());
                 match token {
-                    Some(token) => command.number(token.get().into()),
+                    Some(token) => command.number(token.get()),
                     None => command.arg(b""),
                 }
-                command.number(RETENTION.as_millis());
+                command.number(millis(RETENTION));
             }
             // The script for one exclusive name needs no more.
             Operation::Release if is_plain(entry) => {}
@@ -165,7 +168,7 @@ impl Exchange {
     pub(super) fn reply(
         &mut self,
         entry: &Entry,
-        dialect: &Dialect,
+        dialect: Option<&Dialect>,
         reply: Result<Reply, NodeError>,
     ) -> Option<NodeAnswer> {
         match self.read(entry, dialect, reply) {
@@ -181,7 +184,7 @@ impl Exchange {
     fn read(
         &self,
         entry: &Entry,
-        dialect: &Dialect,
+        dialect: Option<&Dialect>,
         reply: Result<Reply, NodeError>,
     ) -> Result<Next, NodeError> {
         match (self.step, reply) {
@@ -200,10 +203,13 @@ impl Exchange {
                 Err(_) => Next::Done(Answer::Acquire(AcquireVote::Taken { remaining: None })),
             }),
             (Step::DeleteIfEqual(form), Err(error)) if is_missing(&error) => {
-                dialect.has_not(form);
-                Ok(Next::GoOn(match dialect.delete_if_equal() {
-                    DeleteIfEqual::Script => Step::Script(&DELETE, By::Hash),
-                    form => Step::DeleteIfEqual(form),
+                let known = dialect.map(|dialect| {
+                    dialect.has_not(form);
+                    dialect.delete_if_equal()
+                });
+                Ok(Next::GoOn(match known {
+                    None | Some(DeleteIfEqual::Script) => Step::Script(&DELETE, By::Hash),
+                    Some(form) => Step::DeleteIfEqual(form),
                 }))
             }
             // A key of another type, perhaps; a script can tell.
@@ -310,6 +316,11 @@ fn counter_key(name: &str) -> String {
     }
 }
 
+/// No expiry is as long as to overflow: it is checked.
+const fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
 /// Negative: the key has no expiry.
 fn remaining(left: i64) -> Option<Duration> {
     u64::try_from(left).ok().map(Duration::from_millis)
@@ -329,7 +340,8 @@ fn parse(number: &[u8]) -> Result<FencingToken, NodeError> {
 pub struct Conversation {
     question: Question,
     exchange: Exchange,
-    dialect: Arc<Dialect>,
+    /// Of the server, if the exchange may find out about it.
+    dialect: Option<Arc<Dialect>>,
 }
 
 impl fmt::Debug for Conversation {
@@ -340,10 +352,12 @@ impl fmt::Debug for Conversation {
 
 impl Conversation {
     pub(super) fn new(question: Question, dialect: &Arc<Dialect>) -> Self {
+        let exchange = Exchange::new(question.operation(), question.entry(), dialect);
+        let finds_out = matches!(exchange.step, Step::DeleteIfEqual(_));
         Self {
-            exchange: Exchange::new(question.operation(), question.entry(), dialect),
             question,
-            dialect: Arc::clone(dialect),
+            exchange,
+            dialect: finds_out.then(|| Arc::clone(dialect)),
         }
     }
 
@@ -354,6 +368,10 @@ impl Conversation {
 
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 impl Conversation {
+    pub(super) const fn asked_at(&self) -> Instant {
+        self.question.asked_at()
+    }
+
     /// How long the reply is waited for.
     pub(super) fn patience(&self) -> Duration {
         self.question.patience()
@@ -373,7 +391,7 @@ impl Conversation {
     /// Reads the reply, and gives the conversation back if another command follows.
     pub(super) fn reply(mut self, reply: Result<Reply, NodeError>) -> Option<Self> {
         let entry = self.question.entry();
-        match self.exchange.reply(entry, &self.dialect, reply) {
+        match (self.exchange).reply(entry, self.dialect.as_deref(), reply) {
             Some(answer) => {
                 self.question.answer(answer);
                 None
@@ -425,7 +443,7 @@ mod tests {
                 .map(|word| if word.len() > 39 { "...".into() } else { word })
                 .collect();
             asked.push(words.join(" "));
-            if let Some(answer) = exchange.reply(&entry, dialect, reply) {
+            if let Some(answer) = exchange.reply(&entry, Some(dialect), reply) {
                 return (asked, answer);
             }
         }

@@ -64,6 +64,6 @@ impl Script {
                 command.arg(self.code.as_bytes());
             }
         }
-        command.number(keys as u128);
+        command.number(keys as u64);
     }
 }

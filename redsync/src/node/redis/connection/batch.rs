@@ -119,13 +119,13 @@ impl<C: SharedConnection> Batch<C> {
         self.list.state().is_closed
     }
 
-    /// Puts an item into the list if the connection may be used, or gives it back.
+    /// Puts an item into the list if the connection may be used. Says whether it did.
     pub(crate) fn push_if(
         &self,
         may_be_used: impl FnOnce(&Health, Instant) -> bool,
+        now: Instant,
         item: impl FnOnce() -> Item,
     ) -> bool {
-        let now = Instant::now();
         let mut state = self.list.state();
         if state.is_closed || !C::PIPELINES || !may_be_used(&state.health, now) {
             return false;
@@ -149,7 +149,8 @@ impl<C: SharedConnection> Batch<C> {
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, Undelivered> {
         if C::PIPELINES {
             let (reply, answer) = oneshot::channel();
-            if !self.push_if(|_, _| true, || Item::Command(command, reply)) {
+            let item = || Item::Command(command, reply);
+            if !self.push_if(|_, _| true, Instant::now(), item) {
                 return Err(Undelivered::closed(true));
             }
             return answer

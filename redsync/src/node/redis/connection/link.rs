@@ -92,9 +92,9 @@ impl<M: Connect> Links<M> {
     }
 
     /// Puts an item into the list of the connection, if there is one that may be used as it is.
-    pub(crate) fn push(&self, item: impl FnOnce() -> Item) -> bool {
+    pub(crate) fn push(&self, now: Instant, item: impl FnOnce() -> Item) -> bool {
         match &*self.slot() {
-            Slot::Connected(link) => link.batch.push_if(may_be_used::<M>, item),
+            Slot::Connected(link) => link.batch.push_if(may_be_used::<M>, now, item),
             Slot::Empty | Slot::Connecting(_) => false,
         }
     }

@@ -120,8 +120,9 @@ impl<P: Pool> Driver for Deadpool<P> {
     }
 
     fn take(&self, conversation: Conversation) -> Result<(), Conversation> {
+        let now = conversation.asked_at();
         let mut conversation = Some(conversation);
-        self.links.push(|| {
+        self.links.push(now, || {
             let conversation = conversation.take().expect("asked for once");
             Item::Conversation(conversation)
         });

@@ -105,11 +105,13 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
     }
 
     fn take(&self, conversation: Conversation) -> Result<(), Conversation> {
+        let now = conversation.asked_at();
         let mut conversation = Some(conversation);
         let batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(batch) = &*batch {
             batch.push_if(
                 |_, _| true,
+                now,
                 || {
                     let conversation = conversation.take().expect("asked for once");
                     Item::Conversation(conversation)

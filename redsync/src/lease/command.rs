@@ -1,0 +1,329 @@
+//! One operation for every node of a lease, and the round that counts the answers.
+//!
+//! A [`Command`] enters the [lane](super::lane) to each node, is asked there in its turn, and counts
+//! the node's answer where it arrives, on whatever thread that is.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use smallvec::SmallVec;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Lease, RELEASE_MARGIN,
+    lane::{Lane, LaneCommand, Passage, Settled},
+};
+use crate::{
+    background::DrainGuard,
+    node::{
+        AcquireVote, Answer, Answering, Asker, Entry, NodeAnswer, NodeError, Operation, Question,
+        RaiseVote,
+    },
+    quorum::{USUAL_NODES, round::Round, votes::Vote},
+};
+
+pub(super) struct Command {
+    lease: Arc<Lease>,
+    operation: Operation,
+    start: Instant,
+    /// No node is asked after this instant.
+    ask_until: Option<Instant>,
+    round: Round,
+    /// While answers are outstanding that nobody waits for any more.
+    late: Mutex<Option<DrainGuard>>,
+}
+
+/// How a command begins on one node.
+pub(super) enum Beginning {
+    /// The lane is free: the node is asked now.
+    Asks,
+    /// The node is asked when the lane is free.
+    Waits,
+    /// The node need not be asked.
+    Votes(Vote),
+}
+
+impl Command {
+    pub(super) fn new(lease: &Arc<Lease>, operation: Operation, start: Instant) -> Self {
+        Self {
+            lease: Arc::clone(lease),
+            operation,
+            start,
+            ask_until: None,
+            round: Round::new(lease.nodes.len(), lease.options.rounds.fail_fast),
+            late: Mutex::new(None),
+        }
+    }
+
+    /// The same, with no node asked after `limit`.
+    pub(super) fn asked_until(mut self, limit: Instant) -> Self {
+        self.ask_until = Some(limit);
+        self
+    }
+
+    /// The same, whose verdict is given as soon as it is clear, whatever the options say.
+    pub(super) fn failing_fast(mut self) -> Self {
+        self.round = Round::new(self.lease.nodes.len(), true);
+        self
+    }
+
+    pub(super) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    pub(super) const fn start(&self) -> Instant {
+        self.start
+    }
+
+    pub(super) const fn round(&self) -> &Round {
+        &self.round
+    }
+
+    /// Sends it to every node. The futures that are returned lead to answers, and have to be driven.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        begin: impl Fn(&Arc<Self>, &mut Lane) -> Beginning,
+    ) -> Vec<Answering> {
+        let beginnings: SmallVec<[_; USUAL_NODES]> = {
+            // Under one lock: so the commands of a lease have the same order on all its lanes.
+            let mut lanes = self.lease.lanes.lock();
+            lanes.iter_mut().map(|lane| begin(self, lane)).collect()
+        };
+        let mut beginnings: SmallVec<[_; USUAL_NODES]> =
+            beginnings.into_iter().enumerate().collect();
+        if self.lease.options.rounds.shuffled_nodes {
+            fastrand::shuffle(&mut beginnings);
+        }
+        let mut answering = Vec::new();
+        for (node, beginning) in beginnings {
+            match beginning {
+                Beginning::Asks => answering.extend(self.ask(node, self.operation, self.start)),
+                Beginning::Waits => {}
+                Beginning::Votes(vote) => self.vote(node, vote),
+            }
+        }
+        answering
+    }
+
+    /// Enters a lane.
+    pub(super) fn enter(self: &Arc<Self>, lane: &mut Lane) -> Beginning {
+        if lane.enter(self) {
+            Beginning::Asks
+        } else {
+            Beginning::Waits
+        }
+    }
+
+    /// Asks a node. A future that is returned leads to the answer, and has to be driven.
+    fn ask(self: &Arc<Self>, node: usize, operation: Operation, now: Instant) -> Option<Answering> {
+        let question = Question::new(Arc::clone(self) as _, node, operation, now);
+        self.lease.nodes.ask(node, question)
+    }
+
+    /// Asks a node, and drives what leads to the answer in the background.
+    fn ask_in_background(self: &Arc<Self>, node: usize, question: Question) {
+        if let Some(answering) = self.lease.nodes.ask(node, question) {
+            self.lease.in_background(self.give_up_at(), answering);
+        }
+    }
+
+    fn vote(&self, node: usize, vote: Vote) {
+        if let Vote::Failed(error) = &vote {
+            // A round that has its verdict does not wait for it, so it is made visible here.
+            tracing::debug!(
+                name = %self.lease.label,
+                node = &**self.lease.nodes.address(node),
+                operation = self.operation.name(),
+                %error,
+                "a node failed"
+            );
+        }
+        if self.round.vote(node, vote) {
+            self.late().take();
+        }
+    }
+
+    fn late(&self) -> MutexGuard<'_, Option<DrainGuard>> {
+        // An assignment is whole.
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody waits for the answers any longer. Those that are outstanding are waited for by a drain.
+    pub(super) fn abandon(&self) {
+        if self.round.abandon() {
+            *self.late() = Some(self.lease.nodes.background().guard());
+            // The last vote may have come in between, and found no guard to take away.
+            if !self.round.abandon() {
+                self.late().take();
+            }
+        }
+    }
+
+    /// When the answers are given up. A release may have to follow an acquisition.
+    pub(super) fn give_up_at(&self) -> Instant {
+        match self.operation {
+            Operation::Release => self.start + self.lease.pursuit() + RELEASE_MARGIN,
+            _ => Instant::now() + self.lease.pursuit(),
+        }
+    }
+
+    /// Settles what became of an operation on a node, by `settle`. If that is clear, the lane is left
+    /// to the commands that wait for it, and the vote is counted.
+    fn settle(
+        self: &Arc<Self>,
+        node: usize,
+        operation: Operation,
+        settle: impl FnOnce(&mut Lane) -> Settled,
+    ) {
+        let (settled, next) = {
+            let mut lanes = self.lease.lanes.lock();
+            let lane = &mut lanes[node];
+            let settled = settle(lane);
+            let is_clear = matches!(settled, Settled::Vote(_));
+            let leaves = is_clear && self.passage() == Passage::Keeps;
+            (settled, leaves.then(|| lane.leave()))
+        };
+        for command in next.into_iter().flatten() {
+            command.go_on(node);
+        }
+        match settled {
+            Settled::Vote(vote) => self.vote(node, vote),
+            Settled::Heal => {
+                let Operation::Extend { token, .. } = operation else {
+                    unreachable!("only an extension heals");
+                };
+                let set_if_absent = true;
+                let heal = Operation::Extend {
+                    token,
+                    set_if_absent,
+                };
+                let question = Question::new(Arc::clone(self) as _, node, heal, Instant::now());
+                self.ask_in_background(node, question);
+            }
+            Settled::RepeatAfter(pause) => self.repeat_after(pause, node),
+        }
+    }
+
+    fn repeat_after(self: &Arc<Self>, pause: Duration, node: usize) {
+        let at = Instant::now() + pause;
+        if at >= self.give_up_at() {
+            let given_up = Settled::Vote(Vote::Failed(NodeError::TimedOut));
+            return self.settle(node, self.operation, |_| given_up);
+        }
+        // Made before the pause: if the pause is never over, the question is dropped, and with that
+        // given up.
+        let question = Question::new(Arc::clone(self) as _, node, self.operation, at);
+        let command = Arc::clone(self);
+        self.lease.in_background(self.give_up_at(), async move {
+            sleep(pause).await;
+            if let Some(answering) = command.lease.nodes.ask(node, question) {
+                answering.await;
+            }
+        });
+    }
+}
+
+impl LaneCommand for Command {
+    fn passage(&self) -> Passage {
+        match self.operation {
+            Operation::Acquire | Operation::Release => Passage::Keeps,
+            // An extension that finds no key changes nothing, and need not keep others from the
+            // lane: the next may go over a connection that works. One that sets what is missing has
+            // to be settled before a release is sent.
+            Operation::Extend { .. } if self.lease.options.kind.heals => Passage::Keeps,
+            Operation::Extend { .. } | Operation::Raise(_) => Passage::Passes,
+        }
+    }
+
+    fn go_on(self: Arc<Self>, node: usize) {
+        let is_placed = self.lease.lanes.lock()[node].is_placed();
+        if self.operation == Operation::Release && !is_placed {
+            let nothing = Settled::Vote(Vote::Refused { remaining: None });
+            return self.settle(node, self.operation, |_| nothing);
+        }
+        let question = Question::new(Arc::clone(&self) as _, node, self.operation, Instant::now());
+        self.ask_in_background(node, question);
+    }
+}
+
+impl Asker for Command {
+    fn entry(&self) -> &Entry {
+        &self.lease.entry
+    }
+
+    fn patience(&self) -> Duration {
+        self.lease.pursuit()
+    }
+
+    fn may_ask(&self, operation: Operation) -> Result<(), NodeError> {
+        if operation == Operation::Release {
+            return Ok(());
+        }
+        let is_late = |limit: Instant| {
+            let now = Instant::now();
+            now >= limit || now >= self.lease.until()
+        };
+        if self.lease.has_ended() || self.ask_until.is_some_and(is_late) {
+            return Err(NodeError::NotSent);
+        }
+        Ok(())
+    }
+
+    fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer) {
+        let metrics = self.lease.nodes.metrics(node);
+        metrics.answered(operation.name(), self.start, answer.as_ref().err());
+        self.settle(node, operation, |lane| match (operation, answer) {
+            (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
+                Settled::Vote(lane.acquired(Ok(vote), self.lease.entry.fenced))
+            }
+            (Operation::Acquire, Err(error)) => Settled::Vote(lane.acquired(Err(error), false)),
+            (Operation::Raise(_), Ok(Answer::Raise(RaiseVote::Raised))) => {
+                Settled::Vote(Vote::Granted)
+            }
+            (Operation::Raise(_), Ok(Answer::Raise(RaiseVote::Refused))) => {
+                Settled::Vote(Vote::Refused { remaining: None })
+            }
+            // It has set what was missing, or not: it has been without the key before.
+            (
+                Operation::Extend {
+                    set_if_absent: true,
+                    ..
+                },
+                Ok(_),
+            ) => Settled::Vote(Vote::Refused { remaining: None }),
+            (Operation::Extend { .. }, Ok(Answer::Extend(vote))) => {
+                let heals = self.lease.options.kind.heals && !self.lease.has_ended();
+                lane.extended(Ok(vote), heals, Instant::now())
+            }
+            (Operation::Release, Ok(Answer::Release(vote))) => lane.released(Ok(vote)),
+            (Operation::Release, Err(error)) => lane.released(Err(error)),
+            (_, Err(error)) => Settled::Vote(Vote::Failed(error)),
+            (_, Ok(_)) => unreachable!("an operation has an answer of its own kind"),
+        });
+    }
+
+    fn expect(&self, node: usize, answer: Answer) {
+        if let Answer::Acquire(AcquireVote::Taken { remaining }) = answer {
+            self.round.expect(node, Vote::Refused { remaining });
+        }
+    }
+
+    fn given_up(self: Arc<Self>, node: usize, operation: Operation) {
+        let metrics = self.lease.nodes.metrics(node);
+        metrics.unanswered(operation.name(), self.start);
+        self.settle(node, operation, |lane| {
+            Settled::Vote(match operation {
+                Operation::Acquire => lane.acquired(Err(NodeError::TimedOut), false),
+                _ => Vote::Failed(NodeError::TimedOut),
+            })
+        });
+    }
+
+    fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError) {
+        tracing::trace!(%error, "the connection had ended; asking over another");
+        let question = Question::new(Arc::clone(&self) as _, node, operation, Instant::now());
+        self.ask_in_background(node, question.retried());
+    }
+}

@@ -1,0 +1,84 @@
+//! Whether the nodes keep the keys of a lease. Asking changes nothing.
+
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, timeout_at};
+
+use super::Lease;
+use crate::{
+    node::NodeError,
+    quorum::{
+        round::Ballot,
+        tally::{Tally, Verdict},
+        votes::{Vote, Votes},
+    },
+};
+
+/// What the nodes say about the keys of a lease.
+pub(crate) struct Kept {
+    /// Granted where the owner value is this lease's.
+    pub(crate) verdict: Verdict,
+    /// How long all nodes that granted keep the keys at the least.
+    pub(crate) remaining: Duration,
+    pub(crate) votes: Votes,
+}
+
+impl Lease {
+    /// Asks the nodes whether, and how long, they keep all names for this lease. It changes nothing.
+    pub(crate) async fn inspect(&self) -> Kept {
+        let deadline = Instant::now() + self.options.timing.node_timeout();
+        let mut tally = Tally::new(self.nodes.len());
+        let mut votes: Ballot = (0..self.nodes.len()).map(|_| None).collect();
+        let mut remaining: Option<Duration> = None;
+        let mut count = |tally: &mut Tally, node: usize, kept: Result<_, NodeError>| {
+            let vote = match kept {
+                Ok(Some(kept)) => {
+                    remaining = Some(remaining.map_or(kept, |least| least.min(kept)));
+                    Vote::Granted
+                }
+                Ok(None) => Vote::Refused { remaining: None },
+                Err(error) => Vote::Failed(error),
+            };
+            tally.count(&vote);
+            votes[node] = Some(vote);
+        };
+        let mut answers: FuturesUnordered<_> = (0..self.nodes.len())
+            .map(|node| async move { (node, self.kept_on(node).await) })
+            .collect();
+        let verdict = loop {
+            if let Some(verdict) = tally.verdict() {
+                break verdict;
+            }
+            match timeout_at(deadline, answers.next()).await {
+                Ok(Some((node, kept))) => count(&mut tally, node, kept),
+                Ok(None) => unreachable!("when all have voted there is a verdict"),
+                Err(_) => break Verdict::Unknown,
+            }
+        };
+        drop(answers);
+        if tally.verdict().is_none() {
+            for vote in &mut votes {
+                vote.get_or_insert(Vote::Failed(NodeError::TimedOut));
+            }
+        }
+        Kept {
+            verdict,
+            remaining: remaining.unwrap_or_default(),
+            votes: self.votes(votes),
+        }
+    }
+
+    /// How long the node will keep all names for this lease's owner value, if it has them.
+    async fn kept_on(&self, node: usize) -> Result<Option<Duration>, NodeError> {
+        let found = self.nodes.inspect(node, &self.entry.names).await?;
+        let kept = found.into_iter().map(|found| {
+            let found = found.filter(|found| found.mode == self.entry.mode)?;
+            let mut holders = found.holders.into_iter();
+            let ours = holders.find(|holder| holder.value == self.entry.value)?;
+            // What a node does not tell cannot be relied on.
+            Some(ours.remaining.unwrap_or_default())
+        });
+        Ok(kept.min().flatten())
+    }
+}

@@ -1,0 +1,79 @@
+//! What a lease asks its nodes for: to acquire, raise, extend and release its keys.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    Lease,
+    answers::Answers,
+    command::{Beginning, Command},
+};
+use crate::{
+    FencingToken,
+    node::{NodeError, Operation},
+    quorum::votes::Vote,
+};
+
+impl Lease {
+    /// Acquires the keys, for an attempt that has just begun.
+    pub(crate) fn acquire(self: &Arc<Self>) -> Answers {
+        let deadline = self.begun() + self.options.timing.node_timeout();
+        let command = Arc::new(Command::new(self, Operation::Acquire, self.begun()));
+        let answering = command.send(|command, lane| {
+            lane.place();
+            command.enter(lane)
+        });
+        Answers::new(command, answering, deadline)
+    }
+
+    /// Raises lower counters to `token`. A node that has returned it has granted; one that has not
+    /// answered the acquisition has no part in this.
+    pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Answers {
+        let now = Instant::now();
+        let command = Command::new(self, Operation::Raise(token), now).failing_fast();
+        let command = Arc::new(command);
+        let answering = command.send(|command, lane| match lane.number() {
+            Some(number) if number == token => Beginning::Votes(Vote::Granted),
+            Some(_) => command.enter(lane),
+            None => Beginning::Votes(Vote::Failed(NodeError::TimedOut)),
+        });
+        Answers::new(command, answering, now + self.options.timing.node_timeout())
+    }
+
+    /// Extends the keys' lives. No node is asked after `deadline`, and no later answer counts.
+    ///
+    /// If all nodes are to be waited for, that is for no more than half of the validity: one that
+    /// hangs does not keep the others from extending.
+    pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Answers {
+        let operation = Operation::Extend {
+            token: self.token(),
+            set_if_absent: false,
+        };
+        let now = Instant::now();
+        let command = Arc::new(Command::new(self, operation, now).asked_until(deadline));
+        let wait_until = if self.options.rounds.fail_fast {
+            deadline
+        } else {
+            let left = self.until().saturating_duration_since(now);
+            deadline.min(now + left / 2)
+        };
+        let answering = command.send(Command::enter);
+        Answers::new(command, answering, wait_until)
+    }
+
+    /// Releases the keys. From here on nothing is extended.
+    pub(crate) fn release(self: &Arc<Self>) -> Answers {
+        let now = Instant::now();
+        self.end_at(now);
+        let command = Arc::new(Command::new(self, Operation::Release, now).failing_fast());
+        let answering = command.send(|command, lane| {
+            if lane.has_nothing_to_release() {
+                Beginning::Votes(Vote::Refused { remaining: None })
+            } else {
+                command.enter(lane)
+            }
+        });
+        Answers::new(command, answering, now + self.options.timing.node_timeout())
+    }
+}
