@@ -84,6 +84,8 @@ mod watchers;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 #[doc(hidden)]
 pub use self::question::{Answer, Operation, Question};
 pub use self::{
@@ -185,7 +187,8 @@ pub trait Node: Send + Sync + 'static {
     /// Takes a question into a list, to be sent with those of other locks, or gives it back to be
     /// asked by one of the functions above. For this crate's own Redis nodes.
     #[doc(hidden)]
-    fn take(&self, question: Question) -> Result<(), Question> {
+    fn take(&self, question: Question, now: Instant) -> Result<(), Question> {
+        let _ = now;
         Err(question)
     }
 }

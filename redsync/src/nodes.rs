@@ -9,7 +9,10 @@ use std::{
 };
 
 use futures_util::future::{FutureExt, join_all};
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 
 use crate::{
     ConfigError,
@@ -92,15 +95,20 @@ impl Nodes {
 
     /// Asks a node, after it has been admitted. A future that is returned leads to the answer, and
     /// has to be driven.
-    pub(crate) fn ask(self: &Arc<Self>, node: usize, question: Question) -> Option<Answering> {
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        node: usize,
+        question: Question,
+        now: Instant,
+    ) -> Option<Answering> {
         if self.members[node].admitted.initialized() {
-            return self.node(node).ask(question);
+            return self.node(node).ask(question, now);
         }
         let nodes = Arc::clone(self);
         let answering = async move {
             match nodes.admit(node).await {
                 Ok(()) => {
-                    if let Some(answering) = nodes.node(node).ask(question) {
+                    if let Some(answering) = nodes.node(node).ask(question, Instant::now()) {
                         answering.await;
                     }
                 }

@@ -17,7 +17,8 @@ use crate::{
     lease::{Answers, Lease},
     queue::hand_over::Holding,
     quorum::{
-        round::Outcome,
+        majority,
+        round::Ballot,
         tally::Verdict,
         votes::{Vote, Votes},
     },
@@ -128,7 +129,7 @@ impl Future for Attempt {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let Outcome { verdict, votes } = ready!(this.answers.as_mut().poll(cx));
+            let verdict = ready!(this.answers.as_mut().poll(cx));
             let holding = this.holding.take().expect("polled after it was ready");
             let lease = holding.lease();
             let agreement = lease.entry().fenced.then(|| match *this.raising_to {
@@ -137,15 +138,14 @@ impl Future for Attempt {
             });
             let until = lease.until_from(lease.begun());
             let least = lease.options().timing.min_validity();
-            let own: Vec<_> = if verdict == Verdict::Granted {
-                Vec::new()
+            let votes = if verdict == Verdict::Granted {
+                Ballot::new()
             } else {
-                let is_own = |vote: &Option<Vote>| matches!(vote, Some(Vote::Granted));
-                votes.iter().map(is_own).collect()
+                this.answers.take_votes()
             };
             let answered =
                 |vote: &&Option<Vote>| matches!(vote, Some(Vote::Granted | Vote::Refused { .. }));
-            let quorum = crate::quorum::majority(votes.len());
+            let quorum = majority(votes.len());
             let a_quorum_answered = votes.iter().filter(answered).count() >= quorum;
             // The clock is read after the last counted vote.
             let is_in_time = Instant::now() + least < until;
@@ -169,6 +169,13 @@ impl Future for Attempt {
                     this.answers.set(raise);
                 }
                 Decision::Failed(reason) => {
+                    let is_own = |vote: &Option<Vote>| matches!(vote, Some(Vote::Granted));
+                    let own = votes.iter().map(is_own).collect();
+                    let votes = if verdict == Verdict::Granted {
+                        this.answers.take_votes()
+                    } else {
+                        votes
+                    };
                     let votes = lease.votes(votes);
                     tracing::debug!(name = %lease.label(), ?reason, "not acquired");
                     // Behind what is still under way, and at once, so that the next attempt does not

@@ -56,18 +56,18 @@ impl Future for Release {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(releasing) = this.releasing.as_pin_mut() else {
+        let Some(mut releasing) = this.releasing.as_pin_mut() else {
             return Poll::Ready(Ok(Released::Held));
         };
-        let outcome = ready!(releasing.poll(cx));
-        Poll::Ready(match outcome.verdict {
+        let verdict = ready!(releasing.as_mut().poll(cx));
+        Poll::Ready(match verdict {
             _ if *this.was_lost => Ok(Released::AlreadyLost),
             Verdict::Granted => Ok(Released::Held),
             Verdict::Refused => {
                 this.lease.count_loss();
                 Ok(Released::AlreadyLost)
             }
-            Verdict::Unknown => Err(ReleaseError(this.lease.votes(outcome.votes))),
+            Verdict::Unknown => Err(ReleaseError(this.lease.votes(releasing.take_votes()))),
         })
     }
 }

@@ -13,7 +13,10 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::command::Command;
-use crate::{node::Answering, quorum::round::Outcome};
+use crate::{
+    node::Answering,
+    quorum::{round::Ballot, tally::Verdict},
+};
 
 pin_project! {
     /// A future that is ready as soon as the verdict is clear or the time limit is over.
@@ -61,6 +64,11 @@ impl Answers {
             has_ended: false,
         }
     }
+
+    /// The votes, after the verdict. They are given once.
+    pub(crate) fn take_votes(&self) -> Ballot {
+        self.command.round().take_votes()
+    }
 }
 
 /// Leaves what has not been answered to the background.
@@ -73,14 +81,14 @@ fn leave_behind(command: &Arc<Command>, answering: &mut Vec<Answering>) {
 }
 
 impl Future for Answers {
-    type Output = Outcome;
+    type Output = Verdict;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
         let mut this = self.project();
         this.answering
             .retain_mut(|answering| answering.as_mut().poll(cx).is_pending());
-        let outcome = match this.command.round().poll_outcome(cx) {
-            Poll::Ready(outcome) => outcome,
+        let verdict = match this.command.round().poll_verdict(cx) {
+            Poll::Ready(verdict) => verdict,
             Poll::Pending => {
                 if this.limit.is_none() {
                     this.limit.set(Some(sleep_until(*this.deadline)));
@@ -93,6 +101,6 @@ impl Future for Answers {
         // Now, not when this is dropped: a future that is ready may be kept for long.
         *this.has_ended = true;
         leave_behind(this.command, this.answering);
-        Poll::Ready(outcome)
+        Poll::Ready(verdict)
     }
 }

@@ -16,6 +16,7 @@ use super::{
     lane::{Lane, LaneCommand, Passage, Settled},
 };
 use crate::{
+    FencingToken,
     background::DrainGuard,
     node::{
         AcquireVote, Answer, Answering, Asker, Entry, NodeAnswer, NodeError, Operation, Question,
@@ -27,6 +28,8 @@ use crate::{
 pub(super) struct Command {
     lease: Arc<Lease>,
     operation: Operation,
+    /// The token that counters are raised to, if there is one.
+    token: Option<FencingToken>,
     start: Instant,
     /// No node is asked after this instant.
     ask_until: Option<Instant>,
@@ -46,35 +49,39 @@ pub(super) enum Beginning {
 }
 
 impl Command {
-    pub(super) fn new(lease: &Arc<Lease>, operation: Operation, start: Instant) -> Self {
+    /// A command that begins at an instant. Its verdict is given as soon as it is clear, or if not
+    /// `fail_fast` when all nodes have voted.
+    pub(super) fn new(
+        lease: &Arc<Lease>,
+        operation: Operation,
+        start: Instant,
+        fail_fast: bool,
+    ) -> Self {
         Self {
             lease: Arc::clone(lease),
             operation,
+            token: None,
             start,
             ask_until: None,
-            round: Round::new(lease.nodes.len(), lease.options.rounds.fail_fast),
+            round: Round::new(lease.nodes.len(), fail_fast),
             late: Mutex::new(None),
         }
     }
 
     /// The same, with no node asked after `limit`.
-    pub(super) fn asked_until(mut self, limit: Instant) -> Self {
+    pub(super) const fn asked_until(mut self, limit: Instant) -> Self {
         self.ask_until = Some(limit);
         self
     }
 
-    /// The same, whose verdict is given as soon as it is clear, whatever the options say.
-    pub(super) fn failing_fast(mut self) -> Self {
-        self.round = Round::new(self.lease.nodes.len(), true);
+    /// The same, with a token that counters are raised to.
+    pub(super) const fn with_token(mut self, token: Option<FencingToken>) -> Self {
+        self.token = token;
         self
     }
 
     pub(super) fn lease(&self) -> &Lease {
         &self.lease
-    }
-
-    pub(super) const fn start(&self) -> Instant {
-        self.start
     }
 
     pub(super) const fn round(&self) -> &Round {
@@ -118,13 +125,13 @@ impl Command {
 
     /// Asks a node. A future that is returned leads to the answer, and has to be driven.
     fn ask(self: &Arc<Self>, node: usize, operation: Operation, now: Instant) -> Option<Answering> {
-        let question = Question::new(Arc::clone(self) as _, node, operation, now);
-        self.lease.nodes.ask(node, question)
+        let question = Question::new(Arc::clone(self) as _, node, operation);
+        self.lease.nodes.ask(node, question, now)
     }
 
     /// Asks a node, and drives what leads to the answer in the background.
     fn ask_in_background(self: &Arc<Self>, node: usize, question: Question) {
-        if let Some(answering) = self.lease.nodes.ask(node, question) {
+        if let Some(answering) = self.lease.nodes.ask(node, question, Instant::now()) {
             self.lease.in_background(self.give_up_at(), answering);
         }
     }
@@ -169,14 +176,9 @@ impl Command {
         }
     }
 
-    /// Settles what became of an operation on a node, by `settle`. If that is clear, the lane is left
+    /// Settles what became of the operation on a node, by `settle`. If that is clear, the lane is left
     /// to the commands that wait for it, and the vote is counted.
-    fn settle(
-        self: &Arc<Self>,
-        node: usize,
-        operation: Operation,
-        settle: impl FnOnce(&mut Lane) -> Settled,
-    ) {
+    fn settle(self: &Arc<Self>, node: usize, settle: impl FnOnce(&mut Lane) -> Settled) {
         let (settled, next) = {
             let mut lanes = self.lease.lanes.lock();
             let lane = &mut lanes[node];
@@ -191,15 +193,7 @@ impl Command {
         match settled {
             Settled::Vote(vote) => self.vote(node, vote),
             Settled::Heal => {
-                let Operation::Extend { token, .. } = operation else {
-                    unreachable!("only an extension heals");
-                };
-                let set_if_absent = true;
-                let heal = Operation::Extend {
-                    token,
-                    set_if_absent,
-                };
-                let question = Question::new(Arc::clone(self) as _, node, heal, Instant::now());
+                let question = Question::new(Arc::clone(self) as _, node, Operation::Heal);
                 self.ask_in_background(node, question);
             }
             Settled::RepeatAfter(pause) => self.repeat_after(pause, node),
@@ -210,15 +204,15 @@ impl Command {
         let at = Instant::now() + pause;
         if at >= self.give_up_at() {
             let given_up = Settled::Vote(Vote::Failed(NodeError::TimedOut));
-            return self.settle(node, self.operation, |_| given_up);
+            return self.settle(node, |_| given_up);
         }
         // Made before the pause: if the pause is never over, the question is dropped, and with that
         // given up.
-        let question = Question::new(Arc::clone(self) as _, node, self.operation, at);
+        let question = Question::new(Arc::clone(self) as _, node, self.operation);
         let command = Arc::clone(self);
         self.lease.in_background(self.give_up_at(), async move {
             sleep(pause).await;
-            if let Some(answering) = command.lease.nodes.ask(node, question) {
+            if let Some(answering) = command.lease.nodes.ask(node, question, at) {
                 answering.await;
             }
         });
@@ -232,8 +226,8 @@ impl LaneCommand for Command {
             // An extension that finds no key changes nothing, and need not keep others from the
             // lane: the next may go over a connection that works. One that sets what is missing has
             // to be settled before a release is sent.
-            Operation::Extend { .. } if self.lease.options.kind.heals => Passage::Keeps,
-            Operation::Extend { .. } | Operation::Raise(_) => Passage::Passes,
+            Operation::Extend | Operation::Heal if self.lease.options.kind.heals => Passage::Keeps,
+            Operation::Extend | Operation::Heal | Operation::Raise => Passage::Passes,
         }
     }
 
@@ -241,9 +235,9 @@ impl LaneCommand for Command {
         let is_placed = self.lease.lanes.lock()[node].is_placed();
         if self.operation == Operation::Release && !is_placed {
             let nothing = Settled::Vote(Vote::Refused { remaining: None });
-            return self.settle(node, self.operation, |_| nothing);
+            return self.settle(node, |_| nothing);
         }
-        let question = Question::new(Arc::clone(&self) as _, node, self.operation, Instant::now());
+        let question = Question::new(Arc::clone(&self) as _, node, self.operation);
         self.ask_in_background(node, question);
     }
 }
@@ -251,6 +245,10 @@ impl LaneCommand for Command {
 impl Asker for Command {
     fn entry(&self) -> &Entry {
         &self.lease.entry
+    }
+
+    fn token(&self) -> Option<FencingToken> {
+        self.token
     }
 
     fn patience(&self) -> Duration {
@@ -274,26 +272,20 @@ impl Asker for Command {
     fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer) {
         let metrics = self.lease.nodes.metrics(node);
         metrics.answered(operation.name(), self.start, answer.as_ref().err());
-        self.settle(node, operation, |lane| match (operation, answer) {
+        self.settle(node, |lane| match (operation, answer) {
             (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
                 Settled::Vote(lane.acquired(Ok(vote), self.lease.entry.fenced))
             }
             (Operation::Acquire, Err(error)) => Settled::Vote(lane.acquired(Err(error), false)),
-            (Operation::Raise(_), Ok(Answer::Raise(RaiseVote::Raised))) => {
+            (Operation::Raise, Ok(Answer::Raise(RaiseVote::Raised))) => {
                 Settled::Vote(Vote::Granted)
             }
-            (Operation::Raise(_), Ok(Answer::Raise(RaiseVote::Refused))) => {
+            (Operation::Raise, Ok(Answer::Raise(RaiseVote::Refused))) => {
                 Settled::Vote(Vote::Refused { remaining: None })
             }
             // It has set what was missing, or not: it has been without the key before.
-            (
-                Operation::Extend {
-                    set_if_absent: true,
-                    ..
-                },
-                Ok(_),
-            ) => Settled::Vote(Vote::Refused { remaining: None }),
-            (Operation::Extend { .. }, Ok(Answer::Extend(vote))) => {
+            (Operation::Heal, Ok(_)) => Settled::Vote(Vote::Refused { remaining: None }),
+            (Operation::Extend, Ok(Answer::Extend(vote))) => {
                 let heals = self.lease.options.kind.heals && !self.lease.has_ended();
                 lane.extended(Ok(vote), heals, Instant::now())
             }
@@ -313,7 +305,7 @@ impl Asker for Command {
     fn given_up(self: Arc<Self>, node: usize, operation: Operation) {
         let metrics = self.lease.nodes.metrics(node);
         metrics.unanswered(operation.name(), self.start);
-        self.settle(node, operation, |lane| {
+        self.settle(node, |lane| {
             Settled::Vote(match operation {
                 Operation::Acquire => lane.acquired(Err(NodeError::TimedOut), false),
                 _ => Vote::Failed(NodeError::TimedOut),
@@ -323,7 +315,7 @@ impl Asker for Command {
 
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError) {
         tracing::trace!(%error, "the connection had ended; asking over another");
-        let question = Question::new(Arc::clone(&self) as _, node, operation, Instant::now());
+        let question = Question::new(Arc::clone(&self) as _, node, operation);
         self.ask_in_background(node, question.retried());
     }
 }

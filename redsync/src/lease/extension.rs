@@ -63,15 +63,15 @@ impl Future for Extension {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let lease = &*this.lease;
-        let outcome = loop {
+        let verdict = loop {
             let Some(answers) = this.answers.as_mut().as_pin_mut() else {
                 return Poll::Ready(Err(ExtendError::Lost));
             };
-            let outcome = ready!(answers.poll(cx));
+            let verdict = ready!(answers.poll(cx));
             let start = *this.start;
             // The new validity counts from before the round was sent.
-            let is_extended = outcome.verdict == Verdict::Granted
-                && lease.hold().prolong(lease.until_from(start));
+            let is_extended =
+                verdict == Verdict::Granted && lease.hold().prolong(lease.until_from(start));
             if is_extended {
                 lease.forget_gaps_before(start);
                 tracing::trace!(name = %lease.label(), "extended");
@@ -88,9 +88,13 @@ impl Future for Extension {
             if is_extended {
                 return Poll::Ready(Ok(()));
             }
-            break outcome;
+            break verdict;
         };
-        Poll::Ready(match outcome.verdict {
+        let votes = || {
+            let answers = this.answers.as_ref().as_pin_ref();
+            answers.map_or_else(Vec::new, |answers| answers.take_votes())
+        };
+        Poll::Ready(match verdict {
             Verdict::Granted => Err(ExtendError::Lost),
             // Too many nodes have given the key away for the others to be a majority.
             Verdict::Refused => {
@@ -100,7 +104,7 @@ impl Future for Extension {
             // It was extended, and only the round that was to confirm it has failed.
             Verdict::Unknown if *this.is_confirming && !lease.is_lost() => Ok(()),
             Verdict::Unknown if lease.is_lost() => Err(ExtendError::Lost),
-            Verdict::Unknown => Err(ExtendError::Failed(lease.votes(outcome.votes))),
+            Verdict::Unknown => Err(ExtendError::Failed(lease.votes(votes()))),
         })
     }
 }

@@ -19,7 +19,12 @@ impl Lease {
     /// Acquires the keys, for an attempt that has just begun.
     pub(crate) fn acquire(self: &Arc<Self>) -> Answers {
         let deadline = self.begun() + self.options.timing.node_timeout();
-        let command = Arc::new(Command::new(self, Operation::Acquire, self.begun()));
+        let command = Arc::new(Command::new(
+            self,
+            Operation::Acquire,
+            self.begun(),
+            self.options.rounds.fail_fast,
+        ));
         let answering = command.send(|command, lane| {
             lane.place();
             command.enter(lane)
@@ -31,7 +36,7 @@ impl Lease {
     /// answered the acquisition has no part in this.
     pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Answers {
         let now = Instant::now();
-        let command = Command::new(self, Operation::Raise(token), now).failing_fast();
+        let command = Command::new(self, Operation::Raise, now, true).with_token(Some(token));
         let command = Arc::new(command);
         let answering = command.send(|command, lane| match lane.number() {
             Some(number) if number == token => Beginning::Votes(Vote::Granted),
@@ -46,13 +51,13 @@ impl Lease {
     /// If all nodes are to be waited for, that is for no more than half of the validity: one that
     /// hangs does not keep the others from extending.
     pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Answers {
-        let operation = Operation::Extend {
-            token: self.token(),
-            set_if_absent: false,
-        };
         let now = Instant::now();
-        let command = Arc::new(Command::new(self, operation, now).asked_until(deadline));
-        let wait_until = if self.options.rounds.fail_fast {
+        let fail_fast = self.options.rounds.fail_fast;
+        let command = Command::new(self, Operation::Extend, now, fail_fast)
+            .with_token(self.token())
+            .asked_until(deadline);
+        let command = Arc::new(command);
+        let wait_until = if fail_fast {
             deadline
         } else {
             let left = self.until().saturating_duration_since(now);
@@ -66,7 +71,7 @@ impl Lease {
     pub(crate) fn release(self: &Arc<Self>) -> Answers {
         let now = Instant::now();
         self.end_at(now);
-        let command = Arc::new(Command::new(self, Operation::Release, now).failing_fast());
+        let command = Arc::new(Command::new(self, Operation::Release, now, true));
         let answering = command.send(|command, lane| {
             if lane.has_nothing_to_release() {
                 Beginning::Votes(Vote::Refused { remaining: None })

@@ -3,6 +3,7 @@
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use tokio::time::Instant;
 
 use super::{
     Holders, Node, NodeError, WakeUp,
@@ -40,8 +41,16 @@ impl AnyNode {
     }
 
     /// Asks the node. A future that is returned leads to the answer, and has to be driven.
-    pub(crate) fn ask(&self, question: Question) -> Option<Answering> {
-        Arc::clone(&self.0).ask(question)
+    pub(crate) fn ask(&self, question: Question, now: Instant) -> Option<Answering> {
+        let question = if question.is_retried() {
+            question
+        } else {
+            match self.0.take(question, now) {
+                Ok(()) => return None,
+                Err(question) => question,
+            }
+        };
+        Some(Arc::clone(&self.0).answer(question))
     }
 }
 
@@ -51,7 +60,8 @@ pub(crate) type Answering = BoxFuture<'static, ()>;
 /// [`Node`] as an object: the same operations, boxed.
 pub(crate) trait ErasedNode: Send + Sync {
     fn address(&self) -> &str;
-    fn ask(self: Arc<Self>, question: Question) -> Option<Answering>;
+    fn take(&self, question: Question, now: Instant) -> Result<(), Question>;
+    fn answer(self: Arc<Self>, question: Question) -> Answering;
     fn inspect<'a>(
         &'a self,
         names: &'a [Arc<str>],
@@ -65,16 +75,12 @@ impl<N: Node> ErasedNode for N {
         Node::address(self)
     }
 
-    fn ask(self: Arc<Self>, question: Question) -> Option<Answering> {
-        let question = if question.is_retried() {
-            question
-        } else {
-            match self.take(question) {
-                Ok(()) => return None,
-                Err(question) => question,
-            }
-        };
-        Some(answering(self, question).boxed())
+    fn take(&self, question: Question, now: Instant) -> Result<(), Question> {
+        Node::take(self, question, now)
+    }
+
+    fn answer(self: Arc<Self>, question: Question) -> Answering {
+        answering(self, question).boxed()
     }
 
     fn inspect<'a>(
@@ -98,15 +104,17 @@ async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
     if !question.may_be_sent() {
         return;
     }
-    let (entry, operation) = (question.entry(), question.operation());
+    let (entry, token) = (question.entry(), question.token());
+    let operation = question.operation();
     let answer = guarded(async {
         Ok(match operation {
             Operation::Acquire => Answer::Acquire(node.acquire(entry).await?),
-            Operation::Raise(token) => Answer::Raise(node.raise(entry, token).await?),
-            Operation::Extend {
-                token,
-                set_if_absent,
-            } => Answer::Extend(node.extend(entry, token, set_if_absent).await?),
+            Operation::Raise => {
+                let token = token.expect("what is raised is raised to a token");
+                Answer::Raise(node.raise(entry, token).await?)
+            }
+            Operation::Extend => Answer::Extend(node.extend(entry, token, false).await?),
+            Operation::Heal => Answer::Extend(node.extend(entry, token, true).await?),
             Operation::Release => Answer::Release(node.release(entry).await?),
         })
     });

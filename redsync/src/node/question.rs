@@ -8,8 +8,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
 use super::{AcquireVote, Entry, ExtendVote, NodeError, RaiseVote, ReleaseVote};
 use crate::FencingToken;
 
@@ -18,11 +16,11 @@ use crate::FencingToken;
 #[doc(hidden)]
 pub enum Operation {
     Acquire,
-    Raise(FencingToken),
-    Extend {
-        token: Option<FencingToken>,
-        set_if_absent: bool,
-    },
+    /// Raise the counters to the asker's token.
+    Raise,
+    Extend,
+    /// Extend, and set what is missing.
+    Heal,
     Release,
 }
 
@@ -30,8 +28,8 @@ impl Operation {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Acquire => "acquire",
-            Self::Raise(_) => "raise",
-            Self::Extend { .. } => "extend",
+            Self::Raise => "raise",
+            Self::Extend | Self::Heal => "extend",
             Self::Release => "release",
         }
     }
@@ -50,6 +48,9 @@ pub enum Answer {
 /// The side that asks: it says what is asked, and counts the answers.
 pub(crate) trait Asker: Send + Sync {
     fn entry(&self) -> &Entry;
+
+    /// The token that counters are raised to, if there is one.
+    fn token(&self) -> Option<FencingToken>;
 
     /// How long the answer is waited for, once the question has been sent. The node may do what it was
     /// asked for as long.
@@ -83,24 +84,17 @@ pub(crate) type NodeAnswer = Result<Answer, NodeError>;
 pub struct Question {
     // None once it is answered.
     asker: Option<Arc<dyn Asker>>,
-    node: usize,
+    node: u32,
     operation: Operation,
-    asked_at: Instant,
     is_retried: bool,
 }
 
 impl Question {
-    pub(crate) fn new(
-        asker: Arc<dyn Asker>,
-        node: usize,
-        operation: Operation,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(asker: Arc<dyn Asker>, node: usize, operation: Operation) -> Self {
         Self {
             asker: Some(asker),
-            node,
+            node: node as u32,
             operation,
-            asked_at: now,
             is_retried: false,
         }
     }
@@ -119,9 +113,8 @@ impl Question {
         self.asker().entry()
     }
 
-    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-    pub(crate) const fn asked_at(&self) -> Instant {
-        self.asked_at
+    pub(crate) fn token(&self) -> Option<FencingToken> {
+        self.asker().token()
     }
 
     #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
@@ -151,7 +144,7 @@ impl Question {
     /// If nothing more comes in time, this is the answer.
     #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
     pub(crate) fn expect(&self, answer: Answer) {
-        self.asker().expect(self.node, answer);
+        self.asker().expect(self.node as usize, answer);
     }
 
     pub(crate) fn answer(mut self, answer: NodeAnswer) {
@@ -162,13 +155,13 @@ impl Question {
     #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
     pub(crate) fn unsent(mut self, error: NodeError) {
         if let Some(asker) = self.asker.take() {
-            asker.unsent(self.node, self.operation, error);
+            asker.unsent(self.node as usize, self.operation, error);
         }
     }
 
     fn settle(&mut self, answer: NodeAnswer) {
         if let Some(asker) = self.asker.take() {
-            asker.answered(self.node, self.operation, answer);
+            asker.answered(self.node as usize, self.operation, answer);
         }
     }
 }
@@ -176,7 +169,7 @@ impl Question {
 impl Drop for Question {
     fn drop(&mut self) {
         if let Some(asker) = self.asker.take() {
-            asker.given_up(self.node, self.operation);
+            asker.given_up(self.node as usize, self.operation);
         }
     }
 }

@@ -95,7 +95,7 @@ mod tracking;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::FutureExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 pub use self::connection::shared::SharedConnection;
@@ -208,11 +208,16 @@ impl<D: Driver> RedisNode<D> {
 
 impl<D: Driver> RedisNode<D> {
     /// Says what has to be said about one operation, a command at a time.
-    async fn converse(&self, entry: &Entry, operation: Operation) -> NodeAnswer {
+    async fn converse(
+        &self,
+        entry: &Entry,
+        operation: Operation,
+        token: Option<FencingToken>,
+    ) -> NodeAnswer {
         let mut exchange = Exchange::new(operation, entry, &self.dialect);
         loop {
             let mut command = Command::default();
-            exchange.write(entry, &mut command);
+            exchange.write(entry, token, &mut command);
             let args = command.args();
             let reply = self.driver.command(&args);
             let reply = match exchange.interim() {
@@ -245,11 +250,11 @@ impl<D: Driver> Node for RedisNode<D> {
     }
 
     async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        answered!(self.converse(entry, Operation::Acquire), Acquire)
+        answered!(self.converse(entry, Operation::Acquire, None), Acquire)
     }
 
     async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        answered!(self.converse(entry, Operation::Raise(token)), Raise)
+        answered!(self.converse(entry, Operation::Raise, Some(token)), Raise)
     }
 
     async fn extend(
@@ -258,15 +263,16 @@ impl<D: Driver> Node for RedisNode<D> {
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
-        let operation = Operation::Extend {
-            token,
-            set_if_absent,
+        let operation = if set_if_absent {
+            Operation::Heal
+        } else {
+            Operation::Extend
         };
-        answered!(self.converse(entry, operation), Extend)
+        answered!(self.converse(entry, operation, token), Extend)
     }
 
     async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        answered!(self.converse(entry, Operation::Release), Release)
+        answered!(self.converse(entry, Operation::Release, None), Release)
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
@@ -304,9 +310,9 @@ impl<D: Driver> Node for RedisNode<D> {
         }
     }
 
-    fn take(&self, question: Question) -> Result<(), Question> {
+    fn take(&self, question: Question, now: Instant) -> Result<(), Question> {
         let conversation = Conversation::new(question, &self.dialect);
-        (self.driver.take(conversation)).map_err(Conversation::into_question)
+        (self.driver.take(conversation, now)).map_err(Conversation::into_question)
     }
 }
 

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     lease::{Answers, Lease},
-    quorum::round::Outcome,
+    quorum::{round::Ballot, tally::Verdict},
     shared::Shared,
 };
 
@@ -88,7 +88,9 @@ impl Drop for Holding {
         if self.lease.hold().was_held() && !self.shared.queues.is_empty() {
             let releasing = self.release();
             // Waiters are notified when the release is known.
-            (self.lease).finish_in_background(async move { drop(releasing.await) });
+            (self.lease).finish_in_background(async move {
+                releasing.await;
+            });
         } else {
             // What has not been answered goes on in the background.
             drop(self.lease.release());
@@ -106,14 +108,21 @@ pin_project! {
     }
 }
 
-impl Future for Releasing {
-    type Output = Outcome;
+impl Releasing {
+    /// The votes, after the verdict. They are given once.
+    pub(crate) fn take_votes(&self) -> Ballot {
+        self.answers.take_votes()
+    }
+}
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+impl Future for Releasing {
+    type Output = Verdict;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
         let this = self.project();
-        let outcome = ready!(this.answers.poll(cx));
+        let verdict = ready!(this.answers.poll(cx));
         this.notifies.now();
-        Poll::Ready(outcome)
+        Poll::Ready(verdict)
     }
 }
 

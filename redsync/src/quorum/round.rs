@@ -6,23 +6,16 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
-    USUAL_NODES,
     tally::{Tally, Verdict},
     votes::Vote,
 };
 use crate::node::NodeError;
 
 /// The votes of one round, by node: [`None`] where the verdict did not need the vote.
-pub(crate) type Ballot = SmallVec<[Option<Vote>; USUAL_NODES]>;
-
-/// What a round came to.
-pub(crate) struct Outcome {
-    pub(crate) verdict: Verdict,
-    pub(crate) votes: Ballot,
-}
+pub(crate) type Ballot = Vec<Option<Vote>>;
 
 /// The count of one round.
 ///
@@ -36,13 +29,24 @@ pub(crate) struct Round {
 
 struct State {
     tally: Tally,
-    votes: Ballot,
+    /// How each node has voted. There is a round for every lock, so it is kept small.
+    cast: SmallVec<[Cast; 8]>,
+    /// What nodes said that did not grant.
+    reasons: Vec<(usize, Vote)>,
     /// How many nodes have not voted. It goes on when the round has ended.
     outstanding: usize,
     has_ended: bool,
     waker: Option<Waker>,
-    /// The votes of nodes that have said enough for one, and are asked for more.
-    expected: Vec<(usize, Vote)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cast {
+    Outstanding,
+    /// The node has said enough for a vote, which is among the reasons, and is asked for more.
+    Expected,
+    Granted,
+    /// The vote is among the reasons.
+    Withheld,
 }
 
 impl Round {
@@ -50,11 +54,11 @@ impl Round {
         Self {
             state: Mutex::new(State {
                 tally: Tally::new(nodes),
-                votes: (0..nodes).map(|_| None).collect(),
+                cast: smallvec![Cast::Outstanding; nodes],
+                reasons: Vec::new(),
                 outstanding: nodes,
                 has_ended: false,
                 waker: None,
-                expected: Vec::new(),
             }),
             fail_fast,
         }
@@ -73,9 +77,7 @@ impl Round {
         if state.has_ended {
             return is_last;
         }
-        debug_assert!(state.votes[node].is_none(), "a node has one vote");
-        state.tally.count(&vote);
-        state.votes[node] = Some(vote);
+        state.count(node, vote);
         let woken = if self.verdict(&state).is_some() {
             state.waker.take()
         } else {
@@ -90,7 +92,11 @@ impl Round {
 
     /// The vote of a node if nothing more comes from it in time.
     pub(crate) fn expect(&self, node: usize, vote: Vote) {
-        self.state().expected.push((node, vote));
+        let mut state = self.state();
+        if !state.has_ended && state.cast[node] == Cast::Outstanding {
+            state.cast[node] = Cast::Expected;
+            state.reasons.push((node, vote));
+        }
     }
 
     fn verdict(&self, state: &State) -> Option<Verdict> {
@@ -101,11 +107,14 @@ impl Round {
         }
     }
 
-    /// The outcome, once it is clear. It is given once.
-    pub(crate) fn poll_outcome(&self, cx: &mut Context<'_>) -> Poll<Outcome> {
+    /// The verdict, once it is clear. Later votes do not count.
+    pub(crate) fn poll_verdict(&self, cx: &mut Context<'_>) -> Poll<Verdict> {
         let mut state = self.state();
         match self.verdict(&state) {
-            Some(verdict) => Poll::Ready(state.end(verdict)),
+            Some(verdict) => {
+                state.has_ended = true;
+                Poll::Ready(verdict)
+            }
             None => {
                 match &mut state.waker {
                     Some(waker) => waker.clone_from(cx.waker()),
@@ -116,28 +125,38 @@ impl Round {
         }
     }
 
-    /// The outcome when the time is over: no vote that comes later counts.
-    pub(crate) fn end(&self) -> Outcome {
+    /// The verdict when the time is over. Later votes do not count.
+    pub(crate) fn end(&self) -> Verdict {
         let mut state = self.state();
-        let State {
-            tally,
-            votes,
-            expected,
-            ..
-        } = &mut *state;
-        for (node, vote) in expected.drain(..) {
-            if votes[node].is_none() {
-                tally.count(votes[node].insert(vote));
+        for node in 0..state.cast.len() {
+            match state.cast[node] {
+                Cast::Outstanding => state.count(node, Vote::Failed(NodeError::TimedOut)),
+                Cast::Expected => {
+                    let expected = state.reasons.iter().position(|(other, _)| *other == node);
+                    let (_, vote) = state.reasons.swap_remove(expected.expect("a vote"));
+                    state.count(node, vote);
+                }
+                Cast::Granted | Cast::Withheld => {}
             }
         }
-        for vote in votes.iter_mut().filter(|vote| vote.is_none()) {
-            tally.count(vote.insert(Vote::Failed(NodeError::TimedOut)));
-        }
-        let verdict = tally.verdict().expect("all nodes have voted");
-        state.end(verdict)
+        state.has_ended = true;
+        state.tally.verdict().expect("all nodes have voted")
     }
 
-    /// Ends the round without an outcome, because nobody waits for it any longer. Says whether votes
+    /// The votes of a round that has ended. They are given once.
+    pub(crate) fn take_votes(&self) -> Ballot {
+        let mut state = self.state();
+        let granted = |cast: &Cast| (*cast == Cast::Granted).then_some(Vote::Granted);
+        let mut votes: Ballot = state.cast.iter().map(granted).collect();
+        for (node, vote) in mem::take(&mut state.reasons) {
+            if state.cast[node] == Cast::Withheld {
+                votes[node] = Some(vote);
+            }
+        }
+        votes
+    }
+
+    /// Ends the round without a verdict, because nobody waits for it any longer. Says whether votes
     /// are outstanding.
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.state();
@@ -148,12 +167,21 @@ impl Round {
 }
 
 impl State {
-    fn end(&mut self, verdict: Verdict) -> Outcome {
-        self.has_ended = true;
-        self.waker = None;
-        Outcome {
-            verdict,
-            votes: mem::take(&mut self.votes),
+    fn count(&mut self, node: usize, vote: Vote) {
+        let cast = &mut self.cast[node];
+        debug_assert!(
+            !matches!(cast, Cast::Granted | Cast::Withheld),
+            "a node has one vote"
+        );
+        if *cast == Cast::Expected {
+            self.reasons.retain(|(other, _)| *other != node);
+        }
+        self.tally.count(&vote);
+        if matches!(vote, Vote::Granted) {
+            *cast = Cast::Granted;
+        } else {
+            *cast = Cast::Withheld;
+            self.reasons.push((node, vote));
         }
     }
 }
@@ -181,9 +209,7 @@ mod tests {
 
     fn polled(round: &Round, woken: &Arc<Woken>) -> Poll<Verdict> {
         let waker = Waker::from(Arc::clone(woken));
-        round
-            .poll_outcome(&mut Context::from_waker(&waker))
-            .map(|outcome| outcome.verdict)
+        round.poll_verdict(&mut Context::from_waker(&waker))
     }
 
     #[test]
@@ -216,12 +242,27 @@ mod tests {
     fn a_vote_after_the_end_is_not_counted() {
         let round = Round::new(3, true);
         round.vote(0, Vote::Granted);
-        let outcome = round.end();
-        assert_eq!(outcome.verdict, Verdict::Unknown);
-        assert!(matches!(outcome.votes[1], Some(Vote::Failed(_))));
+        assert_eq!(round.end(), Verdict::Unknown);
         assert!(round.abandon());
         assert!(!round.vote(1, Vote::Granted));
         assert!(round.vote(2, Vote::Granted));
         assert!(!round.abandon());
+        let votes = round.take_votes();
+        assert!(matches!(votes[0], Some(Vote::Granted)));
+        assert!(matches!(votes[1], Some(Vote::Failed(NodeError::TimedOut))));
+    }
+
+    #[test]
+    fn a_vote_that_was_expected_counts_when_nothing_more_comes() {
+        let taken = || Vote::Refused { remaining: None };
+        let round = Round::new(3, true);
+        for node in 0..3 {
+            round.expect(node, taken());
+        }
+        round.vote(1, Vote::Granted);
+        assert_eq!(round.end(), Verdict::Refused);
+        let votes = round.take_votes();
+        assert!(matches!(votes[0], Some(Vote::Refused { .. })));
+        assert!(matches!(votes[1], Some(Vote::Granted)));
     }
 }

@@ -4,6 +4,8 @@ use std::future::Future;
 #[cfg(any(feature = "deadpool-redis", feature = "fred", feature = "redis-rs"))]
 use std::{error::Error, sync::Arc};
 
+use tokio::time::Instant;
+
 use super::{Reply, exchange::Conversation};
 use crate::node::NodeError;
 
@@ -32,7 +34,8 @@ pub trait Driver: Send + Sync + 'static {
     /// Takes a conversation into a list, to be sent with those of other locks, or gives it back. For
     /// this crate's own drivers.
     #[doc(hidden)]
-    fn take(&self, conversation: Conversation) -> Result<(), Conversation> {
+    fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
+        let _ = now;
         Err(conversation)
     }
 }

@@ -12,9 +12,6 @@ use super::{
     dialect::{DeleteIfEqual, Dialect, is_missing},
     script::{ACQUIRE, By, DELETE, EXTEND, INSPECT, RAISE, RELEASE, SHARE, Script},
 };
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-use tokio::time::Instant;
-
 use crate::{
     FencingToken, Mode, OwnerValue,
     fence::{RETENTION, STRIDE},
@@ -52,8 +49,8 @@ impl Exchange {
             Operation::Acquire if is_plain(entry) && !entry.fenced => Step::SetIfAbsent,
             Operation::Acquire if entry.mode == Mode::Shared => Step::Script(&SHARE, By::Hash),
             Operation::Acquire => Step::Script(&ACQUIRE, By::Hash),
-            Operation::Raise(_) => Step::Script(&RAISE, By::Hash),
-            Operation::Extend { .. } => Step::Script(&EXTEND, By::Hash),
+            Operation::Raise => Step::Script(&RAISE, By::Hash),
+            Operation::Extend | Operation::Heal => Step::Script(&EXTEND, By::Hash),
             Operation::Release if is_plain(entry) => match dialect.delete_if_equal() {
                 DeleteIfEqual::Script => Step::Script(&DELETE, By::Hash),
                 form => Step::DeleteIfEqual(form),
@@ -75,7 +72,12 @@ impl Exchange {
     }
 
     /// Writes the next command.
-    pub(super) fn write(&self, entry: &Entry, command: &mut impl Arguments) {
+    pub(super) fn write(
+        &self,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        command: &mut impl Arguments,
+    ) {
         let (name, value) = (entry.names[0].as_bytes(), entry.value.as_str().as_bytes());
         match self.step {
             Step::SetIfAbsent => {
@@ -101,7 +103,7 @@ impl Exchange {
                 command.arg(b"IFEQ");
                 command.arg(value);
             }
-            Step::Script(script, by) => self.write_script(script, by, entry, command),
+            Step::Script(script, by) => self.write_script(script, by, entry, token, command),
         }
     }
 
@@ -110,12 +112,13 @@ impl Exchange {
         script: &'static Script,
         by: By,
         entry: &Entry,
+        token: Option<FencingToken>,
         command: &mut impl Arguments,
     ) {
         let has_counters = match self.operation {
             Operation::Acquire => entry.fenced,
-            Operation::Raise(_) => true,
-            Operation::Extend { token, .. } => token.is_some(),
+            Operation::Raise => true,
+            Operation::Extend | Operation::Heal => token.is_some(),
             Operation::Release => false,
         };
         let names = entry.names.len();
@@ -139,19 +142,16 @@ impl Exchange {
                 command.number(millis(RETENTION));
                 command.number(millis(WRITER_TURN));
             }
-            Operation::Raise(token) => {
-                command.number(token.get());
+            Operation::Raise => {
+                command.number(token.map(FencingToken::get).unwrap_or_default());
                 command.number(names as u64);
                 command.number(millis(RETENTION));
             }
-            Operation::Extend {
-                token,
-                set_if_absent,
-            } => {
+            Operation::Extend | Operation::Heal => {
                 command.number(expiry);
                 command.number(names as u64);
                 command.arg(entry.mode.as_str().as_bytes());
-                command.number(set_if_absent.into());
+                command.number((self.operation == Operation::Heal).into());
                 match token {
                     Some(token) => command.number(token.get()),
                     None => command.arg(b""),
@@ -243,11 +243,17 @@ impl Exchange {
                 },
                 _ => return Err(reply.unexpected()),
             }),
-            (Operation::Raise(_), Reply::Integer(1)) => Answer::Raise(RaiseVote::Raised),
-            (Operation::Raise(_), Reply::Integer(0)) => Answer::Raise(RaiseVote::Refused),
-            (Operation::Extend { .. }, Reply::Integer(2)) => Answer::Extend(ExtendVote::Healed),
-            (Operation::Extend { .. }, Reply::Integer(1)) => Answer::Extend(ExtendVote::Extended),
-            (Operation::Extend { .. }, Reply::Integer(0)) => Answer::Extend(ExtendVote::NotOwner),
+            (Operation::Raise, Reply::Integer(1)) => Answer::Raise(RaiseVote::Raised),
+            (Operation::Raise, Reply::Integer(0)) => Answer::Raise(RaiseVote::Refused),
+            (Operation::Extend | Operation::Heal, Reply::Integer(2)) => {
+                Answer::Extend(ExtendVote::Healed)
+            }
+            (Operation::Extend | Operation::Heal, Reply::Integer(1)) => {
+                Answer::Extend(ExtendVote::Extended)
+            }
+            (Operation::Extend | Operation::Heal, Reply::Integer(0)) => {
+                Answer::Extend(ExtendVote::NotOwner)
+            }
             (Operation::Release, Reply::Integer(1)) => Answer::Release(ReleaseVote::Released),
             (Operation::Release, Reply::Integer(0)) => Answer::Release(ReleaseVote::NotOwner),
             (_, reply) => return Err(reply.unexpected()),
@@ -368,10 +374,6 @@ impl Conversation {
 
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 impl Conversation {
-    pub(super) const fn asked_at(&self) -> Instant {
-        self.question.asked_at()
-    }
-
     /// How long the reply is waited for.
     pub(super) fn patience(&self) -> Duration {
         self.question.patience()
@@ -385,7 +387,8 @@ impl Conversation {
 
     /// Writes the next command.
     pub(super) fn write(&self, command: &mut impl Arguments) {
-        self.exchange.write(self.question.entry(), command);
+        let (entry, token) = (self.question.entry(), self.question.token());
+        self.exchange.write(entry, token, command);
     }
 
     /// Reads the reply, and gives the conversation back if another command follows.
@@ -436,7 +439,7 @@ mod tests {
         let mut asked = Vec::new();
         for reply in replies {
             let mut command = Command::default();
-            exchange.write(&entry, &mut command);
+            exchange.write(&entry, Some(FencingToken::new(7)), &mut command);
             let words = command.args().into_iter().map(String::from_utf8_lossy);
             // Hashes and code are not what is looked at.
             let words: Vec<_> = words
@@ -493,11 +496,7 @@ mod tests {
     #[test]
     fn a_script_that_is_not_known_is_sent_whole() {
         let replies = [refused("NOSCRIPT", ""), Ok(Reply::Integer(1))];
-        let (asked, _) = exchange(
-            Operation::Raise(FencingToken::new(7)),
-            &Dialect::default(),
-            replies,
-        );
+        let (asked, _) = exchange(Operation::Raise, &Dialect::default(), replies);
         assert!(
             asked[0].starts_with("EVALSHA") && asked[1].starts_with("EVAL "),
             "{asked:?}"

@@ -367,7 +367,9 @@ impl<C: SharedConnection> Collector<C> {
         if items.len() < before {
             self.list.state().health.over(before - items.len());
         }
-        let patience = items.iter().map(Item::patience).max();
+        // That of one stands for all: they are about locks of one kind, mostly, and a command that is
+        // given up early is released behind itself on the same connection.
+        let patience = items.first().map(Item::patience);
         let give_up_at = Instant::now() + patience.unwrap_or_default();
         let mut connection = self.connection.clone();
         let replies = match &mut items[..] {

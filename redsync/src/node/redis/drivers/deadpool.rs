@@ -4,6 +4,7 @@ use std::{fmt, future::Future, sync::Arc};
 
 use deadpool_redis::{Manager, PoolError, Runtime, TimeoutType};
 use redis::AsyncConnectionConfig;
+use tokio::time::Instant;
 
 use super::pool::{Pool, sealed::Sealed};
 use crate::{
@@ -119,8 +120,7 @@ impl<P: Pool> Driver for Deadpool<P> {
         async move { reply(self.links.send(command).await?) }
     }
 
-    fn take(&self, conversation: Conversation) -> Result<(), Conversation> {
-        let now = conversation.asked_at();
+    fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
         let mut conversation = Some(conversation);
         self.links.push(now, || {
             let conversation = conversation.take().expect("asked for once");

@@ -7,6 +7,7 @@ use std::{
 };
 
 use redis::aio::MultiplexedConnection;
+use tokio::time::Instant;
 
 use crate::node::{
     NodeError,
@@ -104,8 +105,7 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
         }
     }
 
-    fn take(&self, conversation: Conversation) -> Result<(), Conversation> {
-        let now = conversation.asked_at();
+    fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
         let mut conversation = Some(conversation);
         let batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(batch) = &*batch {
