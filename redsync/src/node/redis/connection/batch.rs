@@ -16,6 +16,7 @@ use std::{
 
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 use tokio::{
+    runtime::{Handle, RuntimeFlavor},
     sync::oneshot,
     task::yield_now,
     time::{Instant, Sleep, sleep_until},
@@ -29,9 +30,10 @@ use super::{
 };
 use crate::node::{NodeError, redis::exchange::Conversation};
 
-/// How many commands are sent together, at the most: more have buffers that allocators treat as
-/// rare, and are all answered when the last of them is.
-const MAX_TOGETHER: usize = 64;
+/// How many commands are sent together, at the most: all are answered when the last of them is. (With
+/// 512 tasks on three nodes, 16 give 131,000 locks a second, 64 give 140,000, 256 give 150,000, and
+/// 1,024 give 135,000.)
+const MAX_TOGETHER: usize = 256;
 
 /// A connection that has rested for this long may have been closed by the other side meanwhile. The
 /// runtime looks at the socket once before anything is entrusted to it.
@@ -104,6 +106,8 @@ impl<C: SharedConnection> Batch<C> {
                 sent: Vec::new(),
                 alarm: None,
                 spares: Spares::default(),
+                has_threads: Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread,
+                is_busy: false,
             };
             tokio::spawn(collector.run());
         }
@@ -226,6 +230,10 @@ struct Collector<C: SharedConnection> {
     /// each reply would cost more.
     alarm: Option<Pin<Box<Sleep>>>,
     spares: Spares,
+    /// Whether other threads may add to the list while this task runs.
+    has_threads: bool,
+    /// Whether several commands were sent together the last time.
+    is_busy: bool,
 }
 
 /// Commands that were sent together.
@@ -277,10 +285,14 @@ fn boxed(
 impl<C: SharedConnection> Collector<C> {
     async fn run(mut self) {
         while poll_fn(|cx| self.poll_for_more(cx)).await {
-            if mem::take(&mut self.list.state().has_rested) {
-                // It lets the runtime poll its I/O first: if the other side has closed the
-                // connection, its task learns of that, and what is sent afterwards is known not to
-                // have been sent.
+            // A connection that has rested: this lets the runtime poll its I/O first. If the other side
+            // has closed the connection, its task learns of that, and what is sent afterwards is known
+            // not to have been sent.
+            let has_rested = mem::take(&mut self.list.state().has_rested);
+            // A busy one: other threads add to the list meanwhile, and more commands share a write.
+            // (With 512 tasks on two threads, that is a third of the CPU time. On one thread, tasks
+            // that are about to add to the list have come first anyway.)
+            if has_rested || self.is_busy {
                 yield_now().await;
             }
             self.send();
@@ -353,6 +365,7 @@ impl<C: SharedConnection> Collector<C> {
     fn send(&mut self) {
         let mut items = self.spares.items.pop().unwrap_or_default();
         mem::swap(&mut items, &mut self.list.state().waiting);
+        self.is_busy = self.has_threads && items.len() > 1;
         while items.len() > MAX_TOGETHER {
             let rest = items.split_off(MAX_TOGETHER);
             self.send_together(items);
