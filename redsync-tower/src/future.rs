@@ -186,7 +186,9 @@ where
     ) -> Self {
         let guard = match result {
             Ok(guard) => guard,
-            Err(error @ LockError::Unavailable(_)) if context.config.waiting.fail_open => {
+            Err(error @ (LockError::Unavailable(_) | LockError::TooLate(_)))
+                if context.config.waiting.fail_open =>
+            {
                 context.telemetry.failed_open(&error);
                 request.extensions_mut().insert(NotLocked);
                 return Self::passing(service, request);

@@ -41,7 +41,7 @@
 //!   [`with_shared_reads`](RedlockLayer::with_shared_reads) says otherwise.
 //! * **If the lock is taken**: the request is refused at once with 409 (Conflict), or waits [up to a
 //!   limit](RedlockLayer::with_wait) and is then refused with 423 (Locked). If too few nodes answer,
-//!   the response is 503. [`response`] describes the responses and how to change them.
+//!   the response is 503, and if they answer too late for the lock to be valid, 504. [`response`] describes the responses and how to change them.
 //! * **How long the lock is held**: until the inner service has returned its response, or [until the
 //!   body has been sent](HoldUntil). A handler can [take the lock over](HeldLock::detach) for a
 //!   background job.

@@ -19,6 +19,7 @@ use crate::key::KeyError;
 /// | [`TimedOut`](LockRejectionReason::TimedOut) | 423 Locked | yes |
 /// | [`TooManyWaiting`](LockRejectionReason::TooManyWaiting) | 423 Locked | yes |
 /// | [`Unavailable`](LockRejectionReason::Unavailable) | 503 Service Unavailable | yes |
+/// | [`TooLate`](LockRejectionReason::TooLate) | 504 Gateway Timeout | yes |
 /// | [`BadRequest`](LockRejectionReason::BadRequest) | 400 Bad Request, or the status that the key returned | no |
 /// | [`Misconfigured`](LockRejectionReason::Misconfigured) | 500 Internal Server Error | no |
 /// | [`Lost`](LockRejectionReason::Lost) | 500 Internal Server Error | no |
@@ -61,6 +62,9 @@ pub enum LockRejectionReason {
     TooManyWaiting,
     /// Too few nodes answered.
     Unavailable,
+    /// The nodes granted the lock too late to be valid for long enough: they are slow, or the expiry
+    /// is short (see [`LockError::TooLate`]). The lock has been released.
+    TooLate,
     /// The request has no valid key.
     BadRequest,
     /// The route or the layer is misconfigured. An error event says how.
@@ -81,6 +85,7 @@ impl LockRejectionReason {
             LockError::TimedOut(_) => Self::TimedOut,
             LockError::TooManyWaiting { .. } => Self::TooManyWaiting,
             LockError::Unavailable(_) => Self::Unavailable,
+            LockError::TooLate(_) => Self::TooLate,
             _ => Self::Misconfigured,
         }
     }
@@ -103,6 +108,7 @@ impl LockRejectionReason {
             Self::TimedOut => "urn:redsync:problem:timed-out",
             Self::TooManyWaiting => "urn:redsync:problem:too-many-waiting",
             Self::Unavailable => "urn:redsync:problem:unavailable",
+            Self::TooLate => "urn:redsync:problem:too-late",
             Self::BadRequest => "urn:redsync:problem:bad-request",
             Self::Misconfigured => "urn:redsync:problem:misconfigured",
             Self::Lost => "urn:redsync:problem:lost",
@@ -114,6 +120,8 @@ impl LockRejectionReason {
             Self::Taken => StatusCode::CONFLICT,
             Self::TimedOut | Self::TooManyWaiting => StatusCode::LOCKED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            // RFC 9110, section 15.6.5: no timely response from a server that is needed.
+            Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Misconfigured | Self::Lost => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -129,6 +137,7 @@ impl LockRejectionReason {
             }
             Self::TooManyWaiting => "Too many requests are waiting for this resource.",
             Self::Unavailable => "Too few of the nodes that keep locks can be reached.",
+            Self::TooLate => "The nodes that keep locks answered too late.",
             Self::BadRequest => "The request names no lock.",
             Self::Misconfigured => "The server is misconfigured.",
             Self::Lost => {
@@ -140,7 +149,7 @@ impl LockRejectionReason {
 
     /// Whether the same request is likely to succeed a little later.
     const fn is_transient(self) -> bool {
-        self.is_contention() || matches!(self, Self::Unavailable)
+        self.is_contention() || matches!(self, Self::Unavailable | Self::TooLate)
     }
 }
 

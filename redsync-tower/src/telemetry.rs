@@ -99,7 +99,9 @@ impl Telemetry {
     pub(crate) fn not_acquired(&self, error: &LockError) {
         let wait = self.record_wait(attempts(error), Reason::of(error).into());
         self.span.in_scope(|| match error {
-            LockError::Unavailable(_) => tracing::warn!(%error, ?wait, "locks are unavailable"),
+            LockError::Unavailable(_) | LockError::TooLate(_) => {
+                tracing::warn!(%error, ?wait, "locks are unavailable")
+            }
             error => tracing::debug!(%error, ?wait, "not acquired"),
         });
     }

@@ -330,7 +330,7 @@ impl Lease {
     pub(crate) fn count_loss(&self) -> bool {
         let is_first = self.hold.report_loss();
         if is_first {
-            self.metrics.lost(self.entry.mode);
+            self.nodes.lock_metrics().lost(self.entry.mode);
         }
         is_first
     }
@@ -344,7 +344,9 @@ impl Lease {
     fn end_at(&self, now: Instant) {
         let was_lost = now >= self.until();
         if self.hold.end(now) && self.hold.was_held() {
-            self.metrics.end(self.entry.mode);
+            self.nodes
+                .lock_metrics()
+                .held(self.entry.mode, &self.metrics);
             if was_lost {
                 self.count_loss();
             }

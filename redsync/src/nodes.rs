@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     ConfigError,
     background::Background,
-    metrics::NodeMetrics,
+    metrics::{LockMetrics, NodeMetrics},
     node::{Answering, AnyNode, Holders, NodeError, Question},
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct Nodes {
     /// The identities of the admitted nodes, as far as the nodes tell them.
     identities: Mutex<Vec<(String, usize)>>,
     background: Background,
+    lock_metrics: Arc<LockMetrics>,
 }
 
 struct Member {
@@ -70,6 +71,7 @@ impl Nodes {
             members,
             identities: Mutex::default(),
             background: Background::new(),
+            lock_metrics: Arc::default(),
         })
     }
 
@@ -87,6 +89,10 @@ impl Nodes {
 
     pub(crate) fn metrics(&self, node: usize) -> &NodeMetrics {
         &self.members[node].metrics
+    }
+
+    pub(crate) const fn lock_metrics(&self) -> &Arc<LockMetrics> {
+        &self.lock_metrics
     }
 
     pub(crate) const fn background(&self) -> &Background {

@@ -52,6 +52,7 @@ const fn title(reason: Reason) -> &'static str {
         Reason::TimedOut => "The resource stayed locked",
         Reason::TooManyWaiting => "Too many requests are waiting for the resource",
         Reason::Unavailable => "Locks are unavailable",
+        Reason::TooLate => "The lock came too late",
         Reason::BadRequest => "The request names no lock",
         Reason::Misconfigured => "Locks are misconfigured",
         Reason::Lost => "The lock was lost",

@@ -42,17 +42,83 @@ pub(crate) fn describe() {
     );
 }
 
+/// The locks of one [`Redsync`](crate::Redsync), with a handle for each figure.
+#[derive(Default)]
+pub(crate) struct LockMetrics {
+    modes: [ModeMetrics; 2],
+}
+
+#[derive(Default)]
+struct ModeMetrics {
+    outcomes: [OnceLock<(Counter, Histogram)>; OUTCOMES.len()],
+    hold: OnceLock<Histogram>,
+    lost: OnceLock<Counter>,
+}
+
+const OUTCOMES: [&str; 8] = [
+    "acquired",
+    "taken",
+    "timed_out",
+    "unavailable",
+    "too_late",
+    "too_many_waiting",
+    "misconfigured",
+    DROPPED,
+];
+
+const DROPPED: &str = "dropped";
+
+impl LockMetrics {
+    const fn of(&self, mode: Mode) -> &ModeMetrics {
+        match mode {
+            Mode::Exclusive => &self.modes[0],
+            Mode::Shared => &self.modes[1],
+        }
+    }
+
+    fn acquisition(&self, mode: Mode, outcome: &'static str, since: Instant) {
+        let Some(index) = OUTCOMES.iter().position(|known| *known == outcome) else {
+            return;
+        };
+        let (count, wait) = self.of(mode).outcomes[index].get_or_init(|| {
+            let mode = mode.as_str();
+            (
+                counter!(ACQUISITIONS, "outcome" => outcome, "mode" => mode),
+                histogram!(WAIT, "outcome" => outcome, "mode" => mode),
+            )
+        });
+        count.increment(1);
+        wait.record(since.elapsed());
+    }
+
+    /// A lock was lost.
+    pub(crate) fn lost(&self, mode: Mode) {
+        let lost = || counter!(LOST, "mode" => mode.as_str());
+        self.of(mode).lost.get_or_init(lost).increment(1);
+    }
+
+    /// A lock is no longer held.
+    pub(crate) fn held(&self, mode: Mode, hold: &Hold) {
+        if let Some(since) = hold.since.get() {
+            let held = || histogram!(HOLD, "mode" => mode.as_str());
+            self.of(mode).hold.get_or_init(held).record(since.elapsed());
+        }
+    }
+}
+
 /// A call that wants a lock. It is counted when its outcome is known, or when it is dropped before
 /// that.
 pub(crate) struct Acquisition {
+    metrics: Arc<LockMetrics>,
     since: Instant,
     mode: Mode,
     is_open: bool,
 }
 
 impl Acquisition {
-    pub(crate) fn begin(mode: Mode) -> Self {
+    pub(crate) fn begin(metrics: &Arc<LockMetrics>, mode: Mode) -> Self {
         Self {
+            metrics: Arc::clone(metrics),
             since: Instant::now(),
             mode,
             is_open: true,
@@ -73,16 +139,14 @@ impl Acquisition {
 
     fn record(&mut self, outcome: &'static str) {
         self.is_open = false;
-        let mode = self.mode.as_str();
-        counter!(ACQUISITIONS, "outcome" => outcome, "mode" => mode).increment(1);
-        histogram!(WAIT, "outcome" => outcome, "mode" => mode).record(self.since.elapsed());
+        self.metrics.acquisition(self.mode, outcome, self.since);
     }
 }
 
 impl Drop for Acquisition {
     fn drop(&mut self) {
         if self.is_open {
-            self.record("dropped");
+            self.record(DROPPED);
         }
     }
 }
@@ -101,17 +165,6 @@ impl Hold {
 
     pub(crate) fn begin(&self) {
         self.since.get_or_init(Instant::now);
-    }
-
-    #[expect(clippy::unused_self, reason = "the holder's figures stand together")]
-    pub(crate) fn lost(&self, mode: Mode) {
-        counter!(LOST, "mode" => mode.as_str()).increment(1);
-    }
-
-    pub(crate) fn end(&self, mode: Mode) {
-        if let Some(since) = self.since.get() {
-            histogram!(HOLD, "mode" => mode.as_str()).record(since.elapsed());
-        }
     }
 }
 

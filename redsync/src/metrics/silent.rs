@@ -1,12 +1,22 @@
 //! Figures that nobody counts.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use tokio::time::Instant;
 
 use crate::{LockError, Mode, NodeError};
 
 pub(crate) const fn describe() {}
+
+/// The locks of one [`Redsync`](crate::Redsync).
+#[derive(Default)]
+pub(crate) struct LockMetrics;
+
+#[expect(clippy::unused_self, reason = "used with the feature")]
+impl LockMetrics {
+    pub(crate) const fn lost(&self, _: Mode) {}
+    pub(crate) const fn held(&self, _: Mode, _: &Hold) {}
+}
 
 /// A call that wants a lock.
 pub(crate) struct Acquisition;
@@ -17,7 +27,7 @@ pub(crate) struct Acquisition;
     reason = "used with the feature"
 )]
 impl Acquisition {
-    pub(crate) const fn begin(_: Mode) -> Self {
+    pub(crate) const fn begin(_: &Arc<LockMetrics>, _: Mode) -> Self {
         Self
     }
 
@@ -34,8 +44,6 @@ impl Hold {
     }
 
     pub(crate) const fn begin(&self) {}
-    pub(crate) const fn lost(&self, _: Mode) {}
-    pub(crate) const fn end(&self, _: Mode) {}
 }
 
 /// The commands of one node.

@@ -117,7 +117,6 @@ impl Question {
         self.asker().token()
     }
 
-    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
     pub(crate) fn patience(&self) -> Duration {
         self.asker().patience()
     }
@@ -142,7 +141,6 @@ impl Question {
     }
 
     /// If nothing more comes in time, this is the answer.
-    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
     pub(crate) fn expect(&self, answer: Answer) {
         self.asker().expect(self.node as usize, answer);
     }
@@ -152,7 +150,6 @@ impl Question {
     }
 
     /// It has certainly not been sent, and may be sent over another connection.
-    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
     pub(crate) fn unsent(mut self, error: NodeError) {
         if let Some(asker) = self.asker.take() {
             asker.unsent(self.node as usize, self.operation, error);

@@ -370,10 +370,7 @@ impl Conversation {
     pub(super) fn into_question(self) -> Question {
         self.question
     }
-}
 
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-impl Conversation {
     /// How long the reply is waited for.
     pub(super) fn patience(&self) -> Duration {
         self.question.patience()
