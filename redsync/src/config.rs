@@ -103,8 +103,7 @@ impl fmt::Display for ConfigError {
             Self::EmptyName => f.write_str("a mutex needs a name, and this one is empty"),
             Self::NameTooLong { len } => write!(
                 f,
-                "the mutex' name has {len} bytes, and at most {} are allowed",
-                MAX_NAME_LEN
+                "the mutex' name has {len} bytes, and at most {MAX_NAME_LEN} are allowed"
             ),
             Self::Option { option, must, is } => write!(f, "{option} must be {must}, but is {is}"),
             Self::NoValidity {

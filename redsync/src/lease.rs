@@ -70,9 +70,9 @@ pub(crate) struct Lease {
 /// The holders of this process that have had the same keys, one after the other.
 struct Succession {
     /// When the first of them was about to send its first command.
-    begun: Instant,
+    origin: Instant,
     /// When this one began.
-    joined: Instant,
+    begun: Instant,
     /// How often the keys were handed over.
     hand_overs: u32,
     /// Whether the owner value may be known to others, who could release with it.
@@ -82,8 +82,8 @@ struct Succession {
 impl Succession {
     fn new(now: Instant, is_exposed: bool) -> Self {
         Self {
+            origin: now,
             begun: now,
-            joined: now,
             hand_overs: 0,
             is_exposed: AtomicBool::new(is_exposed),
         }
@@ -165,8 +165,8 @@ impl Lease {
             lanes: Arc::clone(&self.lanes),
             hold: Hold::new(now),
             succession: Succession {
-                begun: self.succession.begun,
-                joined: now,
+                origin: self.succession.origin,
+                begun: now,
                 hand_overs: self.succession.hand_overs + 1,
                 is_exposed: AtomicBool::new(false),
             },
@@ -196,7 +196,7 @@ impl Lease {
         let hand_overs = (options.queueing.hand_overs).min(own.queueing.hand_overs);
         let next = self.succession.hand_overs + 1;
         let has_tokens = !self.entry.fenced || u64::from(next) < STRIDE;
-        let is_in_time = now < self.succession.begun + time.min(own.hand_over_time());
+        let is_in_time = now < self.succession.origin + time.min(own.hand_over_time());
         let is_secret = !self.succession.is_exposed.load(Ordering::Relaxed);
         is_same
             && next <= hand_overs
@@ -253,7 +253,7 @@ impl Lease {
 
     /// When the first command of this lease was about to be sent, or it was handed the keys.
     pub(crate) const fn begun(&self) -> Instant {
-        self.succession.joined
+        self.succession.begun
     }
 
     pub(crate) fn token(&self) -> Option<FencingToken> {

@@ -24,12 +24,11 @@ impl Request {
         options: &Arc<Options>,
     ) -> Result<Self, ConfigError> {
         options.check()?;
-        let keys = names.iter().map(|name| options.key(name));
+        let mut keys = names.iter().map(|name| options.key(name));
         let names = if options.key_prefix.is_empty() {
             // The keys are the names: only checked, not copied.
-            keys.map(|key| key.map(drop))
-                .collect::<Result<(), _>>()
-                .map(|()| Arc::clone(names))?
+            keys.try_for_each(|key| key.map(drop))?;
+            Arc::clone(names)
         } else {
             keys.collect::<Result<_, _>>()?
         };

@@ -108,21 +108,17 @@ impl Round {
     }
 
     /// The verdict, once it is clear. Later votes do not count.
-    pub(crate) fn poll_verdict(&self, cx: &mut Context<'_>) -> Poll<Verdict> {
+    pub(crate) fn poll_verdict(&self, cx: &Context<'_>) -> Poll<Verdict> {
         let mut state = self.state();
-        match self.verdict(&state) {
-            Some(verdict) => {
-                state.has_ended = true;
-                Poll::Ready(verdict)
-            }
-            None => {
-                match &mut state.waker {
-                    Some(waker) => waker.clone_from(cx.waker()),
-                    waker @ None => *waker = Some(cx.waker().clone()),
-                }
-                Poll::Pending
-            }
+        if let Some(verdict) = self.verdict(&state) {
+            state.has_ended = true;
+            return Poll::Ready(verdict);
         }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            waker @ None => *waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// The verdict when the time is over. Later votes do not count.
@@ -209,7 +205,7 @@ mod tests {
 
     fn polled(round: &Round, woken: &Arc<Woken>) -> Poll<Verdict> {
         let waker = Waker::from(Arc::clone(woken));
-        round.poll_verdict(&mut Context::from_waker(&waker))
+        round.poll_verdict(&Context::from_waker(&waker))
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Connections of redis-rs: made when they are first needed, shared by all commands, and replaced
 //! when they break or fall silent.
 
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 pub(super) mod batch;
+mod collector;
 mod health;
+pub(super) mod item;
 pub(super) mod link;
+mod list;
 pub(super) mod replies;
+mod sent;
 pub(super) mod shared;
 #[cfg(feature = "tls-rustls")]
 mod tls;

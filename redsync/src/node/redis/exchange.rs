@@ -391,18 +391,14 @@ impl Conversation {
     /// Reads the reply, and gives the conversation back if another command follows.
     pub(super) fn reply(mut self, reply: Result<Reply, NodeError>) -> Option<Self> {
         let entry = self.question.entry();
-        match (self.exchange).reply(entry, self.dialect.as_deref(), reply) {
-            Some(answer) => {
-                self.question.answer(answer);
-                None
-            }
-            None => {
-                if let Some(answer) = self.exchange.interim() {
-                    self.question.expect(answer);
-                }
-                Some(self)
-            }
+        if let Some(answer) = (self.exchange).reply(entry, self.dialect.as_deref(), reply) {
+            self.question.answer(answer);
+            return None;
         }
+        if let Some(answer) = self.exchange.interim() {
+            self.question.expect(answer);
+        }
+        Some(self)
     }
 
     /// The connection has failed, and the last command may have been carried out.

@@ -12,8 +12,9 @@ use redis::{Cmd, Value};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    batch::{Batch, Item, Undelivered},
+    batch::Batch,
     health::Health,
+    item::{Item, Undelivered},
     replies::failure,
     shared::{SharedConnection, sealed::Sealed},
 };

@@ -14,7 +14,7 @@ use crate::{
         redis::{
             Reply,
             connection::{
-                batch::Item,
+                item::Item,
                 link::{CONNECT_TIMEOUT, Connect, Links},
                 replies::{packed, refusal, reply},
                 url,

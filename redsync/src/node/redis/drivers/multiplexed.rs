@@ -14,7 +14,8 @@ use crate::node::{
     redis::{
         Reply,
         connection::{
-            batch::{Batch, Item},
+            batch::Batch,
+            item::Item,
             replies::{failure, packed, reply},
             shared::SharedConnection,
         },

@@ -1,0 +1,147 @@
+//! The commands that wait to be sent over a connection.
+
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use redis::RedisResult;
+use tokio::time::Instant;
+
+use super::{health::Health, item::Item};
+
+/// A connection that has rested for this long may have been closed by the other side meanwhile.
+const RESTED: Duration = Duration::from_millis(1);
+
+/// The list, and how its connection fares.
+pub(super) struct List(Mutex<State>);
+
+struct State {
+    waiting: Vec<Item>,
+    /// Of the collector, if it has nothing to do.
+    collector: Option<Waker>,
+    /// Whether no more commands are taken.
+    is_closed: bool,
+    /// Whether nothing had been under way for a while when the first command came.
+    has_rested: bool,
+    health: Health,
+}
+
+/// What the collector finds in the list.
+pub(super) enum Found {
+    /// There are commands to send.
+    Commands,
+    Nothing,
+    /// There is nothing, and there will never be anything.
+    End,
+}
+
+impl List {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State {
+            waiting: Vec::new(),
+            collector: None,
+            is_closed: false,
+            has_rested: false,
+            health: Health::new(Instant::now()),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.state().health
+    }
+
+    /// Whether no more commands are taken.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+
+    /// Adds an item if the list takes any and the connection may be used. Says whether it did.
+    pub(super) fn push_if(
+        &self,
+        may_be_used: impl FnOnce(&Health, Instant) -> bool,
+        now: Instant,
+        item: impl FnOnce() -> Item,
+    ) -> bool {
+        let mut state = self.state();
+        if state.is_closed || !may_be_used(&state.health, now) {
+            return false;
+        }
+        state.has_rested |= state.health.rest(now) > RESTED;
+        state.health.sent(now);
+        state.waiting.push(item());
+        let collector = state.collector.take();
+        drop(state);
+        if let Some(collector) = collector {
+            collector.wake();
+        }
+        true
+    }
+
+    /// Adds an item that has been sent before, and goes on with another command.
+    pub(super) fn push_again(&self, item: Item) {
+        self.state().waiting.push(item);
+    }
+
+    /// What there is. If nothing, the collector is woken when there is something.
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Found {
+        let mut state = self.state();
+        if !state.waiting.is_empty() {
+            return Found::Commands;
+        }
+        match &mut state.collector {
+            Some(waker) => waker.clone_from(cx.waker()),
+            waker @ None => *waker = Some(cx.waker().clone()),
+        }
+        if state.is_closed {
+            Found::End
+        } else {
+            Found::Nothing
+        }
+    }
+
+    /// All items, in exchange for an empty vector.
+    pub(super) fn take(&self, empty: Vec<Item>) -> Vec<Item> {
+        mem::replace(&mut self.state().waiting, empty)
+    }
+
+    /// Whether the connection had rested when the first of the waiting commands came. Said once.
+    pub(super) fn take_rested(&self) -> bool {
+        mem::take(&mut self.state().has_rested)
+    }
+
+    /// Takes no more commands.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        let collector = state.collector.take();
+        drop(state);
+        if let Some(collector) = collector {
+            collector.wake();
+        }
+    }
+
+    /// A command is sent without the list.
+    pub(super) fn sent(&self) {
+        self.state().health.sent(Instant::now());
+    }
+
+    /// Notes a sign of life, if it is one.
+    pub(super) fn heard<T>(&self, reply: &RedisResult<T>) {
+        if !matches!(reply, Err(error) if error.is_timeout()) {
+            self.state().health.heard(Instant::now());
+        }
+    }
+
+    /// This number of commands are no longer under way.
+    pub(super) fn over(&self, commands: usize) {
+        self.state().health.over(commands);
+    }
+}

@@ -1,0 +1,108 @@
+//! Commands that were sent together, and the memory that is used again for the next ones.
+
+use std::future::Future;
+
+use redis::{Cmd, Pipeline, RedisResult, Value};
+use tokio::time::Instant;
+use tokio_util::sync::ReusableBoxFuture;
+
+use super::{item::Item, shared::SharedConnection};
+
+/// Commands that were sent together.
+pub(super) struct Sent {
+    pub(super) items: Vec<Item>,
+    pub(super) replies: ReusableBoxFuture<'static, Replies>,
+    pub(super) was_polled: bool,
+    /// When nobody waits for the replies any longer.
+    pub(super) give_up_at: Instant,
+}
+
+/// The replies to commands that were sent together, and the command if it was alone, for reuse.
+pub(super) enum Replies {
+    One(RedisResult<Value>, Cmd),
+    Many(RedisResult<Vec<Value>>),
+}
+
+/// What was allocated for commands that have been answered.
+#[derive(Default)]
+pub(super) struct Spares {
+    command: Option<Cmd>,
+    items: Vec<Vec<Item>>,
+    one: Vec<ReusableBoxFuture<'static, Replies>>,
+    many: Vec<ReusableBoxFuture<'static, Replies>>,
+}
+
+/// More spares than that are not kept.
+const MAX_SPARES: usize = 16;
+
+fn keep<T>(spares: &mut Vec<T>, spare: T) {
+    if spares.len() < MAX_SPARES {
+        spares.push(spare);
+    }
+}
+
+fn boxed(
+    spare: Option<ReusableBoxFuture<'static, Replies>>,
+    replies: impl Future<Output = Replies> + Send + 'static,
+) -> ReusableBoxFuture<'static, Replies> {
+    match spare {
+        Some(mut spare) => {
+            spare.set(replies);
+            spare
+        }
+        None => ReusableBoxFuture::new(replies),
+    }
+}
+
+impl Spares {
+    /// An empty vector.
+    pub(super) fn items(&mut self) -> Vec<Item> {
+        self.items.pop().unwrap_or_default()
+    }
+
+    /// Makes of some items what is sent together. It is written when the replies are first polled.
+    pub(super) fn sending<C: SharedConnection>(
+        &mut self,
+        mut connection: C,
+        items: &[Item],
+    ) -> ReusableBoxFuture<'static, Replies> {
+        if let [item] = items {
+            let mut command = self.command.take().unwrap_or_default();
+            item.write(&mut command);
+            return boxed(self.one.pop(), async move {
+                let reply = connection.send_one(&command).await;
+                Replies::One(reply, command)
+            });
+        }
+        let count = items.len();
+        let mut pipeline = Pipeline::with_capacity(count);
+        for item in items {
+            let mut command = Cmd::with_capacity(6, 128);
+            item.write(&mut command);
+            pipeline.add_command(command);
+        }
+        boxed(self.many.pop(), async move {
+            Replies::Many(connection.send_many(&pipeline, count).await)
+        })
+    }
+
+    /// Keeps what was allocated for a command that was sent alone.
+    pub(super) fn keep_one(
+        &mut self,
+        mut command: Cmd,
+        future: ReusableBoxFuture<'static, Replies>,
+    ) {
+        command.clear();
+        self.command = Some(command);
+        keep(&mut self.one, future);
+    }
+
+    pub(super) fn keep_many(&mut self, future: ReusableBoxFuture<'static, Replies>) {
+        keep(&mut self.many, future);
+    }
+
+    pub(super) fn keep_items(&mut self, mut items: Vec<Item>) {
+        items.clear();
+        keep(&mut self.items, items);
+    }
+}
