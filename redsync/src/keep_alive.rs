@@ -8,14 +8,14 @@
 //! # Threads
 //!
 //! The extension of a lock must not depend on the thread that works under it: a handler may block
-//! that thread for longer than the expiry. On a multi-thread runtime a task that is woken by a
-//! worker may sit in that worker's own slot, from which no other worker takes it. So the keeper is
-//! never woken by the task that begins to keep a guard alive, but from a thread for blocking work.
-//! That is rare: only for a guard that is due before the keeper would wake by itself.
+//! that thread for longer than the expiry. On a multi-thread runtime the keeper is therefore woken by
+//! a [thread of its own](watchdog) when it is due.
 //!
 //! The keeper runs on the runtime on which it was first needed. When that runtime ends, or no longer
 //! runs its tasks, the keeper goes on elsewhere: at once on a runtime that one of the guards came
 //! from, or else with the next guard that is kept alive.
+
+mod watchdog;
 
 use std::{
     cmp::Reverse,
@@ -23,7 +23,10 @@ use std::{
     fmt,
     future::Future,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -44,8 +47,11 @@ use crate::{
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Extends guards for as long as they are kept alive.
-#[derive(Default)]
-pub(crate) struct Keeper(Mutex<State>);
+pub(crate) struct Keeper {
+    /// By which the watchdog knows it.
+    number: u64,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -86,7 +92,7 @@ struct Due {
 impl Keeper {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics between two changes that belong together.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a lock alive for as long as the returned value exists.
@@ -138,6 +144,7 @@ impl Keeper {
             keeper: Arc::clone(self),
             number: state.latest,
             runtime: runtime.id(),
+            is_watched: has_workers(runtime),
             has_finished: false,
         };
         let alarm = state
@@ -161,12 +168,33 @@ fn due_at(lease: &Lease, at: Instant) -> Instant {
     }
 }
 
-/// Does something that schedules a task, in such a way that no worker keeps the task to itself.
-fn off_this_worker(runtime: &Handle, work: impl FnOnce() + Send + 'static) {
-    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
-        work();
+/// Schedules a task in such a way that no worker keeps it to itself.
+fn off_this_worker(runtime: &Handle, schedule: impl FnOnce() + Send + 'static) {
+    if has_workers(runtime) {
+        watchdog::run(schedule);
     } else {
-        drop(runtime.spawn_blocking(work));
+        schedule();
+    }
+}
+
+fn has_workers(runtime: &Handle) -> bool {
+    runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
+}
+
+impl Default for Keeper {
+    fn default() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Self {
+            // Only unique.
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        watchdog::forget(self.number);
     }
 }
 
@@ -201,6 +229,8 @@ struct Runner {
     keeper: Arc<Keeper>,
     number: u64,
     runtime: Id,
+    /// Whether the watchdog wakes it, besides the runtime's own timer.
+    is_watched: bool,
     has_finished: bool,
 }
 
@@ -255,6 +285,9 @@ impl Runner {
             if alarm.deadline() != next {
                 alarm.as_mut().reset(next);
             }
+            if self.is_watched {
+                watchdog::wake_at(self.keeper.number, next.into_std(), cx.waker().clone());
+            }
             ready!(alarm.as_mut().poll(cx));
         }
     }
@@ -308,11 +341,14 @@ fn report_loss(lease: &Lease) {
 impl Drop for Runner {
     /// Without its end, the runtime has ended: the guards have to be extended elsewhere.
     fn drop(&mut self) {
-        if self.has_finished {
-            return;
-        }
         let mut state = self.keeper.state();
         if state.latest != self.number {
+            return;
+        }
+        if self.is_watched {
+            watchdog::forget(self.keeper.number);
+        }
+        if self.has_finished {
             return;
         }
         state.runner = None;

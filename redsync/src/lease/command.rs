@@ -270,8 +270,10 @@ impl Asker for Command {
     }
 
     fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer) {
-        let metrics = self.lease.nodes.metrics(node);
-        metrics.answered(operation.name(), self.start, answer.as_ref().err());
+        if !matches!(answer, Err(NodeError::NotSent)) {
+            let metrics = self.lease.nodes.metrics(node);
+            metrics.answered(operation.name(), self.start, answer.as_ref().err());
+        }
         self.settle(node, |lane| match (operation, answer) {
             (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
                 Settled::Vote(lane.acquired(Ok(vote), self.lease.entry.fenced))
