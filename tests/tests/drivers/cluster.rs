@@ -7,7 +7,7 @@ use redsync::node::{Node, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 use redsync_tests::wait;
 
-use crate::{acquire, release, terms};
+use crate::{acquire, release, entry};
 
 /// A cluster of one server that has all slots.
 pub(crate) fn single() -> RedisServer {
@@ -90,7 +90,7 @@ async fn a_name_is_locked_on_the_server_of_its_slot() {
     let node = RedisNode::new(Deadpool::new("a-cluster", pool.expect("a pool")));
     // CLUSTER KEYSLOT: "a" is 15495, "b" is 3300.
     for name in ["a", "b"] {
-        let fenced = terms(name, "value").with_fencing(true);
+        let fenced = entry(name, "value").with_fencing(true);
         acquire(&node, &fenced).await;
         let here = |server: &RedisServer| server.keys().contains(&name.to_owned());
         assert_eq!(servers.iter().filter(|server| here(server)).count(), 1);

@@ -7,7 +7,7 @@ use redsync::node::{AcquireVote, ExtendVote, Node, ReleaseVote};
 use redsync_tests::RedisServer;
 use redsync_tests::wait::until_async;
 
-use crate::{acquire, deadpool, fred, manager, refused, release, terms};
+use crate::{acquire, deadpool, fred, manager, refused, release, entry};
 
 /// Runs a check with a node of every driver, one after the other.
 macro_rules! each_driver {
@@ -30,7 +30,7 @@ macro_rules! each_driver {
 /// That an acquisition is refused with this code, and described by these words.
 async fn is_refused<N: Node>(node: &N, expected: &str, words: &str) {
     let error = node
-        .acquire(&terms("a", "the-value"))
+        .acquire(&entry("a", "the-value"))
         .await
         .expect_err("an error");
     let NodeError::Refused { code, .. } = &error else {
@@ -76,7 +76,7 @@ async fn a_password_that_is_right_in_the_end() {
     let node = deadpool(&format!("redis://:secret@{}", server.address()));
     is_refused(&node, "WRONGPASS", "password").await;
     server.command(&["CONFIG", "SET", "requirepass", "secret"]);
-    acquire(&node, &terms("a", "the-value")).await;
+    acquire(&node, &entry("a", "the-value")).await;
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn a_replica() {
 async fn a_server_out_of_memory_still_extends_and_releases() {
     let server = RedisServer::start();
     each_driver!(also connected, server.url(), |node| {
-        let held = terms("held", "the-value");
+        let held = entry("held", "the-value");
         acquire(&node, &held).await;
         server.command(&["CONFIG", "SET", "maxmemory", "1"]);
         is_refused(&node, "OOM", "out of memory").await;
@@ -116,7 +116,7 @@ async fn a_server_that_is_loading() {
     until_async(
         "the server has loaded",
         Duration::from_secs(30),
-        async || node.acquire(&terms("a", "the-value")).await.is_ok(),
+        async || node.acquire(&entry("a", "the-value")).await.is_ok(),
     )
     .await;
 }
@@ -128,7 +128,7 @@ async fn a_server_that_is_not_there() {
     let url = format!("redis://user:secret@{}", server.address());
     each_driver!(url, |node| {
         let error = node
-            .acquire(&terms("a", "the-value"))
+            .acquire(&entry("a", "the-value"))
             .await
             .expect_err("an error");
         assert!(matches!(error, NodeError::Unreachable(_)), "{error:?}");
@@ -141,7 +141,7 @@ async fn a_server_that_is_not_there() {
 async fn a_server_that_comes_back() {
     let server = RedisServer::start();
     each_driver!(also connected, server.url(), |node| {
-        let ours = terms("a", "the-value");
+        let ours = entry("a", "the-value");
         acquire(&node, &ours).await;
         server.kill();
         let error = node.acquire(&ours).await.expect_err("an error");
@@ -168,14 +168,14 @@ async fn a_user_who_may_do_little() {
     server.command(&user);
     let url = format!("redis://little:secret@{}", server.address());
     each_driver!(also connected, url, |node| {
-        let ours = terms("a", "the-value");
+        let ours = entry("a", "the-value");
         assert_eq!(
             node.identity().await.expect("an answer"),
             None,
             "INFO is not permitted"
         );
         acquire(&node, &ours).await;
-        let vote = node.acquire(&terms("a", "other")).await.expect("an answer");
+        let vote = node.acquire(&entry("a", "other")).await.expect("an answer");
         assert_eq!(vote, AcquireVote::Taken { remaining: None });
 
         let error = node.release(&ours).await.expect_err("no EVALSHA");
@@ -225,13 +225,13 @@ async fn a_user_who_may_do_what_the_docs_say() {
 async fn two_names_in_two_slots_of_a_cluster() {
     let server = crate::cluster::single();
     let node = deadpool(&server.url());
-    let apart = terms("", "the-value").with_names(["a", "b"]);
+    let apart = entry("", "the-value").with_names(["a", "b"]);
     let error = node.acquire(&apart).await.expect_err("an error");
     assert!(error.to_string().contains("CROSSSLOT"), "{error}");
-    acquire(&node, &terms("", "the-value").with_names(["{a}1", "{a}2"])).await;
-    refused(&node, &terms("{a}1", "other")).await;
+    acquire(&node, &entry("", "the-value").with_names(["{a}1", "{a}2"])).await;
+    refused(&node, &entry("{a}1", "other")).await;
     let vote = node
-        .release(&terms("{a}3", "the-value"))
+        .release(&entry("{a}3", "the-value"))
         .await
         .expect("an answer");
     assert_eq!(vote, ReleaseVote::NotOwner);

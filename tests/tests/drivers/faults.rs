@@ -8,7 +8,7 @@ use redsync_tests::wait::{until, until_async};
 use redsync_tests::{Proxy, RedisServer};
 use tokio::time::timeout;
 
-use crate::{acquire, deadpool, fred, manager, terms};
+use crate::{acquire, deadpool, fred, manager, entry};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -30,10 +30,10 @@ fn sets(server: &RedisServer) -> u32 {
 /// A command whose answer is lost is not sent again: the server has seen it once, and the caller is
 /// told that it does not know.
 async fn sends_once<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
-    acquire(node, &terms("a", "value")).await;
+    acquire(node, &entry("a", "value")).await;
     let before = sets(server);
     proxy.hold_replies();
-    let lost = terms("b", "value");
+    let lost = entry("b", "value");
     let mut pending = std::pin::pin!(node.acquire(&lost));
     let early = timeout(Duration::from_millis(100), pending.as_mut()).await;
     assert!(early.is_err(), "answered by nobody: {early:?}");
@@ -65,9 +65,9 @@ async fn nothing_is_sent_twice() {
 
 /// An acquisition that was given up is carried out before the release that follows it.
 async fn stays_in_order<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
-    acquire(node, &terms("a", "value")).await;
+    acquire(node, &entry("a", "value")).await;
     proxy.hold_requests();
-    let late = terms("b", "value");
+    let late = entry("b", "value");
     let given_up = timeout(Duration::from_millis(50), node.acquire(&late)).await;
     assert!(given_up.is_err(), "{given_up:?}");
     let release = node.release(&late);
@@ -99,17 +99,17 @@ async fn a_demoted_primary_is_left() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port()).await;
     let node = deadpool(&proxy.url());
-    acquire(&node, &terms("a", "value")).await;
+    acquire(&node, &entry("a", "value")).await;
     assert_eq!(proxy.connections(), 1);
     server.command(&["REPLICAOF", "127.0.0.1", &server.port().to_string()]);
     for _ in 0..2 {
         let error = node
-            .acquire(&terms("b", "value"))
+            .acquire(&entry("b", "value"))
             .await
             .expect_err("an error");
         assert!(error.to_string().contains("READONLY"), "{error}");
     }
     assert_eq!(proxy.connections(), 2);
     server.command(&["REPLICAOF", "NO", "ONE"]);
-    acquire(&node, &terms("b", "value")).await;
+    acquire(&node, &entry("b", "value")).await;
 }

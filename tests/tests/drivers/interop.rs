@@ -8,7 +8,7 @@ use redsync::{
 };
 use redsync_tests::{RedisServer, UNLOCK_OF_GO};
 
-use crate::{acquire, deadpool, refused, release, terms};
+use crate::{acquire, deadpool, refused, release, entry};
 
 /// `WithValue(value)`, as `Lock` sends it.
 fn lock(server: &RedisServer, name: &str, value: &str) -> bool {
@@ -36,7 +36,7 @@ async fn an_exclusive_lock_is_its_own() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
 
-    for ours in [terms("a", "ours"), terms("a", "ours").with_fencing(true)] {
+    for ours in [entry("a", "ours"), entry("a", "ours").with_fencing(true)] {
         acquire(&node, &ours).await;
         assert!(!lock(&server, "a", "theirs"));
         assert_eq!(unlock(&server, "a", "theirs"), Ok(Value::Int(0)));
@@ -67,15 +67,15 @@ async fn an_exclusive_lock_can_be_handed_over() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
 
-    acquire(&node, &terms("a", "handed")).await;
+    acquire(&node, &entry("a", "handed")).await;
     assert_eq!(touch(&server, "a", "handed"), Ok(Value::Int(1)));
     assert_eq!(unlock(&server, "a", "handed"), Ok(Value::Int(1)));
     assert_eq!(unlock(&server, "a", "handed"), Ok(Value::Int(-1)));
 
     assert!(lock(&server, "a", "handed"));
-    let vote = node.extend(&terms("a", "handed"), None, false).await;
+    let vote = node.extend(&entry("a", "handed"), None, false).await;
     assert_eq!(vote.expect("an answer"), ExtendVote::Extended);
-    release(&node, &terms("a", "handed")).await;
+    release(&node, &entry("a", "handed")).await;
     assert!(server.keys().is_empty());
 }
 
@@ -83,8 +83,8 @@ async fn an_exclusive_lock_can_be_handed_over() {
 async fn shared_holders_are_taken_to_it_and_safe_from_it() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
-    let one = terms("a", "one").with_mode(Mode::Shared);
-    let two = terms("a", "two").with_mode(Mode::Shared);
+    let one = entry("a", "one").with_mode(Mode::Shared);
+    let two = entry("a", "two").with_mode(Mode::Shared);
 
     acquire(&node, &one).await;
     acquire(&node, &two).await;
@@ -121,7 +121,7 @@ async fn a_key_of_another_type_is_taken_and_not_touched() {
 
     for name in ["a", "b"] {
         for mode in [Mode::Exclusive, Mode::Shared] {
-            let ours = terms(name, "ours").with_mode(mode);
+            let ours = entry(name, "ours").with_mode(mode);
             let vote = node.acquire(&ours).await.expect("an answer");
             let AcquireVote::Taken { remaining } = vote else {
                 panic!("{vote:?}");
@@ -139,6 +139,6 @@ async fn a_key_of_another_type_is_taken_and_not_touched() {
             .expect("a holder");
         assert_eq!(holders.mode, Mode::Exclusive);
     }
-    refused(&node, &terms("c", "ours").with_names(["a", "c"])).await;
+    refused(&node, &entry("c", "ours").with_names(["a", "c"])).await;
     assert_eq!(server.keys(), ["a", "b"]);
 }

@@ -43,22 +43,22 @@ fn deadpool(url: &str) -> RedisNode<Deadpool> {
     RedisNode::connect(url).expect("a URL")
 }
 
-fn terms(name: &str, value: &str) -> Entry {
+fn entry(name: &str, value: &str) -> Entry {
     Entry::new(name, value.into(), Duration::from_secs(30))
 }
 
-async fn acquire<N: Node>(node: &N, terms: &Entry) {
-    let vote = node.acquire(terms).await.expect("an answer");
+async fn acquire<N: Node>(node: &N, entry: &Entry) {
+    let vote = node.acquire(entry).await.expect("an answer");
     assert!(matches!(vote, AcquireVote::Acquired { .. }), "{vote:?}");
 }
 
-async fn refused<N: Node>(node: &N, terms: &Entry) {
-    let vote = node.acquire(terms).await.expect("an answer");
+async fn refused<N: Node>(node: &N, entry: &Entry) {
+    let vote = node.acquire(entry).await.expect("an answer");
     assert!(matches!(vote, AcquireVote::Taken { .. }), "{vote:?}");
 }
 
-async fn release<N: Node>(node: &N, terms: &Entry) {
-    let vote = node.release(terms).await.expect("an answer");
+async fn release<N: Node>(node: &N, entry: &Entry) {
+    let vote = node.release(entry).await.expect("an answer");
     assert_eq!(vote, ReleaseVote::Released);
 }
 

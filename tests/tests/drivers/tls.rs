@@ -10,7 +10,7 @@ use redsync::node::{Node, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 use tempfile::TempDir;
 
-use crate::{binary, deadpool, free_port, terms};
+use crate::{binary, deadpool, free_port, entry};
 
 /// A server that speaks TLS on a port of its own.
 struct TlsServer {
@@ -89,7 +89,7 @@ async fn a_certificate_that_is_not_trusted_is_refused() {
     };
     let node = deadpool(&server.url());
     let error = node
-        .acquire(&terms("a", "value"))
+        .acquire(&entry("a", "value"))
         .await
         .expect_err("an error");
     assert!(matches!(error, NodeError::Unreachable(_)), "{error:?}");

@@ -4,7 +4,7 @@ use redsync::node::{Node, redis::RedisNode};
 use redsync::{ConfigError, Redsync};
 use redsync_tests::RedisServer;
 
-use crate::{acquire, deadpool, manager, release, terms};
+use crate::{acquire, deadpool, manager, release, entry};
 
 #[tokio::test]
 async fn a_user_and_a_password() {
@@ -13,13 +13,13 @@ async fn a_user_and_a_password() {
     server.command(&user);
     let url = format!("redis://user:p%40ss%3Aw%2Frd%25@{}", server.address());
     let node = deadpool(&url);
-    acquire(&node, &terms("a", "value")).await;
-    release(&node, &terms("a", "value")).await;
+    acquire(&node, &entry("a", "value")).await;
+    release(&node, &entry("a", "value")).await;
     assert_eq!(node.address(), server.address());
     assert!(!format!("{node:?}").contains("p@ss"));
 
     let node = manager(&url);
-    acquire(&node, &terms("a", "value")).await;
+    acquire(&node, &entry("a", "value")).await;
     assert!(!format!("{node:?}").contains("p@ss"));
 }
 
@@ -27,7 +27,7 @@ async fn a_user_and_a_password() {
 async fn a_database() {
     let server = RedisServer::start();
     let node = deadpool(&format!("{}/3", server.url()));
-    acquire(&node, &terms("a", "value")).await;
+    acquire(&node, &entry("a", "value")).await;
     assert!(server.keys().is_empty());
     server.command(&["SELECT", "3"]);
     assert_eq!(server.keys(), ["a"]);
@@ -51,10 +51,10 @@ async fn a_unix_socket() {
     let server = RedisServer::start_with(&args);
     for scheme in ["unix", "redis+unix"] {
         let node = deadpool(&format!("{scheme}://{socket}?db=2&pass=secret"));
-        acquire(&node, &terms("a", "value")).await;
+        acquire(&node, &entry("a", "value")).await;
         server.command(&["SELECT", "2"]);
         assert_eq!(server.keys(), ["a"]);
-        release(&node, &terms("a", "value")).await;
+        release(&node, &entry("a", "value")).await;
         assert!(node.address().contains("redis.sock"), "{}", node.address());
         assert!(!format!("{node:?}").contains("secret"));
     }

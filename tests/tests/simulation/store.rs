@@ -52,10 +52,10 @@ impl Store {
     }
 
     /// As this node's clock measures them.
-    fn measured(&self, terms: &Entry) -> Entry {
-        let mut terms = terms.clone();
-        terms.expiry = terms.expiry.mul_f64(self.clock);
-        terms
+    fn measured(&self, entry: &Entry) -> Entry {
+        let mut entry = entry.clone();
+        entry.expiry = entry.expiry.mul_f64(self.clock);
+        entry
     }
 }
 
@@ -64,36 +64,36 @@ impl Node for Store {
         self.keys.address()
     }
 
-    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
         self.operate();
         if self.flaw == Flaw::GrantsEverything {
             return Ok(AcquireVote::Acquired { number: None });
         }
-        self.keys.acquire(&self.measured(terms)).await
+        self.keys.acquire(&self.measured(entry)).await
     }
 
-    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.operate();
-        self.keys.raise(terms, token).await
+        self.keys.raise(entry, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Entry,
+        entry: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
         self.operate();
-        let terms = self.measured(terms);
-        self.keys.extend(&terms, token, set_if_absent).await
+        let entry = self.measured(entry);
+        self.keys.extend(&entry, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
         self.operate();
         if self.flaw == Flaw::ReleasesForAnybody {
             self.keys.clear();
         }
-        self.keys.release(terms).await
+        self.keys.release(entry).await
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
