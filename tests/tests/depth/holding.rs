@@ -89,7 +89,10 @@ async fn the_lost_token_is_cancelled_at_the_end_of_the_validity() {
     guard.lost_token().cancel();
     let until = guard.until();
     sleep(200 * MILLI).await;
-    assert!(!token.is_cancelled(), "a token that the caller cancels does not cancel the others");
+    assert!(
+        !token.is_cancelled(),
+        "a token that the caller cancels does not cancel the others"
+    );
     token.cancelled().await;
     assert!(Instant::now() >= until && Instant::now() < until + 5 * MILLI);
 }

@@ -7,7 +7,7 @@ use redsync::node::{Node, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 use redsync_tests::wait;
 
-use crate::{acquire, release, entry};
+use crate::{acquire, entry, release};
 
 /// A cluster of one server that has all slots.
 pub(crate) fn single() -> RedisServer {

@@ -7,7 +7,7 @@ use redsync::node::{AcquireVote, ExtendVote, Node, ReleaseVote};
 use redsync_tests::RedisServer;
 use redsync_tests::wait::until_async;
 
-use crate::{acquire, deadpool, fred, manager, refused, release, entry};
+use crate::{acquire, deadpool, entry, fred, manager, refused, release};
 
 /// Runs a check with a node of every driver, one after the other.
 macro_rules! each_driver {

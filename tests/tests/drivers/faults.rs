@@ -8,7 +8,7 @@ use redsync_tests::wait::{until, until_async};
 use redsync_tests::{Proxy, RedisServer};
 use tokio::time::timeout;
 
-use crate::{acquire, deadpool, fred, manager, entry};
+use crate::{acquire, deadpool, entry, fred, manager};
 
 const LIMIT: Duration = Duration::from_secs(10);
 

@@ -8,7 +8,7 @@ use redsync::{
 };
 use redsync_tests::{RedisServer, UNLOCK_OF_GO};
 
-use crate::{acquire, deadpool, refused, release, entry};
+use crate::{acquire, deadpool, entry, refused, release};
 
 /// `WithValue(value)`, as `Lock` sends it.
 fn lock(server: &RedisServer, name: &str, value: &str) -> bool {

@@ -10,7 +10,7 @@ use redsync::{
 use redsync_tests::RedisServer;
 use redsync_tests::wait::until_async;
 
-use crate::{acquire, deadpool, refused, release, entry};
+use crate::{acquire, deadpool, entry, refused, release};
 
 const LIMIT: Duration = Duration::from_secs(5);
 

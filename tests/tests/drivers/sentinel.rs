@@ -10,7 +10,7 @@ use redsync::node::{AcquireVote, Node, contract, redis::RedisNode};
 use redsync_tests::{RedisServer, wait};
 use tempfile::TempDir;
 
-use crate::{acquire, binary, free_port, release, entry};
+use crate::{acquire, binary, entry, free_port, release};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

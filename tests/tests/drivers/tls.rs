@@ -10,7 +10,7 @@ use redsync::node::{Node, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 use tempfile::TempDir;
 
-use crate::{binary, deadpool, free_port, entry};
+use crate::{binary, deadpool, entry, free_port};
 
 /// A server that speaks TLS on a port of its own.
 struct TlsServer {

@@ -9,7 +9,7 @@ use redsync::{NodeError, Redsync};
 use redsync_tests::{RedisServer, wait};
 use tokio::runtime::Builder;
 
-use crate::{acquire, deadpool, manager, release, entry};
+use crate::{acquire, deadpool, entry, manager, release};
 
 const MANY: usize = 300;
 

@@ -4,7 +4,7 @@ use redsync::node::{Node, redis::RedisNode};
 use redsync::{ConfigError, Redsync};
 use redsync_tests::RedisServer;
 
-use crate::{acquire, deadpool, manager, release, entry};
+use crate::{acquire, deadpool, entry, manager, release};
 
 #[tokio::test]
 async fn a_user_and_a_password() {

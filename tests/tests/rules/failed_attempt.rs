@@ -23,7 +23,11 @@ async fn every_node_that_may_have_its_key_is_released_and_no_other() {
     assert_taken(&redsync.mutex(NAME).try_lock().await);
     redsync.drain().await;
     for node in &nodes[..3] {
-        assert_eq!(node.operations(), [Operation::Acquire], "it answered that the name is taken");
+        assert_eq!(
+            node.operations(),
+            [Operation::Acquire],
+            "it answered that the name is taken"
+        );
     }
     for node in &nodes[3..] {
         assert_released_after_acquired(node);
