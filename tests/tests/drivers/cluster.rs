@@ -11,7 +11,7 @@ use crate::{acquire, entry, release};
 
 /// A cluster of one server that has all slots.
 pub(crate) fn single() -> RedisServer {
-    // One that has met no other does not know its address.
+    // A server that has met no other does not know its own address.
     let args = [
         "--cluster-enabled",
         "yes",
@@ -49,7 +49,7 @@ async fn a_pool_of_deadpool_s_keeps_the_contract() {
 #[tokio::test]
 async fn a_connection_of_redis_rs_keeps_the_contract() {
     let server = single();
-    // So it sends nothing twice.
+    // Without retries it sends nothing twice.
     let client = ClusterClientBuilder::new([server.url()]).retries(0).build();
     let connection = client.expect("a client").get_async_connection().await;
     let driver = Multiplexed::new("a-cluster", connection.expect("a connection"));

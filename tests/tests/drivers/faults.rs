@@ -27,8 +27,8 @@ fn sets(server: &RedisServer) -> u32 {
     })
 }
 
-/// A command whose answer is lost is not sent again: the server has seen it once, and the caller is
-/// told that it does not know.
+/// A command whose answer is lost is not sent again: the server has received it once, and the caller
+/// gets an error that leaves the outcome open.
 async fn sends_once<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
     acquire(node, &entry("a", "value")).await;
     let before = sets(server);
@@ -36,7 +36,7 @@ async fn sends_once<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
     let lost = entry("b", "value");
     let mut pending = std::pin::pin!(node.acquire(&lost));
     let early = timeout(Duration::from_millis(100), pending.as_mut()).await;
-    assert!(early.is_err(), "answered by nobody: {early:?}");
+    assert!(early.is_err(), "an answer that was held: {early:?}");
     until("the command arrives", LIMIT, || sets(server) == before + 1);
     proxy.reset();
     proxy.pass();
@@ -63,7 +63,7 @@ async fn nothing_is_sent_twice() {
     sends_once(&fred(&proxy.url()).await, &server, &proxy).await;
 }
 
-/// An acquisition that was given up is carried out before the release that follows it.
+/// An acquisition whose caller has given up is carried out before the release that follows it.
 async fn stays_in_order<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
     acquire(node, &entry("a", "value")).await;
     proxy.hold_requests();
@@ -92,8 +92,8 @@ async fn a_release_stays_behind_its_acquisition() {
     stays_in_order(&fred(&proxy.url()).await, &server, &proxy).await;
 }
 
-/// A server that has been demoted may be the wrong one by now: the pool is asked for another
-/// connection, which may lead elsewhere (by Sentinel, or a name that has moved).
+/// A server that has been demoted may be the wrong one. So the pool is asked for another connection,
+/// which may lead elsewhere (by Sentinel, or because a host name has moved).
 #[tokio::test]
 async fn a_demoted_primary_is_left() {
     let server = RedisServer::start();

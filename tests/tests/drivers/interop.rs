@@ -1,5 +1,5 @@
-//! Beside clients of go-redsync v4, which know nothing of what we add: their commands, as it sends
-//! them.
+//! Nodes that are shared with clients of go-redsync v4, which know nothing of what we add. Their
+//! commands are written out here.
 
 use redis::{RedisResult, Value};
 use redsync::{
@@ -15,12 +15,12 @@ fn lock(server: &RedisServer, name: &str, value: &str) -> bool {
     server.command(&["SET", name, value, "NX", "PX", "8000"]) == Value::Okay
 }
 
-/// As `Unlock` sends it, in substance.
+/// What `Unlock` sends, in substance.
 fn unlock(server: &RedisServer, name: &str, value: &str) -> RedisResult<Value> {
     server.try_command(&["EVAL", UNLOCK_OF_GO, "1", name, value])
 }
 
-/// As `Extend` sends it, in substance.
+/// What `Extend` sends, in substance.
 fn touch(server: &RedisServer, name: &str, value: &str) -> RedisResult<Value> {
     const TOUCH: &str = r#"
         if redis.call("GET", KEYS[1]) == ARGV[1] then
@@ -32,7 +32,7 @@ fn touch(server: &RedisServer, name: &str, value: &str) -> RedisResult<Value> {
 }
 
 #[tokio::test]
-async fn an_exclusive_lock_is_its_own() {
+async fn an_exclusive_lock_excludes_go_clients_and_is_excluded_by_theirs() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
 
@@ -61,9 +61,9 @@ async fn an_exclusive_lock_is_its_own() {
     }
 }
 
-/// Who has our value, has our lock: one side can carry on what the other has begun.
+/// A client that has our value has our lock, so one side can go on with the lock of the other.
 #[tokio::test]
-async fn an_exclusive_lock_can_be_handed_over() {
+async fn an_exclusive_lock_can_be_passed_on_with_its_value() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
 
@@ -80,7 +80,7 @@ async fn an_exclusive_lock_can_be_handed_over() {
 }
 
 #[tokio::test]
-async fn shared_holders_are_taken_to_it_and_safe_from_it() {
+async fn go_clients_see_shared_locks_as_taken_and_cannot_remove_them() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
     let one = entry("a", "one").with_mode(Mode::Shared);
@@ -89,7 +89,7 @@ async fn shared_holders_are_taken_to_it_and_safe_from_it() {
     acquire(&node, &one).await;
     acquire(&node, &two).await;
     assert!(!lock(&server, "a", "theirs"));
-    // It may even have one of the values.
+    // Not even a client that has one of the values can.
     for value in ["theirs", "one", ""] {
         let error = unlock(&server, "a", value).expect_err("not a string");
         assert_eq!(error.code(), Some("WRONGTYPE"));
@@ -110,7 +110,7 @@ async fn shared_holders_are_taken_to_it_and_safe_from_it() {
     refused(&node, &one).await;
 }
 
-/// A key of any other type is somebody's, and nothing of ours.
+/// A key of any other type belongs to another program.
 #[tokio::test]
 async fn a_key_of_another_type_is_taken_and_not_touched() {
     let server = RedisServer::start();

@@ -1,4 +1,4 @@
-//! What the keys look like, how long they live, and that scripts come back.
+//! The keys on a server: their types and values, how long they live, and the scripts that set them.
 
 use std::time::Duration;
 
@@ -47,13 +47,13 @@ async fn a_shared_lock_is_a_sorted_set_that_lives_as_long_as_its_longest_holder(
     assert!((1..=30_000).contains(&server.pttl("a")));
     acquire(&node, &two).await;
     let members: Vec<String> = server.query(&["ZRANGE", "a", "0", "-1"]);
-    // The empty member tells it from a sorted set that is no lock.
+    // The empty member distinguishes it from a sorted set that is no lock.
     assert_eq!(members, ["", "one", "two"]);
     assert!((30_001..=60_000).contains(&server.pttl("a")));
     release(&node, &two).await;
     assert!((1..=30_000).contains(&server.pttl("a")));
 
-    // The turn of an exclusive one outlives the holders by half a second at most.
+    // The mark of a waiting exclusive lock outlives the holders by half a second at most.
     refused(&node, &entry("a", "exclusive")).await;
     assert!((1..=30_000).contains(&server.pttl("a")));
     release(&node, &one).await;
@@ -64,8 +64,8 @@ async fn a_shared_lock_is_a_sorted_set_that_lives_as_long_as_its_longest_holder(
 async fn a_counter_is_a_key_beside_the_name_for_a_day() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
-    // In a cluster, it has to be in the name's slot: that of what is in the first braces, if
-    // anything is.
+    // In a cluster it has to be in the slot of the name. That is the slot of the text in the first
+    // braces, if there is any.
     let cases = [
         ("a", "{a}:fence"),
         ("{order}:42", "{order}:42:fence"),
@@ -128,7 +128,7 @@ async fn scripts_come_back_when_they_are_flushed() {
     acquire(&node, &shared).await;
     flush();
     release(&node, &shared).await;
-    // And when the server is another one.
+    // And when the server has restarted.
     server.restart();
     until_async("the node is back", LIMIT, async || {
         node.acquire(&shared).await.is_ok()
@@ -136,7 +136,7 @@ async fn scripts_come_back_when_they_are_flushed() {
     .await;
 }
 
-/// `DELIFEQ`, `DELEX` or a script: whichever the server has, it is found out once.
+/// The server has `DELIFEQ`, `DELEX` or only scripts. Which one is found out once.
 #[tokio::test]
 async fn how_to_compare_and_delete_is_found_out_once() {
     let server = RedisServer::start();
@@ -150,7 +150,7 @@ async fn how_to_compare_and_delete_is_found_out_once() {
     let unknown = count(&server, "errorstats", "errorstat_ERR:count=") - before;
     assert!(unknown <= 2, "unknown commands were sent {unknown} times");
 
-    // Only calls of what there is are counted, and EVAL teaches the EVALSHA that follow.
+    // Only calls of known commands are counted. The first EVAL makes the EVALSHA that follow work.
     let used = ["delifeq", "delex", "evalsha", "eval"].map(|command| {
         let calls = count(
             &server,

@@ -1,4 +1,4 @@
-//! The primary that a Sentinel watches over as a node.
+//! The primary that a Sentinel manages, as a node.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ use crate::{acquire, binary, entry, free_port, release};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A Sentinel, which is a server of the harness' own that runs as one.
+/// A Sentinel: a `redis-server` that runs as one.
 struct Sentinel {
     port: u16,
     process: Child,
@@ -22,7 +22,7 @@ struct Sentinel {
 }
 
 impl Sentinel {
-    /// Watches over a primary, and fails over on its own word.
+    /// Starts a Sentinel that watches a primary, and fails over without the agreement of others.
     fn start(primary: &RedisServer) -> Self {
         let port = free_port();
         let home = tempfile::tempdir().expect("a directory");

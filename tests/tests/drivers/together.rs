@@ -28,7 +28,7 @@ async fn each_gets_its_own_answer<N: Node>(node: &N, server: &RedisServer) {
     for number in (0..MANY).step_by(3) {
         server.command(&["SET", &name(number), "another", "PX", "30000"]);
     }
-    // No lock, and an error for the command that sets one or deletes one.
+    // These are no locks, and commands that compare and delete them get an error.
     for number in (1..MANY).step_by(30) {
         server.command(&["LPUSH", &name(number), "of another type"]);
     }
@@ -45,7 +45,7 @@ async fn each_gets_its_own_answer<N: Node>(node: &N, server: &RedisServer) {
         let own = redis::Value::BulkString(format!("value {number}").into_bytes());
         assert_eq!(acquired, value == Some(own), "{number}");
     }
-    // The first to release finds the script gone, and so do those that are sent with it.
+    // The first release finds the script gone, and so do the releases that are sent with it.
     server.command(&["SCRIPT", "FLUSH"]);
     let votes = join_all(all.iter().map(|entry| node.release(entry))).await;
     for (number, vote) in votes.into_iter().enumerate() {
@@ -66,7 +66,7 @@ async fn of_many_commands_each_gets_its_own_answer() {
     each_gets_its_own_answer(&manager(&server.url()), &server).await;
 }
 
-/// Some are dropped before they are sent, some after.
+/// Some commands are dropped before they are sent, some after.
 async fn the_others_get_their_answers<N: Node>(node: &N) {
     acquire(node, &entry("warm", "value")).await;
     let all = all_entries();
@@ -99,7 +99,7 @@ async fn the_others_get_their_answers<N: Node>(node: &N) {
 }
 
 #[tokio::test]
-async fn a_command_that_is_dropped_takes_nobodys_answer() {
+async fn a_command_that_is_dropped_takes_the_answer_of_no_other() {
     let server = RedisServer::start();
     the_others_get_their_answers(&deadpool(&server.url())).await;
     server.flush();
@@ -115,7 +115,7 @@ async fn a_connection_that_breaks_is_an_error_for_all_that_wait_on_it() {
     let all = all_entries();
     let votes = async { join_all(all.iter().map(|entry| node.acquire(entry))).await };
     let breaks = async {
-        // All are on their way, or wait to be sent.
+        // All commands have been sent, or wait to be.
         tokio::task::yield_now().await;
         server.kill();
     };
@@ -130,9 +130,9 @@ async fn a_connection_that_breaks_is_an_error_for_all_that_wait_on_it() {
         );
     }
     server.restart_empty();
-    let terms_after = entry("after", "value");
+    let after = entry("after", "value");
     wait::until_async("an answer", Duration::from_secs(10), async || {
-        node.acquire(&terms_after).await.is_ok()
+        node.acquire(&after).await.is_ok()
     })
     .await;
     release(&node, &entry("after", "value")).await;

@@ -1,4 +1,4 @@
-//! What a URL can say.
+//! The parts of a URL.
 
 use redsync::node::{Node, redis::RedisNode};
 use redsync::{ConfigError, Redsync};
@@ -7,7 +7,7 @@ use redsync_tests::RedisServer;
 use crate::{acquire, deadpool, entry, manager, release};
 
 #[tokio::test]
-async fn a_user_and_a_password() {
+async fn a_url_can_have_a_user_and_a_password() {
     let server = RedisServer::start();
     let user = ["ACL", "SETUSER", "user", "on", ">p@ss:w/rd%", "~*", "+@all"];
     server.command(&user);
@@ -24,7 +24,7 @@ async fn a_user_and_a_password() {
 }
 
 #[tokio::test]
-async fn a_database() {
+async fn a_url_can_have_a_database() {
     let server = RedisServer::start();
     let node = deadpool(&format!("{}/3", server.url()));
     acquire(&node, &entry("a", "value")).await;
@@ -33,7 +33,7 @@ async fn a_database() {
     assert_eq!(server.keys(), ["a"]);
     server.command(&["SELECT", "0"]);
 
-    // One server has one vote, whatever its databases are.
+    // One server has one vote, whatever the database.
     let urls = [1, 2].map(|database| format!("{}/{database}", server.url()));
     let error = Redsync::connect(urls).expect_err("one address");
     assert!(
@@ -43,7 +43,7 @@ async fn a_database() {
 }
 
 #[tokio::test]
-async fn a_unix_socket() {
+async fn a_url_can_lead_to_a_unix_socket() {
     let home = tempfile::tempdir().expect("a directory");
     let socket = home.path().join("redis.sock");
     let socket = socket.to_str().expect("a path");
@@ -61,7 +61,7 @@ async fn a_unix_socket() {
 }
 
 #[test]
-fn what_does_not_parse_is_refused_when_it_is_built() {
+fn a_url_that_does_not_parse_is_refused_when_the_node_is_made() {
     for url in [
         "",
         "10.0.0.1",

@@ -1,4 +1,4 @@
-//! What is behind the network: keys in memory, and flaws that break the promise of a node.
+//! The nodes behind the network: keys in memory, and flaws that break the promise of a node.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,14 +20,14 @@ pub(crate) enum Flaw {
 pub(crate) struct Store {
     keys: MemoryNode,
     flaw: Flaw,
-    /// How much of an expiry passes for others by the time it has passed here.
+    /// The rate of the other clocks, compared with the clock of this node.
     clock: f64,
     operations: AtomicU64,
 }
 
 impl Store {
     pub(crate) fn new(rng: &mut Rng, flaw: Flaw) -> Self {
-        // The drift factor of 0.01 allows for that.
+        // The drift factor of 0.01 allows for this difference.
         let clock = match flaw {
             Flaw::FastClock => 0.9,
             _ => 0.02_f64.mul_add(rng.f64(), 0.9905),
@@ -51,7 +51,7 @@ impl Store {
         }
     }
 
-    /// As this node's clock measures them.
+    /// The entry with its expiry as this node's clock measures it.
     fn measured(&self, entry: &Entry) -> Entry {
         let mut entry = entry.clone();
         entry.expiry = entry.expiry.mul_f64(self.clock);
@@ -100,7 +100,7 @@ impl Node for Store {
         self.operate();
         let mut found = self.keys.inspect(name).await?;
         for holder in found.iter_mut().flat_map(|found| &mut found.holders) {
-            // Told by this node's clock.
+            // Measured by this node's clock.
             holder.remaining = holder.remaining.map(|left| left.div_f64(self.clock));
         }
         Ok(found)
