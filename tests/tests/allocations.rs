@@ -29,9 +29,9 @@ fn an_uncontended_lock_and_its_release_allocate_little() {
     for _ in 0..SAMPLES {
         sample();
     }
-    // The last lock of a sample is over when two nodes have answered. The cost of the third node's answer
-    // is counted in the next sample, which in turn leaves its own last answer to the sample after it.
-    // Buffers rarely grow, and when they do, it does not change the median.
+    // The last lock of a sample is over when two nodes have answered. The cost of the third node's
+    // answer is counted in the next sample, which in turn leaves its own last answer to the sample
+    // after it. Buffers rarely grow, and when they do, it does not change the median.
     let mut counts: Vec<_> = (0..SAMPLES).map(|_| sample()).collect();
     counts.sort_unstable();
     let per_lock = counts[SAMPLES / 2] as f64 / LOCKS as f64;

@@ -20,7 +20,7 @@ pub(crate) enum Flaw {
 pub(crate) struct Store {
     keys: MemoryNode,
     flaw: Flaw,
-    /// The rate of the other clocks, compared with the clock of this node.
+    /// How much real time passes in a second of this node's clock.
     clock: f64,
     operations: AtomicU64,
 }
