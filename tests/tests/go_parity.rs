@@ -331,8 +331,8 @@ async fn pauses_are_those_that_the_function_returns() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&asked);
     let mutex = redsync.mutex(NAME).with_tries(4);
-    let mutex = mutex.with_retry_delay_fn(move |tries| {
-        log.lock().unwrap().push(tries);
+    let mutex = mutex.with_retry_delay_fn(move |attempts| {
+        log.lock().unwrap().push(attempts);
         ms(1)
     });
     let error = mutex.lock().await.unwrap_err();

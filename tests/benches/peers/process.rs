@@ -32,7 +32,7 @@ pub(crate) enum Job {
     /// Starts at a given time, and answers with [`Visits`](contended::Visits).
     Contend(Crowd),
     /// Locks and releases this name step by step, and answers with the time of each step.
-    HandOff(String),
+    Handoff(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -140,7 +140,7 @@ pub(crate) fn serve(order: &str) -> Outcome<()> {
                 sleep(start.saturating_sub(machine_time())).await;
                 answer(&contended::contend(&client, &crowd).await?)
             }
-            Job::HandOff(name) => handoff::serve(&client, &name, &mut orders).await,
+            Job::Handoff(name) => handoff::serve(&client, &name, &mut orders).await,
         }
     })
 }

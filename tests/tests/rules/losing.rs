@@ -145,13 +145,13 @@ async fn attempts_and_pauses_are_as_the_options_say() {
     let mutex = redsync(&nodes)
         .mutex(NAME)
         .with_tries(4)
-        .with_retry_delay_fn(|tries| ms(100) * tries);
+        .with_retry_delay_fn(|attempts| ms(100) * attempts);
     let start = Instant::now();
     assert_taken(&mutex.lock().await);
-    let tries: Vec<_> = (nodes[0].sent(Operation::Acquire).iter())
+    let attempts: Vec<_> = (nodes[0].sent(Operation::Acquire).iter())
         .map(|at| *at - start)
         .collect();
-    assert_eq!(tries, [ms(0), ms(100), ms(300), ms(600)]);
+    assert_eq!(attempts, [ms(0), ms(100), ms(300), ms(600)]);
     assert_eq!(start.elapsed(), ms(600), "no pause after the last attempt");
 }
 

@@ -61,9 +61,9 @@ async fn the_validity_of_a_later_attempt_counts_from_its_own_start() {
     let nodes = nodes::<3>();
     crate::occupy(&nodes, ms(100)).await;
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
-    let tries = nodes[0].sent(Operation::Acquire);
-    assert!(tries.len() > 1);
-    assert_eq!(guard.until() - tries[tries.len() - 1], VALIDITY);
+    let attempts = nodes[0].sent(Operation::Acquire);
+    assert!(attempts.len() > 1);
+    assert_eq!(guard.until() - attempts[attempts.len() - 1], VALIDITY);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ pub(super) fn all() -> Vec<Goal> {
     goals.extend(many_tasks());
     goals.extend(one_name_in_one_process());
     goals.extend(one_name_in_several_processes());
-    goals.push(hand_off());
+    goals.push(process_to_process());
     goals.push(hung_node());
     goals.extend(layer());
     goals
@@ -112,7 +112,7 @@ fn one_name_in_several_processes() -> [Goal; 4] {
     ]
 }
 
-fn hand_off() -> Goal {
+fn process_to_process() -> Goal {
     let setting = Setting {
         processes: 2,
         ..Setting::of(Workload::Handoff)

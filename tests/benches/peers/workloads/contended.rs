@@ -64,7 +64,7 @@ pub(crate) fn measure(
         common_start(&mut processes)?;
         processes
             .iter_mut()
-            .map(Process::hear)
+            .map(Process::receive)
             .collect::<Outcome<_>>()?
     };
     Ok(sum(processes, time))

@@ -28,7 +28,7 @@ pub(crate) fn measure(
     implementation: Implementation,
     time: Duration,
 ) -> Outcome<Figures> {
-    let job = Job::HandOff(format!("handoff:{:016x}", fastrand::u64(..)));
+    let job = Job::Handoff(format!("handoff:{:016x}", fastrand::u64(..)));
     let start = || Process::start(implementation, addresses, setting.runtime, &job);
     let (mut holder, mut waiter) = (start()?, start()?);
     holder.send(&Step::Lock)?;
