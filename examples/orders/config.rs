@@ -1,4 +1,4 @@
-//! What the environment says.
+//! The configuration, from environment variables.
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -43,7 +43,7 @@ impl Config {
             .context("EXPIRY_MS")
     }
 
-    pub(crate) fn what_to_try(&self) -> String {
+    pub(crate) fn instructions(&self) -> String {
         let port = self.port;
         let nodes = match self.redis_urls.len() {
             0 => "three nodes in memory (REDIS_URLS=redis://a,redis://b,redis://c for real ones)"
@@ -60,19 +60,19 @@ impl Config {
         format!(
             "
 Orders are served on http://127.0.0.1:{port}, locked on {nodes}.
-A request waits for its order for up to {wait:?}; a lock expires after {expiry:?}.
+A request waits for its order for up to {wait:?}. A lock expires after {expiry:?}.
 
-Two hundred requests for one order at once, then the order: none is lost.
+Two hundred requests for one order at once, then the order itself. No update is lost:
 
   {locked}
   curl -s http://127.0.0.1:{port}/orders/42; echo
 
-The same without the lock: some are lost.
+The same without the lock. Some updates are lost:
 
   {unlocked}
   curl -s http://127.0.0.1:{port}/orders/43; echo
 
-One that works for 20 s, and another for the same order:
+A request that works for 20 s, and a second one for the same order:
 
   curl -s --json '{{\"quantity\": 1}}' 'http://127.0.0.1:{port}/orders/44/items?work_ms=20000' &
   curl -si --json '{{\"quantity\": 1}}' 'http://127.0.0.1:{port}/orders/44/items'

@@ -1,4 +1,4 @@
-//! What the routes do.
+//! The handlers of the routes.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ pub(crate) struct Items {
     quantity: u32,
 }
 
-/// Reads the row, works, writes the row, with no transaction around it: the honest kind of handler
-/// that needs a lock.
+/// Reads the row, works, and writes the row, without a transaction around it. Such a handler needs a
+/// lock.
 pub(crate) async fn add_items(
     State(app): State<App>,
     OrderId(id): OrderId,
@@ -72,7 +72,7 @@ pub(crate) async fn show(
     app.store.read(id).await?.map(Json).ok_or(Error::NotFound)
 }
 
-/// The service is alive; which nodes are, it tells.
+/// Says that the service is alive, and which nodes answer.
 pub(crate) async fn health(State(app): State<App>) -> Response {
     let votes = app.redsync.probe().await;
     let nodes: serde_json::Map<_, _> = (votes.iter())

@@ -1,17 +1,17 @@
-//! Orders that are never worked on twice at a time, however many copies of this service run.
+//! A service for orders. However many copies of it run, requests for the same order run one at a
+//! time.
 //!
 //! ```sh
 //! cargo run --example orders
 //! ```
 //!
-//! and do what it says. It reads, all optional:
+//! It prints commands to try. These environment variables are optional:
 //!
-//! * `PORT` (3000) to listen on, at 127.0.0.1.
+//! * `PORT` (3000): the port to listen on, at 127.0.0.1.
 //! * `REDIS_URLS`: the nodes, separated by commas. Three nodes in memory without it.
-//! * `DATABASE`: the path of a SQLite file, to share one between processes. A temporary one
-//!   without it.
+//! * `DATABASE`: the path of a SQLite file that processes can share. A temporary file without it.
 //! * `WAIT_MS` (2000): how long a request waits for its order; 0 refuses at once.
-//! * `EXPIRY_MS` (8000): after which time others get the lock of a copy that has crashed.
+//! * `EXPIRY_MS` (8000): how long the locks of a copy stay after it has crashed.
 //! * `RUST_LOG`: what is logged.
 
 mod config;
@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on port {}", config.port))?;
 
     report(&redsync).await;
-    print!("{}", config.what_to_try());
+    print!("{}", config.instructions());
 
     let lock = RedlockLayer::new(redsync.clone(), key::path("order:{id}")).with_wait(config.wait);
     let app = Router::new()
@@ -63,13 +63,13 @@ async fn main() -> anyhow::Result<()> {
         .with_graceful_shutdown(shutdown())
         .await?;
 
-    // Requests are finished; so are, after this, the releases of those that were cut off.
+    // The requests have finished. This waits for the releases of those that were cut off.
     redsync.drain().await;
     tracing::info!("shut down");
     Ok(())
 }
 
-/// Says which nodes answer. One that is down is no reason not to start: it may come back.
+/// Logs which nodes answer. The service starts even if nodes are down, because they may come back.
 async fn report(redsync: &Redsync) {
     let votes = redsync.probe().await;
     let (answering, quorum) = (votes.granted(), votes.quorum());
@@ -80,8 +80,8 @@ async fn report(redsync: &Redsync) {
     }
     if answering < quorum {
         tracing::error!(
-            "{answering} nodes answer and {quorum} are needed; until they do, orders are answered \
-             with 503"
+            "{answering} nodes answer and {quorum} are needed; until then, requests that need a lock \
+             are answered with 503"
         );
     } else {
         tracing::info!("{answering} nodes answer");
@@ -104,5 +104,5 @@ async fn shutdown() {
         () = interrupt => {}
         () = terminate => {}
     }
-    tracing::info!("shutting down; requests in flight are finished");
+    tracing::info!("shutting down; finishing the requests in flight");
 }

@@ -77,7 +77,7 @@ impl Store {
         .await
     }
 
-    /// Writes the row as it is given: whoever wrote in between is overwritten.
+    /// Writes the row as it is given. What others have written in between is overwritten.
     pub(crate) async fn write(&self, order: Order) -> anyhow::Result<Order> {
         self.with(move |connection| {
             connection.execute(

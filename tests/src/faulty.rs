@@ -1,4 +1,4 @@
-//! A node whose network, and server, do what they are told.
+//! A node behind a network with faults that a test plans.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,7 +15,7 @@ use redsync::{FencingToken, NodeError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep};
 
-/// What a node can be asked.
+/// An operation that a node can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// [`Node::acquire`].
@@ -47,14 +47,14 @@ enum Way {
     Arrives,
     Late(Duration),
     Held(Gate),
-    /// It is lost, and nobody is told.
+    /// It is lost without a sign.
     Lost,
-    /// It is lost with its connection, which the caller sees.
+    /// It is lost with its connection, and the caller sees that.
     Broken,
 }
 
 impl Fault {
-    /// None.
+    /// No fault.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
@@ -66,20 +66,20 @@ impl Fault {
         Self::default().and_late_request(delay)
     }
 
-    /// The node does what it is asked at once, and its reply takes a while.
+    /// The node carries the request out at once, and its reply takes a while.
     #[must_use]
     pub fn late_reply(delay: Duration) -> Self {
         Self::default().and_late_reply(delay)
     }
 
-    /// And the request reaches the node after a while.
+    /// The same, and the request reaches the node after a while.
     #[must_use]
     pub fn and_late_request(self, delay: Duration) -> Self {
         let request = Way::Late(delay);
         Self { request, ..self }
     }
 
-    /// And the reply takes a while.
+    /// The same, and the reply takes a while.
     #[must_use]
     pub fn and_late_reply(self, delay: Duration) -> Self {
         let reply = Way::Late(delay);
@@ -96,7 +96,7 @@ impl Fault {
         }
     }
 
-    /// The node does what it is asked, and its reply arrives when the gate is opened.
+    /// The node carries the request out, and its reply arrives when the gate is opened.
     #[must_use]
     pub fn held_reply(gate: &Gate) -> Self {
         let reply = Way::Held(gate.clone());
@@ -116,7 +116,7 @@ impl Fault {
         }
     }
 
-    /// The node does what it is asked, and there is never an answer.
+    /// The node carries the request out, and there is never an answer.
     #[must_use]
     pub fn lost_reply() -> Self {
         let reply = Way::Lost;
@@ -136,7 +136,7 @@ impl Fault {
         }
     }
 
-    /// The node does what it is asked, and the connection breaks before its reply has arrived:
+    /// The node carries the request out, and the connection breaks before its reply has arrived:
     /// [`NodeError::Disconnected`].
     #[must_use]
     pub fn broken_reply() -> Self {
@@ -164,25 +164,25 @@ impl Fault {
     }
 }
 
-/// Holds messages up until it is opened.
+/// A gate that holds messages back until it is opened.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
 impl Gate {
-    /// A gate that is closed.
+    /// A closed gate.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Lets pass what it holds up, and all that comes.
+    /// Lets the messages pass that it holds back, and all later ones.
     pub fn open(&self) {
         self.0.close();
     }
 
     async fn passed(&self) {
-        // There is never a permit, and an error when it is closed; to all who wait in their order,
-        // so that a test with a seed can be replayed.
+        // There is never a permit. Closing the semaphore wakes the waiting messages in their order, so
+        // that a test with a seed can be replayed.
         let _ = self.0.acquire().await;
     }
 }
@@ -196,13 +196,13 @@ impl Default for Gate {
 /// A request that has reached the node behind the faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// When.
+    /// When it arrived.
     pub at: Instant,
-    /// What was asked.
+    /// The operation.
     pub operation: Operation,
-    /// Of which names, separated by `, `.
+    /// Its names, separated by `, `.
     pub key: String,
-    /// For which owner value, if there is one in such a request.
+    /// Its owner value, if such a request has one.
     pub value: Option<String>,
 }
 
@@ -210,9 +210,8 @@ type Plan = Box<dyn FnMut(Operation) -> Fault + Send>;
 
 /// A node behind a network with faults, on tokio's clock.
 ///
-/// A request that was sent reaches the node even if the caller has lost interest by then, as it
-/// does on a network: it is carried by a task of its own. Requests with different delays overtake
-/// each other.
+/// As on a real network, a request that was sent reaches the node even if the caller no longer waits
+/// for it: a task of its own carries it. Requests with different delays overtake each other.
 pub struct FaultyNode<N = MemoryNode>(Arc<Shared<N>>);
 
 struct Shared<N> {
@@ -243,7 +242,7 @@ impl Default for FaultyNode {
 }
 
 impl<N: Node> FaultyNode<N> {
-    /// A node without faults so far.
+    /// A node around another one, without faults so far.
     pub fn around(inner: N) -> Self {
         let state = State {
             identity: None,
@@ -264,17 +263,17 @@ impl<N: Node> FaultyNode<N> {
         &self.0.inner
     }
 
-    /// Does this to the next request of such an operation that has no fault in store yet.
+    /// Plans a fault for the next request of this operation that has none planned.
     pub fn once(&self, operation: Operation, fault: Fault) {
         self.0.state().once.push_back((operation, fault));
     }
 
-    /// Does this to all requests from now on.
+    /// Applies a fault to all requests from now on.
     pub fn always(&self, fault: Fault) {
         self.plan(move |_| fault.clone());
     }
 
-    /// Does this to all requests of such an operation from now on, and nothing to others.
+    /// Applies a fault to all requests of this operation from now on, and none to others.
     pub fn always_on(&self, operation: Operation, fault: Fault) {
         self.plan(move |asked| {
             if asked == operation {
@@ -285,18 +284,17 @@ impl<N: Node> FaultyNode<N> {
         });
     }
 
-    /// Asks for what to do to each request from now on.
+    /// Asks a function for the fault of each request from now on.
     pub fn plan(&self, plan: impl FnMut(Operation) -> Fault + Send + 'static) {
         self.0.state().plan = Box::new(plan);
     }
 
-    /// What it answers to [`Node::identity`]. It does not tell by default.
+    /// Sets the answer to [`Node::identity`]. By default there is none.
     pub fn identify_as(&self, identity: &str) {
         self.0.state().identity = Some(identity.to_owned());
     }
 
-    /// The requests that have reached the node so far, in their order, but for those for its
-    /// identity.
+    /// The requests that have reached the node so far, in their order, except those for its identity.
     #[must_use]
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.0.state().arrivals.clone()
@@ -309,7 +307,7 @@ impl<N: Node> FaultyNode<N> {
         state.arrivals.iter().map(|a| a.operation).collect()
     }
 
-    /// When such an operation was asked for, whether the request arrived or not.
+    /// When requests of this operation were sent, whether or not they arrived.
     #[must_use]
     pub fn sent(&self, operation: Operation) -> Vec<Instant> {
         let state = self.0.state();
@@ -317,7 +315,8 @@ impl<N: Node> FaultyNode<N> {
         sent.map(|(at, _)| *at).collect()
     }
 
-    /// Who holds a key on the node behind the faults, asked without any: the first, if it is shared.
+    /// The holder of a key on the node behind the faults, asked without faults: the first one, if the
+    /// key is shared.
     ///
     /// # Panics
     ///
@@ -365,7 +364,7 @@ impl<N: Node> FaultyNode<N> {
                 Passage::Breaks => Err(broken()),
                 Passage::Never => return,
             };
-            // Nobody may wait any more.
+            // The caller may no longer wait.
             let _ = answer.send(result);
         });
         match answered.await {
@@ -374,15 +373,15 @@ impl<N: Node> FaultyNode<N> {
         }
     }
 
-    async fn send_terms<T: Send + 'static>(
+    async fn send_entry<T: Send + 'static>(
         &self,
         operation: Operation,
-        terms: &Entry,
+        entry: &Entry,
         ask: impl FnOnce(Arc<Shared<N>>, Entry) -> BoxFuture<'static, Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
-        let (key, value) = (terms.names.join(", "), terms.value.as_str().to_owned());
-        let terms = terms.clone();
-        let ask = move |shared| ask(shared, terms);
+        let (key, value) = (entry.names.join(", "), entry.value.as_str().to_owned());
+        let entry = entry.clone();
+        let ask = move |shared| ask(shared, entry);
         self.send(operation, key, Some(value), ask).await
     }
 }
@@ -431,35 +430,35 @@ impl<N: Node> Node for FaultyNode<N> {
         self.0.inner.address()
     }
 
-    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
-        self.send_terms(Operation::Acquire, terms, |shared, terms| {
-            async move { shared.inner.acquire(&terms).await }.boxed()
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        self.send_entry(Operation::Acquire, entry, |shared, entry| {
+            async move { shared.inner.acquire(&entry).await }.boxed()
         })
         .await
     }
 
-    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.send_terms(Operation::Raise, terms, move |shared, terms| {
-            async move { shared.inner.raise(&terms, token).await }.boxed()
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.send_entry(Operation::Raise, entry, move |shared, entry| {
+            async move { shared.inner.raise(&entry, token).await }.boxed()
         })
         .await
     }
 
     async fn extend(
         &self,
-        terms: &Entry,
+        entry: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
-        self.send_terms(Operation::Extend, terms, move |shared, terms| {
-            async move { shared.inner.extend(&terms, token, set_if_absent).await }.boxed()
+        self.send_entry(Operation::Extend, entry, move |shared, entry| {
+            async move { shared.inner.extend(&entry, token, set_if_absent).await }.boxed()
         })
         .await
     }
 
-    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.send_terms(Operation::Release, terms, |shared, terms| {
-            async move { shared.inner.release(&terms).await }.boxed()
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
+        self.send_entry(Operation::Release, entry, |shared, entry| {
+            async move { shared.inner.release(&entry).await }.boxed()
         })
         .await
     }

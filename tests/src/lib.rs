@@ -1,7 +1,7 @@
-//! What the behaviour tests stand on: real Redis servers that can be killed, stopped and
-//! restarted, and a proxy that breaks the network between them and their clients.
+//! What the tests share: real Redis servers that can be killed, stopped and restarted, a proxy that
+//! breaks the network between them and their clients, and a node with planned faults.
 //!
-//! Everything here is started by a test and gone when the test is over, also when it panics.
+//! A test starts everything here, and it is gone when the test is over, even if the test panics.
 //! [`RedisServer`] has a blocking API, so that it can be used from plain and from async tests
 //! alike; its calls take milliseconds.
 

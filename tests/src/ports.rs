@@ -7,12 +7,12 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Below what systems hand out to outgoing connections. A client that keeps on connecting to a
-/// dead server could otherwise be given the server's own port and end up talking to itself, and
-/// any outgoing connection could take the port of a server that is about to be restarted.
+/// Below the ports that systems give to outgoing connections. Otherwise a client that keeps on
+/// connecting to a dead server could be given the server's own port and connect to itself, and any
+/// outgoing connection could take the port of a server that is about to be restarted.
 const RANGE: Range<u16> = 20_000..32_000;
 
-/// Listens on a port that nobody listens on.
+/// Listens on a free port.
 ///
 /// A port isn't offered again for as long as possible, so that one whose server is down for the
 /// moment stays free. Test processes that run at the same time start at random places.
@@ -31,7 +31,7 @@ pub(crate) fn listen_on(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
 }
 
-/// A port for somebody else to listen on. It may be lost to another process before that.
+/// A port for another program to listen on. It may be lost to a third one before that.
 pub(crate) fn free() -> u16 {
     port_of(&listen())
 }

@@ -1,4 +1,4 @@
-//! A network between a client and its server that breaks when told to.
+//! A network between a client and its server that a test can break.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,17 +21,16 @@ use settings::{Flow, Settings};
 
 /// A TCP proxy for one server on 127.0.0.1, with switches for faults.
 ///
-/// A switch acts on the connections there are and on those to come, and has taken effect when its
-/// method returns: the proxy sends not a byte the old way after that. Requests and replies are
-/// switched separately, the last switch for a direction wins, and [`pass`](Self::pass) undoes them
-/// all.
+/// A switch applies to present and future connections. It has taken effect when its method returns:
+/// after that, the proxy sends no byte under the old setting. Requests and replies are switched
+/// separately, the last switch for a direction wins, and [`pass`](Self::pass) undoes them all.
 ///
-/// What is read is kept or dropped by the proxy itself. So the requests of a client that has given
-/// up and closed its connection still arrive once they are let through, and only then the end of
-/// the connection. A direction that is held or dropped hides the end of the connection as well.
+/// The proxy itself keeps or drops the bytes that it reads. So if a client has given up and closed its
+/// connection, its requests still arrive once they are let through, and then the end of the
+/// connection. A direction that is held or dropped hides the end of the connection as well.
 ///
-/// It runs on a Tokio runtime in a thread of its own, hence neither blocks nor is blocked by the
-/// test's. Dropping it closes everything and ends the thread.
+/// It runs on a Tokio runtime in a thread of its own, so it neither blocks the test's runtime nor is
+/// blocked by it. Dropping it closes everything and ends the thread.
 pub struct Proxy {
     port: u16,
     settings: watch::Sender<Settings>,
@@ -44,12 +43,12 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy for `127.0.0.1:upstream_port` on a free port. It passes everything.
     ///
-    /// The server needs not be there yet. A connection that finds it missing is reset, as the
-    /// proxy has accepted it already and cannot refuse it any more.
+    /// The server need not run yet. If it does not run, a connection is reset, because the proxy has
+    /// already accepted it and can no longer refuse it.
     ///
     /// # Panics
     ///
-    /// If the system has no port or thread to give.
+    /// If the system has no free port or thread.
     pub async fn start(upstream_port: u16) -> Self {
         let (settings, watched) = watch::channel(Settings::default());
         let (orders, received) = mpsc::unbounded_channel();
@@ -120,8 +119,8 @@ impl Proxy {
 
     /// Drops what the server sends, held replies included. Requests arrive.
     ///
-    /// Clients get confused by the replies that come after [`pass`](Self::pass): to them those
-    /// answer their earlier requests. [`reset`](Self::reset) before.
+    /// After [`pass`](Self::pass), clients would take the replies that come then for answers to their
+    /// earlier requests. So [`reset`](Self::reset) before.
     pub fn drop_replies(&self) {
         self.switch(|settings| settings.replies = Flow::Drop);
     }
@@ -165,16 +164,16 @@ impl Proxy {
     }
 
     fn switch(&self, change: impl FnOnce(&mut Settings)) {
-        // Waits for deliveries under way, which have the settings borrowed.
+        // This waits for deliveries under way, which borrow the settings.
         self.settings.send_modify(change);
     }
 
-    /// Has an order executed, and waits for that.
+    /// Gives an order, and waits until it has been executed.
     fn order(&self, order: Order) {
         let (done, wait) = blocking::channel();
         let orders = self.orders.as_ref().expect("taken by drop alone");
         orders.send((order, done)).expect("a running proxy");
-        wait.recv().expect("a proxy that follows orders");
+        wait.recv().expect("a proxy that executes orders");
     }
 }
 
@@ -182,7 +181,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.orders.take();
         if let Some(thread) = self.thread.take() {
-            // A panic of it was reported by its own thread.
+            // If it has panicked, its own thread has reported that.
             let _ = thread.join();
         }
     }

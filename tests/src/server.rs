@@ -24,7 +24,7 @@ pub use several::Servers;
 use control::Control;
 use process::Process;
 
-/// What go-redsync's `Unlock` does on a node, in substance: a script of a name and an owner value.
+/// A script that does what go-redsync's `Unlock` does on a node, with a name and an owner value.
 pub const UNLOCK_OF_GO: &str = r#"
     local val = redis.call("GET", KEYS[1])
     if val == ARGV[1] then
@@ -41,11 +41,11 @@ const START: Duration = Duration::from_secs(10);
 /// How long a started server may take to reply.
 const REPLY: Duration = Duration::from_secs(10);
 
-/// How long one attempt to find out whether a server has started may take. Whoever has taken its
-/// port may never reply.
+/// How long one check that a server has started may take. If another program has taken its port, it
+/// may never reply.
 const PROBE: Duration = Duration::from_millis(500);
 
-/// A Redis server of a test's own: on its own port, in its own temporary directory, and without
+/// A Redis server for one test: on its own port, in its own temporary directory, and without
 /// persistence unless asked for.
 ///
 /// The process is killed and reaped when this is dropped. A `static` is never dropped, so don't
@@ -86,7 +86,7 @@ impl RedisServer {
     }
 
     /// Starts a server with additional arguments, such as `["--requirepass", "secret"]`, and waits
-    /// until it answers, be it with an error such as `NOAUTH`.
+    /// until it answers, even with an error such as `NOAUTH`.
     ///
     /// # Panics
     ///
@@ -142,7 +142,7 @@ impl RedisServer {
         self.process().as_mut().expect("a server to stop").stop();
     }
 
-    /// Lets a stopped process go on, with what has been sent to it in the meantime.
+    /// Lets a stopped process go on. It then handles what has been sent to it in the meantime.
     ///
     /// # Panics
     ///
@@ -167,9 +167,9 @@ impl RedisServer {
         self.start_again(Until::Loaded);
     }
 
-    /// As [`restart`](Self::restart), but returns as soon as the server answers. It answers with
-    /// `LOADING` then, provided that there is enough to load; `--key-load-delay` with the
-    /// microseconds for each key makes that last.
+    /// As [`restart`](Self::restart), but returns as soon as the server answers. It then answers with
+    /// `LOADING`, provided that there is enough to load. `--key-load-delay`, with the microseconds for
+    /// each key, makes loading take longer.
     ///
     /// # Panics
     ///
@@ -179,7 +179,7 @@ impl RedisServer {
         self.start_again(Until::Answering);
     }
 
-    /// As [`restart`](Self::restart), but without data in any case.
+    /// As [`restart`](Self::restart), but always without data.
     ///
     /// # Panics
     ///
@@ -200,8 +200,8 @@ impl RedisServer {
         self.command(&["FLUSHALL"]);
     }
 
-    /// Runs a command on a connection of the harness' own, made when it is first needed and again
-    /// after a restart. The password of `--requirepass` is sent on it.
+    /// Runs a command on a separate connection, which is made when it is first needed and again after a
+    /// restart. The password of `--requirepass` is sent on it.
     ///
     /// # Panics
     ///
@@ -253,8 +253,8 @@ impl RedisServer {
         self.query(&["GET", key])
     }
 
-    /// What is left of the life of `key` in milliseconds: -1 if it has no end, -2 if there is no
-    /// such key.
+    /// The remaining time of `key` in milliseconds: -1 if it does not expire, -2 if there is no such
+    /// key.
     ///
     /// # Panics
     ///
@@ -300,7 +300,7 @@ impl RedisServer {
         server
     }
 
-    /// Waits until the server answers, on another port if somebody was quicker to take its.
+    /// Waits until the server answers, on another port if another program has taken its own.
     fn settle(&mut self) {
         while self.wait(Until::Loaded).is_err() {
             self.kill();
@@ -331,7 +331,7 @@ impl RedisServer {
             .args(["--appendonly", "no", "--port", &self.port.to_string()])
             .arg("--dir")
             .arg(self.data())
-            // Unlike a --logfile, this has its complaints about its arguments as well.
+            // Unlike a --logfile, this also has its complaints about its arguments.
             .stderr(log.try_clone().expect("duplicate a file"))
             .stdout(log);
         if process::locks_debug() {
@@ -362,7 +362,7 @@ impl RedisServer {
         Ok(())
     }
 
-    /// Whether this very server answers, not another that has taken the port.
+    /// Whether this server answers, and not another one that has taken the port.
     fn answers(&self, probe: &Control, until: Until) -> bool {
         match probe.run(self.port, &["INFO", "server"]) {
             Ok(info) => {
@@ -392,7 +392,7 @@ impl RedisServer {
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        // A test that has failed still has its server killed.
+        // The server of a failed test is killed, too.
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

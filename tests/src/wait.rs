@@ -1,4 +1,4 @@
-//! Waiting for a condition rather than for a while.
+//! Waiting for a condition rather than for a time.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 ///
-/// If it does not hold within `limit`; `what` then names what was waited for.
+/// If it does not hold within `limit`. The message then contains `what`, the name of the condition.
 #[track_caller]
 pub fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
@@ -19,11 +19,11 @@ pub fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until `condition` holds, leaving the runtime free for others in the meantime.
+/// Waits until `condition` holds, without blocking the runtime.
 ///
 /// # Panics
 ///
-/// If it does not hold within `limit`; `what` then names what was waited for.
+/// If it does not hold within `limit`. The message then contains `what`, the name of the condition.
 pub async fn until_async(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !condition().await {

@@ -25,13 +25,13 @@ fn an_uncontended_lock_and_its_release_allocate_little() {
         measure(|| runtime.block_on(lock_and_release)).count_total
     };
 
-    // Connections and buffers are made once.
+    // Connections and buffers are made before the samples that count.
     for _ in 0..SAMPLES {
         sample();
     }
-    // The last lock of a sample is over when two nodes have answered. What the third one's answer
-    // costs is counted in the next sample, which leaves its own last answer to the one after it. A
-    // buffer that grows is rare, and does not move the median.
+    // The last lock of a sample is over when two nodes have answered. The cost of the third node's
+    // answer is counted in the next sample, which in turn leaves its own last answer to the sample
+    // after it. Buffers rarely grow, and when they do, it does not change the median.
     let mut counts: Vec<_> = (0..SAMPLES).map(|_| sample()).collect();
     counts.sort_unstable();
     let per_lock = counts[SAMPLES / 2] as f64 / LOCKS as f64;

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 const NAME: &str = "order:42";
 
-/// For whatever must happen, on a machine however slow.
+/// A generous time limit, for slow machines too.
 const SOON: Duration = Duration::from_secs(20);
 
 const fn ms(millis: u64) -> Duration {
@@ -33,7 +33,7 @@ fn connect<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Redsync {
         .expect("a configuration that works")
 }
 
-/// A whole life of a lock: acquired, seen by others, kept, released.
+/// Goes through the life of a lock: acquired, seen as taken, extended, released.
 async fn assert_works(redsync: &Redsync) {
     let mutex = redsync.mutex(NAME);
     let guard = mutex.lock_within(SOON).await.unwrap();
@@ -45,8 +45,8 @@ async fn assert_works(redsync: &Redsync) {
     assert_eq!(guard.release().await.unwrap(), Released::Held);
 }
 
-/// On all servers that are alive. Where one is dead, draining takes long: it may come back with the
-/// key.
+/// Waits until no key is left on any live server. Draining would take long if a server is dead, because
+/// it may come back with the key.
 async fn assert_gone(servers: &Servers) {
     wait::until_async("no key left", SOON, async || {
         let mut alive = servers.iter().filter(|server| server.pid().is_some());
@@ -56,12 +56,12 @@ async fn assert_gone(servers: &Servers) {
 }
 
 #[tokio::test]
-async fn one_of_three_is_dead() {
+async fn one_dead_server_of_three_does_not_matter() {
     let servers = Servers::start(3);
     for (dead, server) in servers.iter().enumerate() {
         let redsync = connect(servers.urls());
         if dead == 1 {
-            // It had connections before.
+            // This time there are connections to it.
             assert_works(&redsync).await;
         }
         server.kill();
@@ -73,7 +73,7 @@ async fn one_of_three_is_dead() {
 }
 
 #[tokio::test]
-async fn a_server_dies_while_a_lock_is_held() {
+async fn a_server_may_die_while_a_lock_is_held() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     let guard = redsync.mutex(NAME).lock().await.unwrap();
@@ -85,7 +85,7 @@ async fn a_server_dies_while_a_lock_is_held() {
 }
 
 #[tokio::test]
-async fn one_of_three_is_stopped() {
+async fn one_stopped_server_of_three_does_not_matter() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     assert_works(&redsync).await;
@@ -97,7 +97,7 @@ async fn one_of_three_is_stopped() {
         guard.extend().await.unwrap();
         assert_eq!(guard.release().await.unwrap(), Released::Held);
     }
-    // Ten times the limit of 2 s for each operation, if it were waited for.
+    // If each operation waited for the limit of 2 s, it would take far longer.
     assert!(start.elapsed() < Duration::from_secs(10));
     servers[1].cont();
     redsync.drain().await;
@@ -105,7 +105,7 @@ async fn one_of_three_is_stopped() {
 }
 
 #[tokio::test]
-async fn two_of_five_are_stopped() {
+async fn two_stopped_servers_of_five_do_not_matter() {
     let servers = Servers::start(5);
     let redsync = connect(servers.urls());
     servers[0].stop();
@@ -118,7 +118,7 @@ async fn two_of_five_are_stopped() {
 }
 
 #[tokio::test]
-async fn two_of_three_are_dead() {
+async fn two_dead_servers_of_three_are_an_outage_that_ends() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     let guard = redsync.mutex("held").lock().await.unwrap();
@@ -170,7 +170,7 @@ async fn a_service_can_start_before_its_servers() {
 }
 
 #[tokio::test]
-async fn all_servers_restart_while_nothing_goes_on() {
+async fn all_servers_may_restart_while_no_lock_is_held() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     assert_works(&redsync).await;
@@ -181,12 +181,12 @@ async fn all_servers_restart_while_nothing_goes_on() {
 }
 
 #[tokio::test]
-async fn what_a_stopped_server_does_late_is_undone() {
+async fn a_late_acquisition_of_a_stopped_server_is_released() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     assert_works(&redsync).await;
     redsync.drain().await;
-    // A majority is stopped, so that the try fails; it is sent to all three.
+    // A majority is stopped, so the attempt fails. It is sent to all three.
     servers[0].stop();
     servers[1].stop();
     let mutex = redsync.mutex(NAME).with_node_timeout(ms(300));
@@ -202,7 +202,7 @@ async fn what_a_stopped_server_does_late_is_undone() {
 }
 
 #[tokio::test]
-async fn a_stopped_straggler_of_a_lock_that_was_released_is_left_without_a_key() {
+async fn a_stopped_straggler_of_a_released_lock_keeps_no_key() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     assert_works(&redsync).await;
@@ -218,7 +218,7 @@ async fn a_stopped_straggler_of_a_lock_that_was_released_is_left_without_a_key()
 }
 
 #[tokio::test]
-async fn scripts_are_flushed_between_operations() {
+async fn scripts_may_be_flushed_between_operations() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     let flush = || {
@@ -278,7 +278,7 @@ async fn keep_alive_outlives_a_restart_with_data() {
 }
 
 #[tokio::test]
-async fn passwords_are_missing_wrong_and_right() {
+async fn missing_and_wrong_passwords_are_errors() {
     let servers = Servers::start_with(3, &["--requirepass", "secret"]);
     for (user, code) in [("", "NOAUTH"), (":wrong@", "WRONGPASS")] {
         let urls = servers
@@ -329,7 +329,7 @@ async fn a_server_without_memory_does_not_vote() {
     let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
     assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
     assert!(error.to_string().contains("out of memory"), "{error}");
-    // What it has it can keep and release.
+    // It can still extend and release the keys that it has.
     guard.extend().await.unwrap();
     assert_eq!(guard.release().await.unwrap(), Released::Held);
     redsync.drain().await;
@@ -337,7 +337,7 @@ async fn a_server_without_memory_does_not_vote() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_type_is_somebody_elses() {
+async fn a_key_of_another_type_counts_as_taken() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     for server in &servers[..2] {
@@ -365,7 +365,7 @@ async fn a_key_of_another_type_is_somebody_elses() {
     }
 }
 
-/// Servers behind proxies, and a client with connections through these.
+/// Servers, a proxy in front of each, and a client that connects through the proxies.
 async fn behind_proxies(count: usize) -> (Servers, Vec<Proxy>, Redsync) {
     let servers = Servers::start(count);
     let mut proxies = Vec::new();
@@ -379,7 +379,7 @@ async fn behind_proxies(count: usize) -> (Servers, Vec<Proxy>, Redsync) {
 }
 
 #[tokio::test]
-async fn replies_are_lost() {
+async fn lost_replies_leave_no_key() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     for proxy in &proxies[..2] {
         proxy.drop_replies();
@@ -402,7 +402,7 @@ async fn replies_are_lost() {
 }
 
 #[tokio::test]
-async fn connections_are_reset_in_the_middle_of_an_acquisition() {
+async fn connections_may_be_reset_in_the_middle_of_an_acquisition() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     for proxy in &proxies {
         proxy.hold_replies();
@@ -425,7 +425,7 @@ async fn connections_are_reset_in_the_middle_of_an_acquisition() {
 }
 
 #[tokio::test]
-async fn connections_are_reset_in_the_middle_of_a_release() {
+async fn connections_may_be_reset_in_the_middle_of_a_release() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     let guard = redsync.mutex(NAME).with_fail_fast(false).lock().await;
     let guard = guard.unwrap();
@@ -444,12 +444,12 @@ async fn connections_are_reset_in_the_middle_of_a_release() {
     let result = release.await.unwrap();
     assert!(
         !matches!(result, Ok(Released::AlreadyLost)),
-        "it was held: {result:?}"
+        "the lock was held: {result:?}"
     );
 }
 
 #[tokio::test]
-async fn requests_that_never_arrived_are_released_anyway() {
+async fn acquisitions_that_never_arrived_are_released_nevertheless() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     for proxy in &proxies[..2] {
         proxy.hold_requests();
@@ -466,7 +466,7 @@ async fn requests_that_never_arrived_are_released_anyway() {
 }
 
 #[tokio::test]
-async fn held_requests_are_delivered_late() {
+async fn requests_that_arrive_late_leave_no_key() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     for proxy in &proxies[..2] {
         proxy.hold_requests();
@@ -485,7 +485,7 @@ async fn held_requests_are_delivered_late() {
 }
 
 #[tokio::test]
-async fn a_held_extension_does_not_bring_a_released_key_back() {
+async fn an_extension_that_arrives_late_does_not_bring_a_released_key_back() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     let mutex = redsync.mutex(NAME).with_set_if_absent_on_extend(true);
     let guard = mutex.with_fail_fast(false).lock().await.unwrap();
@@ -502,7 +502,7 @@ async fn a_half_open_connection_costs_no_lock_and_is_replaced() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     proxies[0].blackhole();
     assert_works(&redsync).await;
-    // As when the other side of a connection has gone without a word: only new ones work.
+    // As if the other side of the connections had gone without a sign: only new connections work.
     let expiry = Duration::from_secs(2);
     let mutex = redsync.mutex(NAME).with_expiry(expiry);
     mutex
@@ -522,7 +522,7 @@ async fn a_half_open_connection_costs_no_lock_and_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_slow_network_is_only_slow() {
+async fn a_slow_network_only_makes_locking_slow() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     for (proxy, delay) in proxies.iter().zip([5, 30, 60]) {
         proxy.delay(ms(delay));
@@ -551,7 +551,7 @@ async fn refused_connections_are_an_outage_that_ends() {
 const TASKS: usize = 8;
 const INCREMENTS: usize = 20;
 
-/// Reads a counter and writes one more, with a pause between in which others may do the same.
+/// Reads a counter and writes one more. In the pause between, other tasks may do the same.
 async fn increment(counter: &mut redis::aio::MultiplexedConnection) {
     let count: Option<u64> = redis::cmd("GET")
         .arg("counter")
@@ -570,7 +570,7 @@ async fn increment(counter: &mut redis::aio::MultiplexedConnection) {
 
 async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
     let client = redis::Client::open(server.url()).unwrap();
-    // Without the library's own limit, as the machine may be slow.
+    // Without the library's own time limit, because the machine may be slow.
     let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
     client
         .get_multiplexed_async_connection_with_config(&config)
@@ -585,7 +585,7 @@ async fn a_counter_under_the_lock_loses_no_update_whatever_the_servers_do() {
     let resource = RedisServer::start();
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
-        // Each as a process of its own would be.
+        // Each task has its own client, as a process would.
         let redsync = connect(servers.urls());
         let mut counter = connection(&resource).await;
         tasks.spawn(async move {
@@ -594,17 +594,17 @@ async fn a_counter_under_the_lock_loses_no_update_whatever_the_servers_do() {
             for _ in 0..INCREMENTS {
                 let guard = mutex.lock_within(Duration::from_secs(100)).await.unwrap();
                 increment(&mut counter).await;
-                // A lost lock could explain a lost update.
+                // If the lock were lost, an update could be lost.
                 assert!(!guard.is_lost(), "an increment takes milliseconds");
                 drop(guard);
-                // Others have a chance, and the servers time to fail.
+                // Other tasks get the lock, and the servers have time to fail.
                 sleep(ms(15)).await;
             }
             redsync.drain().await;
         });
     }
 
-    // One server at a time is dead, stopped or starting, and all keys survive it.
+    // One server at a time is dead, stopped or starting. All keys survive that.
     let done = Arc::new(AtomicBool::new(false));
     let faults = thread::spawn({
         let (servers, done) = (Arc::clone(&servers), Arc::clone(&done));

@@ -1,4 +1,4 @@
-//! What go-redsync's own test suite checks, on as many servers.
+//! The checks of go-redsync's own test suite, with the same number of servers.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// On all servers; with a generous time limit, and waiting for all answers, so that it is known
+/// A client of all servers, with a generous time limit. It waits for all answers, so that the tests know
 /// which servers have the key.
 fn redsync(servers: &[RedisServer]) -> Redsync {
     Redsync::connect(servers.iter().map(RedisServer::url))
@@ -41,7 +41,7 @@ fn held(servers: &Servers, guard: &Guard) -> usize {
 }
 
 #[tokio::test]
-async fn eight_contenders_get_the_lock_in_turn_each_on_a_majority() {
+async fn eight_contenders_acquire_the_lock_one_after_the_other_each_on_a_majority() {
     let servers = Arc::new(Servers::start(8));
     let redsync = redsync(&servers);
     let inside = Arc::new(AtomicU32::new(0));
@@ -65,7 +65,7 @@ async fn eight_contenders_get_the_lock_in_turn_each_on_a_majority() {
 }
 
 #[tokio::test]
-async fn a_second_contender_is_told_that_it_is_taken() {
+async fn a_second_contender_finds_the_lock_taken() {
     let servers = Servers::start(4);
     let (first, second) = (redsync(&servers), redsync(&servers));
     let guard = first.mutex(NAME).try_lock().await.unwrap();
@@ -80,7 +80,7 @@ async fn a_second_contender_is_told_that_it_is_taken() {
 }
 
 #[tokio::test]
-async fn whichever_servers_are_taken_a_free_majority_is_what_counts() {
+async fn a_lock_is_acquired_if_a_majority_is_free_whichever_servers_are_taken() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     let mutex = redsync.mutex(NAME);
@@ -107,7 +107,7 @@ async fn whichever_servers_are_taken_a_free_majority_is_what_counts() {
             servers[index].command(&["DEL", NAME]);
         }
         let guard = mutex.try_lock().await.unwrap();
-        assert_eq!(held(&servers, &guard), 4, "all is free again");
+        assert_eq!(held(&servers, &guard), 4, "all servers are free again");
         guard.release().await.unwrap();
         redsync.drain().await;
     }
@@ -131,7 +131,7 @@ async fn an_extension_lengthens_the_life_of_the_keys() {
 }
 
 #[tokio::test]
-async fn an_extension_never_shortens_it() {
+async fn an_extension_never_shortens_the_life_of_the_keys() {
     let servers = Servers::start(3);
     let redsync = redsync(&servers);
     let guard = redsync.mutex(NAME).lock().await.unwrap();
@@ -153,7 +153,7 @@ async fn an_expired_lock_is_not_extended() {
     guard.lost().await;
     let result = guard.extend().await;
     assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
-    // The servers' expiry is behind the end of the validity.
+    // The keys expire after the end of the validity.
     wait::until_async("expiry", Duration::from_secs(10), async || {
         servers.holders(NAME).iter().all(Option::is_none)
     })
@@ -166,7 +166,7 @@ async fn an_expired_lock_is_not_extended() {
 }
 
 #[tokio::test]
-async fn an_extension_sets_keys_that_are_gone_from_a_minority_where_that_is_asked_for() {
+async fn an_extension_sets_keys_that_a_minority_has_lost_if_the_mutex_says_so() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     let mutex = redsync.mutex(NAME);
@@ -213,7 +213,7 @@ async fn an_extension_does_not_take_a_lost_majority_back() {
 }
 
 #[tokio::test]
-async fn an_extension_leaves_the_keys_of_another_alone() {
+async fn an_extension_leaves_the_keys_of_another_holder_alone() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     for set_if_absent in [false, true] {
@@ -235,7 +235,7 @@ async fn an_extension_leaves_the_keys_of_another_alone() {
 }
 
 #[tokio::test]
-async fn the_release_of_an_expired_lock_says_so() {
+async fn the_release_of_an_expired_lock_reports_the_loss() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     let mutex = redsync.mutex(NAME).with_expiry(ms(300));
@@ -251,7 +251,7 @@ async fn the_release_of_an_expired_lock_says_so() {
 }
 
 #[tokio::test]
-async fn servers_are_asked_whether_a_lock_is_valid() {
+async fn verify_asks_the_servers_whether_they_have_the_lock() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     let guard = redsync.mutex(NAME).lock().await.unwrap();
@@ -276,7 +276,7 @@ async fn a_lock_expires_on_the_servers() {
 }
 
 #[tokio::test]
-async fn a_lock_is_released_from_elsewhere_with_its_value() {
+async fn a_lock_can_be_released_elsewhere_with_its_value() {
     let servers = Servers::start(4);
     let (here, elsewhere) = (redsync(&servers), redsync(&servers));
     let value = here.mutex(NAME).lock().await.unwrap().into_value();
@@ -324,15 +324,15 @@ async fn options_of_go_redsync_work() {
 }
 
 #[tokio::test]
-async fn pauses_are_what_the_function_says() {
+async fn pauses_are_those_that_the_function_returns() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     let _guard = redsync.mutex(NAME).lock().await.unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&asked);
     let mutex = redsync.mutex(NAME).with_tries(4);
-    let mutex = mutex.with_retry_delay_fn(move |tries| {
-        log.lock().unwrap().push(tries);
+    let mutex = mutex.with_retry_delay_fn(move |attempts| {
+        log.lock().unwrap().push(attempts);
         ms(1)
     });
     let error = mutex.lock().await.unwrap_err();
@@ -350,7 +350,7 @@ async fn a_contender_that_gives_up_leaves_the_holder_alone() {
         let mutex = redsync.mutex(NAME);
         contenders.spawn(async move { mutex.lock().await.map(drop) });
     }
-    // Somewhere in the middle of their tries.
+    // In the middle of their attempts.
     sleep(ms(100)).await;
     contenders.shutdown().await;
     redsync.drain().await;

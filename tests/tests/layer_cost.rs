@@ -1,4 +1,4 @@
-//! What the layer costs besides its lock: allocations and tasks, which can be counted.
+//! The cost of the layer besides its lock, in allocations and tasks.
 
 use std::{
     convert::Infallible,
@@ -31,7 +31,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-/// What is allocated on this thread for the second and each later of some calls.
+/// The number of allocations on this thread for the second call, which is the same for later ones.
 fn per_call<S, B>(runtime: &Runtime, service: &mut S, request: impl Fn() -> Request<B>) -> u64
 where
     S: Service<Request<B>, Error = Infallible>,
@@ -45,7 +45,7 @@ where
     });
     counts.next();
     let (second, later) = (counts.next().unwrap(), counts.next().unwrap());
-    assert_eq!(second, later, "it is not by chance");
+    assert_eq!(second, later, "calls differ");
     second
 }
 
@@ -58,7 +58,7 @@ fn request(method: Method) -> Request<()> {
 }
 
 #[test]
-fn what_passes_allocates_nothing() {
+fn a_request_that_passes_allocates_nothing() {
     let runtime = runtime();
     let lock = RedlockLayer::new(Redsync::in_memory(3), key::header("tenant"));
     let get = || request(Method::GET);
@@ -68,27 +68,27 @@ fn what_passes_allocates_nothing() {
 }
 
 #[test]
-fn what_passes_in_axum_allocates_as_with_any_layer_that_has_a_body_of_its_own() {
+fn a_request_that_passes_in_axum_allocates_as_with_any_layer_that_has_a_body_of_its_own() {
     let runtime = runtime();
     let lock = RedlockLayer::new(Redsync::in_memory(3), key::path("order:{id}"));
     let handler = || routing::get(async || "shown");
     let route = |handler| Router::<()>::new().route("/{id}", handler);
     let get = || Request::get("/1").body(Body::empty()).unwrap();
-    // With nobody listening it does as little.
+    // Without a subscriber, this layer does as little.
     let other = TraceLayer::new_for_http();
     let without = per_call(&runtime, &mut route(handler().route_layer(other)), get);
     let with = per_call(&runtime, &mut route(handler().route_layer(lock)), get);
     assert_eq!(with, without);
 }
 
-/// What the lock alone costs, held as the layer holds it.
+/// The allocations of the lock alone, held as the layer holds it.
 fn of_the_core(runtime: &Runtime, redsync: &Redsync) -> u64 {
     let lock = |_: Request<()>| {
         let mutex = redsync.mutex("tenant:a");
         async move {
             let mut guard = mutex.try_lock().await.unwrap();
             guard.keep_alive();
-            // Who extends wants to know if that was in vain.
+            // The layer also watches for the loss of a lock that it extends.
             drop(guard.lost());
             guard.release().await.unwrap();
             Ok::<_, Infallible>(())
@@ -100,7 +100,7 @@ fn of_the_core(runtime: &Runtime, redsync: &Redsync) -> u64 {
 }
 
 #[test]
-fn what_is_locked_allocates_little_more_than_its_lock() {
+fn a_request_that_is_locked_allocates_little_more_than_its_lock() {
     let runtime = runtime();
     let redsync = Redsync::in_memory(3);
     let core = of_the_core(&runtime, &redsync);
@@ -135,7 +135,7 @@ fn all_locks_have_one_task_that_ends_by_itself_and_only_if_they_are_extended() {
                 assert!(request.extensions().get::<HeldLock>().is_some());
                 meeting.wait().await;
                 assert_eq!(alive(), tasks);
-                // Nobody gives a lock up before all have counted.
+                // No handler ends before all have counted.
                 meeting.wait().await;
                 Ok::<_, Infallible>(Answer::default())
             }

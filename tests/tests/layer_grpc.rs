@@ -43,7 +43,7 @@ struct Updated {
     lock: String,
 }
 
-/// A service of one call, which says when it has begun and ends when it may.
+/// A service with one method. A call signals that it has begun, and ends when the test lets it.
 #[derive(Clone)]
 struct Orders {
     begun: Arc<Semaphore>,
@@ -156,7 +156,7 @@ fn pushback(status: &Status) -> i64 {
         .unwrap()
 }
 
-/// On nodes that a busy machine may keep waiting.
+/// A generous time limit for nodes, for busy machines.
 fn patient(servers: &Servers) -> Redsync {
     let redsync = Redsync::connect(servers.urls()).expect("URLs");
     let redsync = redsync.with_defaults(|mutex| mutex.with_node_timeout(Duration::from_secs(5)));

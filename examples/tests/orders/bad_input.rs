@@ -1,4 +1,4 @@
-//! What makes no sense is told so, clearly.
+//! Input that makes no sense is refused with a clear message.
 
 use std::net::TcpListener;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn requests_that_make_no_sense_are_told_why() {
+async fn requests_that_make_no_sense_are_refused_with_the_reason() {
     let service = Service::start(&[]).await;
     let one = r#"{"quantity": 1}"#;
     let long = format!("/orders/{}/items", "x".repeat(300));
@@ -48,14 +48,14 @@ async fn requests_that_make_no_sense_are_told_why() {
     }
     let answer = client::get(&service, &format!("/orders/{}", "x".repeat(300))).await;
     assert_eq!(answer.status, 400);
-    // Nothing of it was counted.
+    // None of these requests was counted.
     let answer = client::get(&service, "/orders/1").await;
     assert_eq!(answer.status, 404);
     assert!(answer.body.contains("no such order"), "{}", answer.body);
 }
 
 #[test]
-fn an_environment_that_makes_no_sense_ends_it() {
+fn an_environment_that_makes_no_sense_ends_the_program() {
     for (name, value) in [
         ("PORT", "abc"),
         ("PORT", "65536"),
@@ -82,7 +82,7 @@ fn an_environment_that_makes_no_sense_ends_it() {
 }
 
 #[test]
-fn a_port_that_is_taken_ends_it() {
+fn a_port_in_use_ends_the_program() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener
         .local_addr()

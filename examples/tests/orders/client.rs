@@ -52,7 +52,7 @@ impl Answer {
     }
 }
 
-/// Sends a request on a connection of its own, which makes it as parallel as others are.
+/// Sends a request on a connection of its own, so that requests do not queue on one connection.
 pub(crate) async fn send(method: Method, url: &str, body: impl Into<String>) -> Answer {
     let request = Request::builder()
         .method(method)
@@ -75,7 +75,7 @@ pub(crate) async fn get(service: &Service, path: &str) -> Answer {
     send(Method::GET, &service.url(path), "").await
 }
 
-/// Adds one item. `path` is of an order, such as `/orders/1`.
+/// Adds one item. `path` is that of an order, such as `/orders/1`.
 pub(crate) fn add(
     service: &Service,
     path: &str,
@@ -85,7 +85,7 @@ pub(crate) fn add(
     async move { send(Method::POST, &url, r#"{"quantity": 1}"#).await }
 }
 
-/// Adds one item, and leaves without waiting for an answer when this is dropped.
+/// Sends a request that adds one item. The client hangs up when the stream is dropped.
 pub(crate) async fn add_and_hang(service: &Service, id: &str, work_ms: u64) -> TcpStream {
     let mut client = TcpStream::connect(("127.0.0.1", service.port()))
         .await

@@ -9,7 +9,7 @@ use crate::{
     service::{SOON, Service},
 };
 
-/// The answers to so many requests at the same time, spread over services.
+/// The answers to `count` requests at the same time, spread over services.
 async fn add_many(services: &[&Service], path: &str, work_ms: u64, count: usize) -> Vec<Answer> {
     let requests: JoinSet<_> = (0..count)
         .map(|number| client::add(services[number % services.len()], path, work_ms))
@@ -23,7 +23,7 @@ fn count(answers: &[Answer], status: u16) -> i64 {
 }
 
 #[tokio::test]
-async fn two_hundred_at_once_lose_none_with_the_lock_and_some_without() {
+async fn two_hundred_requests_at_once_lose_no_update_with_the_lock_and_some_without() {
     let service = Service::start(&[("WAIT_MS", "60000")]).await;
     let answers = add_many(&[&service], "/orders/42", 1, 200).await;
     assert_eq!(count(&answers, 200), 200);
@@ -49,7 +49,7 @@ async fn different_orders_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn two_processes_with_one_database_count_every_200_once() {
+async fn two_processes_with_one_database_count_each_200_once() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     let directory = TempDir::new().expect("a directory");
@@ -63,7 +63,7 @@ async fn two_processes_with_one_database_count_every_200_once() {
     let answers = add_many(&[&services[0], &services[1]], "/orders/42", 1, 400).await;
     let counted = count(&answers, 200);
     for answer in &answers {
-        // A machine that is busy may time some out.
+        // On a busy machine some may time out.
         assert!(
             matches!(answer.status, 200 | 423 | 503),
             "{}",
@@ -82,7 +82,7 @@ async fn two_processes_with_one_database_count_every_200_once() {
 }
 
 #[tokio::test]
-async fn without_waiting_some_are_refused_and_the_others_counted() {
+async fn without_waiting_some_requests_are_refused_and_the_others_counted() {
     let service = Service::start(&[("WAIT_MS", "0")]).await;
     let answers = add_many(&[&service], "/orders/42", 100, 50).await;
     let (counted, refused) = (count(&answers, 200), count(&answers, 409));
@@ -97,7 +97,7 @@ async fn without_waiting_some_are_refused_and_the_others_counted() {
 }
 
 #[tokio::test]
-async fn a_wait_that_is_too_short_is_423() {
+async fn a_wait_that_is_too_short_ends_with_423() {
     let service = Service::start(&[("WAIT_MS", "100")]).await;
     let first = client::add_and_hang(&service, "1", 60_000).await;
     service.until_logged(1, &[" locked ", "order:1"]).await;

@@ -39,7 +39,7 @@ async fn the_lock_of_a_killed_process_is_free_after_the_expiry_and_not_before() 
         .map(|left| Duration::from_millis(left.try_into().unwrap_or_default()))
         .collect();
     left.sort();
-    // It takes two of three to lock; a server's clock may be read up to 1 ms apart.
+    // A lock takes two of three servers, whose clocks may be read up to 1 ms apart.
     let expires = killed + left[1].saturating_sub(Duration::from_millis(2));
     assert!(left[1] > Duration::from_millis(500), "{left:?}");
 
@@ -50,7 +50,7 @@ async fn the_lock_of_a_killed_process_is_free_after_the_expiry_and_not_before() 
         expires - Instant::now()
     );
     assert!(killed.elapsed() < EXPIRY + SOON, "{:?}", killed.elapsed());
-    // The one that was killed has written nothing.
+    // The killed process has written nothing.
     assert_eq!(order, Order::new("1", 1, 1));
 }
 
@@ -91,7 +91,7 @@ async fn a_client_that_hangs_up_while_it_waits_is_forgotten() {
     .await;
     let holder = client::add_and_hang(&service, "1", 600_000).await;
     until_held(&servers).await;
-    // Its work would never end, had it the lock.
+    // If it acquired the lock, its work would never end.
     let waiting = client::add_and_hang(&service, "1", 600_000).await;
     service.until_logged(1, &["not acquired", "order:1"]).await;
     let third = tokio::spawn(client::add(&service, "/orders/1", 1));

@@ -1,4 +1,4 @@
-//! The example `orders`, end to end: its program is started, asked over HTTP, and ended.
+//! The example `orders`, end to end: its program is started, gets HTTP requests, and is ended.
 
 mod bad_input;
 mod client;

@@ -1,4 +1,4 @@
-//! Redis servers that are killed, stopped, and come back.
+//! Redis servers that are killed or stopped, and come back.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::{
     service::{SOON, Service},
 };
 
-/// Adds so many items, one after the other.
+/// Adds `count` items, one after the other.
 async fn add(service: &Service, count: i64) {
     for _ in 0..count {
         let answer = client::add(service, "/orders/1", 1).await;
@@ -18,7 +18,7 @@ async fn add(service: &Service, count: i64) {
 }
 
 #[tokio::test]
-async fn one_of_three_is_not_missed() {
+async fn one_server_of_three_may_fail() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     let service = Service::start(&[("REDIS_URLS", &urls)]).await;
@@ -27,7 +27,7 @@ async fn one_of_three_is_not_missed() {
     servers[0].stop();
     let start = Instant::now();
     add(&service, 20).await;
-    // Had each waited for it, when it locks and when it releases, it would have been 10 s.
+    // If each request waited for that server, when locking and when releasing, it would take 10 s.
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -49,7 +49,7 @@ async fn one_of_three_is_not_missed() {
 }
 
 #[tokio::test]
-async fn two_of_three_are_503_until_they_are_back() {
+async fn without_two_servers_of_three_requests_get_503_until_they_are_back() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     let service = Service::start(&[("REDIS_URLS", &urls), ("WAIT_MS", "60000")]).await;
@@ -69,7 +69,7 @@ async fn two_of_three_are_503_until_they_are_back() {
         answer.retry_after();
         assert_eq!(answer.headers["content-type"], "application/problem+json");
     }
-    // What needs no lock goes on.
+    // Requests that need no lock are still answered.
     let order = client::get(&service, "/orders/1").await.order();
     assert_eq!(order, Order::new("1", 3, 3));
     let health = client::get(&service, "/healthz").await;
@@ -92,7 +92,7 @@ async fn two_of_three_are_503_until_they_are_back() {
 }
 
 #[tokio::test]
-async fn two_of_three_that_hang_are_503_too() {
+async fn with_two_hung_servers_of_three_requests_get_503() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     let service = Service::start(&[("REDIS_URLS", &urls), ("WAIT_MS", "60000")]).await;
@@ -119,7 +119,7 @@ async fn two_of_three_that_hang_are_503_too() {
 }
 
 #[tokio::test]
-async fn one_that_is_down_at_the_start_is_named_in_the_log() {
+async fn a_server_that_is_down_at_the_start_is_named_in_the_log() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     servers[1].kill();
@@ -135,7 +135,7 @@ async fn one_that_is_down_at_the_start_is_named_in_the_log() {
 }
 
 #[tokio::test]
-async fn two_that_are_down_at_the_start_may_come_up_later() {
+async fn two_servers_that_are_down_at_the_start_may_come_up_later() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     servers[0].kill();

@@ -17,10 +17,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client;
 
-/// A generous limit for what has to happen soon.
+/// A generous time limit for a condition that has to hold soon.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// [`Service`]'s `RUST_LOG` to see requests wait.
+/// The `RUST_LOG` of a [`Service`] whose waiting requests are logged.
 pub(crate) const VERBOSE: (&str, &str) = ("RUST_LOG", "info,redsync=debug,redsync_tower=debug");
 
 /// A running copy of the example, on a port of its own. It is killed when this is dropped.
@@ -29,7 +29,7 @@ pub(crate) struct Service {
     port: u16,
 }
 
-/// A process of the example, whether it serves or not.
+/// A process of the example, whether or not it serves.
 struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
@@ -49,7 +49,7 @@ impl Service {
                 process: Process::spawn(&env),
                 port,
             };
-            // It says so when the port is its own.
+            // It prints this when it has the port.
             let serves = format!("Orders are served on http://127.0.0.1:{port}");
             let mut exited = None;
             until_async("it serves", SOON, async || {
@@ -64,7 +64,7 @@ impl Service {
             };
             service.process.finish();
             let log = service.log();
-            // Another program was quicker.
+            // Another program has taken the port meanwhile.
             assert!(log.contains("cannot listen on"), "{status}: {log}");
         }
     }
@@ -77,12 +77,12 @@ impl Service {
         self.port
     }
 
-    /// What it has said so far, on either stream.
+    /// Its output so far, on both streams.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Waits until it has said so, as often as that, in lines that contain these words.
+    /// Waits until its log has at least this many lines that contain all of these words.
     pub(crate) async fn until_logged(&self, times: usize, words: &[&str]) {
         until_async(&format!("{words:?} in the log"), SOON, async || {
             let log = self.log();
@@ -109,7 +109,7 @@ impl Service {
     }
 }
 
-/// Runs the example where it has no reason to serve, and returns its status and what it said.
+/// Runs the example where it cannot serve, and returns its status and output.
 pub(crate) fn run(env: &[(&str, &str)]) -> (ExitStatus, String) {
     let mut process = Process::spawn(env);
     let status = process.exit();
@@ -171,7 +171,7 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Reads what it has said to the end.
+    /// Reads its output to the end.
     fn finish(&mut self) {
         for reader in self.readers.drain(..) {
             reader.join().expect("a reader that does not panic");
@@ -197,7 +197,7 @@ fn read(pipe: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle
     })
 }
 
-/// Cargo builds the examples of a package when all its tests are run.
+/// The program of the example. Cargo builds the examples of a package when all its tests are run.
 fn program() -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
     let profile = test.ancestors().nth(2).expect("target/debug/deps/test");

@@ -1,4 +1,4 @@
-//! SIGTERM: what is under way is finished, and nothing is left.
+//! SIGTERM: requests under way are finished, and nothing is left behind.
 
 use redsync_tests::{Servers, wait::until_async};
 use tempfile::TempDir;
@@ -32,8 +32,8 @@ async fn requests_in_flight_finish() {
     servers.assert_no_keys();
 }
 
-/// Many times: a server may say that all its connections are over just before the last one drops
-/// its request, and so its lock.
+/// Repeated, because a server may report the end of all connections just before the last one drops
+/// its request, and with it the lock.
 #[tokio::test]
 async fn requests_that_are_cut_off_leave_no_lock() {
     let servers = Servers::start(3);
@@ -51,7 +51,7 @@ async fn requests_that_are_cut_off_leave_no_lock() {
 }
 
 #[tokio::test]
-async fn its_temporary_database_is_removed() {
+async fn the_temporary_database_is_removed() {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path().to_str().expect("a path");
     let mut service = Service::start(&[("TMPDIR", path)]).await;

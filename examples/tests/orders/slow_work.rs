@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn it_keeps_its_lock() {
+async fn slow_work_keeps_its_lock() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     let directory = TempDir::new().expect("a directory");
@@ -39,7 +39,7 @@ async fn it_keeps_its_lock() {
         }
         let competitor = client::add(&services[1], "/orders/1", 1).await;
         if competitor.status == 200 {
-            // It was sent before the first one's answer was there, and came after its write.
+            // It was sent before the answer to the first arrived, and handled after the first's write.
             assert_eq!(competitor.order(), Order::new("1", 2, 2));
             break first.await;
         }

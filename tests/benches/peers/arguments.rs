@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,26 +15,26 @@ servers of its own, and prints a table, and the goals that redsync has set itsel
 
 Usage: cargo bench --bench peers -- [OPTIONS]
 
-  --quick                     everything, in less than two minutes; figures vary more
+  --quick                     everything in less than two minutes; figures vary more
   --goals                     only what the goals compare, in about three minutes; with --quick, in
                               less than one
-  --rounds N                  how often everything is measured; the figures are medians (5)
+  --rounds N                  how often everything is measured (5); figures are medians of the rounds
   --only WORKLOAD,...         of uncontended, parallel, contended, handoff, idle, healthy, hung,
                               killed, layer
   --implementations NAME,...  of redsync/deadpool, redsync/redis, redsync/fred, rslock, floor (in
                               tokio), floor-blocking (without a runtime)
-  --json FILE                 writes the table as lines of JSON too
-  --chart FILE                draws it too, as SVG
-  --help                      this
+  --json FILE                 also writes the table, as lines of JSON
+  --chart FILE                also draws the table, as SVG
+  --help                      prints this
 
 Paths of files are relative to the root of the workspace.
-The servers are `redis-server`, or what the environment variable REDIS_SERVER says.";
+The servers run `redis-server`, or the program in the environment variable REDIS_SERVER.";
 
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) pace: Pace,
     pub(crate) rounds: usize,
-    /// What the goals compare, where nothing else is wanted.
+    /// The subjects that the goals compare, if nothing else is to be measured.
     goals: Option<Vec<Subject>>,
     workloads: Vec<Workload>,
     implementations: Vec<Implementation>,
@@ -55,7 +55,7 @@ impl Arguments {
 
 pub(crate) enum Asked {
     Help,
-    /// To be a client of another process that has given this order.
+    /// Run as a client that another process has started with this order.
     Client(String),
     Benchmark(Arguments),
 }
@@ -80,7 +80,7 @@ pub(crate) fn parse() -> Result<Asked, String> {
         };
         let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
         match &*name {
-            // Which cargo adds.
+            // Cargo adds this.
             "--bench" => {}
             "--help" | "-h" => return Ok(Asked::Help),
             crate::process::ARGUMENT => return Ok(Asked::Client(text(value()?))),
@@ -106,13 +106,13 @@ pub(crate) fn parse() -> Result<Asked, String> {
     Ok(Asked::Benchmark(parsed))
 }
 
-/// Of the workspace, where people call cargo, which starts this program elsewhere.
+/// The root of the workspace, where people call cargo. Cargo starts this program elsewhere.
 fn root() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().unwrap_or(tests)
 }
 
-/// Of all, those that are named.
+/// The values with these names, separated by commas.
 fn list<T: Copy>(names: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<Vec<T>, String> {
     let find = |name: &str| {
         let found = all.iter().copied().find(|it| name_of(*it) == name.trim());

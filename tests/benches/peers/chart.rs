@@ -1,4 +1,4 @@
-//! The table as a picture.
+//! The table as a chart.
 
 use std::path::Path;
 
@@ -17,18 +17,18 @@ const FONT: &str = "sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// One set of bars.
+/// One chart of bars.
 #[derive(Clone, Copy)]
 struct Panel {
     title: &'static str,
     setting: Setting,
     figure: fn(&Figures) -> Option<f64>,
     show: fn(f64) -> String,
-    /// Where implementations differ by orders of magnitude.
+    /// Whether the scale is logarithmic, for implementations that differ by orders of magnitude.
     logarithmic: bool,
 }
 
-/// Draws bars for what tells most.
+/// Draws the most telling figures as bars.
 pub(crate) fn draw(results: &Results, path: &Path) -> Outcome<()> {
     let root = SVGBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
@@ -120,7 +120,7 @@ impl Panel {
         let (names, values, row) = (125.0, 72.0, height / Implementation::ALL.len() as f64);
         for (index, (implementation, value)) in bars.into_iter().enumerate() {
             let part = if self.logarithmic {
-                // The least has a bar too.
+                // The smallest value has a bar, too.
                 (2.0 * value / least).log(2.0 * most / least)
             } else {
                 value / most

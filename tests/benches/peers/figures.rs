@@ -1,11 +1,11 @@
-//! What a measurement comes to.
+//! The figures of a measurement.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-/// The figures of one measurement, or their medians over several. Those that mean nothing for a
+/// The figures of one measurement, or their medians over several. Figures that mean nothing for a
 /// workload are missing.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Figures {
@@ -14,13 +14,13 @@ pub(crate) struct Figures {
     pub(crate) max_us: Option<f64>,
     pub(crate) ops_per_s: Option<f64>,
     pub(crate) cpu_s_per_100k: Option<f64>,
-    /// Of the time that a lock and its release take, what the lock takes.
+    /// The time of the lock alone, without the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lock_p50_us: Option<f64>,
-    /// For how long a lock was really held.
+    /// How long a lock was held, as measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) held_us: Option<f64>,
-    /// Of what would be a process' fair share, what the one with the least has got.
+    /// The smallest share of a process, as a part of the fair share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fair_share_min: Option<f64>,
 }
@@ -54,7 +54,7 @@ impl Figures {
         self.cpu_s_per_100k.map(|seconds| seconds * 10.0)
     }
 
-    /// With the distribution of these times, in nanoseconds.
+    /// Adds the distribution of these times, in nanoseconds.
     pub(crate) fn with_times(self, mut times: Vec<u64>) -> Self {
         times.sort_unstable();
         Self {
@@ -65,7 +65,7 @@ impl Figures {
         }
     }
 
-    /// With what so many operations come to that took so long and so much CPU time.
+    /// Adds the rate and cost of operations that took this long, and this much CPU time, all together.
     pub(crate) fn with_costs(self, operations: usize, took: Duration, cpu: Duration) -> Self {
         let operations = operations as f64;
         let cost = cpu.as_secs_f64() / operations * 100_000.0;
@@ -77,14 +77,15 @@ impl Figures {
     }
 }
 
-/// Of sorted nanoseconds, in microseconds: the least time that so large a part does not exceed.
+/// A percentile of sorted nanoseconds, in microseconds: the smallest time that this part of them does
+/// not exceed.
 pub(crate) fn percentile(sorted: &[u64], part: f64) -> Option<f64> {
     let rank = (sorted.len() as f64 * part).ceil() as usize;
     let time = sorted.get(rank.saturating_sub(1))?;
     Some(*time as f64 / 1e3)
 }
 
-/// The CPU time, of the user and of the system, that this process has had so far.
+/// The CPU time of this process so far, user and system together.
 pub(crate) fn cpu_time() -> Duration {
     read(ClockId::ProcessCPUTime)
 }

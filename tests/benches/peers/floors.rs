@@ -1,10 +1,10 @@
-//! How fast a lock over a quorum can be, written by hand for this one purpose.
+//! Two hand-written clients that show how fast a lock over a quorum can be.
 //!
 //! A lock is `SET NX PX` on every node, a release is a script by its hash, and both are over when a
-//! quorum has agreed. There is nothing else: no time limits, no validity, no connecting again.
+//! quorum has agreed. There is nothing else: no time limits, no validity, no reconnecting.
 //!
-//! There are two of them. [`tokio`] shows what a lock in an async service can reach; [`blocking`] shows
-//! how much of that the runtime costs.
+//! [`tokio`] shows what a lock in an async service can reach. [`blocking`] shows how much of that the
+//! runtime costs.
 
 pub(crate) mod blocking;
 mod resp;

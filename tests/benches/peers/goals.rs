@@ -1,4 +1,4 @@
-//! What redsync wants to reach, and whether it has in this run.
+//! The goals that redsync has set itself, and whether this run meets them.
 
 mod list;
 
@@ -18,9 +18,9 @@ const CPU: Figure = |it| it.cpu_us();
 struct Goal {
     what: String,
     bound: Bound,
-    /// The measurements that it takes.
+    /// The measurements that the figure needs.
     subjects: Vec<Subject>,
-    /// The figure, from these measurements in this order.
+    /// Computes the figure from these measurements, in this order.
     figure: Box<dyn Fn(&[&Measured]) -> Option<f64>>,
 }
 
@@ -30,7 +30,7 @@ enum Bound {
     AtLeast(f64),
 }
 
-/// A goal a line: what, the bound, what was measured, whether that is met.
+/// One line for each goal: the figure, the bound, the measured value, and whether the goal is met.
 pub(crate) fn of(results: &Results) -> String {
     let mut lines = vec![["goal", "bound", "measured", ""].map(str::to_owned).into()];
     lines.extend(list::all().iter().map(|goal| goal.line(results)));

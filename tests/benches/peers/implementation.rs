@@ -1,4 +1,4 @@
-//! What is compared: each as its documentation recommends it, with the same expiry.
+//! The implementations that are compared: each as its documentation recommends, with the same expiry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ pub(crate) const EXPIRY: Duration = Duration::from_secs(10);
 /// Longer than any measurement.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How many locks each client takes before it is measured, so that connections and scripts are there.
+/// How many locks each client acquires before it is measured, so that connections exist and scripts are
+/// loaded.
 pub(crate) const WARM_UP: u64 = 16;
 
 /// A client of the same servers.
@@ -53,7 +54,7 @@ impl Implementation {
         Self::FloorBlocking,
     ];
 
-    /// Those that are a [`Client`].
+    /// The implementations that have a [`Client`].
     pub(crate) const ASYNC: [Self; 5] = [
         Self::Deadpool,
         Self::Redis,
@@ -62,7 +63,7 @@ impl Implementation {
         Self::Floor,
     ];
 
-    /// As it is called on the command line.
+    /// The name on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Deadpool => "redsync/deadpool",
@@ -75,7 +76,7 @@ impl Implementation {
         }
     }
 
-    /// As it is called in the table.
+    /// The name in the table.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Floor => "floor, tokio",
@@ -137,7 +138,7 @@ impl Client {
         Ok(Self::Redsync(redsync))
     }
 
-    /// Locks a name that nobody else wants.
+    /// Locks a name without contention.
     pub(crate) async fn lock(&self, name: &str) -> Outcome<Held<'_>> {
         Ok(match self {
             Self::Redsync(redsync) => Held::Redsync(redsync.mutex(name).lock().await?),
@@ -152,7 +153,7 @@ impl Client {
         })
     }
 
-    /// Locks a name that others want too, for as long as it takes.
+    /// Locks a contended name, however long that takes.
     pub(crate) async fn wait(&self, name: &str) -> Outcome<Held<'_>> {
         Ok(match self {
             Self::Redsync(redsync) => {

@@ -1,8 +1,8 @@
-//! redsync beside its peers, and beside what is possible: `cargo bench --bench peers -- --help`.
+//! redsync compared with its peers, and with what is possible: `cargo bench --bench peers -- --help`.
 //!
 //! Everything is measured in rounds, and within a round one implementation after the other, so that
-//! a machine that is slower for a while is slower for all. Figures are medians over the rounds; what
-//! can be compared between machines is their ratios.
+//! a machine that is slower for a while is slower for all. Figures are medians over the rounds. Compare
+//! their ratios between machines, not the figures themselves.
 
 mod arguments;
 mod chart;
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 
 fn benchmark(arguments: &Arguments) -> Outcome<()> {
     find_redis()?;
-    // Before minutes are spent on what cannot be written.
+    // Before the measurements, because they take minutes and would be lost.
     let json = arguments.json.as_ref().map(File::create).transpose()?;
 
     let begun = Instant::now();
@@ -117,8 +117,9 @@ fn measure(arguments: &Arguments) -> Outcome<Results> {
     Ok(results)
 }
 
-/// Rather than let the system end this process at once, which would leave servers behind.
-fn on_interrupt(tell: impl FnOnce() + Send + 'static) {
+/// Calls a function when the process is asked to end. By default it would end at once, and leave servers
+/// behind.
+fn on_interrupt(notify: impl FnOnce() + Send + 'static) {
     std::thread::spawn(|| {
         runtime::run(Threads::Single, async {
             let mut terminated = signal(SignalKind::terminate()).expect("a signal handler");
@@ -126,7 +127,7 @@ fn on_interrupt(tell: impl FnOnce() + Send + 'static) {
                 _ = ctrl_c() => {}
                 _ = terminated.recv() => {}
             }
-            tell();
+            notify();
         });
     });
 }

@@ -1,7 +1,7 @@
-//! Clients in processes of their own: this very program, started again.
+//! Clients in processes of their own: this program, started again.
 //!
-//! They are told what to do by an argument and on their standard input, and answer on their
-//! standard output, in lines of JSON. At the end of their input they end.
+//! They get their orders as an argument and on their standard input, and answer on their standard
+//! output, in lines of JSON. They end at the end of their input.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
@@ -24,15 +24,15 @@ use crate::{Error, Outcome};
 /// The argument that makes this program a client of another one.
 pub(crate) const ARGUMENT: &str = "--client";
 
-/// How long clients have to hear of the start that they have in common.
+/// How long before their common start the clients are notified of it.
 const NOTICE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Starts at a time, and answers with [`Visits`](contended::Visits).
+    /// Starts at a given time, and answers with [`Visits`](contended::Visits).
     Contend(Crowd),
-    /// Locks and releases this name as told, and answers with when.
-    HandOff(String),
+    /// Locks and releases this name step by step, and answers with the time of each step.
+    Handoff(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts one, and returns when it is connected.
+    /// Starts a process, and returns when it is connected.
     pub(crate) fn start(
         implementation: Implementation,
         addresses: &[String],
@@ -74,20 +74,20 @@ impl Process {
             output: BufReader::new(child.stdout.take().expect("a pipe")),
             child,
         };
-        process.hear::<()>()?;
+        process.receive::<()>()?;
         Ok(process)
     }
 
-    pub(crate) fn tell(&mut self, message: &impl Serialize) -> Outcome<()> {
+    pub(crate) fn send(&mut self, message: &impl Serialize) -> Outcome<()> {
         let line = serde_json::to_string(message)?;
         Ok(writeln!(self.input, "{line}")?)
     }
 
-    pub(crate) fn hear<T: DeserializeOwned>(&mut self) -> Outcome<T> {
+    pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> Outcome<T> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         if line.is_empty() {
-            return Err("a client process has ended, and has said why above".into());
+            return Err("a client process has ended; its message is above".into());
         }
         Ok(serde_json::from_str(&line)?)
     }
@@ -101,19 +101,19 @@ impl Drop for Process {
     }
 }
 
-/// Has processes that wait for it start at the same time.
+/// Starts processes that wait for this, all at the same time.
 pub(crate) fn common_start(processes: &mut [Process]) -> Outcome<()> {
     let start = machine_time() + NOTICE;
     processes
         .iter_mut()
-        .try_for_each(|process| process.tell(&start))
+        .try_for_each(|process| process.send(&start))
 }
 
-/// What the starting process says.
+/// The orders of the starting process.
 pub(crate) struct Orders(Lines<tokio::io::BufReader<Stdin>>);
 
 impl Orders {
-    /// [`None`] when there are no more.
+    /// The next order, or [`None`] if there are no more.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Outcome<Option<T>> {
         let line = self.0.next_line().await?;
         Ok(line.map(|line| serde_json::from_str(&line)).transpose()?)
@@ -126,7 +126,7 @@ pub(crate) fn answer(message: &impl Serialize) -> Outcome<()> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }
 
-/// What a client process does, from its start to its end.
+/// Runs a client process, from its start to its end.
 pub(crate) fn serve(order: &str) -> Outcome<()> {
     let order: Order<Job> = serde_json::from_str(order)?;
     run(order.runtime, async move {
@@ -140,7 +140,7 @@ pub(crate) fn serve(order: &str) -> Outcome<()> {
                 sleep(start.saturating_sub(machine_time())).await;
                 answer(&contended::contend(&client, &crowd).await?)
             }
-            Job::HandOff(name) => handoff::serve(&client, &name, &mut orders).await,
+            Job::Handoff(name) => handoff::serve(&client, &name, &mut orders).await,
         }
     })
 }

@@ -1,4 +1,4 @@
-//! All that was measured.
+//! The results of all measurements.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use crate::setting::Setting;
 /// The subject of a measurement: an implementation under a setting.
 pub(crate) type Subject = (Setting, Implementation);
 
-/// In the order in which it was measured first.
+/// All results, in the order in which they were first measured.
 #[derive(Default)]
 pub(crate) struct Results(Vec<Measured>);
 

@@ -6,8 +6,8 @@ use tokio::runtime::Builder;
 
 use crate::setting::Threads;
 
-/// Runs a future to its end, on a thread of the runtime's own as services run theirs, and with it
-/// ends whatever it has spawned.
+/// Runs a future to its end, on a worker thread of the runtime, as services do. Everything that the
+/// future has spawned ends with it.
 pub(crate) fn run<T: Send + 'static>(
     threads: Threads,
     future: impl Future<Output = T> + Send + 'static,

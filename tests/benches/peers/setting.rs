@@ -1,4 +1,4 @@
-//! Under which conditions something is measured.
+//! The settings under which implementations are measured.
 
 use std::fmt;
 
@@ -15,11 +15,11 @@ pub(crate) enum Workload {
     Parallel,
     /// Many tasks, one name, in one process or several.
     Contended,
-    /// From the release in one process to the guard in another.
+    /// From the release in one process to the lock in another.
     Handoff,
-    /// One task, which has slept before: what a hand-off is compared with.
+    /// One task, which has slept before. [`Handoff`](Self::Handoff) is compared with it.
     Idle,
-    /// One task, with all nodes: what those with one node down are compared with.
+    /// One task, with all nodes. The two workloads with one node down are compared with it.
     Healthy,
     /// One task, with a node that accepts bytes and never answers.
     Hung,
@@ -57,7 +57,7 @@ impl Workload {
     }
 }
 
-/// What the requests of [`Workload::Layer`] are.
+/// The kinds of requests of [`Workload::Layer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Variant {
@@ -133,7 +133,7 @@ impl Setting {
         }
     }
 
-    /// So many connections, or tasks, at a time.
+    /// With 32 connections or tasks at a time.
     pub(crate) const fn of_layer(variant: Variant) -> Self {
         Self {
             variant: Some(variant),
@@ -142,7 +142,7 @@ impl Setting {
         }
     }
 
-    /// All that there is to measure.
+    /// All settings.
     pub(crate) fn all() -> Vec<Self> {
         use Workload::{Contended, Handoff, Healthy, Hung, Idle, Killed, Parallel, Uncontended};
 
@@ -184,7 +184,7 @@ impl Setting {
         all
     }
 
-    /// What is measured under this setting.
+    /// The implementations that are measured under this setting.
     pub(crate) const fn implementations(&self) -> &'static [Implementation] {
         match (self.variant, self.workload) {
             (Some(Variant::PlainPut | Variant::PlainGet), _) => &[Implementation::None],

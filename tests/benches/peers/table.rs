@@ -19,7 +19,7 @@ const CPU: Row = ("CPU s per 100k", |it| it.cpu_s_per_100k.map(number));
 const CPU_PER_SECTION: Row = ("CPU µs per section", |it| it.cpu_us().map(number));
 const LEAST_SHARE: Row = ("least share", |it| it.fair_share_min.map(number));
 
-/// What matters of a workload.
+/// The rows that matter for a workload.
 const fn rows(setting: &Setting) -> &'static [Row] {
     match setting.workload {
         Workload::Parallel | Workload::Layer => &[PER_SECOND, P50, P99, CPU],
@@ -63,7 +63,8 @@ pub(crate) fn of(results: &Results) -> String {
     aligned(&lines, 2)
 }
 
-/// Lines of cells, in columns: the first so many to the left, the others to the right.
+/// Aligns the cells of lines in columns: the first `to_the_left` columns to the left, the others to the
+/// right.
 pub(crate) fn aligned(lines: &[Vec<String>], to_the_left: usize) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column| {
@@ -85,7 +86,7 @@ pub(crate) fn aligned(lines: &[Vec<String>], to_the_left: usize) -> String {
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Of microseconds.
+/// A time in microseconds as text.
 pub(crate) fn time(us: f64) -> String {
     match us {
         ..1e3 => format!("{us:.0} µs"),

@@ -1,10 +1,10 @@
-//! What locks of distinct names took, as each client has seen them.
+//! How long locks of distinct names took, as each client has seen them.
 
 use std::time::{Duration, Instant};
 
 use crate::figures::{Figures, percentile};
 
-/// What locks and their releases took, in nanoseconds.
+/// How long locks and their releases took, in nanoseconds.
 #[derive(Default)]
 pub(crate) struct Times {
     locks: Vec<u64>,
@@ -12,12 +12,12 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Adds a lock that was begun then and is held now.
+    /// Adds a lock that was begun at this instant and is held now.
     pub(crate) fn locked(&mut self, begun: Instant) {
         self.locks.push(nanos(begun.elapsed()));
     }
 
-    /// Adds a lock that was begun then and is released now.
+    /// Adds a lock that was begun at this instant and is released now.
     pub(crate) fn released(&mut self, begun: Instant) {
         self.both.push(nanos(begun.elapsed()));
     }
@@ -27,7 +27,7 @@ impl Times {
         self.both.extend(others.both);
     }
 
-    /// What they come to, if all of them together took this long and this much CPU time.
+    /// The figures of all of them, which together took this long and this much CPU time.
     pub(crate) fn figures(mut self, took: Duration, cpu: Duration) -> Figures {
         self.locks.sort_unstable();
         let figures = Figures {

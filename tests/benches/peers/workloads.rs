@@ -35,7 +35,7 @@ impl Pace {
                 (500, 50)
             }
             Workload::Parallel => (500, 40),
-            // The longer the queue, the longer it takes to see it all.
+            // The longer the queue, the longer a measurement needs.
             Workload::Contended if setting.hold_ms == 0 => (1_000, 100),
             Workload::Contended => match setting.tasks * setting.processes {
                 ..32 => (2_000, 250),

@@ -14,7 +14,7 @@ use super::relay;
 use super::settings::Settings;
 use crate::{ports, wait};
 
-/// What takes more than a look at the settings.
+/// A change that takes more than a new setting.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Order {
     Accept,
@@ -33,7 +33,7 @@ pub(super) struct Acceptor {
     resets: watch::Sender<()>,
 }
 
-/// The same listener twice: to wait for connections, and to get at once all that there are.
+/// The same listener twice: to wait for connections, and to take all waiting ones at once.
 struct Listener {
     tokio: TcpListener,
     std: StdListener,
@@ -72,7 +72,7 @@ impl Acceptor {
         self.port
     }
 
-    /// Until nobody is left to give orders.
+    /// Runs until the proxy is dropped, which gives the orders.
     pub(super) async fn run(
         mut self,
         mut orders: mpsc::UnboundedReceiver<(Order, blocking::Sender<()>)>,
@@ -106,7 +106,7 @@ impl Acceptor {
     }
 
     async fn reset(&mut self) {
-        // To clients, those that wait to be accepted are connections like any other.
+        // To clients, connections that wait to be accepted are like any others.
         while let Some(client) = self.waiting() {
             self.serve(client);
         }
@@ -143,7 +143,7 @@ async fn accept(listener: Option<&Listener>) -> TcpStream {
         return std::future::pending().await;
     };
     loop {
-        // A client may have gone already.
+        // The client may have gone already.
         if let Ok((client, _)) = listener.tokio.accept().await {
             return client;
         }

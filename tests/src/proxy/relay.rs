@@ -22,7 +22,7 @@ enum End {
     Reset,
 }
 
-/// Until both sides have closed the connection, or it is reset.
+/// Relays until both sides have closed the connection, or it is reset.
 pub(super) async fn serve(
     mut client: TcpStream,
     upstream_port: u16,
@@ -51,7 +51,7 @@ async fn relay(
         }
         match TcpStream::connect((Ipv4Addr::LOCALHOST, upstream_port)).await {
             Ok(upstream) => break upstream,
-            // Nothing may tell the client.
+            // The client must not notice.
             Err(_) if settings.borrow().requests == Flow::Drop => {}
             Err(_) => return End::Reset,
         }
@@ -72,10 +72,10 @@ async fn relay(
     End::Closed
 }
 
-/// Drops what comes on a new connection for as long as requests are dropped; the server doesn't
-/// get to know of the connection before.
+/// Drops what a new connection sends for as long as requests are dropped. Until then the server does
+/// not see the connection.
 ///
-/// Whether the client is still there then.
+/// Returns whether the client is still there.
 async fn swallow(client: &TcpStream, settings: &mut watch::Receiver<Settings>) -> bool {
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -101,7 +101,7 @@ struct Pump<'a> {
     buffer: Vec<u8>,
     /// Whether there may be more to read.
     open: bool,
-    /// Whether the other side has gone, and what is left for it is lost.
+    /// Whether the other side has gone, so that the rest for it is lost.
     broken: bool,
 }
 
@@ -158,8 +158,8 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Reads even what must not be delivered now: a client that gives up with a reset would
-    /// otherwise take back what it has sent.
+    /// Reads even what must not be delivered now. Otherwise a client that gives up with a reset would
+    /// take back what it has sent.
     fn read(&mut self) {
         let bytes = match self.from.try_read(&mut self.buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -184,12 +184,12 @@ impl<'a> Pump<'a> {
     /// Delivers what may be delivered now.
     fn deliver(&mut self) -> Next {
         while let Some(chunk) = self.queue.front_mut() {
-            // Borrowed for the write too, so that nothing gets out after a switch.
+            // Borrowed for the write too, so that nothing is sent after a switch.
             let settings = self.settings.borrow();
             let is_end = chunk.bytes.is_empty();
             match settings.flow(self.direction) {
                 Flow::Hold => return Next::Nothing,
-                // The end is only put off.
+                // The end is only postponed.
                 Flow::Drop if is_end => return Next::Nothing,
                 Flow::Drop => {
                     self.queue.pop_front();
@@ -208,7 +208,7 @@ impl<'a> Pump<'a> {
             match chunk.write(&self.to) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Writable,
-                // Goes on reading, to see the end.
+                // It goes on reading, to see the end.
                 Err(_) => self.broken = true,
             }
             if self.broken || chunk.written == chunk.bytes.len() {

@@ -1,4 +1,4 @@
-//! What the switches of a proxy are set to.
+//! The settings of a proxy's switches.
 
 use std::time::Duration;
 

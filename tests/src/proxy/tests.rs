@@ -9,7 +9,8 @@ use crate::{RedisServer, wait};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// For what must not come; too short a time may miss a fault of the proxy, not invent one.
+/// How long to wait for what must not come. If it is too short, the test may miss a fault of the
+/// proxy, but it does not report one that is not there.
 const NEVER: Duration = Duration::from_millis(100);
 
 async fn connect(proxy: &Proxy) -> RedisResult<MultiplexedConnection> {
@@ -109,7 +110,7 @@ async fn drops_replies() {
     proxy.drop_replies();
     let mut request = tokio::spawn(async move { incr(&connection).await });
     reaches(&server, 1).await;
-    // Also one that is kept from ending.
+    // Also on a connection that is kept from ending.
     server.kill();
     let early = tokio::time::timeout(NEVER, &mut request).await;
     assert!(early.is_err(), "a dropped reply");
@@ -138,7 +139,7 @@ async fn swallows_everything() {
 #[tokio::test]
 async fn resets() {
     let (server, proxy, connection) = started().await;
-    // Not yet accepted as likely as not.
+    // The proxy may not have accepted it yet.
     let stranger = StdStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).expect("connect");
     proxy.reset();
     assert_eq!(proxy.connections(), 2);
@@ -193,7 +194,7 @@ async fn delays() {
 }
 
 #[tokio::test]
-async fn tells_the_end_of_the_server() {
+async fn passes_the_end_of_the_server_on() {
     let (server, proxy, connection) = started().await;
     server.kill();
     assert!(incr(&connection).await.is_err());
@@ -210,9 +211,9 @@ async fn ends_when_dropped() {
     drop(proxy);
     assert!(incr(&connection).await.is_err());
     let client = Client::open(url).expect("a client");
-    let error = client.get_connection().err().expect("nobody there");
+    let error = client.get_connection().err().expect("no proxy");
     assert!(error.is_connection_refusal(), "{error}");
-    // The harness' own is left.
+    // The harness's own connection is left.
     wait::until("closed connections", LIMIT, || {
         let clients: String = server.query(&["CLIENT", "LIST"]);
         clients.lines().count() == 1

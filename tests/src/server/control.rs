@@ -1,4 +1,4 @@
-//! The connection by which the harness itself talks to a server.
+//! The connection over which the tests themselves talk to a server.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use redis::{
     Value,
 };
 
-/// A connection of its own, made when it is needed.
+/// A separate connection, made when it is first needed.
 pub(super) struct Control {
     password: Option<String>,
     limit: Duration,
@@ -16,7 +16,7 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// `limit` is for a reply to come.
+    /// `limit` is how long to wait for a reply.
     pub(super) fn new(password: Option<String>, limit: Duration) -> Self {
         Self {
             password,
@@ -25,7 +25,7 @@ impl Control {
         }
     }
 
-    /// Forgets the connection, to a server that is no more.
+    /// Forgets the connection, because its server has ended.
     pub(super) fn disconnect(&self) {
         *self
             .connection

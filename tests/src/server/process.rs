@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::wait;
 
-/// Names the directory of the files that tell which servers are running.
+/// The environment variable with the directory that has a file for each running server.
 const PIDS: &str = "REDSYNC_TEST_PIDS";
 
 /// A child process that is killed and reaped when dropped.
@@ -50,21 +50,21 @@ impl Process {
         self.stopped
     }
 
-    /// The status it ended with, if it did so by itself.
+    /// Its status, if it has ended by itself.
     pub(super) fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("status of a child")
     }
 
     /// Returns when all threads of the process are stopped.
     pub(super) fn stop(&mut self) {
-        // The system reports a stop once only.
+        // The system reports a stop only once.
         if self.stopped {
             return;
         }
 
         self.signal(Signal::STOP);
         wait::until("a stopped redis-server", Duration::from_secs(10), || {
-            // Asks for stops alone, hence never reaps the child.
+            // This asks only for stops, so it never reaps the child.
             waitid(
                 WaitId::Pid(self.system_pid()),
                 WaitIdOptions::STOPPED | WaitIdOptions::NOHANG,
@@ -92,7 +92,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A stopped process dies of it too. It isn't continued before: it would go on with the
+        // This kills a stopped process too. The process is not continued before: it would carry out the
         // commands that have come in since.
         let _ = self.child.kill();
         let reaped = self.child.wait().is_ok();
@@ -107,7 +107,7 @@ pub(super) fn binary() -> String {
     env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
-/// Whether `DEBUG` has to be enabled. Servers before 7.0 always have it, and don't know the option.
+/// Whether `DEBUG` has to be enabled. Servers before 7.0 always have it, and lack the option.
 pub(super) fn locks_debug() -> bool {
     static LOCKS: OnceLock<bool> = OnceLock::new();
 

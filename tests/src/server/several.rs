@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use super::RedisServer;
 
-/// Independent servers, as Redlock wants them.
+/// Independent servers, as Redlock needs them.
 #[derive(Debug)]
 pub struct Servers(Vec<RedisServer>);
 
@@ -26,7 +26,7 @@ impl Servers {
     /// As [`RedisServer::start`].
     #[must_use]
     pub fn start_with(count: usize, args: &[&str]) -> Self {
-        // Spawned all before any is waited for.
+        // All are spawned before the first is waited for.
         let mut servers: Vec<_> = (0..count).map(|_| RedisServer::spawn(args)).collect();
         for server in &mut servers {
             server.settle();
@@ -40,8 +40,8 @@ impl Servers {
         self.iter().map(RedisServer::url).collect()
     }
 
-    /// The value that each has at `key`. `None` where there is none, and where the server is killed
-    /// or stopped and cannot be asked.
+    /// The value that each server has at `key`: `None` if there is none, or if the server is killed or
+    /// stopped and cannot be asked.
     ///
     /// # Panics
     ///

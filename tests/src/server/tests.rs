@@ -61,9 +61,9 @@ fn is_refused_once_killed() {
     server.kill();
     assert!(!exists(pid));
     assert_eq!(server.pid(), None);
-    let error = server.try_command(&["PING"]).expect_err("nobody there");
+    let error = server.try_command(&["PING"]).expect_err("no server");
     assert!(error.is_connection_refusal(), "{error}");
-    // Once more does no harm.
+    // Killing it once more does no harm.
     server.kill();
 }
 
@@ -160,7 +160,7 @@ fn connects_again_after_a_client_kill() {
 }
 
 #[test]
-fn tells_why_it_does_not_start() {
+fn says_why_it_does_not_start() {
     let result = catch_unwind(|| RedisServer::start_with(&["--no-such-option", "yes"]));
     let panic = result.expect_err("an unknown option");
     let message = panic.downcast_ref::<String>().expect("a message");

@@ -18,14 +18,14 @@ use redsync_tests::RedisServer;
 const SEQUENCES: u64 = 200;
 const OPERATIONS: usize = 60;
 
-/// The one thing in these sequences that time ends is the half second for which shared holders are
-/// kept out. A sequence that takes nearly as long has told what it can.
+/// In these sequences, time ends only the half second for which shared holders are kept out. A sequence
+/// that takes nearly as long is cut off.
 const CUT_OFF: Duration = Duration::from_millis(400);
 
-/// By how much what remains may differ. Expiries differ by more.
+/// By how much remaining times may differ. Expiries differ by more.
 const TOLERANCE: Duration = Duration::from_secs(20);
 
-/// Above the wall clock, so that counters depend on nothing but the operations.
+/// Above the wall clock, so that counters depend only on the operations.
 const COUNTERS: u64 = 4_000_000_000_000_000_000;
 
 /// One operation.
@@ -38,7 +38,7 @@ enum Operation {
     Inspect(String),
 }
 
-/// What a node answered.
+/// The answer of a node.
 #[derive(Debug)]
 enum Answer {
     Acquire(AcquireVote),
@@ -48,7 +48,7 @@ enum Answer {
     Inspect(Option<Holders>),
 }
 
-/// Replays one seed if the environment variable `REDSYNC_SEED` says so.
+/// Replays one sequence if the environment variable `REDSYNC_SEED` has its seed.
 #[tokio::test]
 async fn memory_and_redis_agree() {
     let server = RedisServer::start();
@@ -66,14 +66,14 @@ async fn memory_and_redis_agree() {
 
 async fn sequence<M: Node, R: Node>(seed: u64, memory: &M, redis: &R) -> usize {
     let mut rng = Rng::with_seed(seed);
-    // Not those of another sequence, whose keys are still there.
+    // Other names than those of other sequences, whose keys still exist.
     let names = ["a", "b", "c"].map(|name| format!("{name}:{seed}"));
     for name in &names {
-        let terms = Entry::new(name, "start".into(), Duration::from_secs(60)).with_fencing(true);
+        let entry = Entry::new(name, "start".into(), Duration::from_secs(60)).with_fencing(true);
         for operation in [
-            Operation::Acquire(terms.clone()),
-            Operation::Raise(terms.clone(), FencingToken::new(COUNTERS)),
-            Operation::Release(terms),
+            Operation::Acquire(entry.clone()),
+            Operation::Raise(entry.clone(), FencingToken::new(COUNTERS)),
+            Operation::Release(entry),
         ] {
             operation.ask(memory).await.expect("memory");
             operation.ask(redis).await.expect("redis");
@@ -99,7 +99,7 @@ async fn sequence<M: Node, R: Node>(seed: u64, memory: &M, redis: &R) -> usize {
             .is_ok_and(|found| agree(&log[log.len() - 1].expected, found));
         assert!(
             agree,
-            "REDSYNC_SEED={seed} disagrees on the last of these, for which Redis says \
+            "REDSYNC_SEED={seed}: the nodes disagree on the last of these, to which Redis answers \
              {found:?}:\n{}",
             log.iter().map(Step::to_string).collect::<String>()
         );
@@ -115,10 +115,10 @@ struct Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = match &self.operation {
-            Operation::Acquire(terms)
-            | Operation::Raise(terms, _)
-            | Operation::Extend(terms, ..)
-            | Operation::Release(terms) => terms.value.as_str(),
+            Operation::Acquire(entry)
+            | Operation::Raise(entry, _)
+            | Operation::Extend(entry, ..)
+            | Operation::Release(entry) => entry.value.as_str(),
             Operation::Inspect(_) => "",
         };
         writeln!(f, "  {:?} {value}\n    {:?}", self.operation, self.expected)
@@ -127,50 +127,50 @@ impl fmt::Display for Step {
 
 impl Operation {
     fn random(rng: &mut Rng, names: &[String; 3]) -> Self {
-        let terms = terms(rng, names);
-        // Around where counters are.
+        let entry = entry(rng, names);
+        // About as large as the counters are.
         let token = FencingToken::new(COUNTERS + rng.u64(..2_000));
         match rng.u8(..12) {
-            0..5 => Self::Acquire(terms),
-            5 => Self::Raise(terms.with_mode(Mode::Exclusive), token),
+            0..5 => Self::Acquire(entry),
+            5 => Self::Raise(entry.with_mode(Mode::Exclusive), token),
             6..8 => {
-                let token = (rng.bool() && terms.mode == Mode::Exclusive).then_some(token);
-                Self::Extend(terms, token, rng.bool())
+                let token = (rng.bool() && entry.mode == Mode::Exclusive).then_some(token);
+                Self::Extend(entry, token, rng.bool())
             }
-            8..11 => Self::Release(terms),
+            8..11 => Self::Release(entry),
             _ => Self::Inspect(names[rng.usize(..names.len())].clone()),
         }
     }
 
     async fn ask<N: Node>(&self, node: &N) -> Result<Answer, NodeError> {
         Ok(match self {
-            Self::Acquire(terms) => Answer::Acquire(node.acquire(terms).await?),
-            Self::Raise(terms, token) => Answer::Raise(node.raise(terms, *token).await?),
-            Self::Extend(terms, token, set_if_absent) => {
-                Answer::Extend(node.extend(terms, *token, *set_if_absent).await?)
+            Self::Acquire(entry) => Answer::Acquire(node.acquire(entry).await?),
+            Self::Raise(entry, token) => Answer::Raise(node.raise(entry, *token).await?),
+            Self::Extend(entry, token, set_if_absent) => {
+                Answer::Extend(node.extend(entry, *token, *set_if_absent).await?)
             }
-            Self::Release(terms) => Answer::Release(node.release(terms).await?),
+            Self::Release(entry) => Answer::Release(node.release(entry).await?),
             Self::Inspect(name) => Answer::Inspect(node.inspect(name).await?),
         })
     }
 }
 
-fn terms(rng: &mut Rng, names: &[String; 3]) -> Entry {
+fn entry(rng: &mut Rng, names: &[String; 3]) -> Entry {
     let value = ["one", "two", "three"][rng.usize(..3)];
     let expiry = [60, 120, 240][rng.usize(..3)];
     let some: Vec<&str> = match rng.u8(..10) {
-        // Mostly one, and mostly the same, so that they meet.
+        // Mostly one name, and mostly the same one, so that the entries meet.
         0..4 => vec![&names[0]],
         4..6 => vec![&names[rng.usize(..names.len())]],
         6..8 => vec![&names[0], &names[1]],
         8 => vec![&names[1], &names[2]],
         _ => names.iter().map(String::as_str).collect(),
     };
-    let terms = Entry::new(&names[0], value.into(), Duration::from_secs(expiry)).with_names(some);
+    let entry = Entry::new(&names[0], value.into(), Duration::from_secs(expiry)).with_names(some);
     match rng.u8(..6) {
-        0..2 => terms.with_mode(Mode::Shared),
-        2 => terms.with_fencing(true),
-        _ => terms,
+        0..2 => entry.with_mode(Mode::Shared),
+        2 => entry.with_fencing(true),
+        _ => entry,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a node and a driver have to promise, over every node and driver there is.
+//! The contract of nodes and drivers, checked on every node and driver of the crate.
 
 mod agreement;
 
@@ -19,25 +19,25 @@ fn client(server: &RedisServer) -> redis::Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_memory_node() {
+async fn the_memory_node_keeps_the_contract() {
     contract::check(&MemoryNode::new()).await;
 }
 
 #[tokio::test]
-async fn deadpool() {
+async fn deadpool_keeps_the_contract() {
     let server = RedisServer::start();
     check(Deadpool::connect(&server.url()).expect("a URL")).await;
 }
 
 #[tokio::test]
-async fn deadpool_speaking_resp3() {
+async fn deadpool_with_resp3_keeps_the_contract() {
     let server = RedisServer::start();
     let url = format!("{}?protocol=resp3", server.url());
     check(Deadpool::connect(&url).expect("a URL")).await;
 }
 
 #[tokio::test]
-async fn a_multiplexed_connection() {
+async fn a_multiplexed_connection_keeps_the_contract() {
     let server = RedisServer::start();
     let connection = client(&server).get_multiplexed_async_connection().await;
     let connection = connection.expect("a connection");
@@ -45,7 +45,7 @@ async fn a_multiplexed_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_manager() {
+async fn a_connection_manager_keeps_the_contract() {
     let server = RedisServer::start();
     let config = ConnectionManagerConfig::new();
     let manager = ConnectionManager::new_lazy_with_config(client(&server), config);
@@ -60,13 +60,13 @@ async fn fred(url: &str) -> Fred {
 }
 
 #[tokio::test]
-async fn a_client_of_fred() {
+async fn a_client_of_fred_keeps_the_contract() {
     let server = RedisServer::start();
     check(fred(&server.url()).await).await;
 }
 
 #[tokio::test]
-async fn a_client_of_fred_speaking_resp3() {
+async fn a_client_of_fred_with_resp3_keeps_the_contract() {
     let server = RedisServer::start();
     let mut config = Config::from_url(&server.url()).expect("a URL");
     config.version = RespVersion::RESP3;

@@ -1,4 +1,4 @@
-//! Every future is dropped at each of its awaits: nothing is left on any node that is not held.
+//! Every future is dropped at each of its awaits. No key is left on any node unless a guard holds it.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,7 +15,8 @@ use redsync_tests::{
 
 use super::{MILLI, patient};
 
-/// Polls a future so many times, each time it is woken, and drops it. Whether it had ended by then.
+/// Polls a future up to `polls` times, each time it is woken, and drops it. Returns whether it had
+/// ended by then.
 async fn poll_and_drop(polls: usize, future: impl Future) -> bool {
     let mut future = pin!(future);
     let mut left = polls;
@@ -34,8 +35,8 @@ async fn poll_and_drop(polls: usize, future: impl Future) -> bool {
     .await
 }
 
-/// Drops what `make` does after one poll, two, and so on, until it ends by itself; after each,
-/// `check` is done.
+/// Drops the work of `make` after one poll, after two, and so on, until it ends by itself. Calls `check`
+/// each time.
 async fn everywhere(make: impl AsyncFn(usize) -> bool, check: impl AsyncFn()) {
     for polls in 0..1000 {
         let ended = make(polls).await;
@@ -48,7 +49,7 @@ async fn everywhere(make: impl AsyncFn(usize) -> bool, check: impl AsyncFn()) {
     panic!("it never ends");
 }
 
-/// All that can be dropped, of all kinds of locks.
+/// Drops all futures of all kinds of locks.
 async fn drop_everything(redsync: &Redsync, check: impl AsyncFn()) {
     let one = redsync.mutex("a");
     let kinds = [
@@ -91,7 +92,7 @@ async fn drop_everything(redsync: &Redsync, check: impl AsyncFn()) {
         everywhere(
             async |polls| {
                 let parts = mutex.lock().await.unwrap().into_parts();
-                // What settles after that is nobody's to release.
+                // A key that is set after this would be released by nobody.
                 redsync.drain().await;
                 let resumed = mutex.resume(parts.clone());
                 let ended = poll_and_drop(polls, async { drop(resumed.await) }).await;
@@ -115,10 +116,10 @@ async fn drop_everything(redsync: &Redsync, check: impl AsyncFn()) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_nodes_that_take_their_time() {
+async fn on_slow_nodes_dropped_futures_leave_no_key() {
     let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
     for (index, node) in (1..).zip(&nodes) {
-        // So that rounds are dropped between the answers of any two.
+        // So rounds are dropped between the answers of any two nodes.
         let late = Fault::late_request(index * MILLI).and_late_reply(2 * index * MILLI);
         node.plan(move |_: Operation| late.clone());
     }
@@ -136,7 +137,7 @@ async fn on_nodes_that_take_their_time() {
 }
 
 #[tokio::test]
-async fn on_real_servers() {
+async fn on_real_servers_dropped_futures_leave_no_key() {
     for count in [3, 5] {
         let servers = Servers::start(count);
         let redsync = patient(Redsync::connect(servers.urls()).unwrap());

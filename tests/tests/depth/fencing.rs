@@ -29,10 +29,10 @@ async fn token(redsync: &Redsync) -> FencingToken {
 
 /// Sets a node's counter of the name, as if it had been acquired there very often.
 async fn run_ahead(node: &impl Node, number: u64) {
-    let terms = Entry::new("order:42", "another".into(), 100 * MILLI).with_fencing(true);
-    node.acquire(&terms).await.unwrap();
-    node.raise(&terms, FencingToken::new(number)).await.unwrap();
-    node.release(&terms).await.unwrap();
+    let entry = Entry::new("order:42", "another".into(), 100 * MILLI).with_fencing(true);
+    node.acquire(&entry).await.unwrap();
+    node.raise(&entry, FencingToken::new(number)).await.unwrap();
+    node.release(&entry).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn a_token_is_larger_whichever_majority_grants() {
         1
     );
 
-    // The next majority shares with it only the node that had to be raised.
+    // The next majority shares with this one only the node whose counter had to be raised.
     nodes[2].always(Fault::none());
     nodes[0].always(Fault::unreachable());
     assert!(token(&redsync).await > first);
@@ -104,7 +104,7 @@ async fn agreeing_counters_cost_no_second_round() {
 #[tokio::test(start_paused = true)]
 async fn dropping_while_counters_are_raised_releases() {
     let (redsync, nodes) = faulty();
-    // No two agree.
+    // No two counters agree.
     run_ahead(nodes[0].inner(), 1 << 60).await;
     run_ahead(nodes[1].inner(), 1 << 59).await;
     for node in &nodes {
@@ -125,7 +125,7 @@ async fn grow_on(servers: &Servers) {
         last = next;
     };
     grows("again").await;
-    // An acquisition by a client that knows no tokens.
+    // An acquisition by a client that has no tokens.
     for server in servers {
         server.command(&["SET", "order:42", "go", "NX", "PX", "50"]);
     }
@@ -137,8 +137,8 @@ async fn grow_on(servers: &Servers) {
             .await,
         Err(LockError::Taken(_))
     ));
-    grows("after another kind of client").await;
-    // As many as may be missing, and then as many others.
+    grows("after a client without tokens").await;
+    // As many nodes fail as a quorum allows, and then as many others.
     let minority = servers.len() / 2;
     for server in &servers[..minority] {
         server.kill();
@@ -161,7 +161,7 @@ async fn tokens_grow_on_real_servers_whatever_happens_to_a_minority() {
 }
 
 #[tokio::test]
-async fn memory_per_name_is_one_small_key_that_goes_in_a_day() {
+async fn a_fenced_name_costs_one_small_key_that_expires_in_a_day() {
     let servers = Servers::start(3);
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
     for _ in 0..100 {
@@ -177,7 +177,7 @@ async fn memory_per_name_is_one_small_key_that_goes_in_a_day() {
     }
 }
 
-/// What a client saw of one acquisition.
+/// One acquisition, as its client saw it.
 #[derive(Clone, Copy, Debug)]
 struct Grant {
     asked: Instant,
@@ -185,7 +185,8 @@ struct Grant {
     token: FencingToken,
 }
 
-/// Tokens of overlapping acquisitions differ; a later acquisition's is larger.
+/// Checks that the tokens of overlapping acquisitions differ, and that a later acquisition has a larger
+/// one.
 fn check(grants: &[Grant]) -> Result<(), String> {
     for a in grants {
         for b in grants {
@@ -291,6 +292,6 @@ fn the_check_of_a_history_can_fail() {
 fn a_shared_lock_has_no_token() {
     let mutex = Redsync::in_memory(1).mutex("order:42").with_fencing(true);
     assert!(mutex.clone().with_mode(Mode::Shared).check().is_err());
-    // Who asks for a shared one does not ask for a token.
+    // A request for a shared lock asks for no token.
     assert!(mutex.shared().check().is_ok());
 }

@@ -61,7 +61,7 @@ async fn run_does_not_begin_without_the_lock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_is_lost_when_it_has_been_held_for_as_long_as_it_may() {
+async fn a_lock_is_lost_when_its_maximum_hold_is_over() {
     let (redsync, _) = memory();
     let started = Instant::now();
     let mutex = redsync
@@ -72,12 +72,12 @@ async fn a_lock_is_lost_when_it_has_been_held_for_as_long_as_it_may() {
     guard.keep_alive();
     guard.lost().await;
     assert_eq!(started.elapsed().as_millis(), 1000);
-    // Nor is it given back by an extension.
+    // An extension does not bring it back.
     assert!(guard.extend().await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_for_tasks_is_cancelled_at_the_end_of_the_validity() {
+async fn the_lost_token_is_cancelled_at_the_end_of_the_validity() {
     let (redsync, _) = memory();
     let mut guard = redsync
         .mutex("a")
@@ -89,13 +89,16 @@ async fn the_token_for_tasks_is_cancelled_at_the_end_of_the_validity() {
     guard.lost_token().cancel();
     let until = guard.until();
     sleep(200 * MILLI).await;
-    assert!(!token.is_cancelled(), "another's cancellation is not ours");
+    assert!(
+        !token.is_cancelled(),
+        "a token that the caller cancels does not cancel the others"
+    );
     token.cancelled().await;
     assert!(Instant::now() >= until && Instant::now() < until + 5 * MILLI);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_for_tasks_is_cancelled_when_the_guard_is_gone() {
+async fn the_lost_token_is_cancelled_when_the_guard_is_gone() {
     let (redsync, _) = memory();
     for end in ["drop", "release", "into_parts", "lost"] {
         let mut guard = redsync.mutex(end).lock().await.unwrap();
@@ -114,12 +117,12 @@ async fn the_token_for_tasks_is_cancelled_when_the_guard_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_another_has_held_is_not_taken_back_by_heals_whose_answers_were_lost() {
+async fn healing_whose_answers_were_lost_does_not_take_back_a_lock_that_another_has_held() {
     let (redsync, nodes) = faulty();
     let mutex = redsync.mutex("a").with_set_if_absent_on_extend(true);
     let guard = mutex.lock().await.unwrap();
     redsync.drain().await;
-    // Two lose the key; another locks and releases.
+    // Two nodes lose the key, and another client locks and releases.
     for node in &nodes[1..] {
         node.inner().clear();
     }
@@ -146,7 +149,7 @@ async fn work_on_real_servers_is_dropped_when_a_majority_dies() {
         let mutex = redsync.mutex("a").with_expiry(600 * MILLI);
         let result = mutex
             .run(async |held| {
-                // Longer than an expiry: it is extended.
+                // It works for longer than the expiry, so the lock is extended.
                 sleep(Duration::from_secs(1)).await;
                 assert!(!held.is_lost());
                 for server in &servers[..count / 2 + 1] {

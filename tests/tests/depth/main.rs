@@ -1,10 +1,10 @@
-//! What the lock offers beyond one exclusive name: fencing tokens, shared locks, several names,
-//! hand-over, limits, and work under a lock.
+//! The lock beyond one exclusive name: fencing tokens, shared locks, several names, locks that move to
+//! another process, limits, and work under a lock.
 
 mod dropping;
 mod fencing;
-mod handover;
 mod holding;
+mod resuming;
 mod several;
 mod shared;
 
@@ -25,7 +25,7 @@ fn faulty() -> (Redsync, Vec<FaultyNode>) {
     (Redsync::new(nodes.clone()).unwrap(), nodes)
 }
 
-/// On real servers of a busy machine, where the time limit of a node is not the subject.
+/// A generous time limit, for real servers on a busy machine where the limit is not the subject.
 fn patient(redsync: Redsync) -> Redsync {
     redsync
         .with_defaults(|mutex| mutex.with_node_timeout(Duration::from_secs(3)))

@@ -51,7 +51,7 @@ async fn several_names_are_acquired_all_or_none_on_real_servers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_that_overlap_do_not_wait_for_each_other_for_ever() {
+async fn locks_that_overlap_do_not_wait_for_each_other_for_ever() {
     let (redsync, _) = memory();
     let mut tasks = JoinSet::new();
     for names in [["a", "b"], ["b", "c"], ["c", "a"]]
@@ -95,7 +95,7 @@ fn no_names_are_a_mistake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_names_have_one_token_that_each_of_them_grows_past() {
+async fn several_names_have_one_token_and_each_name_has_a_larger_one_next() {
     let (redsync, _) = memory();
     let token = async |names: &[&'static str]| {
         let mutex = redsync.mutex_many(names.iter().copied()).with_fencing(true);

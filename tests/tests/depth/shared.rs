@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{MILLI, memory, patient};
 
-/// Many shared holders or one exclusive, on whichever nodes.
+/// Checks that a name has many shared holders or one exclusive holder.
 async fn exclude(redsync: &Redsync) {
     let mutex = redsync.mutex("catalog");
     let (one, another) = (mutex.read().await.unwrap(), mutex.read().await.unwrap());
@@ -66,7 +66,7 @@ async fn each_shared_holder_has_an_expiry_of_its_own() {
 async fn a_stream_of_shared_holders_does_not_starve_an_exclusive_one() {
     let (redsync, _) = memory();
     let mutex = redsync.mutex("catalog");
-    // Two in turn, each coming before the other leaves: there is always one.
+    // Two alternate, and each comes before the other leaves, so there is always a shared holder.
     let stream = tokio::spawn({
         let mutex = mutex.clone();
         async move {
@@ -92,12 +92,12 @@ async fn a_stream_of_shared_holders_does_not_starve_an_exclusive_one() {
 }
 
 #[tokio::test]
-async fn a_go_client_sees_a_shared_lock_as_taken_and_can_destroy_nothing() {
+async fn a_go_client_sees_a_shared_lock_as_taken_and_cannot_destroy_it() {
     let servers = Servers::start(3);
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
     let guard = redsync.mutex("catalog").read().await.unwrap();
     let compare_and_delete = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
-    // What is still under way has settled then, on the third server too.
+    // Then the commands under way have settled, on the third server too.
     redsync.drain().await;
     for server in &servers {
         let set: Option<String> = server.query(&["SET", "catalog", "go", "NX", "PX", "8000"]);
@@ -113,7 +113,7 @@ async fn a_go_client_sees_a_shared_lock_as_taken_and_can_destroy_nothing() {
 }
 
 #[tokio::test]
-async fn a_sorted_set_that_is_no_lock_is_taken_and_left_alone() {
+async fn a_sorted_set_that_is_no_lock_counts_as_taken_and_is_left_alone() {
     let servers = Servers::start(1);
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
     let mutex = redsync.mutex("board");

@@ -7,11 +7,11 @@ use redsync::node::{Node, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 use redsync_tests::wait;
 
-use crate::{acquire, release, terms};
+use crate::{acquire, entry, release};
 
 /// A cluster of one server that has all slots.
 pub(crate) fn single() -> RedisServer {
-    // One that has met no other does not know its address.
+    // A server that has met no other does not know its own address.
     let args = [
         "--cluster-enabled",
         "yes",
@@ -49,7 +49,7 @@ async fn a_pool_of_deadpool_s_keeps_the_contract() {
 #[tokio::test]
 async fn a_connection_of_redis_rs_keeps_the_contract() {
     let server = single();
-    // So it sends nothing twice.
+    // Without retries it sends nothing twice.
     let client = ClusterClientBuilder::new([server.url()]).retries(0).build();
     let connection = client.expect("a client").get_async_connection().await;
     let driver = Multiplexed::new("a-cluster", connection.expect("a connection"));
@@ -90,7 +90,7 @@ async fn a_name_is_locked_on_the_server_of_its_slot() {
     let node = RedisNode::new(Deadpool::new("a-cluster", pool.expect("a pool")));
     // CLUSTER KEYSLOT: "a" is 15495, "b" is 3300.
     for name in ["a", "b"] {
-        let fenced = terms(name, "value").with_fencing(true);
+        let fenced = entry(name, "value").with_fencing(true);
         acquire(&node, &fenced).await;
         let here = |server: &RedisServer| server.keys().contains(&name.to_owned());
         assert_eq!(servers.iter().filter(|server| here(server)).count(), 1);

@@ -1,4 +1,4 @@
-//! A server that cannot do what it is asked says why, in its own words and in ours.
+//! Errors of a server that cannot do what it is asked: its own code, and our description.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use redsync::node::{AcquireVote, ExtendVote, Node, ReleaseVote};
 use redsync_tests::RedisServer;
 use redsync_tests::wait::until_async;
 
-use crate::{acquire, deadpool, fred, manager, refused, release, terms};
+use crate::{acquire, deadpool, entry, fred, manager, refused, release};
 
 /// Runs a check with a node of every driver, one after the other.
 macro_rules! each_driver {
@@ -18,7 +18,7 @@ macro_rules! each_driver {
         let $node = manager(url);
         $check;
     }};
-    // As well those that connect when they are made.
+    // The same, and with those that connect when they are made.
     (also connected, $url:expr, |$node:ident| $check:block) => {{
         let url: &str = &$url;
         each_driver!(url, |$node| $check);
@@ -27,10 +27,10 @@ macro_rules! each_driver {
     }};
 }
 
-/// That an acquisition is refused with this code, and described by these words.
+/// Asserts that an acquisition is refused with this code and described in these words.
 async fn is_refused<N: Node>(node: &N, expected: &str, words: &str) {
     let error = node
-        .acquire(&terms("a", "the-value"))
+        .acquire(&entry("a", "the-value"))
         .await
         .expect_err("an error");
     let NodeError::Refused { code, .. } = &error else {
@@ -39,10 +39,10 @@ async fn is_refused<N: Node>(node: &N, expected: &str, words: &str) {
     assert_eq!(&**code, expected, "{error:?}");
     let shown = error.to_string();
     assert!(shown.contains(words), "{shown}");
-    tells_no_secret(node, &error);
+    contains_no_secret(node, &error);
 }
 
-fn tells_no_secret<N: Node>(node: &N, error: &NodeError) {
+fn contains_no_secret<N: Node>(node: &N, error: &NodeError) {
     let shown = format!("{error} {error:?} {:?}", node.address());
     assert!(
         !shown.contains("secret") && !shown.contains("the-value"),
@@ -51,7 +51,7 @@ fn tells_no_secret<N: Node>(node: &N, error: &NodeError) {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_password() {
+async fn a_server_that_wants_a_password_refuses_to_acquire() {
     let server = RedisServer::start_with(&["--requirepass", "secret"]);
     each_driver!(server.url(), |node| {
         is_refused(&node, "NOAUTH", "wants a password").await;
@@ -59,7 +59,7 @@ async fn a_server_that_wants_a_password() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_another_password() {
+async fn a_server_that_wants_another_password_refuses_to_acquire() {
     let server = RedisServer::start_with(&["--requirepass", "right"]);
     for user in ["", "user"] {
         let url = format!("redis://{user}:secret@{}", server.address());
@@ -69,18 +69,18 @@ async fn a_server_that_wants_another_password() {
     }
 }
 
-/// What refuses a connection does not refuse it for good.
+/// A server that refuses one connection may accept the next.
 #[tokio::test]
-async fn a_password_that_is_right_in_the_end() {
+async fn a_password_that_becomes_right_is_accepted() {
     let server = RedisServer::start_with(&["--requirepass", "right"]);
     let node = deadpool(&format!("redis://:secret@{}", server.address()));
     is_refused(&node, "WRONGPASS", "password").await;
     server.command(&["CONFIG", "SET", "requirepass", "secret"]);
-    acquire(&node, &terms("a", "the-value")).await;
+    acquire(&node, &entry("a", "the-value")).await;
 }
 
 #[tokio::test]
-async fn a_replica() {
+async fn a_replica_refuses_to_acquire() {
     let primary = RedisServer::start();
     let port = primary.port().to_string();
     let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
@@ -93,7 +93,7 @@ async fn a_replica() {
 async fn a_server_out_of_memory_still_extends_and_releases() {
     let server = RedisServer::start();
     each_driver!(also connected, server.url(), |node| {
-        let held = terms("held", "the-value");
+        let held = entry("held", "the-value");
         acquire(&node, &held).await;
         server.command(&["CONFIG", "SET", "maxmemory", "1"]);
         is_refused(&node, "OOM", "out of memory").await;
@@ -105,7 +105,7 @@ async fn a_server_out_of_memory_still_extends_and_releases() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_loading() {
+async fn a_server_that_is_loading_refuses_to_acquire() {
     const FILL: &str = "for i = 1, 20000 do redis.call('SET', i, i) end";
     let args = ["--appendonly", "yes", "--key-load-delay", "200"];
     let server = RedisServer::start_with(&args);
@@ -116,32 +116,32 @@ async fn a_server_that_is_loading() {
     until_async(
         "the server has loaded",
         Duration::from_secs(30),
-        async || node.acquire(&terms("a", "the-value")).await.is_ok(),
+        async || node.acquire(&entry("a", "the-value")).await.is_ok(),
     )
     .await;
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there() {
+async fn a_server_that_does_not_run_cannot_be_reached() {
     let server = RedisServer::start();
     server.kill();
     let url = format!("redis://user:secret@{}", server.address());
     each_driver!(url, |node| {
         let error = node
-            .acquire(&terms("a", "the-value"))
+            .acquire(&entry("a", "the-value"))
             .await
             .expect_err("an error");
         assert!(matches!(error, NodeError::Unreachable(_)), "{error:?}");
         assert!(error.to_string().contains("cannot be reached"), "{error}");
-        tells_no_secret(&node, &error);
+        contains_no_secret(&node, &error);
     });
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back() {
+async fn a_server_that_comes_back_is_used_again() {
     let server = RedisServer::start();
     each_driver!(also connected, server.url(), |node| {
-        let ours = terms("a", "the-value");
+        let ours = entry("a", "the-value");
         acquire(&node, &ours).await;
         server.kill();
         let error = node.acquire(&ours).await.expect_err("an error");
@@ -150,7 +150,7 @@ async fn a_server_that_comes_back() {
             NodeError::Disconnected(_) | NodeError::Unreachable(_)
         );
         assert!(lost, "{error:?}");
-        tells_no_secret(&node, &error);
+        contains_no_secret(&node, &error);
         server.restart();
         until_async("the node is back", Duration::from_secs(5), async || {
             node.acquire(&ours).await.is_ok()
@@ -160,22 +160,23 @@ async fn a_server_that_comes_back() {
     });
 }
 
-/// With no more than `SET`, a user can lock, and see what is taken; all else names the command.
+/// A user who may only `SET` can acquire, and sees what is taken. The error of any other operation names
+/// the command.
 #[tokio::test]
-async fn a_user_who_may_do_little() {
+async fn a_user_who_may_only_set_can_acquire() {
     let server = RedisServer::start();
     let user = ["ACL", "SETUSER", "little", "on", ">secret", "~*", "+set"];
     server.command(&user);
     let url = format!("redis://little:secret@{}", server.address());
     each_driver!(also connected, url, |node| {
-        let ours = terms("a", "the-value");
+        let ours = entry("a", "the-value");
         assert_eq!(
             node.identity().await.expect("an answer"),
             None,
             "INFO is not permitted"
         );
         acquire(&node, &ours).await;
-        let vote = node.acquire(&terms("a", "other")).await.expect("an answer");
+        let vote = node.acquire(&entry("a", "other")).await.expect("an answer");
         assert_eq!(vote, AcquireVote::Taken { remaining: None });
 
         let error = node.release(&ours).await.expect_err("no EVALSHA");
@@ -185,14 +186,14 @@ async fn a_user_who_may_do_little() {
         assert_eq!(&**code, "NOPERM");
         assert!(error.to_string().contains("does not permit"), "{error}");
         assert!(error.to_string().contains("evalsha"), "{error}");
-        tells_no_secret(&node, &error);
+        contains_no_secret(&node, &error);
         server.flush();
     });
 }
 
-/// What a user needs for all operations on exclusive locks.
+/// The permissions for all operations on exclusive locks.
 #[tokio::test]
-async fn a_user_who_may_do_what_the_docs_say() {
+async fn a_user_with_the_permissions_in_the_docs_can_do_everything() {
     let server = RedisServer::start();
     let commands = [
         "+set",
@@ -222,16 +223,16 @@ async fn a_user_who_may_do_what_the_docs_say() {
 }
 
 #[tokio::test]
-async fn two_names_in_two_slots_of_a_cluster() {
+async fn two_names_in_two_slots_of_a_cluster_are_refused() {
     let server = crate::cluster::single();
     let node = deadpool(&server.url());
-    let apart = terms("", "the-value").with_names(["a", "b"]);
+    let apart = entry("", "the-value").with_names(["a", "b"]);
     let error = node.acquire(&apart).await.expect_err("an error");
     assert!(error.to_string().contains("CROSSSLOT"), "{error}");
-    acquire(&node, &terms("", "the-value").with_names(["{a}1", "{a}2"])).await;
-    refused(&node, &terms("{a}1", "other")).await;
+    acquire(&node, &entry("", "the-value").with_names(["{a}1", "{a}2"])).await;
+    refused(&node, &entry("{a}1", "other")).await;
     let vote = node
-        .release(&terms("{a}3", "the-value"))
+        .release(&entry("{a}3", "the-value"))
         .await
         .expect("an answer");
     assert_eq!(vote, ReleaseVote::NotOwner);

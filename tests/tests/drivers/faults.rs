@@ -8,7 +8,7 @@ use redsync_tests::wait::{until, until_async};
 use redsync_tests::{Proxy, RedisServer};
 use tokio::time::timeout;
 
-use crate::{acquire, deadpool, fred, manager, terms};
+use crate::{acquire, deadpool, entry, fred, manager};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -27,16 +27,16 @@ fn sets(server: &RedisServer) -> u32 {
     })
 }
 
-/// A command whose answer is lost is not sent again: the server has seen it once, and the caller is
-/// told that it does not know.
+/// A command whose answer is lost is not sent again: the server has received it once, and the caller
+/// gets an error that leaves the outcome open.
 async fn sends_once<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
-    acquire(node, &terms("a", "value")).await;
+    acquire(node, &entry("a", "value")).await;
     let before = sets(server);
     proxy.hold_replies();
-    let lost = terms("b", "value");
+    let lost = entry("b", "value");
     let mut pending = std::pin::pin!(node.acquire(&lost));
     let early = timeout(Duration::from_millis(100), pending.as_mut()).await;
-    assert!(early.is_err(), "answered by nobody: {early:?}");
+    assert!(early.is_err(), "an answer that was held: {early:?}");
     until("the command arrives", LIMIT, || sets(server) == before + 1);
     proxy.reset();
     proxy.pass();
@@ -63,11 +63,11 @@ async fn nothing_is_sent_twice() {
     sends_once(&fred(&proxy.url()).await, &server, &proxy).await;
 }
 
-/// An acquisition that was given up is carried out before the release that follows it.
+/// An acquisition whose caller has given up is carried out before the release that follows it.
 async fn stays_in_order<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
-    acquire(node, &terms("a", "value")).await;
+    acquire(node, &entry("a", "value")).await;
     proxy.hold_requests();
-    let late = terms("b", "value");
+    let late = entry("b", "value");
     let given_up = timeout(Duration::from_millis(50), node.acquire(&late)).await;
     assert!(given_up.is_err(), "{given_up:?}");
     let release = node.release(&late);
@@ -92,24 +92,24 @@ async fn a_release_stays_behind_its_acquisition() {
     stays_in_order(&fred(&proxy.url()).await, &server, &proxy).await;
 }
 
-/// A server that has been demoted may be the wrong one by now: the pool is asked for another
-/// connection, which may lead elsewhere (by Sentinel, or a name that has moved).
+/// A server that has been demoted may be the wrong one. So the pool is asked for another connection,
+/// which may lead elsewhere (by Sentinel, or because a host name has moved).
 #[tokio::test]
 async fn a_demoted_primary_is_left() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port()).await;
     let node = deadpool(&proxy.url());
-    acquire(&node, &terms("a", "value")).await;
+    acquire(&node, &entry("a", "value")).await;
     assert_eq!(proxy.connections(), 1);
     server.command(&["REPLICAOF", "127.0.0.1", &server.port().to_string()]);
     for _ in 0..2 {
         let error = node
-            .acquire(&terms("b", "value"))
+            .acquire(&entry("b", "value"))
             .await
             .expect_err("an error");
         assert!(error.to_string().contains("READONLY"), "{error}");
     }
     assert_eq!(proxy.connections(), 2);
     server.command(&["REPLICAOF", "NO", "ONE"]);
-    acquire(&node, &terms("b", "value")).await;
+    acquire(&node, &entry("b", "value")).await;
 }

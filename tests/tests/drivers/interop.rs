@@ -1,5 +1,5 @@
-//! Beside clients of go-redsync v4, which know nothing of what we add: their commands, as it sends
-//! them.
+//! Nodes that are shared with clients of go-redsync v4, which know nothing of what we add. Their
+//! commands are written out here.
 
 use redis::{RedisResult, Value};
 use redsync::{
@@ -8,19 +8,19 @@ use redsync::{
 };
 use redsync_tests::{RedisServer, UNLOCK_OF_GO};
 
-use crate::{acquire, deadpool, refused, release, terms};
+use crate::{acquire, deadpool, entry, refused, release};
 
 /// `WithValue(value)`, as `Lock` sends it.
 fn lock(server: &RedisServer, name: &str, value: &str) -> bool {
     server.command(&["SET", name, value, "NX", "PX", "8000"]) == Value::Okay
 }
 
-/// As `Unlock` sends it, in substance.
+/// What `Unlock` sends, in substance.
 fn unlock(server: &RedisServer, name: &str, value: &str) -> RedisResult<Value> {
     server.try_command(&["EVAL", UNLOCK_OF_GO, "1", name, value])
 }
 
-/// As `Extend` sends it, in substance.
+/// What `Extend` sends, in substance.
 fn touch(server: &RedisServer, name: &str, value: &str) -> RedisResult<Value> {
     const TOUCH: &str = r#"
         if redis.call("GET", KEYS[1]) == ARGV[1] then
@@ -32,11 +32,11 @@ fn touch(server: &RedisServer, name: &str, value: &str) -> RedisResult<Value> {
 }
 
 #[tokio::test]
-async fn an_exclusive_lock_is_its_own() {
+async fn an_exclusive_lock_excludes_go_clients_and_is_excluded_by_theirs() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
 
-    for ours in [terms("a", "ours"), terms("a", "ours").with_fencing(true)] {
+    for ours in [entry("a", "ours"), entry("a", "ours").with_fencing(true)] {
         acquire(&node, &ours).await;
         assert!(!lock(&server, "a", "theirs"));
         assert_eq!(unlock(&server, "a", "theirs"), Ok(Value::Int(0)));
@@ -61,35 +61,35 @@ async fn an_exclusive_lock_is_its_own() {
     }
 }
 
-/// Who has our value, has our lock: one side can carry on what the other has begun.
+/// A client that has our value has our lock, so one side can go on with the lock of the other.
 #[tokio::test]
-async fn an_exclusive_lock_can_be_handed_over() {
+async fn an_exclusive_lock_can_be_passed_on_with_its_value() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
 
-    acquire(&node, &terms("a", "handed")).await;
+    acquire(&node, &entry("a", "handed")).await;
     assert_eq!(touch(&server, "a", "handed"), Ok(Value::Int(1)));
     assert_eq!(unlock(&server, "a", "handed"), Ok(Value::Int(1)));
     assert_eq!(unlock(&server, "a", "handed"), Ok(Value::Int(-1)));
 
     assert!(lock(&server, "a", "handed"));
-    let vote = node.extend(&terms("a", "handed"), None, false).await;
+    let vote = node.extend(&entry("a", "handed"), None, false).await;
     assert_eq!(vote.expect("an answer"), ExtendVote::Extended);
-    release(&node, &terms("a", "handed")).await;
+    release(&node, &entry("a", "handed")).await;
     assert!(server.keys().is_empty());
 }
 
 #[tokio::test]
-async fn shared_holders_are_taken_to_it_and_safe_from_it() {
+async fn go_clients_see_shared_locks_as_taken_and_cannot_remove_them() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
-    let one = terms("a", "one").with_mode(Mode::Shared);
-    let two = terms("a", "two").with_mode(Mode::Shared);
+    let one = entry("a", "one").with_mode(Mode::Shared);
+    let two = entry("a", "two").with_mode(Mode::Shared);
 
     acquire(&node, &one).await;
     acquire(&node, &two).await;
     assert!(!lock(&server, "a", "theirs"));
-    // It may even have one of the values.
+    // Not even a client that has one of the values can.
     for value in ["theirs", "one", ""] {
         let error = unlock(&server, "a", value).expect_err("not a string");
         assert_eq!(error.code(), Some("WRONGTYPE"));
@@ -110,7 +110,7 @@ async fn shared_holders_are_taken_to_it_and_safe_from_it() {
     refused(&node, &one).await;
 }
 
-/// A key of any other type is somebody's, and nothing of ours.
+/// A key of any other type belongs to another program.
 #[tokio::test]
 async fn a_key_of_another_type_is_taken_and_not_touched() {
     let server = RedisServer::start();
@@ -121,7 +121,7 @@ async fn a_key_of_another_type_is_taken_and_not_touched() {
 
     for name in ["a", "b"] {
         for mode in [Mode::Exclusive, Mode::Shared] {
-            let ours = terms(name, "ours").with_mode(mode);
+            let ours = entry(name, "ours").with_mode(mode);
             let vote = node.acquire(&ours).await.expect("an answer");
             let AcquireVote::Taken { remaining } = vote else {
                 panic!("{vote:?}");
@@ -139,6 +139,6 @@ async fn a_key_of_another_type_is_taken_and_not_touched() {
             .expect("a holder");
         assert_eq!(holders.mode, Mode::Exclusive);
     }
-    refused(&node, &terms("c", "ours").with_names(["a", "c"])).await;
+    refused(&node, &entry("c", "ours").with_names(["a", "c"])).await;
     assert_eq!(server.keys(), ["a", "b"]);
 }

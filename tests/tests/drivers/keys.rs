@@ -1,4 +1,4 @@
-//! What the keys look like, how long they live, and that scripts come back.
+//! The keys on a server: their types and values, how long they live, and the scripts that set them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use redsync::{
 use redsync_tests::RedisServer;
 use redsync_tests::wait::until_async;
 
-use crate::{acquire, deadpool, refused, release, terms};
+use crate::{acquire, deadpool, entry, refused, release};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -22,16 +22,16 @@ async fn an_exclusive_lock_is_a_string_key() {
     let node = deadpool(&server.url());
     let names = ["a", "b"];
 
-    acquire(&node, &terms("a", "value")).await;
+    acquire(&node, &entry("a", "value")).await;
     assert_eq!(server.keys(), ["a"]);
-    release(&node, &terms("a", "value")).await;
-    acquire(&node, &terms("", "value").with_names(names)).await;
+    release(&node, &entry("a", "value")).await;
+    acquire(&node, &entry("", "value").with_names(names)).await;
     assert_eq!(server.keys(), names);
     for name in names {
         assert_eq!(server.get(name).as_deref(), Some("value"));
         assert!((1..=30_000).contains(&server.pttl(name)));
     }
-    release(&node, &terms("", "value").with_names(names)).await;
+    release(&node, &entry("", "value").with_names(names)).await;
     assert!(server.keys().is_empty());
 }
 
@@ -39,22 +39,22 @@ async fn an_exclusive_lock_is_a_string_key() {
 async fn a_shared_lock_is_a_sorted_set_that_lives_as_long_as_its_longest_holder() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
-    let one = terms("a", "one").with_mode(Mode::Shared);
-    let mut two = terms("a", "two").with_mode(Mode::Shared);
+    let one = entry("a", "one").with_mode(Mode::Shared);
+    let mut two = entry("a", "two").with_mode(Mode::Shared);
     two.expiry *= 2;
 
     acquire(&node, &one).await;
     assert!((1..=30_000).contains(&server.pttl("a")));
     acquire(&node, &two).await;
     let members: Vec<String> = server.query(&["ZRANGE", "a", "0", "-1"]);
-    // The empty member tells it from a sorted set that is no lock.
+    // The empty member distinguishes it from a sorted set that is no lock.
     assert_eq!(members, ["", "one", "two"]);
     assert!((30_001..=60_000).contains(&server.pttl("a")));
     release(&node, &two).await;
     assert!((1..=30_000).contains(&server.pttl("a")));
 
-    // The turn of an exclusive one outlives the holders by half a second at most.
-    refused(&node, &terms("a", "exclusive")).await;
+    // The mark of a waiting exclusive lock outlives the holders by half a second at most.
+    refused(&node, &entry("a", "exclusive")).await;
     assert!((1..=30_000).contains(&server.pttl("a")));
     release(&node, &one).await;
     assert!((1..=500).contains(&server.pttl("a")));
@@ -64,8 +64,8 @@ async fn a_shared_lock_is_a_sorted_set_that_lives_as_long_as_its_longest_holder(
 async fn a_counter_is_a_key_beside_the_name_for_a_day() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
-    // In a cluster, it has to be in the name's slot: that of what is in the first braces, if
-    // anything is.
+    // In a cluster it has to be in the slot of the name. That is the slot of the text in the first
+    // braces, if there is any.
     let cases = [
         ("a", "{a}:fence"),
         ("{order}:42", "{order}:42:fence"),
@@ -73,7 +73,7 @@ async fn a_counter_is_a_key_beside_the_name_for_a_day() {
         ("x{}y", "{x{}y}:fence"),
     ];
     for (name, counter) in cases {
-        let fenced = terms(name, "value").with_fencing(true);
+        let fenced = entry(name, "value").with_fencing(true);
         acquire(&node, &fenced).await;
         let number: u64 = server.query(&["GET", counter]);
         assert!((DAY - 10_000..=DAY).contains(&server.pttl(counter)));
@@ -111,8 +111,8 @@ async fn scripts_come_back_when_they_are_flushed() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
     let flush = || server.command(&["SCRIPT", "FLUSH"]);
-    let both = terms("", "value").with_names(["a", "b"]).with_fencing(true);
-    let shared = terms("c", "value").with_mode(Mode::Shared);
+    let both = entry("", "value").with_names(["a", "b"]).with_fencing(true);
+    let shared = entry("c", "value").with_mode(Mode::Shared);
 
     acquire(&node, &both).await;
     flush();
@@ -128,7 +128,7 @@ async fn scripts_come_back_when_they_are_flushed() {
     acquire(&node, &shared).await;
     flush();
     release(&node, &shared).await;
-    // And when the server is another one.
+    // And when the server has restarted.
     server.restart();
     until_async("the node is back", LIMIT, async || {
         node.acquire(&shared).await.is_ok()
@@ -136,21 +136,21 @@ async fn scripts_come_back_when_they_are_flushed() {
     .await;
 }
 
-/// `DELIFEQ`, `DELEX` or a script: whichever the server has, it is found out once.
+/// The server has `DELIFEQ`, `DELEX` or only scripts. Which one is found out once.
 #[tokio::test]
 async fn how_to_compare_and_delete_is_found_out_once() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
-    acquire(&node, &terms("a", "value")).await;
+    acquire(&node, &entry("a", "value")).await;
     let before = count(&server, "errorstats", "errorstat_ERR:count=");
     for _ in 0..10 {
-        release(&node, &terms("a", "value")).await;
-        acquire(&node, &terms("a", "value")).await;
+        release(&node, &entry("a", "value")).await;
+        acquire(&node, &entry("a", "value")).await;
     }
     let unknown = count(&server, "errorstats", "errorstat_ERR:count=") - before;
     assert!(unknown <= 2, "unknown commands were sent {unknown} times");
 
-    // Only calls of what there is are counted, and EVAL teaches the EVALSHA that follow.
+    // Only calls of known commands are counted. The first EVAL makes the EVALSHA that follow work.
     let used = ["delifeq", "delex", "evalsha", "eval"].map(|command| {
         let calls = count(
             &server,

@@ -1,5 +1,5 @@
-//! What a node on a real server does that no other node can be asked for: its keys beside clients
-//! of go-redsync, its errors, its URLs, and what lies behind Sentinel and Cluster.
+//! Nodes on real servers: their keys, also beside clients of go-redsync, their errors and URLs, and
+//! nodes behind Sentinel and Cluster.
 
 mod cluster;
 mod errors;
@@ -19,7 +19,7 @@ use redsync::node::redis::{Deadpool, Fred, Multiplexed};
 use redsync::node::{AcquireVote, Entry, Node, ReleaseVote, redis::RedisNode};
 use redsync_tests::RedisServer;
 
-/// A manager that does not try for long, as the docs recommend.
+/// A node on a connection manager that does not retry for long, as the docs recommend.
 fn manager(url: &str) -> RedisNode<Multiplexed<ConnectionManager>> {
     let config = ConnectionManagerConfig::new()
         .set_number_of_retries(0)
@@ -43,22 +43,22 @@ fn deadpool(url: &str) -> RedisNode<Deadpool> {
     RedisNode::connect(url).expect("a URL")
 }
 
-fn terms(name: &str, value: &str) -> Entry {
+fn entry(name: &str, value: &str) -> Entry {
     Entry::new(name, value.into(), Duration::from_secs(30))
 }
 
-async fn acquire<N: Node>(node: &N, terms: &Entry) {
-    let vote = node.acquire(terms).await.expect("an answer");
+async fn acquire<N: Node>(node: &N, entry: &Entry) {
+    let vote = node.acquire(entry).await.expect("an answer");
     assert!(matches!(vote, AcquireVote::Acquired { .. }), "{vote:?}");
 }
 
-async fn refused<N: Node>(node: &N, terms: &Entry) {
-    let vote = node.acquire(terms).await.expect("an answer");
+async fn refused<N: Node>(node: &N, entry: &Entry) {
+    let vote = node.acquire(entry).await.expect("an answer");
     assert!(matches!(vote, AcquireVote::Taken { .. }), "{vote:?}");
 }
 
-async fn release<N: Node>(node: &N, terms: &Entry) {
-    let vote = node.release(terms).await.expect("an answer");
+async fn release<N: Node>(node: &N, entry: &Entry) {
+    let vote = node.release(entry).await.expect("an answer");
     assert_eq!(vote, ReleaseVote::Released);
 }
 
@@ -67,7 +67,7 @@ fn free_port() -> u16 {
     RedisServer::start().port()
 }
 
-/// As the harness has it.
+/// The program that [`redsync_tests::RedisServer`] runs, too.
 fn binary() -> String {
     std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }

@@ -1,4 +1,4 @@
-//! The primary that a Sentinel watches over as a node.
+//! The primary that a Sentinel manages, as a node.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -10,11 +10,11 @@ use redsync::node::{AcquireVote, Node, contract, redis::RedisNode};
 use redsync_tests::{RedisServer, wait};
 use tempfile::TempDir;
 
-use crate::{acquire, binary, free_port, release, terms};
+use crate::{acquire, binary, entry, free_port, release};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A Sentinel, which is a server of the harness' own that runs as one.
+/// A Sentinel: a `redis-server` that runs as one.
 struct Sentinel {
     port: u16,
     process: Child,
@@ -22,7 +22,7 @@ struct Sentinel {
 }
 
 impl Sentinel {
-    /// Watches over a primary, and fails over on its own word.
+    /// Starts a Sentinel that watches a primary, and fails over without the agreement of others.
     fn start(primary: &RedisServer) -> Self {
         let port = free_port();
         let home = tempfile::tempdir().expect("a directory");
@@ -122,7 +122,7 @@ async fn after_a_failover_the_new_primary_is_asked() {
     });
 
     let node = node(&sentinel);
-    acquire(&node, &terms("a", "value")).await;
+    acquire(&node, &entry("a", "value")).await;
     wait::until("the key is copied", LIMIT, || replica.get("a").is_some());
     primary.kill();
     wait::until_async("the replica is the primary", LIMIT, async || {
@@ -130,11 +130,11 @@ async fn after_a_failover_the_new_primary_is_asked() {
     })
     .await;
     wait::until_async("the node follows", LIMIT, async || {
-        node.acquire(&terms("b", "value")).await.is_ok()
+        node.acquire(&entry("b", "value")).await.is_ok()
     })
     .await;
     assert!(replica.keys().contains(&"b".to_owned()));
-    let vote = node.acquire(&terms("a", "other")).await.expect("an answer");
+    let vote = node.acquire(&entry("a", "other")).await.expect("an answer");
     assert!(matches!(vote, AcquireVote::Taken { .. }), "{vote:?}");
-    release(&node, &terms("a", "value")).await;
+    release(&node, &entry("a", "value")).await;
 }

@@ -1,4 +1,4 @@
-//! TLS, with a certificate that nobody has signed but its owner.
+//! TLS, with a self-signed certificate.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use redsync::node::{Node, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 use tempfile::TempDir;
 
-use crate::{binary, deadpool, free_port, terms};
+use crate::{binary, deadpool, entry, free_port};
 
 /// A server that speaks TLS on a port of its own.
 struct TlsServer {
@@ -72,7 +72,7 @@ impl TlsServer {
     }
 }
 
-/// Whether this `redis-server` misses no more than a certificate.
+/// Whether this `redis-server` has TLS: then it only misses a certificate.
 fn has_tls() -> bool {
     let port = free_port().to_string();
     let output = Command::new(binary())
@@ -89,7 +89,7 @@ async fn a_certificate_that_is_not_trusted_is_refused() {
     };
     let node = deadpool(&server.url());
     let error = node
-        .acquire(&terms("a", "value"))
+        .acquire(&entry("a", "value"))
         .await
         .expect_err("an error");
     assert!(matches!(error, NodeError::Unreachable(_)), "{error:?}");
@@ -101,7 +101,7 @@ async fn a_certificate_that_is_trusted_is_accepted() {
     let Some(server) = TlsServer::start() else {
         return;
     };
-    // Which chooses a provider of cryptography for the process.
+    // This chooses a provider of cryptography for the process.
     let _ = deadpool(&server.url());
     let info = server.client().get_connection_info().clone();
     let manager = deadpool_redis::Manager::new(info).expect("a manager");

@@ -9,7 +9,7 @@ use redsync::{NodeError, Redsync};
 use redsync_tests::{RedisServer, wait};
 use tokio::runtime::Builder;
 
-use crate::{acquire, deadpool, manager, release, terms};
+use crate::{acquire, deadpool, entry, manager, release};
 
 const MANY: usize = 300;
 
@@ -17,23 +17,23 @@ fn name(number: usize) -> String {
     format!("job:{number}")
 }
 
-fn all_terms() -> Vec<Entry> {
+fn all_entries() -> Vec<Entry> {
     (0..MANY)
-        .map(|number| terms(&name(number), &format!("value {number}")))
+        .map(|number| entry(&name(number), &format!("value {number}")))
         .collect()
 }
 
 async fn each_gets_its_own_answer<N: Node>(node: &N, server: &RedisServer) {
-    acquire(node, &terms("warm", "value")).await;
+    acquire(node, &entry("warm", "value")).await;
     for number in (0..MANY).step_by(3) {
         server.command(&["SET", &name(number), "another", "PX", "30000"]);
     }
-    // No lock, and an error for the command that sets one or deletes one.
+    // These are no locks, and commands that compare and delete them get an error.
     for number in (1..MANY).step_by(30) {
         server.command(&["LPUSH", &name(number), "of another type"]);
     }
-    let all = all_terms();
-    let votes = join_all(all.iter().map(|terms| node.acquire(terms))).await;
+    let all = all_entries();
+    let votes = join_all(all.iter().map(|entry| node.acquire(entry))).await;
     for (number, vote) in votes.iter().enumerate() {
         let acquired = matches!(vote, Ok(AcquireVote::Acquired { .. }));
         assert_eq!(
@@ -45,9 +45,9 @@ async fn each_gets_its_own_answer<N: Node>(node: &N, server: &RedisServer) {
         let own = redis::Value::BulkString(format!("value {number}").into_bytes());
         assert_eq!(acquired, value == Some(own), "{number}");
     }
-    // The first to release finds the script gone, and so do those that are sent with it.
+    // The first release finds the script gone, and so do the releases that are sent with it.
     server.command(&["SCRIPT", "FLUSH"]);
-    let votes = join_all(all.iter().map(|terms| node.release(terms))).await;
+    let votes = join_all(all.iter().map(|entry| node.release(entry))).await;
     for (number, vote) in votes.into_iter().enumerate() {
         let expected = if number % 3 != 0 && number % 30 != 1 {
             ReleaseVote::Released
@@ -66,14 +66,14 @@ async fn of_many_commands_each_gets_its_own_answer() {
     each_gets_its_own_answer(&manager(&server.url()), &server).await;
 }
 
-/// Some are dropped before they are sent, some after.
+/// Some commands are dropped before they are sent, some after.
 async fn the_others_get_their_answers<N: Node>(node: &N) {
-    acquire(node, &terms("warm", "value")).await;
-    let all = all_terms();
+    acquire(node, &entry("warm", "value")).await;
+    let all = all_entries();
     for yields in 0..4 {
         let mut votes: Vec<_> = all
             .iter()
-            .map(|terms| Box::pin(node.acquire(terms)))
+            .map(|entry| Box::pin(node.acquire(entry)))
             .collect();
         for vote in &mut votes {
             assert!(vote.as_mut().now_or_never().is_none());
@@ -89,8 +89,8 @@ async fn the_others_get_their_answers<N: Node>(node: &N) {
         for vote in join_all(votes).await {
             assert!(matches!(vote, Ok(AcquireVote::Acquired { .. })), "{vote:?}");
         }
-        for (number, terms) in all.iter().enumerate() {
-            let vote = node.release(terms).await.unwrap();
+        for (number, entry) in all.iter().enumerate() {
+            let vote = node.release(entry).await.unwrap();
             if number % 2 == 1 {
                 assert_eq!(vote, ReleaseVote::Released, "{number}");
             }
@@ -99,7 +99,7 @@ async fn the_others_get_their_answers<N: Node>(node: &N) {
 }
 
 #[tokio::test]
-async fn a_command_that_is_dropped_takes_nobodys_answer() {
+async fn a_command_that_is_dropped_takes_the_answer_of_no_other() {
     let server = RedisServer::start();
     the_others_get_their_answers(&deadpool(&server.url())).await;
     server.flush();
@@ -110,12 +110,12 @@ async fn a_command_that_is_dropped_takes_nobodys_answer() {
 async fn a_connection_that_breaks_is_an_error_for_all_that_wait_on_it() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
-    acquire(&node, &terms("warm", "value")).await;
+    acquire(&node, &entry("warm", "value")).await;
     server.stop();
-    let all = all_terms();
-    let votes = async { join_all(all.iter().map(|terms| node.acquire(terms))).await };
+    let all = all_entries();
+    let votes = async { join_all(all.iter().map(|entry| node.acquire(entry))).await };
     let breaks = async {
-        // All are on their way, or wait to be sent.
+        // All commands have been sent, or wait to be.
         tokio::task::yield_now().await;
         server.kill();
     };
@@ -130,12 +130,12 @@ async fn a_connection_that_breaks_is_an_error_for_all_that_wait_on_it() {
         );
     }
     server.restart_empty();
-    let terms_after = terms("after", "value");
+    let after = entry("after", "value");
     wait::until_async("an answer", Duration::from_secs(10), async || {
-        node.acquire(&terms_after).await.is_ok()
+        node.acquire(&after).await.is_ok()
     })
     .await;
-    release(&node, &terms("after", "value")).await;
+    release(&node, &entry("after", "value")).await;
 }
 
 #[test]

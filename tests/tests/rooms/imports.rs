@@ -9,7 +9,7 @@ use syn::{Attribute, Block, Expr, ImplItem, Item, Macro, Path, Token, Visibility
 use crate::modules::{self, Modules};
 use crate::names::{self, Defined};
 
-/// From one file to another, with the names.
+/// The imports from one file to another, with their names.
 #[derive(Default)]
 pub(crate) struct Imports(BTreeMap<(String, String), BTreeSet<String>>);
 
@@ -102,7 +102,7 @@ impl<'a> Visit<'a> for Code<'_> {
         }
         let expressions = Punctuated::<Expr, Token![,]>::parse_terminated;
         if let Ok(expressions) = called.parse_body_with(expressions) {
-            // Their lifetime is shorter than that of the code around them.
+            // They have a shorter lifetime than the code around them.
             let mut inside = self.inside();
             expressions.iter().for_each(|it| inside.visit_expr(it));
         } else if let Ok(statements) = called.parse_body_with(Block::parse_within) {
@@ -122,7 +122,7 @@ impl Code<'_> {
     }
 }
 
-/// Of a path that may lead into this crate.
+/// The segments of a path that may lead into this crate.
 fn segments(path: &Path) -> Option<Vec<String>> {
     let segments = path.segments.iter().map(|it| it.ident.to_string());
     path.leading_colon.is_none().then(|| segments.collect())

@@ -1,11 +1,11 @@
 //! How the crates' modules import each other: no module is part of a circle.
 //!
 //! A module is a file. It imports another if a `use`, or a path in its code, leads to an item that the
-//! other one *defines*. Re-exports are followed: a name from the root of the crate is an import of the
-//! module that defines it. These are no imports:
+//! other file *defines*. Re-exports are followed: a name from the root of the crate is an import of the
+//! module that defines it. These are not imports:
 //!
 //! * the declaration of a module inside this one, and the re-export of its items;
-//! * calls of methods, which name no module;
+//! * method calls, which name no module;
 //! * docs, attributes, and code that is compiled for unit tests only;
 //! * the arguments of a macro that are neither expressions nor statements.
 

@@ -15,9 +15,9 @@ pub(crate) struct Module {
     pub(crate) file: String,
     pub(crate) parent: Option<usize>,
     pub(crate) children: BTreeMap<String, usize>,
-    /// The names that it defines, except those of modules.
+    /// The names that it defines, except the names of modules.
     pub(crate) defines: BTreeSet<String>,
-    /// Those of them that are macros.
+    /// The defined names that are macros.
     pub(crate) macros: BTreeSet<String>,
     /// All of its imports, those inside functions included.
     pub(crate) uses: Vec<Use>,
@@ -90,7 +90,7 @@ impl Modules {
             (file, items)
         };
         let module = match self.0[parent].children.get(&name) {
-            // It is declared once more, for other features.
+            // It is declared again, for other features.
             Some(module) => *module,
             None => self.0.len(),
         };

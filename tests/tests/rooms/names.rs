@@ -1,15 +1,15 @@
-//! From a path in one module to the module that defines what it names.
+//! Name resolution: from a path in one module to the module that defines the item.
 
 use crate::modules::Modules;
 
-/// The kind of name that is looked up: a module and an item may have the same name.
+/// The kind of a name, since a module and an item may have the same name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Module,
     Item,
 }
 
-/// What was found.
+/// The result of a look-up.
 #[derive(Clone)]
 enum Found {
     Module(usize),
@@ -60,7 +60,7 @@ pub(crate) fn called_macro(modules: &Modules, module: usize, path: &[String]) ->
 
 struct Names<'a> {
     modules: &'a Modules,
-    /// The names that are being looked up, since imports themselves may lead in circles.
+    /// The names that are being looked up. Imports may lead back to them.
     under_way: Vec<(usize, String, Kind)>,
 }
 
@@ -82,7 +82,7 @@ impl Names<'_> {
             }
             match self.look_up(module, name, Kind::Module) {
                 Some(Found::Module(inner)) => module = inner,
-                // The rest names a variant of the item, or something associated with it.
+                // The rest of the path names a variant or an associated item.
                 _ if kind == Kind::Item => return self.look_up(module, name, kind),
                 _ => return None,
             }

@@ -1,4 +1,4 @@
-//! Tests of the check itself: planted circles, which it has to find, and code without any.
+//! Tests of the check itself, with planted circles and with code that has none.
 
 use crate::Sources;
 use crate::circles;
@@ -81,7 +81,7 @@ fn a_re_export_is_no_import_of_the_module_that_re_exports() {
 }
 
 #[test]
-fn a_module_that_exports_what_is_not_inside_it_imports_it() {
+fn a_module_that_exports_an_item_of_another_module_imports_it() {
     let imports = imports_in([
         ("lib.rs", "mod a; mod b;"),
         ("a.rs", "pub use crate::b::B;"),
@@ -153,7 +153,7 @@ fn macros_are_imported_from_where_they_are_defined() {
 }
 
 #[test]
-fn docs_tests_and_other_crates_are_no_imports() {
+fn docs_tests_and_other_crates_are_not_imports() {
     for code in [
         "#[cfg(test)] mod tests { use crate::b::B; }",
         "#[cfg(test)] mod tests;",
@@ -179,5 +179,9 @@ fn docs_tests_and_other_crates_are_no_imports() {
         ),
         ("b.rs", "pub struct B;"),
     ]);
-    assert_eq!(imports, ["a.rs b.rs B"], "it is there without tests, too");
+    assert_eq!(
+        imports,
+        ["a.rs b.rs B"],
+        "the import exists without tests, too"
+    );
 }

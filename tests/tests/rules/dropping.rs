@@ -1,4 +1,4 @@
-//! Rule 4: futures and guards that are dropped.
+//! Rule 4: a future or a guard can be dropped at any time, and leaves no key.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{NAME, assert_no_keys, holders, ms, nodes, occupy, redsync};
 
-/// Polls a future so many times, whenever it is woken, and drops it then.
+/// Polls a future up to `times` times, whenever it is woken, and then drops it.
 async fn polled<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
     let mut future = pin!(future);
     let mut left = times;
@@ -32,7 +32,7 @@ async fn polled<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
     .await
 }
 
-/// Nodes of different delays, so that each answer is a poll of its own.
+/// Nodes with different delays, so that each answer is a poll of its own.
 fn slow_nodes() -> [FaultyNode; 3] {
     let nodes = nodes::<3>();
     for (node, delay) in nodes.iter().zip([10, 25, 45]) {
@@ -53,7 +53,7 @@ async fn slow_guard() -> ([FaultyNode; 3], Redsync, Guard) {
 async fn lock_may_be_dropped_at_every_await() {
     for times in 0.. {
         let nodes = slow_nodes();
-        // The first tries fail.
+        // The first attempts fail.
         occupy(&nodes[..2], ms(300)).await;
         let redsync = redsync(&nodes);
         let done = polled(redsync.mutex(NAME).lock(), times).await;
@@ -125,7 +125,7 @@ async fn an_extension_that_was_dropped_does_not_keep_the_next_from_working() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guard_that_keeps_itself_alive_may_be_dropped_at_any_time() {
+async fn a_guard_that_is_kept_alive_may_be_dropped_at_any_time() {
     for millis in (0..800).step_by(20) {
         let (nodes, redsync, mut guard) = slow_guard().await;
         guard.keep_alive();
@@ -137,7 +137,7 @@ async fn a_guard_that_keeps_itself_alive_may_be_dropped_at_any_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn valid_and_resume_may_be_dropped_and_change_nothing() {
+async fn verify_and_resume_may_be_dropped_and_change_nothing() {
     let (nodes, redsync, guard) = slow_guard().await;
     let value = guard.expose_value().clone();
     for times in 0..3 {
@@ -151,7 +151,7 @@ async fn valid_and_resume_may_be_dropped_and_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_a_timeout_cuts_off_leaves_nothing() {
+async fn an_attempt_that_a_timeout_cuts_off_leaves_nothing() {
     for limit in (0..300).step_by(7) {
         let nodes = slow_nodes();
         let redsync = redsync(&nodes);
@@ -185,7 +185,7 @@ fn without_any_runtime_keys_are_left_to_expire() {
     let guard = redsync.mutex(NAME).lock().now_or_never().unwrap().unwrap();
     assert_eq!(node.len(), 1);
     drop(guard);
-    assert_eq!(node.len(), 1, "nothing to release it on, and no panic");
+    assert_eq!(node.len(), 1, "no runtime to release it on, and no panic");
 
     let guard = redsync.mutex("a").lock().now_or_never().unwrap().unwrap();
     drop(guard.release());

@@ -1,4 +1,5 @@
-//! Rule 8: extending, by hand and by the keep-alive.
+//! Rule 8: an extension, by hand or by the keep-alive, succeeds on a majority, started and confirmed
+//! within the validity.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -30,7 +31,7 @@ fn extensions(node: &FaultyNode, start: Instant) -> Vec<Duration> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_takes_a_majority() {
+async fn an_extension_takes_a_majority() {
     for (failing, succeeds) in [(0, true), (1, true), (2, true), (3, false), (5, false)] {
         let nodes = nodes::<5>();
         let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
@@ -70,7 +71,7 @@ async fn after_the_validity_nothing_is_sent() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let guard = redsync.mutex(NAME).lock().await.unwrap();
-    // The keys are still there.
+    // The keys still exist.
     sleep_until(guard.until()).await;
     let result = guard.extend().await;
     assert_lost(&guard, &result);
@@ -78,7 +79,7 @@ async fn after_the_validity_nothing_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_confirmation_after_the_validity_is_worth_nothing() {
+async fn a_confirmation_after_the_validity_does_not_count() {
     let nodes = nodes::<3>();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     let until = guard.until();
@@ -92,20 +93,20 @@ async fn a_confirmation_after_the_validity_is_worth_nothing() {
     assert_eq!(nodes[0].operations().last(), Some(&Operation::Extend));
 
     sleep(ms(200)).await;
-    assert_eq!(guard.until(), until, "lost is lost");
+    assert_eq!(guard.until(), until, "a lost lock stays lost");
     let result = guard.extend().await;
     assert_lost(&guard, &result);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_confirmation_that_is_read_after_the_validity_is_worth_nothing() {
+async fn a_confirmation_that_is_read_after_the_validity_does_not_count() {
     let nodes = nodes::<3>();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     let until = guard.until();
     sleep(ms(500)).await;
     let mut extend = pin!(guard.extend());
     assert!(extend.as_mut().now_or_never().is_none());
-    // The answers come at once, and the process is paused.
+    // The answers come at once, but the process is paused.
     sleep(ms(600)).await;
     let result = extend.await;
     assert_lost(&guard, &result);
@@ -116,7 +117,7 @@ async fn a_confirmation_that_is_read_after_the_validity_is_worth_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_extension_that_waits_for_its_turn_is_not_sent_after_its_time() {
+async fn an_extension_that_waits_in_its_lane_is_not_sent_after_the_validity() {
     let nodes = nodes::<3>();
     let mutex = redsync(&nodes).mutex(NAME);
     nodes[0].once(Operation::Acquire, Fault::late_reply(ms(600)));
@@ -131,7 +132,7 @@ async fn an_extension_that_waits_for_its_turn_is_not_sent_after_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_rounds_are_not_added_up() {
+async fn the_votes_of_two_rounds_are_not_added_up() {
     let nodes = nodes::<3>();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     let until = guard.until();
@@ -236,12 +237,12 @@ async fn after_a_failure_keep_alive_extends_at_every_twelfth_until_the_lock_is_l
     sleep(ms(5000)).await;
 
     let extensions = extensions(&nodes[0], start);
-    // The first was confirmed.
+    // The first extension was confirmed.
     assert_eq!(lost, extensions[0] + ms(1200 - 14));
     assert_eq!(extensions[1] - extensions[0], ms(400));
     let gaps: Vec<_> = extensions[1..].windows(2).map(|p| p[1] - p[0]).collect();
     assert_eq!(gaps[..4], [ms(100); 4]);
-    // The nearer the end, the more often, but not without a pause.
+    // The nearer the end, the more often, but always with a pause.
     assert!(gaps.iter().all(|gap| (ms(1)..=ms(100)).contains(gap)));
     assert!((8..40).contains(&gaps.len()), "{gaps:?}");
 }
@@ -273,7 +274,7 @@ async fn keep_alive_survives_an_outage_that_is_shorter_than_the_validity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keep_alive_begins_in_time_when_the_lock_was_slow_to_get() {
+async fn keep_alive_begins_in_time_when_acquiring_took_long() {
     let nodes = nodes::<3>();
     for node in &nodes {
         node.once(Operation::Acquire, Fault::late_reply(ms(800)));
@@ -299,7 +300,7 @@ async fn keep_alive_begins_in_time_on_a_lock_that_was_handed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keep_alive_begins_in_time_when_it_is_asked_for_late() {
+async fn keep_alive_begins_in_time_when_it_is_requested_late() {
     let nodes = nodes::<3>();
     let mut guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     sleep(ms(800)).await;
@@ -309,7 +310,7 @@ async fn keep_alive_begins_in_time_when_it_is_asked_for_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_is_known_at_once_when_so_many_say_so_that_the_others_are_no_majority() {
+async fn a_loss_is_known_at_once_when_the_nodes_that_may_have_the_key_are_no_majority() {
     for (gone, lost) in [(1, false), (2, false), (3, true), (5, true)] {
         let nodes = nodes::<5>();
         let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
@@ -327,7 +328,7 @@ async fn lost_is_known_at_once_when_so_many_say_so_that_the_others_are_no_majori
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_and_failures_are_not_added_up_to_a_loss() {
+async fn refusals_and_failures_do_not_add_up_to_a_loss() {
     let nodes = nodes::<3>();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     nodes[0].inner().clear();
@@ -339,7 +340,7 @@ async fn refusals_and_failures_are_not_added_up_to_a_loss() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_of_another_is_left_alone() {
+async fn a_key_of_another_holder_is_left_alone() {
     for set_if_absent in [false, true] {
         let nodes = nodes::<3>();
         let mutex = redsync(&nodes).mutex(NAME);
@@ -358,7 +359,7 @@ async fn a_key_of_another_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_lost_the_key_is_healed_where_that_is_asked_for() {
+async fn a_node_that_lost_the_key_is_healed_if_the_mutex_says_so() {
     for set_if_absent in [false, true] {
         let nodes = nodes::<3>();
         let redsync = redsync(&nodes);
@@ -367,11 +368,11 @@ async fn a_node_that_lost_the_key_is_healed_where_that_is_asked_for() {
         let guard = mutex.lock().await.unwrap();
         nodes[0].inner().clear();
         guard.extend().await.unwrap();
-        // It need not be the first to be done.
+        // The extension may have succeeded before this node was healed.
         redsync.drain().await;
         assert_eq!(nodes[0].holder(NAME).await.is_some(), set_if_absent);
 
-        // What was healed counts when a later round has confirmed the lock without it.
+        // The healed node counts again when a later round has confirmed the lock without it.
         tokio::time::advance(ms(10)).await;
         guard.extend().await.unwrap();
         nodes[1].inner().clear();
@@ -431,7 +432,7 @@ async fn a_lost_majority_is_not_taken_back_in_two_steps() {
     let redsync = redsync(&nodes);
     let mutex = redsync.mutex(NAME).with_set_if_absent_on_extend(true);
     let guard = mutex.lock().await.unwrap();
-    // Another could hold the lock on these two for a while, unseen.
+    // Meanwhile another client could hold the lock on these two, unseen.
     for node in &nodes[..2] {
         node.inner().clear();
     }
@@ -463,7 +464,7 @@ async fn an_extension_under_way_does_not_bring_a_released_key_back() {
         redsync.drain().await;
         sleep(ms(1)).await;
         for node in &nodes[..2] {
-            // One that sets nothing may be overtaken.
+            // An extension that sets nothing may be overtaken.
             assert!(node.operations().contains(&Operation::Extend));
         }
         assert_no_keys(&nodes);
@@ -489,7 +490,7 @@ async fn keep_alive_under_way_does_not_bring_a_released_key_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_extension_that_waits_for_its_turn_is_not_sent_after_the_release() {
+async fn an_extension_that_waits_in_its_lane_is_not_sent_after_the_release() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let mutex = redsync.mutex(NAME);
@@ -504,7 +505,7 @@ async fn an_extension_that_waits_for_its_turn_is_not_sent_after_the_release() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_are_kept_out_for_as_long_as_the_lock_is_kept_alive() {
+async fn other_clients_are_kept_out_for_as_long_as_the_lock_is_kept_alive() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let mut guard = redsync.mutex(NAME).lock().await.unwrap();

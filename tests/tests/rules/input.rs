@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::{NAME, assert_unavailable, ms, nodes, redsync};
 
 #[test]
-fn there_is_at_least_one_node() {
+fn at_least_one_node_is_required() {
     let none: [AnyNode; 0] = [];
     let result = Redsync::new(none);
     assert!(matches!(result, Err(ConfigError::NoNodes)), "{result:?}");
@@ -22,7 +22,7 @@ fn there_is_at_least_one_node() {
 }
 
 #[test]
-fn no_address_is_given_twice() {
+fn an_address_that_is_given_twice_is_refused() {
     let [node] = nodes::<1>();
     let result = Redsync::new([node.clone(), node]);
     assert!(
@@ -42,7 +42,7 @@ fn no_address_is_given_twice() {
 }
 
 #[test]
-fn a_url_can_be_used() {
+fn a_url_that_cannot_be_used_is_refused() {
     for url in [
         "",
         "10.0.0.1",
@@ -59,11 +59,11 @@ fn a_url_can_be_used() {
     Redsync::connect(["redis://10.0.0.1", "unix:///run/redis.sock"]).unwrap();
 }
 
-/// Two nodes that are one server, and a third.
+/// Two nodes that are the same server, and a third.
 fn same_server_twice() -> [FaultyNode; 3] {
     let [first, third] = nodes::<2>();
     first.identify_as("one server");
-    // Another address and other faults, the same keys.
+    // It has another address and other faults, but the same keys.
     let second = FaultyNode::around(first.inner().clone());
     second.identify_as("one server");
     third.identify_as("another server");
@@ -77,25 +77,25 @@ impl Node for Renamed {
         self.1
     }
 
-    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
-        self.0.acquire(terms).await
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        self.0.acquire(entry).await
     }
 
-    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.0.raise(terms, token).await
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.0.raise(entry, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Entry,
+        entry: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
-        self.0.extend(terms, token, set_if_absent).await
+        self.0.extend(entry, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.0.release(terms).await
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
+        self.0.release(entry).await
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
@@ -107,7 +107,7 @@ impl Node for Renamed {
     }
 }
 
-/// The nodes' mutex, and the nodes.
+/// A mutex on these nodes, and the nodes.
 fn one_server_under_two_addresses() -> (Mutex, [FaultyNode; 3]) {
     let nodes = same_server_twice();
     let names = ["first", "second", "third"];
@@ -122,7 +122,7 @@ async fn a_server_under_two_addresses_has_one_vote_to_acquire() {
     let (mutex, nodes) = one_server_under_two_addresses();
     let guard = mutex.try_lock().await.unwrap();
     guard.release().await.unwrap();
-    // What is left of the votes is no majority.
+    // The remaining vote is no majority.
     nodes[2].always(Fault::unreachable());
     let result = mutex.try_lock().await;
     assert_unavailable(&result);
@@ -137,7 +137,7 @@ async fn a_server_under_two_addresses_has_one_vote_to_acquire() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_under_two_addresses_is_released_all_the_same() {
+async fn a_server_under_two_addresses_is_released_nevertheless() {
     let (mutex, _nodes) = one_server_under_two_addresses();
     let guard = mutex.try_lock().await.unwrap();
     assert_eq!(guard.release().await.unwrap(), Released::Held);
@@ -167,7 +167,7 @@ async fn localhost_and_its_address_are_one_server() {
 }
 
 #[tokio::test]
-async fn one_server_alone_is_one_server() {
+async fn a_server_keeps_its_identity() {
     let server = RedisServer::start();
     let node = RedisNode::connect(&server.url()).unwrap();
     let identity = node.identity().await.unwrap().unwrap();
@@ -176,7 +176,7 @@ async fn one_server_alone_is_one_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn options_are_in_their_ranges() {
+async fn options_out_of_range_are_refused() {
     let nodes = nodes::<1>();
     let mutex = redsync(&nodes).mutex(NAME);
     let of = |change: fn(Mutex) -> Mutex| change(mutex.clone());
@@ -217,7 +217,7 @@ async fn options_are_in_their_ranges() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_range_works() {
+async fn options_at_the_limits_of_their_ranges_work() {
     let nodes = nodes::<1>();
     let mutex = redsync(&nodes).mutex(NAME);
     for mutex in [
@@ -236,7 +236,7 @@ async fn what_is_in_range_works() {
 }
 
 #[test]
-fn an_expiry_leaves_some_validity() {
+fn an_expiry_that_leaves_no_validity_is_refused() {
     let mutex = Redsync::in_memory(1).mutex(NAME).with_expiry(ms(100));
     for mutex in [
         mutex.clone().with_min_validity(ms(97)),
@@ -253,7 +253,7 @@ fn an_expiry_leaves_some_validity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_are_neither_empty_nor_huge() {
+async fn empty_and_huge_names_are_refused() {
     let redsync = Redsync::in_memory(1);
     let result = redsync.mutex("").lock().await;
     let Err(LockError::Config(ConfigError::EmptyName)) = result else {
@@ -277,7 +277,7 @@ async fn names_are_neither_empty_nor_huge() {
 }
 
 #[test]
-fn defaults_that_cannot_work_are_refused_where_they_are_made() {
+fn defaults_that_cannot_work_are_refused_when_they_are_set() {
     let redsync = Redsync::in_memory(1);
     assert!(redsync.clone().with_defaults(|m| m.with_tries(0)).is_err());
     let defaults = redsync.with_defaults(|m| m.with_expiry(ms(500)).with_key_prefix("a:"));

@@ -1,4 +1,4 @@
-//! Rule 13: a client of go-redsync v4 can share a mutex. What it sends is written out here.
+//! Rule 13: a client of go-redsync v4 can share a mutex. Its commands are written out here.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ async fn names_are_sent_as_they_are() {
 }
 
 #[tokio::test]
-async fn they_see_ours_as_taken() {
+async fn go_clients_see_our_lock_as_taken() {
     let (servers, redsync) = start();
     let mutex = redsync.mutex(NAME).with_fail_fast(false);
     let guard = mutex.lock().await.unwrap();
@@ -103,7 +103,7 @@ async fn they_see_ours_as_taken() {
 }
 
 #[tokio::test]
-async fn we_see_theirs_as_taken() {
+async fn we_see_the_lock_of_a_go_client_as_taken() {
     let (servers, redsync) = start();
     for server in &servers[..2] {
         assert!(go_acquire(server, "theirs"));
@@ -126,7 +126,7 @@ async fn we_see_theirs_as_taken() {
 }
 
 #[tokio::test]
-async fn a_lock_can_be_handed_to_them() {
+async fn a_lock_can_be_passed_to_a_go_client() {
     let (servers, redsync) = start();
     let mutex = redsync.mutex(NAME).with_fail_fast(false);
     let value = mutex.lock().await.unwrap().into_value();
@@ -140,7 +140,7 @@ async fn a_lock_can_be_handed_to_them() {
 }
 
 #[tokio::test]
-async fn a_lock_can_be_handed_over_by_them() {
+async fn a_lock_of_a_go_client_can_be_resumed() {
     let (servers, redsync) = start();
     for server in &servers {
         assert!(go_acquire(server, "theirs"));
@@ -154,7 +154,7 @@ async fn a_lock_can_be_handed_over_by_them() {
 }
 
 #[tokio::test]
-async fn we_notice_when_they_have_got_the_lock() {
+async fn we_notice_when_a_go_client_has_acquired_the_lock() {
     let (servers, redsync) = start();
     let mutex = redsync.mutex(NAME).with_fail_fast(false);
     let guard = mutex.lock().await.unwrap();

@@ -1,4 +1,4 @@
-//! Rule 6: when a try is lost, and to what.
+//! Rule 6: a failed attempt ends when its reason is clear.
 
 use redsync::{LockError, Vote};
 use redsync_tests::faulty::{Fault, Operation};
@@ -54,7 +54,7 @@ async fn a_dead_node_does_not_turn_contention_into_an_outage() {
 
 #[tokio::test(start_paused = true)]
 async fn with_too_few_answers_it_is_an_outage() {
-    // How many of three nodes hold, fail and are free.
+    // How many of three nodes have the key of another holder, and how many fail.
     for (taken, failed) in [(0, 2), (1, 2), (0, 3)] {
         let nodes = nodes::<3>();
         occupy(&nodes[..taken], ms(700)).await;
@@ -94,7 +94,7 @@ async fn a_divided_majority_beside_a_dead_node_is_contention() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_vote_that_tells_the_two_apart_is_waited_for() {
+async fn the_vote_that_separates_contention_from_an_outage_is_waited_for() {
     let nodes = nodes::<3>();
     occupy(&nodes, ms(700)).await;
     nodes[0].always(Fault::unreachable());
@@ -126,7 +126,7 @@ async fn half_of_an_even_number_is_no_majority() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_gets_the_lock_when_it_is_free() {
+async fn a_waiter_acquires_the_lock_when_it_is_free() {
     let nodes = nodes::<3>();
     occupy(&nodes, ms(700)).await;
     let redsync = redsync(&nodes);
@@ -139,24 +139,24 @@ async fn who_waits_gets_the_lock_when_it_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tries_and_pauses_are_as_asked_for() {
+async fn attempts_and_pauses_are_as_the_options_say() {
     let nodes = nodes::<3>();
     occupy(&nodes, ms(10_000)).await;
     let mutex = redsync(&nodes)
         .mutex(NAME)
         .with_tries(4)
-        .with_retry_delay_fn(|tries| ms(100) * tries);
+        .with_retry_delay_fn(|attempts| ms(100) * attempts);
     let start = Instant::now();
     assert_taken(&mutex.lock().await);
-    let tries: Vec<_> = (nodes[0].sent(Operation::Acquire).iter())
+    let attempts: Vec<_> = (nodes[0].sent(Operation::Acquire).iter())
         .map(|at| *at - start)
         .collect();
-    assert_eq!(tries, [ms(0), ms(100), ms(300), ms(600)]);
-    assert_eq!(start.elapsed(), ms(600), "no pause after the last");
+    assert_eq!(attempts, [ms(0), ms(100), ms(300), ms(600)]);
+    assert_eq!(start.elapsed(), ms(600), "no pause after the last attempt");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_can_end_the_tries_early() {
+async fn an_outage_can_end_the_attempts_early() {
     let nodes = nodes::<3>();
     occupy(&nodes, ms(50)).await;
     let mutex = redsync(&nodes).mutex(NAME).with_outage_tries(3);
@@ -166,7 +166,7 @@ async fn an_outage_can_end_the_tries_early() {
             if operation == Operation::Acquire {
                 number += 1;
             }
-            // The first is contention, which is no outage.
+            // The first attempt meets contention, which is no outage.
             if number > 1 {
                 Fault::unreachable()
             } else {

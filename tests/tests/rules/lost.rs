@@ -1,4 +1,4 @@
-//! Rule 9: the news that a lock is lost.
+//! Rule 9: the loss of a lock is reported when its validity ends, or earlier if it is known.
 
 use futures_util::FutureExt;
 use redsync_tests::faulty::{Fault, Operation};
@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::{NAME, VALIDITY, ms, nodes, redsync};
 
 #[tokio::test(start_paused = true)]
-async fn it_comes_when_the_validity_ends_and_not_before() {
+async fn a_loss_is_reported_when_the_validity_ends_and_not_before() {
     let nodes = nodes::<3>();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     let start = Instant::now();
@@ -22,7 +22,7 @@ async fn it_comes_when_the_validity_ends_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_comes_in_time_while_an_extension_is_under_way() {
+async fn a_loss_is_reported_in_time_while_an_extension_is_under_way() {
     let nodes = nodes::<3>();
     let mut guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     let start = Instant::now();
@@ -36,7 +36,7 @@ async fn it_comes_in_time_while_an_extension_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_comes_in_time_while_an_extension_by_hand_hangs() {
+async fn a_loss_is_reported_in_time_while_an_extension_by_hand_hangs() {
     let nodes = nodes::<3>();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     let until = guard.until();
@@ -53,7 +53,7 @@ async fn it_comes_in_time_while_an_extension_by_hand_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_put_off_by_an_extension() {
+async fn an_extension_postpones_the_loss() {
     let nodes = nodes::<3>();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     let lost = tokio::spawn(guard.lost());
@@ -69,7 +69,7 @@ async fn it_is_put_off_by_an_extension() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_comes_at_once_when_the_nodes_say_so() {
+async fn a_loss_is_reported_at_once_when_the_nodes_say_so() {
     let nodes = nodes::<3>();
     let mut guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     let lost = tokio::spawn(guard.validity().lost());
@@ -79,7 +79,7 @@ async fn it_comes_at_once_when_the_nodes_say_so() {
         node.inner().clear();
     }
     lost.await.unwrap();
-    // At the first extension, a third of the expiry in.
+    // At the first extension, after a third of the expiry.
     assert!(start.elapsed() <= ms(335), "{:?}", start.elapsed());
     assert!(guard.is_lost());
 }

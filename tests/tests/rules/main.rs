@@ -1,9 +1,23 @@
-//! What the algorithm must not get wrong, one rule a module. On virtual time, but for the rules
-//! that are about a real server.
+//! The rules that the algorithm must not break, one module for each. The tests run on virtual time,
+//! except where a rule is about a real server.
+//!
+//! 1. [`validity`]: a lock is valid for the expiry less the time that acquiring took, less drift.
+//! 2. [`owner_value`]: each attempt has a fresh owner value.
+//! 3. [`failed_attempt`]: a failed attempt releases every node that may have its key.
+//! 4. [`dropping`]: a future or a guard can be dropped at any time, and leaves no key.
+//! 5. [`winning`]: a lock is acquired at quorum; the keys on the other nodes are part of it.
+//! 6. [`losing`]: a failed attempt ends when its reason is clear: contention, or too few answers.
+//! 7. [`time_limit`]: a node that hangs costs no more than the time limit.
+//! 8. [`extension`]: an extension succeeds on a majority, started and confirmed within the validity.
+//! 9. [`lost`]: the loss of a lock is reported when its validity ends, or earlier if it is known.
+//! 10. [`release`]: a release reports whether the lock was held to its end.
+//! 11. [`repetition`]: no acquisition is sent twice, and one that arrives twice does no harm.
+//! 12. [`input`]: input is checked before anything is sent.
+//! 13. [`interoperability`]: clients of go-redsync can share a mutex.
 
 mod dropping;
 mod extension;
-mod failed_try;
+mod failed_attempt;
 mod input;
 mod interoperability;
 mod losing;
@@ -22,7 +36,7 @@ use redsync_tests::FaultyNode;
 
 const NAME: &str = "order:42";
 
-/// What a lock is valid for with the default options of [`redsync`] here: a second less drift.
+/// How long a lock of [`redsync`] below is valid: a second less drift.
 const VALIDITY: Duration = ms(988);
 const EXPIRY: Duration = ms(1000);
 const NODE_TIMEOUT: Duration = ms(250);
@@ -47,12 +61,12 @@ fn redsync(nodes: &[FaultyNode]) -> Redsync {
         .expect("a configuration that works")
 }
 
-/// Has somebody else hold the name on these nodes, for the given time.
+/// Lets another holder have the name on these nodes, for the given time.
 async fn occupy(nodes: &[FaultyNode], expiry: Duration) {
     use redsync::node::{Entry, Node};
-    let terms = Entry::new(NAME, "rival".into(), expiry);
+    let entry = Entry::new(NAME, "rival".into(), expiry);
     for node in nodes {
-        let acquired = node.inner().acquire(&terms).await;
+        let acquired = node.inner().acquire(&entry).await;
         acquired.expect("a node in memory");
     }
 }

@@ -1,4 +1,4 @@
-//! Rule 2: a fresh owner value for every try, which nobody gets to see.
+//! Rule 2: each attempt has a fresh owner value, which appears in no output.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ fn acquired_with(node: &FaultyNode) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_try_has_its_own() {
+async fn each_attempt_has_its_own_value() {
     let nodes = nodes::<3>();
     occupy(&nodes, ms(10_000)).await;
     let mutex = redsync(&nodes).mutex(NAME).with_tries(5);
@@ -30,21 +30,21 @@ async fn every_try_has_its_own() {
     assert_eq!(values.len(), 6);
     assert_eq!(values.iter().collect::<HashSet<_>>().len(), 6);
     for node in &nodes {
-        assert_eq!(acquired_with(node), values, "one try has one value");
+        assert_eq!(acquired_with(node), values, "an attempt has one value");
     }
     // 128 bits in hexadecimal.
     assert!(values.iter().all(|value| value.len() >= 32));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_release_of_one_try_leaves_the_key_of_the_next_alone() {
-    // Whichever node the first attempt gets.
+async fn a_stale_release_of_one_attempt_leaves_the_key_of_the_next_alone() {
+    // The first attempt acquires one node, whichever it is.
     for granting in 0..3 {
         let nodes = nodes::<3>();
         for (number, node) in nodes.iter().enumerate() {
             if number == granting {
-                // It deletes the key, and its answer is lost: so it is repeated, and finds the key of
-                // a later attempt.
+                // The release deletes the key, but its answer is lost. So it is repeated, and finds the
+                // key of a later attempt.
                 node.once(Operation::Release, Fault::broken_reply());
             } else {
                 occupy(std::slice::from_ref(node), ms(30)).await;
@@ -63,7 +63,7 @@ async fn a_stale_release_of_one_try_leaves_the_key_of_the_next_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_another_for_each_try_whatever_it_begins_with() {
+async fn values_with_the_same_label_differ_between_attempts() {
     let nodes = nodes::<3>();
     occupy(&nodes, ms(10_000)).await;
     let mutex = redsync(&nodes)
@@ -77,7 +77,7 @@ async fn it_is_another_for_each_try_whatever_it_begins_with() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_for_its_beginning_that_fails_sends_nothing() {
+async fn if_the_function_for_the_label_fails_nothing_is_sent() {
     let nodes = nodes::<3>();
     let mutex = redsync(&nodes).mutex(NAME);
     let failing = mutex.with_owner_label(|| Err("no host name"));
@@ -88,7 +88,7 @@ async fn a_function_for_its_beginning_that_fails_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_in_no_output() {
+async fn an_owner_value_is_in_no_output() {
     let nodes = nodes::<3>();
     let redsync: Redsync = redsync(&nodes);
     let mutex = redsync

@@ -1,4 +1,4 @@
-//! Rule 10: what a release tells.
+//! Rule 10: a release reports whether the lock was held to its end.
 
 use redsync::{Released, Vote};
 use redsync_tests::faulty::{Fault, Operation};
@@ -7,7 +7,7 @@ use tokio::time::{sleep, sleep_until};
 use crate::{EXPIRY, NAME, assert_no_keys, holders, ms, nodes, occupy, redsync};
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_was_held_to_the_end() {
+async fn a_lock_that_was_held_to_the_end_is_reported_as_held() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let guard = redsync.mutex(NAME).lock().await.unwrap();
@@ -17,11 +17,11 @@ async fn a_lock_that_was_held_to_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_whose_validity_has_ended() {
+async fn a_lock_whose_validity_has_ended_is_reported_as_lost() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let guard = redsync.mutex(NAME).lock().await.unwrap();
-    // The keys are still there, and are deleted.
+    // The keys still exist, and are deleted.
     sleep_until(guard.until()).await;
     assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
     redsync.drain().await;
@@ -33,7 +33,7 @@ async fn a_lock_whose_validity_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_whose_keys_are_gone() {
+async fn a_lock_whose_keys_are_gone_from_a_majority_is_reported_as_lost() {
     for (gone, released) in [
         (1, Released::Held),
         (2, Released::AlreadyLost),
@@ -49,7 +49,7 @@ async fn a_lock_whose_keys_are_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_another_has_got_meanwhile() {
+async fn a_lock_that_another_client_has_acquired_meanwhile_is_reported_as_lost() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let guard = redsync.mutex(NAME).lock().await.unwrap();
@@ -60,11 +60,11 @@ async fn a_lock_that_another_has_got_meanwhile() {
     assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
     redsync.drain().await;
     let rivals = vec![Some("rival".to_owned()); 3];
-    assert_eq!(holders(&nodes).await, rivals, "which stays");
+    assert_eq!(holders(&nodes).await, rivals, "the rival's lock stays");
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_too_few_answers_it_is_unknown() {
+async fn with_too_few_answers_the_result_is_unknown() {
     for (dead, known) in [(1, true), (2, false), (3, false)] {
         let nodes = nodes::<3>();
         let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
@@ -85,7 +85,7 @@ async fn with_too_few_answers_it_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_and_a_failure_are_unknown_too() {
+async fn with_a_refusal_and_a_failure_the_result_is_unknown_too() {
     let nodes = nodes::<3>();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
     nodes[0].inner().clear();
@@ -94,18 +94,18 @@ async fn a_refusal_and_a_failure_are_unknown_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_reply_does_not_make_a_lock_that_was_held_a_lost_one() {
+async fn a_lost_reply_does_not_turn_a_held_lock_into_a_lost_one() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let guard = redsync.mutex(NAME).lock().await.unwrap();
     for node in &nodes[..2] {
-        // The node deletes the key, and finds none when it is asked again.
+        // The node deletes the key, and finds none when the release is repeated.
         node.once(Operation::Release, Fault::broken_reply());
     }
     let result = guard.release().await;
     assert!(
         !matches!(result, Ok(Released::AlreadyLost)),
-        "it was held, or it is unknown: {result:?}"
+        "either it was held or the result is unknown: {result:?}"
     );
     redsync.drain().await;
     assert_no_keys(&nodes);

@@ -1,4 +1,4 @@
-//! Rule 11: nothing is sent again on its own, and what arrives twice does no harm.
+//! Rule 11: no acquisition is sent twice, and one that arrives twice does no harm.
 
 use redsync::NodeError;
 use redsync::node::{AcquireVote, Entry, MemoryNode, Node, redis::RedisNode};
@@ -8,11 +8,11 @@ use tokio::time::{Duration, sleep};
 use crate::{NAME, ms};
 
 #[tokio::test(start_paused = true)]
-async fn its_own_value_on_a_node_is_an_acquisition_and_its_expiry_stays() {
+async fn finding_its_own_value_on_a_node_is_an_acquisition_and_the_expiry_stays() {
     let node = MemoryNode::new();
-    let terms = Entry::new(NAME, "owner".into(), ms(1000));
+    let entry = Entry::new(NAME, "owner".into(), ms(1000));
     for _ in 0..3 {
-        let vote = node.acquire(&terms).await.unwrap();
+        let vote = node.acquire(&entry).await.unwrap();
         assert_eq!(vote, AcquireVote::Acquired { number: None });
         sleep(ms(300)).await;
     }
@@ -21,17 +21,17 @@ async fn its_own_value_on_a_node_is_an_acquisition_and_its_expiry_stays() {
 }
 
 #[tokio::test]
-async fn so_it_is_on_a_server() {
+async fn the_same_holds_on_a_real_server() {
     let server = RedisServer::start();
     let node = RedisNode::connect(&server.url()).unwrap();
-    let terms = Entry::new(NAME, "owner".into(), ms(600_000));
+    let entry = Entry::new(NAME, "owner".into(), ms(600_000));
     server.command(&["SET", NAME, "owner", "PX", "60000"]);
-    let vote = node.acquire(&terms).await.unwrap();
+    let vote = node.acquire(&entry).await.unwrap();
     assert_eq!(vote, AcquireVote::Acquired { number: None });
     assert!(server.pttl(NAME) <= 60_000);
 }
 
-/// How many of these commands the server has got.
+/// How many of these commands the server has received.
 fn calls(server: &RedisServer, command: &str) -> u64 {
     let stats: String = server.query(&["INFO", "commandstats"]);
     let prefix = format!("cmdstat_{command}:calls=");
@@ -46,12 +46,12 @@ async fn an_acquisition_whose_answer_is_lost_is_not_sent_again() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port()).await;
     let node = RedisNode::connect(&proxy.url()).unwrap();
-    // So that the connection is there.
+    // This makes the connection.
     node.inspect(NAME).await.unwrap();
 
     proxy.hold_replies();
-    let terms = Entry::new(NAME, "owner".into(), ms(60_000));
-    let acquire = node.acquire(&terms);
+    let entry = Entry::new(NAME, "owner".into(), ms(60_000));
+    let acquire = node.acquire(&entry);
     let reset = async {
         wait::until_async("the SET", Duration::from_secs(10), async || {
             calls(&server, "set") == 1
@@ -65,7 +65,7 @@ async fn an_acquisition_whose_answer_is_lost_is_not_sent_again() {
         matches!(result, Err(NodeError::Disconnected(_))),
         "{result:?}"
     );
-    // The next command has its answer behind anything that were sent before it.
+    // The answer to this command comes after those to all commands sent before.
     node.inspect(NAME).await.unwrap();
     assert_eq!(calls(&server, "set"), 1);
 }

@@ -1,4 +1,4 @@
-//! Rule 7: how long a node is waited for.
+//! Rule 7: a node that hangs costs no more than the time limit.
 
 use redsync::{ExtendError, Released};
 use redsync_tests::faulty::{Fault, Operation};
@@ -64,7 +64,7 @@ async fn a_hung_majority_costs_the_limit_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_covers_the_question_who_a_node_is() {
+async fn the_limit_covers_the_question_for_a_node_s_identity() {
     let nodes = nodes::<3>();
     for node in &nodes {
         node.identify_as(redsync::node::Node::address(node));
@@ -76,7 +76,7 @@ async fn it_covers_the_question_who_a_node_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_capped_by_the_expiry() {
+async fn the_limit_is_capped_by_the_expiry() {
     let nodes = nodes::<3>();
     for node in &nodes {
         node.always(Fault::lost_request());
@@ -88,7 +88,7 @@ async fn it_is_capped_by_the_expiry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_can_be_a_part_of_the_expiry() {
+async fn the_limit_can_be_a_part_of_the_expiry() {
     let nodes = nodes::<3>();
     for node in &nodes {
         node.always(Fault::lost_request());
@@ -120,7 +120,7 @@ async fn a_hung_node_does_not_keep_an_extension_from_succeeding() {
         let mutex = redsync(&nodes).mutex(NAME).with_fail_fast(fail_fast);
         let guard = mutex.lock().await.unwrap();
         nodes[2].always(Fault::lost_request());
-        // Less is left than the time limit.
+        // The remaining validity is shorter than the time limit.
         sleep(VALIDITY - ms(100)).await;
         let start = Instant::now();
         let result = guard.extend().await;
@@ -130,7 +130,7 @@ async fn a_hung_node_does_not_keep_an_extension_from_succeeding() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_pursued_for_ever() {
+async fn no_answer_is_pursued_for_ever() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let guard = redsync.mutex(NAME).lock().await.unwrap();

@@ -1,4 +1,4 @@
-//! Rule 1: how long a lock is believed in.
+//! Rule 1: a lock is valid for the expiry less the time that acquiring took, less drift.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn a_lock_is_valid_for_the_expiry_less_drift() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_expiry_is_cut_to_what_nodes_are_sent() {
+async fn the_expiry_is_cut_to_the_whole_milliseconds_that_nodes_are_sent() {
     let nodes = nodes::<1>();
     let start = Instant::now();
     let guard = redsync(&nodes)
@@ -42,7 +42,7 @@ async fn the_expiry_is_cut_to_what_nodes_are_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_counts_from_before_the_first_message() {
+async fn the_validity_counts_from_before_the_first_message() {
     let nodes = nodes::<3>();
     for node in &nodes {
         node.always(Fault::late_request(ms(70)).and_late_reply(ms(50)));
@@ -50,24 +50,24 @@ async fn it_counts_from_before_the_first_message() {
     }
     let start = Instant::now();
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
-    // One round trip to ask who the node is, and one for its vote.
+    // One round trip for the node's identity, and one for its vote.
     assert_eq!(start.elapsed(), ms(240));
     assert_eq!(guard.until() - start, VALIDITY);
     assert_eq!(guard.remaining(), VALIDITY - ms(240));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_try_counts_from_its_own_start() {
+async fn the_validity_of_a_later_attempt_counts_from_its_own_start() {
     let nodes = nodes::<3>();
     crate::occupy(&nodes, ms(100)).await;
     let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
-    let tries = nodes[0].sent(Operation::Acquire);
-    assert!(tries.len() > 1);
-    assert_eq!(guard.until() - tries[tries.len() - 1], VALIDITY);
+    let attempts = nodes[0].sent(Operation::Acquire);
+    assert!(attempts.len() > 1);
+    assert_eq!(guard.until() - attempts[attempts.len() - 1], VALIDITY);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resumed_lock_is_valid_for_what_a_majority_keeps_less_drift() {
+async fn a_resumed_lock_is_valid_for_as_long_as_a_majority_keeps_it_less_drift() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let value = redsync.mutex(NAME).lock().await.unwrap().into_value();
@@ -82,7 +82,7 @@ async fn a_resumed_lock_is_valid_for_what_a_majority_keeps_less_drift() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_little_validity_is_none_and_is_released() {
+async fn a_lock_with_too_little_validity_is_not_acquired_and_is_released() {
     let nodes = nodes::<3>();
     for node in &nodes {
         node.always_on(Operation::Acquire, Fault::late_reply(ms(100)));
@@ -119,7 +119,7 @@ async fn the_clock_is_read_after_the_last_answer() {
     let redsync = redsync(&nodes);
     let mut lock = pin!(redsync.mutex(NAME).with_node_timeout(EXPIRY).try_lock());
     assert!(lock.as_mut().now_or_never().is_none());
-    // The answers come at once, and the process is paused.
+    // The answers come at once, but the process is paused.
     sleep(ms(900)).await;
     let result = lock.await;
     assert!(matches!(result, Err(LockError::TooLate(_))), "{result:?}");
@@ -128,10 +128,11 @@ async fn the_clock_is_read_after_the_last_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_to_an_earlier_try_do_not_count() {
+async fn answers_to_an_earlier_attempt_do_not_count() {
     let nodes = nodes::<3>();
     for node in &nodes[..2] {
-        // Acquired, but told when the second try is under way, whose requests are lost.
+        // It grants, but its answer comes when the second attempt is under way. The requests of the
+        // second attempt are lost.
         node.once(Operation::Acquire, Fault::late_reply(ms(300)));
         node.once(Operation::Acquire, Fault::lost_request());
     }
@@ -143,12 +144,12 @@ async fn answers_to_an_earlier_try_do_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_else_gets_the_lock_before_its_validity_has_ended() {
+async fn no_other_client_acquires_the_lock_before_its_validity_has_ended() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let value = redsync.mutex(NAME).lock().await.unwrap();
     let until = value.until();
-    // As if its process had died.
+    // As if the holder's process had died.
     let _ = value.into_value();
     let rival = redsync.mutex(NAME).with_retry_delay(ms(1)).with_tries(2000);
     let guard = rival.lock().await.unwrap();

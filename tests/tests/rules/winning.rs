@@ -1,4 +1,4 @@
-//! Rule 5: a lock is won at quorum, and the other nodes are part of it.
+//! Rule 5: a lock is acquired at quorum, and the keys on the other nodes are part of it.
 
 use redsync_tests::faulty::{Fault, Operation};
 use tokio::time::{Instant, sleep};
@@ -48,7 +48,7 @@ async fn an_early_release_comes_behind_the_stragglers_acquisition() {
         let start = Instant::now();
         let guard = redsync.mutex(NAME).lock().await.unwrap();
         guard.release().await.unwrap();
-        assert_eq!(start.elapsed(), ms(0), "nobody waits for it");
+        assert_eq!(start.elapsed(), ms(0), "the straggler is not waited for");
 
         redsync.drain().await;
         let expected = [Operation::Acquire, Operation::Release];
@@ -71,7 +71,7 @@ async fn an_extension_comes_behind_the_stragglers_acquisition() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_are_waited_for_where_that_is_asked_for() {
+async fn all_nodes_are_waited_for_if_the_mutex_says_so() {
     let nodes = nodes::<3>();
     nodes[2].once(Operation::Acquire, Fault::late_reply(ms(100)));
     let redsync = redsync(&nodes);

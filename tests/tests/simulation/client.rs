@@ -1,4 +1,4 @@
-//! Somebody who locks.
+//! A client that locks, works and releases at random.
 
 use std::sync::{Arc, Mutex};
 
@@ -47,7 +47,7 @@ impl Client {
             _ => mutex.with_tries(5).lock(),
         };
         if rng.u8(..4) == 0 {
-            // Dropped in the middle, wherever that is.
+            // The future is dropped at a random time.
             timeout(between(rng, 0, 100), lock).await.ok()?.ok()
         } else {
             lock.await.ok()
@@ -72,7 +72,7 @@ impl Client {
                     None => return,
                 },
                 _ => {
-                    // Whatever it tells.
+                    // Whatever the result is.
                     let _ = guard.release().await;
                 }
             }
@@ -100,7 +100,7 @@ impl Client {
         }
     }
 
-    /// Leaves the lock to its expiry, and may come back for it.
+    /// Leaves the lock to expire, and may resume it later.
     async fn leave(&mut self, guard: Guard) -> Option<Guard> {
         let mutex = self.redsync.mutex(guard.name());
         self.history().left(guard.until());

@@ -1,4 +1,4 @@
-//! What all clients believed, and the check of it.
+//! The beliefs of all clients about their locks, and the check of them.
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ pub(crate) struct History {
     left: Option<Instant>,
 }
 
-/// That a client held a lock from one instant up to another.
+/// A client believed that it held a lock from one instant up to another.
 #[derive(Clone, Debug)]
 struct Belief {
     name: String,
@@ -25,7 +25,7 @@ impl History {
         });
     }
 
-    /// A lock was left to its expiry.
+    /// Records that a lock was left to expire.
     pub(crate) fn left(&mut self, until: Instant) {
         self.left = self.left.max(Some(until));
     }
@@ -38,14 +38,14 @@ impl History {
         self.beliefs.len()
     }
 
-    /// No two believed in the same lock at the same time.
+    /// Checks that no two clients believed in the same lock at the same time.
     pub(crate) fn check(&self) -> Result<(), String> {
         let mut beliefs: Vec<&Belief> = self.beliefs.iter().collect();
         beliefs.sort_by_key(|belief| (&belief.name, belief.from));
         let first = beliefs.iter().map(|belief| belief.from).min();
         for pair in beliefs.windows(2) {
             let (one, other) = (pair[0], pair[1]);
-            // Their ends grow with their beginnings as long as they are disjoint.
+            // As long as beliefs are disjoint, a later one also ends later.
             if one.name == other.name && other.from < one.to {
                 let since = |at: Instant| at - first.unwrap_or(at);
                 return Err(format!(

@@ -1,7 +1,7 @@
-//! Clients, nodes and a bad network on virtual time, by the dice; and a check of what the clients
+//! Random runs of clients, nodes and a bad network on virtual time, and a check of what the clients
 //! believed.
 //!
-//! `SEED=n` replays one run. `SEEDS=n` makes that many runs of each kind.
+//! `SEED=n` replays one run, and `SEEDS=n` makes n runs of each kind.
 
 mod client;
 mod history;
@@ -43,7 +43,7 @@ fn between(rng: &mut Rng, from: u64, to: u64) -> Duration {
     Duration::from_micros(rng.u64(from * 1000..=to * 1000))
 }
 
-/// What a run came to, if nothing was wrong.
+/// The figures of a run in which nothing was wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Figures {
     simulated: Duration,
@@ -53,7 +53,7 @@ struct Figures {
 
 /// One run. The error says what was wrong.
 fn run(seed: u64, nodes: usize, losses: bool, flaw: Flaw) -> Result<Figures, String> {
-    // The pauses between tries are drawn from the thread's own generator.
+    // The pauses between attempts come from the thread's own generator.
     fastrand::seed(seed);
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -74,7 +74,7 @@ async fn simulate(mut rng: Rng, nodes: usize, losses: bool, flaw: Flaw) -> Resul
     let mut clients = JoinSet::new();
     let mut all = Vec::new();
     for _ in 0..CLIENTS {
-        // As in a process of its own.
+        // Each client has its own, as in a process of its own.
         let redsync = Redsync::new(nodes.iter().cloned())
             .and_then(|redsync| {
                 redsync.with_defaults(|mutex| {
@@ -96,11 +96,11 @@ async fn simulate(mut rng: Rng, nodes: usize, losses: bool, flaw: Flaw) -> Resul
 
     history.lock().expect("no panic").check()?;
 
-    // What a client left behind without a word expires, and who comes then gets in.
+    // A lock that a client has left behind expires, and then another client can lock.
     let limit = weather::LATEST + EXPIRY + RETRY.end;
     for name in NAMES {
         let guard = all[0].mutex(name).lock_within(limit).await;
-        let guard = guard.map_err(|error| format!("nobody can lock it any more: {error}"))?;
+        let guard = guard.map_err(|error| format!("it can no longer be locked: {error}"))?;
         drop(guard);
     }
     for redsync in &all {
@@ -110,10 +110,10 @@ async fn simulate(mut rng: Rng, nodes: usize, losses: bool, flaw: Flaw) -> Resul
     }
     let left = history.lock().expect("no panic").left_to_expire();
     if losses {
-        // What was lost was a release, perhaps.
+        // A release may have been lost.
         sleep(weather::LATEST + EXPIRY).await;
     } else if let Some(until) = left {
-        // Such locks are released by nobody.
+        // Locks that are left behind are not released.
         sleep(until.saturating_duration_since(Instant::now()) + EXPIRY).await;
     }
     let left: usize = nodes.iter().map(|node| node.inner().len()).sum();
@@ -128,7 +128,7 @@ async fn simulate(mut rng: Rng, nodes: usize, losses: bool, flaw: Flaw) -> Resul
     })
 }
 
-/// Runs of all seeds, or of that in the environment.
+/// Runs all seeds, or the one in the environment.
 fn explore(nodes: usize, losses: bool) {
     let number = |name| env::var(name).ok().and_then(|value| value.parse().ok());
     let seeds = match number("SEED") {
@@ -156,22 +156,22 @@ fn explore(nodes: usize, losses: bool) {
 }
 
 #[test]
-fn three_nodes_that_lose_messages_and_go_away() {
+fn three_nodes_with_lost_messages_and_outages_keep_the_lock_exclusive() {
     explore(3, true);
 }
 
 #[test]
-fn three_nodes_that_are_late() {
+fn three_nodes_that_are_late_keep_the_lock_exclusive() {
     explore(3, false);
 }
 
 #[test]
-fn five_nodes_that_lose_messages_and_go_away() {
+fn five_nodes_with_lost_messages_and_outages_keep_the_lock_exclusive() {
     explore(5, true);
 }
 
 #[test]
-fn five_nodes_that_are_late() {
+fn five_nodes_that_are_late_keep_the_lock_exclusive() {
     explore(5, false);
 }
 
@@ -181,7 +181,7 @@ fn a_seed_replays() {
     assert_eq!(figures(), figures());
 }
 
-/// That the check can fail.
+/// Asserts that the check finds a flaw.
 fn assert_found(flaw: Flaw) {
     let found = (0..50).find_map(|seed| {
         let wrong = run(seed, 3, true, flaw).err()?;
@@ -210,6 +210,6 @@ fn clocks_that_run_too_fast_are_found() {
 }
 
 #[test]
-fn nodes_that_release_for_anybody_are_found() {
+fn nodes_that_release_for_anyone_are_found() {
     assert_found(Flaw::ReleasesForAnybody);
 }

@@ -1,4 +1,4 @@
-//! What is behind the network: keys in memory, and flaws that break the promise of a node.
+//! The nodes behind the network: keys in memory, and flaws that break the promise of a node.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,14 +20,14 @@ pub(crate) enum Flaw {
 pub(crate) struct Store {
     keys: MemoryNode,
     flaw: Flaw,
-    /// How much of an expiry passes for others by the time it has passed here.
+    /// How much real time passes in a second of this node's clock.
     clock: f64,
     operations: AtomicU64,
 }
 
 impl Store {
     pub(crate) fn new(rng: &mut Rng, flaw: Flaw) -> Self {
-        // The drift factor of 0.01 allows for that.
+        // The drift factor of 0.01 allows for this difference.
         let clock = match flaw {
             Flaw::FastClock => 0.9,
             _ => 0.02_f64.mul_add(rng.f64(), 0.9905),
@@ -51,11 +51,11 @@ impl Store {
         }
     }
 
-    /// As this node's clock measures them.
-    fn measured(&self, terms: &Entry) -> Entry {
-        let mut terms = terms.clone();
-        terms.expiry = terms.expiry.mul_f64(self.clock);
-        terms
+    /// The entry with its expiry as this node's clock measures it.
+    fn measured(&self, entry: &Entry) -> Entry {
+        let mut entry = entry.clone();
+        entry.expiry = entry.expiry.mul_f64(self.clock);
+        entry
     }
 }
 
@@ -64,43 +64,43 @@ impl Node for Store {
         self.keys.address()
     }
 
-    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
         self.operate();
         if self.flaw == Flaw::GrantsEverything {
             return Ok(AcquireVote::Acquired { number: None });
         }
-        self.keys.acquire(&self.measured(terms)).await
+        self.keys.acquire(&self.measured(entry)).await
     }
 
-    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.operate();
-        self.keys.raise(terms, token).await
+        self.keys.raise(entry, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Entry,
+        entry: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
         self.operate();
-        let terms = self.measured(terms);
-        self.keys.extend(&terms, token, set_if_absent).await
+        let entry = self.measured(entry);
+        self.keys.extend(&entry, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
         self.operate();
         if self.flaw == Flaw::ReleasesForAnybody {
             self.keys.clear();
         }
-        self.keys.release(terms).await
+        self.keys.release(entry).await
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
         self.operate();
         let mut found = self.keys.inspect(name).await?;
         for holder in found.iter_mut().flat_map(|found| &mut found.holders) {
-            // Told by this node's clock.
+            // Measured by this node's clock.
             holder.remaining = holder.remaining.map(|left| left.div_f64(self.clock));
         }
         Ok(found)

@@ -13,16 +13,16 @@ use tokio::time::sleep;
 use crate::store::Store;
 use crate::{between, ms};
 
-/// The longest that a message takes.
+/// The longest time that a message takes.
 pub(crate) const LATEST: Duration = ms(900);
 
-/// The same where nothing is lost, so that a message, and a release behind it, arrive within an
-/// expiry, which is how long they are waited for.
+/// The same where nothing is lost, so that a message and a release behind it arrive within an expiry,
+/// for which they are waited for.
 const LATE: u64 = 300;
 
 enum Health {
     Well,
-    /// With its keys, which expire all the same.
+    /// The node keeps its keys, which expire nevertheless.
     Down,
     Hung(Gate),
 }
@@ -85,7 +85,7 @@ impl Weather {
         weather
     }
 
-    /// No more faults from now on. How many there were.
+    /// Ends all faults, and returns how many there were.
     pub(crate) fn clear_up(&self) -> u64 {
         for change in &self.changes {
             change.abort();
@@ -101,7 +101,7 @@ impl Weather {
     }
 }
 
-/// What happens to a message, and whether that is out of the ordinary.
+/// The fault of a message, and whether it counts as one.
 fn message(dice: &mut Rng, losses: bool) -> (Fault, bool) {
     let latest = if losses { 900 } else { LATE };
     match dice.u32(0..100) {

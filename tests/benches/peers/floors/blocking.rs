@@ -2,8 +2,8 @@
 //! as there are tasks in the other floor.
 //!
 //! It writes its clients' commands, polls until a node has answered, and counts the votes. After the
-//! vote that decides, the client adds its next commands. With one client, that is what a blocking
-//! client does which returns at a quorum.
+//! vote that decides, the client adds its next commands. With one client, this is what a blocking client
+//! does that returns at a quorum.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::resp::{self, Script, Value};
 use crate::times::Times;
 
-/// How long the nodes may leave everything unanswered.
+/// How long the nodes may answer nothing.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 5,
     tv_nsec: 0,
@@ -120,14 +120,14 @@ impl Floor {
             match poll(&mut polled, Some(&PATIENCE)) {
                 Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
                 Ok(_) => {}
-                // A signal has interrupted it.
+                // A signal has interrupted the poll.
                 Err(rustix::io::Errno::INTR) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
             polled.iter().map(PollFd::revents).collect()
         };
         for (node, ready) in self.nodes.iter_mut().zip(ready) {
-            // A read returns the error of a socket, too.
+            // A read also returns the error of a socket.
             if !ready.difference(PollFlags::OUT).is_empty() {
                 node.read(votes)?;
             }
@@ -140,7 +140,7 @@ impl Floor {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Command {
     client: usize,
-    /// No two commands of a [`Floor`] have the same.
+    /// A number of its own among the commands of a [`Floor`].
     number: u64,
 }
 
@@ -228,11 +228,11 @@ impl Client {
 struct Node {
     stream: TcpStream,
     script: Script,
-    /// The bytes that were not written yet.
+    /// The bytes that have not been written yet.
     commands: Vec<u8>,
-    /// The commands that were not answered yet.
+    /// The commands that have not been answered yet.
     asked: VecDeque<Command>,
-    /// The bytes of a reply that is not whole yet.
+    /// The bytes of a reply that is not complete yet.
     replies: Vec<u8>,
 }
 
@@ -269,7 +269,7 @@ impl Node {
         Ok(())
     }
 
-    /// Reads what has come, or a part of it.
+    /// Reads bytes that have arrived.
     fn read(&mut self, votes: &mut Vec<Vote>) -> io::Result<()> {
         let mut bytes = [0; 4096];
         let read = self.stream.read(&mut bytes)?;
@@ -286,7 +286,7 @@ impl Node {
     }
 }
 
-/// Teaches a server the script, and gives back its hash.
+/// Loads the script on a server, and returns its hash.
 fn load(mut stream: &TcpStream) -> io::Result<Script> {
     stream.write_all(&resp::load())?;
     let mut reply = Vec::new();

@@ -45,7 +45,7 @@ fn bulks(commands: &mut Vec<u8>, before: &str, name: &str, value: &Value) {
     commands.extend_from_slice(b"\r\n");
 }
 
-/// The command that teaches a server the script.
+/// The command that loads the script on a server.
 pub(super) fn load() -> Vec<u8> {
     let length = RELEASE.len();
     format!("*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n${length}\r\n{RELEASE}\r\n").into_bytes()
@@ -61,7 +61,7 @@ pub(super) fn loaded(reply: &[u8]) -> io::Result<Option<Script>> {
     Ok(hash.map(|hash| hash.try_into().expect("40 bytes")))
 }
 
-/// Takes the whole replies from the bytes that were read, and leaves the rest. Calls `vote` for each
+/// Takes the complete replies from the bytes that were read, and leaves the rest. Calls `vote` for each
 /// reply, with whether it grants the command.
 pub(super) fn votes(
     replies: &mut Vec<u8>,
@@ -80,7 +80,7 @@ pub(super) fn votes(
     Ok(())
 }
 
-/// The error for a reply that no command has asked for.
+/// The error for a reply to no command.
 pub(super) fn unasked() -> Error {
     Error::other("a reply to nothing")
 }

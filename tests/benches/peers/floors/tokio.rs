@@ -1,8 +1,7 @@
 //! The floor in a tokio runtime.
 //!
-//! There is one connection per node, with one task that gathers the commands that wait into one
-//! write, and counts the votes where it reads the replies. The vote that decides wakes the task that
-//! locks, and no other vote does.
+//! There is one connection per node. Its task sends all waiting commands in one write, and counts the
+//! votes where it reads the replies. Only the vote that decides wakes the task that locks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,14 +20,14 @@ use tokio::time::sleep;
 
 use super::resp::{self, Script, Value};
 
-/// How long until a name is tried again that another process holds.
+/// The pause between two attempts to lock a name that another process holds.
 const POLL: Duration = Duration::from_millis(1);
 
 /// The client.
 pub(crate) struct Floor {
     nodes: Box<[Arc<Node>]>,
     expiry: Duration,
-    /// The waiters of this process for the one name that is contended.
+    /// The queue of this process for the one contended name.
     queue: Arc<tokio::sync::Mutex<()>>,
     // Ends the connections' tasks when dropped.
     _connections: JoinSet<()>,
@@ -65,7 +64,7 @@ impl Floor {
         })
     }
 
-    /// Tries once.
+    /// Makes one attempt.
     pub(crate) async fn try_lock(&self, name: &str) -> Option<Held> {
         let lock = Held {
             name: name.to_owned(),
@@ -84,7 +83,8 @@ impl Floor {
         None
     }
 
-    /// Locks the name that is contended: in order in this process, by trying again across processes.
+    /// Locks the contended name: in order within this process, and by repeated attempts between
+    /// processes.
     pub(crate) async fn wait(&self, name: &str) -> Held {
         let ticket = Arc::clone(&self.queue).lock_owned().await;
         loop {
@@ -105,11 +105,11 @@ impl Floor {
         released
     }
 
-    /// Whether a quorum says yes to a command, as soon as that is clear.
+    /// Whether a quorum grants a command, as soon as that is clear.
     async fn ask(&self, command: impl Fn(&Node, &mut Vec<u8>)) -> bool {
         let count = self.send(command);
         poll_fn(|cx| {
-            // It registers before it looks: a vote that it does not see yet finds the waker.
+            // It registers before it checks, so a vote that the check does not see finds the waker.
             count.waker.register(cx.waker());
             count.verdict().map_or(Poll::Pending, Poll::Ready)
         })
@@ -146,7 +146,7 @@ impl Held {
 /// The votes on one command.
 struct Count {
     nodes: u32,
-    /// Those that grant in the lower half, those that refuse in the upper one.
+    /// The number of votes that grant in the lower half, and of those that refuse in the upper half.
     votes: AtomicU32,
     waker: AtomicWaker,
 }
@@ -164,8 +164,8 @@ impl Count {
     fn add(&self, granted: bool) {
         let vote = if granted { 1 } else { 1 << 16 };
         // Both counts are one number, so that exactly one vote sees the verdict change. Relaxed is
-        // enough: nothing but this number is passed on, and the waker orders the addition before
-        // the look of the task that it wakes.
+        // enough: only this number is passed on, and the waker orders the addition before the check
+        // of the task that it wakes.
         let before = self.votes.fetch_add(vote, Ordering::Relaxed);
         if self.verdict_of(before).is_none() && self.verdict_of(before + vote).is_some() {
             self.waker.wake();
@@ -187,7 +187,7 @@ struct Node {
     wake: Notify,
 }
 
-/// The commands that were not written yet.
+/// The commands that have not been written yet.
 #[derive(Default)]
 struct Waiting {
     commands: Vec<u8>,
@@ -255,7 +255,7 @@ async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads what is there.
+/// Reads the bytes that have arrived.
 fn read(stream: &TcpStream, replies: &mut Vec<u8>) -> io::Result<()> {
     replies.reserve(4096);
     match stream.try_read_buf(replies) {
@@ -265,7 +265,7 @@ fn read(stream: &TcpStream, replies: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// Teaches a server the script, and gives back its hash.
+/// Loads the script on a server, and returns its hash.
 async fn load(stream: &TcpStream) -> io::Result<Script> {
     write_all(stream, &resp::load()).await?;
     let mut reply = Vec::new();

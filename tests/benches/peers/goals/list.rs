@@ -1,4 +1,4 @@
-//! All goals.
+//! The list of all goals.
 
 use super::Bound::{AtLeast, AtMost};
 use super::{CPU, Goal, P50, PER_SECOND};
@@ -12,7 +12,7 @@ pub(super) fn all() -> Vec<Goal> {
     goals.extend(many_tasks());
     goals.extend(one_name_in_one_process());
     goals.extend(one_name_in_several_processes());
-    goals.push(hand_off());
+    goals.push(process_to_process());
     goals.push(hung_node());
     goals.extend(layer());
     goals
@@ -77,7 +77,7 @@ const fn contended(processes: usize, hold_ms: u64) -> Setting {
 /// The part of the time for which the name is held.
 fn held(setting: Setting, bound: f64) -> Goal {
     let held = |it: &Figures| Some(it.held_us? * it.ops_per_s? / 1e6);
-    let what = "part of the time that it is held";
+    let what = "part of the time for which it is held";
     Goal::of(what, (setting, Deadpool), AtLeast(bound), held)
 }
 
@@ -112,7 +112,7 @@ fn one_name_in_several_processes() -> [Goal; 4] {
     ]
 }
 
-fn hand_off() -> Goal {
+fn process_to_process() -> Goal {
     let setting = Setting {
         processes: 2,
         ..Setting::of(Workload::Handoff)
@@ -133,7 +133,12 @@ fn hung_node() -> Goal {
     };
     let hung = ((five(Workload::Hung), Deadpool), P50);
     let healthy = ((five(Workload::Healthy), Deadpool), P50);
-    Goal::ratio("p50 / that of all healthy", hung, healthy, AtMost(1.2))
+    Goal::ratio(
+        "p50 / that with all nodes healthy",
+        hung,
+        healthy,
+        AtMost(1.2),
+    )
 }
 
 fn layer() -> [Goal; 2] {
@@ -148,7 +153,7 @@ fn layer() -> [Goal; 2] {
             (layer(Variant::PassedGet), Deadpool),
             (layer(Variant::PlainGet), Plain),
         ],
-        // The difference must not be larger than those between rounds without the layer.
+        // The layer must not make a larger difference than there is between rounds without it.
         figure: Box::new(|measured| {
             Some(measured[0].figures().ops_per_s? / lower_quartile(measured[1])?)
         }),

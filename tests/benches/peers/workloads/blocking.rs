@@ -12,7 +12,7 @@ use crate::setting::{Setting, Threads};
 use crate::times::Times;
 
 pub(crate) fn measure(addresses: &[String], setting: &Setting, time: Duration) -> Outcome<Figures> {
-    // One client is never at work on two threads.
+    // One client never works on two threads.
     let threads = match setting.runtime {
         Threads::Single => 1,
         Threads::Multi => setting.tasks.min(2),

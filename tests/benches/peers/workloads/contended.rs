@@ -17,14 +17,14 @@ use crate::runtime::run;
 use crate::setting::Setting;
 use crate::times::nanos;
 
-/// How the tasks of one process have fared.
+/// The results of the tasks of one process.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Visits {
-    /// For how long each has waited, in nanoseconds. Who still waits at the end counts with what
-    /// the wait has lasted by then: else those who starve would not be seen.
+    /// How long each wait took, in nanoseconds. A wait that is under way at the end counts with its
+    /// length so far. Otherwise tasks that starve would not be seen.
     waits: Vec<u64>,
     sections: usize,
-    /// For how long the lock was held in all.
+    /// How long the lock was held in all.
     held: Duration,
     cpu: Duration,
 }
@@ -64,7 +64,7 @@ pub(crate) fn measure(
         common_start(&mut processes)?;
         processes
             .iter_mut()
-            .map(Process::hear)
+            .map(Process::receive)
             .collect::<Outcome<_>>()?
     };
     Ok(sum(processes, time))
@@ -89,7 +89,7 @@ fn sum(processes: Vec<Visits>, time: Duration) -> Figures {
     .with_times(processes.into_iter().flat_map(|it| it.waits).collect())
 }
 
-/// Has the tasks lock, hold and release for a time.
+/// Lets the tasks lock, hold and release for a time.
 pub(crate) async fn contend(client: &Arc<Client>, crowd: &Crowd) -> Outcome<Visits> {
     let hold = Hold::start(crowd.hold);
     let (end, cpu) = (Instant::now() + crowd.time, cpu_time());
@@ -121,8 +121,8 @@ pub(crate) async fn contend(client: &Arc<Client>, crowd: &Crowd) -> Outcome<Visi
 }
 
 impl Visits {
-    /// Until it is dropped, or at the end if it never has to wait. `since` tells that it is waiting,
-    /// and since when.
+    /// Repeats until the future is dropped, or until `end` if it never has to wait. `since` says whether
+    /// it is waiting, and since when.
     async fn repeat(
         &mut self,
         since: &mut Option<Instant>,
@@ -146,8 +146,8 @@ impl Visits {
     }
 }
 
-/// Lets a time pass, to within microseconds, by a thread that sleeps: a timer of tokio's takes up
-/// to a millisecond longer than it is told.
+/// Lets a time pass, to within microseconds, by a thread that sleeps. A timer of tokio's may take a
+/// millisecond longer.
 #[derive(Clone)]
 struct Hold(Option<mpsc::Sender<oneshot::Sender<()>>>);
 
@@ -162,7 +162,7 @@ impl Hold {
             let _ = rustix::thread::set_current_timer_slack(std::num::NonZero::new(1));
             for over in requests {
                 thread::sleep(time);
-                // Nobody waits any more at the end of a measurement.
+                // At the end of a measurement no task may be waiting.
                 let _ = over.send(());
             }
         });

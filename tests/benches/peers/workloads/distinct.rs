@@ -12,11 +12,11 @@ use crate::figures::{Figures, cpu_time};
 use crate::implementation::Client;
 use crate::times::Times;
 
-/// For how much longer than its time a lock may take that was begun in time. What is not done by
-/// then is cancelled, and does not count.
+/// How long after its time a measurement waits for locks that were begun in time. After that they are
+/// cancelled, and do not count.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Has so many tasks lock and release, for a time, with pauses between.
+/// Lets tasks lock and release for a time, with a pause before each lock.
 pub(crate) async fn lock_and_release(
     client: &Arc<Client>,
     tasks: usize,

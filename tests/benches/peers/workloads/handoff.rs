@@ -1,4 +1,4 @@
-//! From the call that releases in one process to the guard in another that waits.
+//! The time from the call that releases in one process to the lock in another that waits.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use crate::process::{Job, Orders, Process, answer};
 use crate::setting::Setting;
 use crate::times::nanos;
 
-/// For how long the other has waited when the lock is released, in milliseconds. It varies, for
-/// those who look again at intervals.
+/// How long the other process has waited when the lock is released, in milliseconds. It varies, because
+/// implementations may poll at intervals.
 const WAITED: std::ops::Range<u64> = 10..30;
 
 #[derive(Serialize, Deserialize)]
@@ -28,28 +28,28 @@ pub(crate) fn measure(
     implementation: Implementation,
     time: Duration,
 ) -> Outcome<Figures> {
-    let job = Job::HandOff(format!("handoff:{:016x}", fastrand::u64(..)));
+    let job = Job::Handoff(format!("handoff:{:016x}", fastrand::u64(..)));
     let start = || Process::start(implementation, addresses, setting.runtime, &job);
     let (mut holder, mut waiter) = (start()?, start()?);
-    holder.tell(&Step::Lock)?;
-    holder.hear::<Duration>()?;
+    holder.send(&Step::Lock)?;
+    holder.receive::<Duration>()?;
 
     let mut times = Vec::new();
     let begun = Instant::now();
     while begun.elapsed() < time || times.is_empty() {
-        waiter.tell(&Step::Lock)?;
+        waiter.send(&Step::Lock)?;
         thread::sleep(Duration::from_millis(fastrand::u64(WAITED)));
-        holder.tell(&Step::Release)?;
-        let released: Duration = holder.hear()?;
-        let locked: Duration = waiter.hear()?;
+        holder.send(&Step::Release)?;
+        let released: Duration = holder.receive()?;
+        let locked: Duration = waiter.receive()?;
         let between = locked.checked_sub(released);
-        times.push(nanos(between.ok_or("the lock was held by two")?));
+        times.push(nanos(between.ok_or("two processes held the lock")?));
         std::mem::swap(&mut holder, &mut waiter);
     }
     Ok(Figures::default().with_times(times))
 }
 
-/// Does what the starting process says. It never says the same twice in a row.
+/// Carries out the orders of the starting process, which never gives the same one twice in a row.
 pub(crate) async fn serve(client: &Client, name: &str, orders: &mut Orders) -> Outcome<()> {
     let mut held = None;
     while let Some(step) = orders.next().await? {

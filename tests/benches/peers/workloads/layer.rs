@@ -1,7 +1,7 @@
-//! Requests through axum over loopback, with the layer and without.
+//! Requests through axum over loopback, with and without the layer.
 //!
-//! Client and server share a process and its two threads, so that the CPU time is that of both.
-//! What tells something is the difference that the layer makes.
+//! Client and server share a process and its two threads, so the CPU time is that of both. The telling
+//! figure is the difference that the layer makes.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -74,15 +74,15 @@ async fn serve(router: Router) -> Outcome<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let listener = listener.tap_io(|stream| {
-        // Slower without, and no reason to give up.
+        // Without it, requests are slower, which is no reason to give up.
         let _ = stream.set_nodelay(true);
     });
-    // Ends with its runtime.
+    // It ends with its runtime.
     tokio::spawn(axum::serve(listener, router).into_future());
     Ok(address)
 }
 
-/// Has so many connections send one request after the other for a time.
+/// Lets connections send one request after the other for a time.
 async fn request(
     server: SocketAddr,
     variant: Variant,
@@ -104,7 +104,7 @@ async fn request(
     for mut connection in ready {
         running.spawn(async move {
             let mut times = Vec::new();
-            // What is under way at the end does not count.
+            // Requests under way at the end do not count.
             let ended = timeout(time, repeat(&mut connection, variant, &mut times)).await;
             ended.unwrap_or(Ok(()))?;
             Outcome::Ok(times)

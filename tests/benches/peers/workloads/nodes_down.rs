@@ -17,7 +17,7 @@ pub(crate) fn measure(
     time: Duration,
 ) -> Outcome<Figures> {
     let setting = *setting;
-    // Its own: one that has hung has a lot to do when it goes on.
+    // Servers of its own: one that has hung has a lot to do when it goes on.
     let servers = Servers::start(setting.nodes);
     run(setting.runtime, async move {
         let client = Client::connect(implementation, &addresses(&servers)).await?;

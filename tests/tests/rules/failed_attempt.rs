@@ -1,4 +1,4 @@
-//! Rule 3: what a failed try leaves behind, which is nothing.
+//! Rule 3: a failed attempt leaves nothing behind.
 
 use redsync_tests::FaultyNode;
 use redsync_tests::faulty::{Fault, Gate, Operation};
@@ -17,13 +17,17 @@ fn assert_released_after_acquired(node: &FaultyNode) {
 async fn every_node_that_may_have_its_key_is_released_and_no_other() {
     let nodes = nodes::<5>();
     occupy(&nodes[..3], ms(5000)).await;
-    // One grants; one grants, and its answer is lost with the connection.
+    // One node grants. Another grants too, but its answer is lost with the connection.
     nodes[4].once(Operation::Acquire, Fault::broken_reply());
     let redsync = redsync(&nodes);
     assert_taken(&redsync.mutex(NAME).try_lock().await);
     redsync.drain().await;
     for node in &nodes[..3] {
-        assert_eq!(node.operations(), [Operation::Acquire], "it said taken");
+        assert_eq!(
+            node.operations(),
+            [Operation::Acquire],
+            "it answered that the name is taken"
+        );
     }
     for node in &nodes[3..] {
         assert_released_after_acquired(node);
@@ -41,7 +45,7 @@ async fn a_late_acquisition_is_released_behind_it() {
     let redsync = redsync(&nodes);
     let start = Instant::now();
     assert_taken(&redsync.mutex(NAME).try_lock().await);
-    assert_eq!(start.elapsed(), ms(0), "nobody waits for it");
+    assert_eq!(start.elapsed(), ms(0), "the late node is not waited for");
     redsync.drain().await;
     assert_eq!(start.elapsed(), ms(900));
     assert_released_after_acquired(&nodes[2]);
@@ -67,7 +71,7 @@ async fn acquisitions_that_all_timed_out_are_released_when_they_arrive() {
         assert_released_after_acquired(node);
     }
     assert_no_keys(&nodes);
-    // And the next comes in at once.
+    // The next attempt succeeds at once.
     let _guard = redsync.mutex(NAME).try_lock().await.unwrap();
 }
 
@@ -84,11 +88,11 @@ async fn a_release_is_repeated_when_its_connection_breaks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_whose_code_panics_is_one_that_fails() {
+async fn a_node_whose_code_panics_counts_as_failed() {
     for (panicking, works) in [(1, true), (2, false)] {
         let nodes = nodes::<3>();
         for node in &nodes[..panicking] {
-            node.plan(|_| panic!("as is expected"));
+            node.plan(|_| panic!("an expected panic"));
         }
         let redsync = redsync(&nodes);
         let result = redsync.mutex(NAME).try_lock().await;
@@ -103,7 +107,7 @@ async fn a_node_whose_code_panics_is_one_that_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_never_answers_is_left_to_its_expiry() {
+async fn keys_on_nodes_that_never_answer_are_left_to_expire() {
     let nodes = nodes::<3>();
     for node in &nodes {
         node.always(Fault::lost_reply());
@@ -118,7 +122,7 @@ async fn what_never_answers_is_left_to_its_expiry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_tries_of_a_lock_clean_up_after_themselves() {
+async fn all_attempts_of_a_lock_clean_up_after_themselves() {
     let nodes = nodes::<5>();
     occupy(&nodes[..2], ms(200)).await;
     for node in &nodes[2..] {

@@ -6,7 +6,7 @@ use redsync_tests::Servers;
 use super::{memory, patient};
 
 #[tokio::test]
-async fn a_lock_goes_to_another_process_and_back_with_its_token() {
+async fn a_lock_moves_to_another_process_and_back_with_its_token() {
     let servers = Servers::start(5);
     let here = patient(Redsync::connect(servers.urls()).unwrap());
     let there = patient(Redsync::connect(servers.urls()).unwrap());
@@ -32,7 +32,7 @@ async fn a_lock_goes_to_another_process_and_back_with_its_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parts_fit_their_own_names_and_mode_only() {
+async fn parts_fit_only_their_own_names_and_mode() {
     let (redsync, _) = memory();
     let parts = redsync.mutex("a").lock().await.unwrap().into_parts();
     for other in [redsync.mutex("b"), redsync.mutex("a").shared()] {
@@ -45,7 +45,7 @@ async fn parts_fit_their_own_names_and_mode_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_been_released_or_has_expired_is_not_resumed() {
+async fn a_released_or_expired_lock_cannot_be_resumed() {
     let (redsync, _) = memory();
     let mutex = redsync.mutex("a");
     let guard = mutex.lock().await.unwrap();
@@ -73,7 +73,7 @@ async fn parts_do_not_show_the_value() {
 }
 
 #[tokio::test]
-async fn inspection_says_who_holds_on_each_node_and_not_with_what_value() {
+async fn inspection_shows_the_holder_on_each_node_and_not_its_value() {
     let servers = Servers::start(3);
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
     let mutex = redsync.mutex("a");
