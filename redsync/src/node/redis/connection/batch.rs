@@ -1,9 +1,9 @@
-//! The commands of many locks in one write.
+//! The commands of many locks, sent together in one write.
 //!
-//! Commands for one connection are put into a list. One task, the collector, takes what is there
-//! and sends it as one pipeline; it does not wait for more to come. For redis-rs a pipeline is one
-//! message, whose cost is shared by all of its commands. The same task reads the replies and counts
-//! each answer into the lock that it belongs to.
+//! Commands for one connection are put into a list. One task, the collector, takes the whole list
+//! and sends it as one pipeline, without waiting for more commands. To redis-rs a pipeline is one
+//! message, whose cost its commands share. The same task reads the replies, and counts each answer
+//! for the lock that it belongs to.
 
 use std::{
     future::{Future, poll_fn},
@@ -30,16 +30,16 @@ use super::{
 };
 use crate::node::{NodeError, redis::exchange::Conversation};
 
-/// How many commands are sent together, at the most: all are answered when the last of them is. (With
-/// 512 tasks on three nodes, 16 give 131,000 locks a second, 64 give 140,000, 256 give 150,000, and
-/// 1,024 give 135,000.)
+/// How many commands are sent together at most. None of them is answered before the last one. (With
+/// 512 tasks on three nodes, a limit of 16 yields 131,000 locks a second, 64 yields 140,000, 256
+/// yields 150,000, and 1,024 yields 135,000.)
 const MAX_TOGETHER: usize = 256;
 
-/// A connection that has rested for this long may have been closed by the other side meanwhile. The
-/// runtime looks at the socket once before anything is entrusted to it.
+/// A connection that has been idle for this long may have been closed by the server in the
+/// meantime. The runtime polls the socket once before anything is sent over it.
 const RESTED: Duration = Duration::from_millis(1);
 
-/// How long a reply is waited for whose caller may wait for ever.
+/// How long to wait for the reply to a command whose caller sets no limit.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection that is shared by many commands.
@@ -52,24 +52,24 @@ struct List(Mutex<State>);
 
 struct State {
     waiting: Vec<Item>,
-    /// Of the collector, if it has nothing to do.
+    /// Wakes the collector. None while the collector is running.
     collector: Option<Waker>,
-    /// Whether no more commands are taken.
+    /// Whether the list takes no more commands.
     is_closed: bool,
-    /// Whether nothing had been under way for a while when the first command came.
+    /// Whether the connection had been idle for a while when a command was added.
     has_rested: bool,
     health: Health,
 }
 
 /// One command in the list.
 pub(crate) enum Item {
-    /// About a lock: the answer is counted where the reply is read.
+    /// A command about a lock. Its answer is counted where the reply is read.
     Conversation(Conversation),
-    /// A command of a caller that waits for the reply.
+    /// A command whose caller waits for the reply.
     Command(Cmd, oneshot::Sender<Result<Value, Undelivered>>),
 }
 
-/// Why there is no reply.
+/// Why a command has no reply.
 #[derive(Debug)]
 pub(crate) struct Undelivered {
     pub(crate) error: RedisError,
@@ -78,10 +78,10 @@ pub(crate) struct Undelivered {
 }
 
 impl Undelivered {
-    /// The collector is gone, and with it what had been given to it.
+    /// The collector has ended, and the commands in its list with it.
     fn closed(is_unsent: bool) -> Self {
         Self {
-            error: (redis::ErrorKind::Io, "the connection was given up").into(),
+            error: (redis::ErrorKind::Io, "the connection was abandoned").into(),
             is_unsent,
         }
     }
@@ -118,12 +118,12 @@ impl<C: SharedConnection> Batch<C> {
         self.list.state().health
     }
 
-    /// Whether commands are still taken.
+    /// Whether the list takes no more commands.
     pub(crate) fn is_closed(&self) -> bool {
         self.list.state().is_closed
     }
 
-    /// Puts an item into the list if the connection may be used. Says whether it did.
+    /// Adds an item to the list if the connection may be used. Returns whether it did.
     pub(crate) fn push_if(
         &self,
         may_be_used: impl FnOnce(&Health, Instant) -> bool,
@@ -149,7 +149,7 @@ impl<C: SharedConnection> Batch<C> {
     ///
     /// # Cancel safety
     ///
-    /// A command whose future is dropped may or may not be sent.
+    /// If the future is dropped, the command may or may not be sent.
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, Undelivered> {
         if C::PIPELINES {
             let (reply, answer) = oneshot::channel();
@@ -175,7 +175,7 @@ impl<C: SharedConnection> Batch<C> {
 }
 
 impl<C: SharedConnection> Drop for Batch<C> {
-    /// Ends the collector when it has nothing more to do.
+    /// Ends the collector once all its commands are answered.
     fn drop(&mut self) {
         self.list.close();
     }
@@ -183,7 +183,7 @@ impl<C: SharedConnection> Drop for Batch<C> {
 
 impl List {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is changed.
+        // Nothing panics between two changes that belong together.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -197,7 +197,7 @@ impl List {
         }
     }
 
-    /// Notes a sign of life, if it is one.
+    /// Notes a sign of life: any reply, or any error but a time-out.
     fn heard<T>(&self, reply: &RedisResult<T>) {
         if !matches!(reply, Err(error) if error.is_timeout()) {
             self.state().health.heard(Instant::now());
@@ -205,7 +205,7 @@ impl List {
     }
 }
 
-/// A command that is under way until this is dropped.
+/// Counts a command as under way until it is dropped.
 struct Counted<'a>(&'a List);
 
 impl<'a> Counted<'a> {
@@ -221,18 +221,18 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// Sends what is in the list, for as long as there is a [`Batch`].
+/// Sends the commands in the list, for as long as the [`Batch`] exists.
 struct Collector<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
     sent: Vec<Sent>,
-    /// No later than the first of them is given up. It is left to fire for nothing: to move it at
-    /// each reply would cost more.
+    /// Fires no later than the first of the sent commands is abandoned. It may fire for nothing: to
+    /// move it at each reply would cost more.
     alarm: Option<Pin<Box<Sleep>>>,
     spares: Spares,
     /// Whether other threads may add to the list while this task runs.
     has_threads: bool,
-    /// Whether several commands were sent together the last time.
+    /// Whether the last write contained several commands.
     is_busy: bool,
 }
 
@@ -241,17 +241,17 @@ struct Sent {
     items: Vec<Item>,
     replies: ReusableBoxFuture<'static, Replies>,
     was_polled: bool,
-    /// When nobody waits for the replies any longer.
+    /// When to stop waiting for the replies.
     give_up_at: Instant,
 }
 
-/// The replies to commands that were sent together, and the command if it was alone, for reuse.
+/// The replies to commands that were sent together. A single command is returned for reuse.
 enum Replies {
     One(RedisResult<Value>, Cmd),
     Many(RedisResult<Vec<Value>>),
 }
 
-/// What was allocated for commands that have been answered.
+/// Allocations of commands that have been answered, for reuse.
 #[derive(Default)]
 struct Spares {
     command: Option<Cmd>,
@@ -260,7 +260,7 @@ struct Spares {
     many: Vec<ReusableBoxFuture<'static, Replies>>,
 }
 
-/// More spares than that are not kept.
+/// How many spares of one kind are kept.
 const MAX_SPARES: usize = 16;
 
 fn keep<T>(spares: &mut Vec<T>, spare: T) {
@@ -285,13 +285,13 @@ fn boxed(
 impl<C: SharedConnection> Collector<C> {
     async fn run(mut self) {
         while poll_fn(|cx| self.poll_for_more(cx)).await {
-            // A connection that has rested: this lets the runtime poll its I/O first. If the other side
-            // has closed the connection, its task learns of that, and what is sent afterwards is known
-            // not to have been sent.
+            // After idle time: let the runtime poll its I/O first. If the server has closed the
+            // connection, the connection's task learns of it now, and it is certain that a command
+            // which follows was not sent.
             let has_rested = mem::take(&mut self.list.state().has_rested);
-            // A busy one: other threads add to the list meanwhile, and more commands share a write.
-            // (With 512 tasks on two threads, that is a third of the CPU time. On one thread, tasks
-            // that are about to add to the list have come first anyway.)
+            // On a busy connection: let other threads add to the list, so that more commands share
+            // a write. (With 512 tasks on two threads, this saves a third of the CPU time. On a
+            // single thread, all tasks that are ready to add to the list have run before this one.)
             if has_rested || self.is_busy {
                 yield_now().await;
             }
@@ -299,7 +299,7 @@ impl<C: SharedConnection> Collector<C> {
         }
     }
 
-    /// Ready when there is more to send (true), or there will never be more (false).
+    /// Resolves to true when there is more to send, and to false when there will never be more.
     fn poll_for_more(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             let mut index = 0;
@@ -332,10 +332,11 @@ impl<C: SharedConnection> Collector<C> {
         }
     }
 
-    /// Gives up what has not been answered in time. Says whether there was any.
+    /// Stops waiting for commands that have not been answered in time. Returns whether there were
+    /// any.
     ///
-    /// The connection still reads the replies and throws them away, so what is sent behind them finds
-    /// its own.
+    /// The connection still reads their replies and discards them, so later commands get their own
+    /// replies.
     fn give_up_late(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(first) = self.sent.iter().map(|sent| sent.give_up_at).min() else {
             return false;
@@ -353,7 +354,7 @@ impl<C: SharedConnection> Collector<C> {
         let mut given_up = 0;
         for late in self.sent.extract_if(.., |sent| sent.give_up_at <= now) {
             given_up += late.items.len();
-            // A question that is dropped is given up.
+            // Dropping a question reports it as unanswered.
             drop(late);
         }
         self.list.state().health.over(given_up);
@@ -361,7 +362,7 @@ impl<C: SharedConnection> Collector<C> {
         true
     }
 
-    /// Sends all that is in the list. What is sent is written when it is first polled.
+    /// Sends all commands in the list. They are written when their future is first polled.
     fn send(&mut self) {
         let mut items = self.spares.items.pop().unwrap_or_default();
         mem::swap(&mut items, &mut self.list.state().waiting);
@@ -380,8 +381,9 @@ impl<C: SharedConnection> Collector<C> {
         if items.len() < before {
             self.list.state().health.over(before - items.len());
         }
-        // That of one stands for all: they are about locks of one kind, mostly, and a command that is
-        // given up early is released behind itself on the same connection.
+        // The limit of the first command is used for all. Mostly they are about locks with the same
+        // options; and if a command is abandoned too early, its release follows it on the same
+        // connection.
         let patience = items.first().map(Item::patience);
         let give_up_at = Instant::now() + patience.unwrap_or_default();
         let mut connection = self.connection.clone();
@@ -455,7 +457,7 @@ impl<C: SharedConnection> Collector<C> {
         let mut again = 0;
         for (item, value) in items.zip(values) {
             let value = value.extract_error();
-            // The connection leads to what is a replica by now.
+            // The server has become a replica.
             if !C::RECONNECTS && matches!(&value, Err(error) if error.code() == Some("READONLY")) {
                 self.list.state().is_closed = true;
             }
@@ -473,8 +475,8 @@ impl<C: SharedConnection> Collector<C> {
         error: &RedisError,
         is_first_poll: bool,
     ) {
-        // A connection whose task has ended takes nothing, and says so at once. If the error comes
-        // later, the command may have been written.
+        // If the connection's task has ended, the error is there at the first poll, and nothing was
+        // written. If the error comes later, the command may have been written.
         let is_unsent = C::SENDS_ONCE && is_first_poll && error.is_unrecoverable_error();
         if error.is_unrecoverable_error() && !C::RECONNECTS {
             self.list.state().is_closed = true;
@@ -488,7 +490,7 @@ impl<C: SharedConnection> Collector<C> {
 }
 
 impl<C: SharedConnection> Drop for Collector<C> {
-    /// Also if its runtime shuts down, after which nothing can be sent.
+    /// Runs also when the runtime shuts down. Nothing can be sent after that.
     fn drop(&mut self) {
         self.list.close();
         let waiting = mem::take(&mut self.list.state().waiting);
@@ -502,11 +504,11 @@ impl<C: SharedConnection> Drop for Collector<C> {
 }
 
 impl Item {
-    /// How long the reply is waited for.
+    /// How long to wait for the reply.
     fn patience(&self) -> Duration {
         match self {
             Self::Conversation(conversation) => conversation.patience(),
-            // Its caller decides.
+            // Its caller limits the time.
             Self::Command(..) => MAX_PATIENCE,
         }
     }
@@ -515,7 +517,7 @@ impl Item {
     fn may_be_sent(&mut self) -> bool {
         match self {
             Self::Conversation(conversation) => conversation.may_be_sent(),
-            // Nobody waits for it any more, and nothing was sent.
+            // If the caller no longer waits, the command need not be sent.
             Self::Command(_, reply) => !reply.is_closed(),
         }
     }
@@ -527,7 +529,7 @@ impl Item {
         }
     }
 
-    /// Takes the reply, and gives back an item that has to go on.
+    /// Takes the reply. Returns the item if another command follows.
     fn reply(self, value: RedisResult<Value>) -> Option<Self> {
         match self {
             Self::Conversation(conversation) => {
@@ -538,7 +540,7 @@ impl Item {
                 return conversation.reply(reply).map(Self::Conversation);
             }
             Self::Command(_, reply) => {
-                // Or nobody waits for it any more.
+                // Fails if the caller no longer waits, which is fine.
                 let _ = reply.send(value.map_err(|error| Undelivered {
                     error,
                     is_unsent: false,
