@@ -1,21 +1,21 @@
 //! One task that extends every guard of a [`Redsync`](crate::Redsync) that is kept alive.
 //!
-//! The keeper has a queue of due times. It extends a lock first when a third of its validity has
-//! passed, and after a failure at every twelfth of the expiry, until the lock is lost or has been held
-//! as long as it may. Nothing is spawned per guard, and extensions that are due together are sent
-//! together.
+//! The keeper has a queue of due times. It extends a lock whenever a third of the expiry has
+//! passed, and after a failure again after a twelfth, until the lock is lost or has reached its
+//! maximum hold time. It spawns no task per guard, and sends extensions that are due at the same
+//! time together.
 //!
 //! # Threads
 //!
-//! The extension of a lock must not depend on the thread that works under it: a handler may block
-//! that thread for longer than the expiry. On a multi-thread runtime a task that is woken by a
-//! worker may sit in that worker's own slot, from which no other worker takes it. So the keeper is
-//! never woken by the task that begins to keep a guard alive, but from a thread for blocking work.
-//! That is rare: only for a guard that is due before the keeper would wake by itself.
+//! The extension of a lock must not depend on the thread that works under the lock: a handler may
+//! block that thread for longer than the expiry. On a multi-thread runtime, a task that a worker
+//! wakes may be put into the worker's own slot, from which no other worker takes it. So a guard
+//! that is to be kept alive wakes the keeper from a thread for blocking work, not from its own.
+//! This is rare: it happens only if the guard is due before the keeper would wake by itself.
 //!
-//! The keeper runs on the runtime on which it was first needed. When that runtime ends, or no longer
-//! runs its tasks, the keeper goes on elsewhere: at once on a runtime that one of the guards came
-//! from, or else with the next guard that is kept alive.
+//! The keeper runs on the runtime on which it was first needed. If that runtime ends, the keeper
+//! moves at once to a runtime that one of the guards came from. If there is none, or if the runtime
+//! no longer runs its tasks, the keeper moves with the next guard that is kept alive.
 
 use std::{
     cmp::Reverse,
@@ -40,7 +40,7 @@ use crate::{
     lease::{Extension, Lease},
 };
 
-/// A keeper that is this late no longer runs: its runtime stands still.
+/// If the keeper is this late, its runtime no longer runs its tasks.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Extends guards for as long as they are kept alive.
@@ -50,16 +50,16 @@ pub(crate) struct Keeper(Mutex<State>);
 #[derive(Default)]
 struct State {
     due: BinaryHeap<Reverse<Due>>,
-    /// The task that runs, if there is one.
+    /// The present task, if there is one.
     runner: Option<Running>,
     /// The runtimes that have ended since a keeper last ran.
     ended: Vec<Id>,
-    /// The number of the latest task. Any other ends itself.
+    /// The number of the latest task. All earlier tasks end themselves.
     latest: u64,
 }
 
 struct Running {
-    /// When it wakes by itself.
+    /// When the task wakes by itself.
     alarm: Instant,
     waker: Option<Waker>,
 }
@@ -67,7 +67,7 @@ struct Running {
 /// A guard that is kept alive, for as long as this exists.
 pub(crate) struct KeptAlive {
     lease: Arc<Lease>,
-    /// When it is due. An entry of the queue with another time is out of date.
+    /// When the guard is due. An entry of the queue with another time is outdated.
     next: Mutex<Instant>,
 }
 
@@ -102,14 +102,14 @@ impl Keeper {
             next: Mutex::new(now),
         });
         let expiry = lease.options().timing.expiry();
-        // A lock that was resumed may have less left than an expiry.
+        // A lock that was resumed may be valid for less than an expiry.
         let third = (expiry / 3).min(lease.until().saturating_duration_since(now) / 3);
         let next = due_at(lease, now + third);
         let mut state = self.state();
         state.schedule(&kept, next);
         match &mut state.runner {
             Some(running) if now > running.alarm + STANDSTILL => {
-                tracing::debug!("the runtime that extends locks stands still; using another");
+                tracing::debug!("the runtime that extends locks is not running; using another");
                 drop(state);
                 self.run_on(&current);
             }
@@ -130,7 +130,7 @@ impl Keeper {
         kept
     }
 
-    /// Starts a task, which replaces any other.
+    /// Starts a task on the given runtime. It replaces the present one.
     fn run_on(self: &Arc<Self>, runtime: &Handle) {
         let mut state = self.state();
         state.latest += 1;
@@ -151,8 +151,8 @@ impl Keeper {
     }
 }
 
-/// When a lock is due that is to be extended at an instant. One that cannot be extended any further
-/// is due at its end.
+/// When a lock is due whose extension is planned for `at`. If it cannot be extended any further, it
+/// is due at the end of its validity.
 fn due_at(lease: &Lease, at: Instant) -> Instant {
     if lease.is_at_its_end() {
         lease.until()
@@ -161,7 +161,7 @@ fn due_at(lease: &Lease, at: Instant) -> Instant {
     }
 }
 
-/// Does something that schedules a task, in such a way that no worker keeps the task to itself.
+/// Does work that wakes or spawns a task, so that the task does not depend on the current worker.
 fn off_this_worker(runtime: &Handle, work: impl FnOnce() + Send + 'static) {
     if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         work();
@@ -174,14 +174,15 @@ impl State {
     fn schedule(&mut self, kept: &Arc<KeptAlive>, at: Instant) {
         *kept.next() = at;
         if self.due.len() == self.due.capacity() {
-            // Guards that are gone are in the queue up to their time. They should not make it grow.
+            // Guards that were dropped stay in the queue until they are due. Remove them before the
+            // queue grows.
             self.due.retain(|Reverse(due)| due.kept.strong_count() > 0);
         }
         let kept = Arc::downgrade(kept);
         self.due.push(Reverse(Due { at, kept }));
     }
 
-    /// The next guard whose time has come.
+    /// Takes the next guard that is due out of the queue.
     fn pop(&mut self, now: Instant) -> Option<Arc<KeptAlive>> {
         loop {
             if self.due.peek()?.0.at > now {
@@ -196,7 +197,7 @@ impl State {
     }
 }
 
-/// The task.
+/// The task that extends guards.
 struct Runner {
     keeper: Arc<Keeper>,
     number: u64,
@@ -231,7 +232,7 @@ impl Runner {
                 }
             }
             drop(state);
-            // Not under the lock: what is polled here may be the code of a user's node.
+            // Polled without the lock, because this may run the code of a user's node.
             while let Poll::Ready(Some(renewed)) = renewals.poll_next_unpin(cx) {
                 self.renewed(renewed);
             }
@@ -241,7 +242,7 @@ impl Runner {
             let next = match next {
                 Some(next) => next,
                 None if renewals.is_empty() => {
-                    // In the same breath as the queue was seen to be empty.
+                    // Under the same lock under which the queue was found empty.
                     state.runner = None;
                     return Poll::Ready(());
                 }
@@ -278,7 +279,7 @@ impl Runner {
     }
 }
 
-/// Begins to extend a lock that is due, unless there is nothing to extend.
+/// Begins to extend a lock that is due, unless it has been released or lost.
 fn begin(state: &mut State, kept: &Arc<KeptAlive>, now: Instant) -> Option<Renewal> {
     let lease = &kept.lease;
     if lease.has_ended() {
@@ -288,7 +289,7 @@ fn begin(state: &mut State, kept: &Arc<KeptAlive>, now: Instant) -> Option<Renew
         report_loss(lease);
         return None;
     }
-    // If no node has answered by then, there is another round beside this one, whose answers count
+    // If this round has no result by then, another is started. The answers to this one still count
     // for as long as the lock is valid.
     let again = now + lease.options().timing.node_timeout();
     state.schedule(kept, again.min(lease.until()));
@@ -306,7 +307,8 @@ fn report_loss(lease: &Lease) {
 }
 
 impl Drop for Runner {
-    /// Without its end, the runtime has ended: the guards have to be extended elsewhere.
+    /// If the task is dropped before it has finished, its runtime has ended, and the guards have to
+    /// be extended on another.
     fn drop(&mut self) {
         if self.has_finished {
             return;
@@ -320,7 +322,7 @@ impl Drop for Runner {
         let homes = (state.due.iter())
             .filter_map(|Reverse(due)| due.kept.upgrade())
             .filter_map(|kept| kept.lease.home().cloned());
-        // A runtime that has ended drops what it is given, and leads here again.
+        // Not a runtime that has ended: it would drop the task, and this function would run again.
         let home = homes
             .into_iter()
             .find(|home| !state.ended.contains(&home.id()));

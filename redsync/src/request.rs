@@ -11,7 +11,7 @@ use crate::{ConfigError, options::Options};
 pub(crate) struct Request {
     /// The name in errors and logs.
     pub(crate) label: Arc<str>,
-    /// With the prefix, sorted, no two alike.
+    /// The names with their prefix, sorted and without duplicates.
     pub(crate) names: Arc<[Arc<str>]>,
     pub(crate) options: Arc<Options>,
     /// How many attempts have begun.
@@ -26,7 +26,7 @@ impl Request {
         options.check()?;
         let keys = names.iter().map(|name| options.key(name));
         let names = if options.key_prefix.is_empty() {
-            // The keys are the names: only checked, not copied.
+            // The keys are the names, which are only checked, and not copied.
             keys.map(|key| key.map(drop))
                 .collect::<Result<(), _>>()
                 .map(|()| Arc::clone(names))?
@@ -46,9 +46,9 @@ impl Request {
         })
     }
 
-    /// The number of the attempt that begins, from 1 on.
+    /// Counts an attempt that begins. Returns its number, starting from 1.
     pub(crate) fn count_attempt(&self) -> u32 {
-        // A count on its own, that nothing else is ordered by.
+        // Relaxed: nothing else is ordered by this count.
         1 + self.attempts.fetch_add(1, Ordering::Relaxed)
     }
 

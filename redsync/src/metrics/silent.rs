@@ -1,4 +1,4 @@
-//! Figures that nobody counts.
+//! The same figures without the feature `metrics`: nothing is recorded.
 
 use std::future::Future;
 
@@ -8,7 +8,7 @@ use crate::{LockError, Mode, NodeError};
 
 pub(crate) const fn describe() {}
 
-/// A call that wants a lock.
+/// A call that locks.
 pub(crate) struct Acquisition;
 
 #[expect(
@@ -24,7 +24,7 @@ impl Acquisition {
     pub(crate) const fn end<T>(&mut self, _: &Result<T, LockError>) {}
 }
 
-/// The time for which a lock is held.
+/// The time that a lock is held.
 pub(crate) struct Hold;
 
 #[expect(clippy::unused_self, reason = "used with the feature")]
