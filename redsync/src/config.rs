@@ -22,7 +22,7 @@ pub enum ConfigError {
     Url {
         /// The URL, without credentials.
         url: Box<str>,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         source: Arc<dyn Error + Send + Sync>,
     },
     /// The mutex has no name.

@@ -40,7 +40,7 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub enum LockError {
     /// Another holder has the lock, and the last attempt has failed.
     Taken(Votes),
-    /// Another holder had the lock up to the caller's deadline.
+    /// Another holder still has the lock at the caller's deadline.
     TimedOut(Votes),
     /// Too few nodes gave a usable answer in time to decide.
     Unavailable(Votes),

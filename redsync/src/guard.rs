@@ -243,8 +243,8 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// * [`ExtendError::Lost`] if the validity ended before or during the call, or if so many nodes
-    ///   no longer keep the key for this guard that the others are no majority. A lock that is lost
+    /// * [`ExtendError::Lost`] if the validity ended before or during the call, or if the nodes
+    ///   that may still keep the key for this guard are too few for a majority. A lock that is lost
     ///   stays lost.
     /// * [`ExtendError::Failed`] if too few nodes confirmed in time. The lock is valid as long as
     ///   before, and can be extended again.

@@ -73,7 +73,7 @@ pub(crate) struct KeptAlive {
 
 impl KeptAlive {
     fn next(&self) -> MutexGuard<'_, Instant> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

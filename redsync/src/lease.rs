@@ -50,7 +50,7 @@ const MAX_PURSUIT: Duration = Duration::from_secs(30);
 /// follow the acquisition.
 const RELEASE_MARGIN: Duration = Duration::from_secs(5);
 
-/// The keys of one owner value on all nodes, and what is known about them.
+/// The keys with one owner value on all nodes, and their known state.
 pub(crate) struct Lease {
     nodes: Arc<Nodes>,
     /// The name in errors and logs.

@@ -57,10 +57,11 @@
 //! * [`Guard::into_parts`] and [`Mutex::resume`] pass a lock to another process.
 //! * [`Mutex::inspect`] shows which holders each node reports.
 //!
-//! There is no semaphore ("at most k holders"), because majorities do not yield one. If each of
-//! three nodes admits k = 2 holders, three holders can each have two of the nodes. Any two
-//! majorities share a node, which is enough to exclude a second holder, but not a holder number k +
-//! 1. The safe way is to use k names, `job:0` to `job:k-1`, and to attempt them in random order.
+//! There is no semaphore ("at most k holders"), because majorities cannot provide one. If each of
+//! three nodes admits k = 2 holders, three clients can each hold two of the nodes. Any two
+//! majorities share a node, which is enough to exclude a second holder, but does not limit the
+//! holders to k. The safe way is to use k names, `job:0` to `job:k-1`, and to attempt to lock them
+//! in random order.
 //!
 //! # Waiting
 //!

@@ -22,8 +22,9 @@ use crate::{
 /// others.
 ///
 /// The default options are those of go-redsync, except for
-/// [`with_fail_fast`](Self::with_fail_fast). [`Redsync::with_defaults`] changes them for all
-/// mutexes. An option that is out of its range is reported when the mutex is locked, or by
+/// [`with_fail_fast`](Self::with_fail_fast).
+/// [`Redsync::with_defaults`](crate::Redsync::with_defaults) changes them for all mutexes. An
+/// option that is out of its range is reported when the mutex is locked, or by
 /// [`check`](Self::check).
 ///
 /// # Example
@@ -74,7 +75,7 @@ impl Mutex {
     }
 
     /// Returns the names, without the prefix. There is one, unless the mutex was made by
-    /// [`Redsync::mutex_many`].
+    /// [`Redsync::mutex_many`](crate::Redsync::mutex_many).
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
     }
@@ -258,7 +259,7 @@ impl Mutex {
     ///
     /// It asks the nodes how long a majority of them will still keep the names. The guard is valid
     /// for that long, less drift. Two guards with the same owner value do not exclude each other,
-    /// so whoever passes a lock on must stop using it; [`Guard::into_parts`] sees to that.
+    /// so only one of them may be used; [`Guard::into_parts`] therefore consumes its guard.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! Nodes: the voters on a lock.
+//! Nodes: the stores that vote on locks.
 //!
 //! A node is an independent store that keeps a key with an owner value for a limited time. Its
 //! operations [acquire](Node::acquire), [extend](Node::extend), [release](Node::release) and
@@ -135,7 +135,7 @@ pub trait Node: Send + Sync + 'static {
     /// # Errors
     ///
     /// A [`NodeError`] if the node gave no vote. Its variants say whether the node may have
-    /// acquired the names all the same. This applies to every operation.
+    /// acquired the names nevertheless. The other operations return the same errors.
     ///
     /// # Cancel safety
     ///

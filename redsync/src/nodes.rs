@@ -62,7 +62,7 @@ impl Nodes {
         if members.len().is_multiple_of(2) {
             tracing::warn!(
                 nodes = members.len(),
-                "an even number of nodes tolerates no more failures than one node less"
+                "an even number of nodes tolerates no more failures than the odd number below it"
             );
         }
         Ok(Self {

@@ -14,7 +14,7 @@ use crate::{ConfigError, Mode, config::MAX_NAME_LEN, error::BoxError};
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
 const RESERVED: &str = ":fence";
 
-/// A lock is handed over only during this part of its expiry.
+/// A lock is handed over only within the first of this many parts of its expiry.
 const HAND_OVER_PART: u32 = 16;
 
 /// All options of a mutex.
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_neither_empty_nor_huge() {
+    fn an_empty_or_too_long_name_is_refused() {
         let mut options = Options::default();
         let key = |options: &Options, name: &str| options.key(&name.into());
         assert!(matches!(key(&options, ""), Err(ConfigError::EmptyName)));

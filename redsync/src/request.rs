@@ -1,4 +1,4 @@
-//! A mutex whose names and options have been checked, on its way to a lock.
+//! The request for a lock: a mutex whose names and options have been checked.
 
 use std::sync::{
     Arc,

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_random_and_stays_out_of_debug_output() {
+    fn a_value_is_random_and_redacted_in_debug_output() {
         for label in ["", "pod-7:"] {
             let value = OwnerValue::random(label).unwrap();
             assert_eq!(value.as_str().len(), label.len() + 32);

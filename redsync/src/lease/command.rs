@@ -154,7 +154,7 @@ impl Command {
     }
 
     fn late(&self) -> MutexGuard<'_, Option<DrainGuard>> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -36,7 +36,7 @@ impl Hold {
     }
 
     fn lock_until(&self) -> MutexGuard<'_, Instant> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -117,7 +117,7 @@ impl Lane {
         next
     }
 
-    /// Whether there is certainly no key to release, now and later.
+    /// Whether the node certainly has no key to release, and will not get one.
     pub(super) const fn has_nothing_to_release(&self) -> bool {
         !self.is_kept && !self.is_placed
     }

@@ -1,4 +1,4 @@
-//! Why one node gave no usable answer.
+//! The error of a node: why it gave no usable answer.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -27,12 +27,12 @@ pub enum NodeError {
         /// The address of the node that is counted.
         other: Arc<str>,
     },
-    /// Too many commands to this node are unanswered already. This one was not sent.
+    /// Too many commands to this node are unanswered. This one was not sent.
     Overloaded,
     /// The command was not sent: an earlier command for this lock was unanswered until its time was
     /// over, or the lock was released in the meantime.
     NotSent,
-    /// The answer makes no sense, or the node's code panicked.
+    /// The answer does not fit the command, or the node's code panicked.
     Unexpected(Box<str>),
 }
 

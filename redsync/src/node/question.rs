@@ -107,7 +107,9 @@ impl Question {
     }
 
     fn asker(&self) -> &Arc<dyn Asker> {
-        self.asker.as_ref().expect("there until it is answered")
+        self.asker
+            .as_ref()
+            .expect("a question has its asker until it is answered")
     }
 
     pub(crate) fn entry(&self) -> &Entry {

@@ -133,7 +133,9 @@ impl Round {
                 Cast::Outstanding => state.count(node, Vote::Failed(NodeError::TimedOut)),
                 Cast::Expected => {
                     let expected = state.reasons.iter().position(|(other, _)| *other == node);
-                    let (_, vote) = state.reasons.swap_remove(expected.expect("a vote"));
+                    let (_, vote) = state
+                        .reasons
+                        .swap_remove(expected.expect("a preliminary vote"));
                     state.count(node, vote);
                 }
                 Cast::Granted | Cast::Withheld => {}

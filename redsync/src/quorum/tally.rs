@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_dead_node_does_not_turn_contention_into_an_outage() {
-        // One of three is dead, one says taken: the third decides which of the two it is.
+        // One of three nodes is dead, and one says taken: the third decides between contention and
+        // outage.
         assert_eq!(tally(3, 0, 1, 1).verdict(), None);
         assert_eq!(tally(3, 0, 2, 1).verdict(), Some(Verdict::Refused));
         assert_eq!(tally(3, 1, 1, 1).verdict(), Some(Verdict::Unknown));

@@ -1,7 +1,7 @@
 //! The optional commands that a server knows.
 //!
 //! They are found out by use: a server that does not know a command answers with an error and does
-//! nothing. Each command is used in vain at most once per server.
+//! nothing. Each command fails in this way at most once per server.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -93,7 +93,7 @@ impl Tracking {
 
 impl ToTrack {
     fn failed_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         self.failed_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

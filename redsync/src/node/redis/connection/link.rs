@@ -167,7 +167,7 @@ impl<M: Connect> Links<M> {
                     return Ok(Arc::clone(link));
                 }
                 Slot::Connected(stalled) => {
-                    tracing::warn!(node = %self.address, "the connection stalls; trying a new one");
+                    tracing::warn!(node = %self.address, "the connection has stalled; making a new one");
                     stalled.leave::<M>();
                     let stalled = Arc::clone(stalled);
                     self.begin_to_connect(&mut slot, Some(stalled))

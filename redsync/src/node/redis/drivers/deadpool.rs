@@ -127,7 +127,7 @@ impl<P: Pool> Driver for Deadpool<P> {
     fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
         let mut conversation = Some(conversation);
         self.links.push(now, || {
-            let conversation = conversation.take().expect("asked for once");
+            let conversation = conversation.take().expect("the list asks for an item once");
             Item::Conversation(conversation)
         });
         conversation.map_or(Ok(()), Err)

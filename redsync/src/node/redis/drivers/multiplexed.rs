@@ -80,7 +80,7 @@ impl<C: SharedConnection> Multiplexed<C> {
     }
 
     fn batch(&self) -> Arc<Batch<C>> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
         match &*batch {
             Some(batch) if !batch.is_closed() => Arc::clone(batch),
@@ -116,7 +116,7 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
                 |_, _| true,
                 now,
                 || {
-                    let conversation = conversation.take().expect("asked for once");
+                    let conversation = conversation.take().expect("the list asks for an item once");
                     Item::Conversation(conversation)
                 },
             );
