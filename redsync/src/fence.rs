@@ -107,7 +107,7 @@ impl fmt::Display for FencingToken {
     }
 }
 
-/// What the counters of an attempt amount to.
+/// The agreement of the counters in one attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Agreement {
     /// A quorum has claimed this number.

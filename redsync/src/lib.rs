@@ -42,8 +42,8 @@
 //!
 //! # What it does not promise
 //!
-//! A process can be paused after it has checked that its lock is valid and before it acts: by a
-//! garbage collector, by a hypervisor, because a laptop was closed. It then acts late, perhaps
+//! A process can be paused after it has checked that its lock is valid and before it acts: by the
+//! operating system, by a hypervisor, or because a laptop was closed. It then acts late, perhaps
 //! while another process holds the lock. No lock with an expiry can prevent this. [`Guard::lost`]
 //! resolves as soon as the validity ends. Where correctness depends on it, the resource itself has
 //! to refuse late writes, by means of a [fencing token](fence). See Martin Kleppmann, "[How to do
@@ -107,7 +107,7 @@
 //! | label | values |
 //! |---|---|
 //! | `mode` | `exclusive`, `shared` |
-//! | `outcome` | `acquired`; `taken`, `timed_out`, `too_many_waiting` (contention); `unavailable`; `too_late` (acquired too late to be valid); `misconfigured`; `dropped` (the future was dropped before it was ready) |
+//! | `outcome` | `acquired`; `taken`, `timed_out`, `too_many_waiting` (contention); `unavailable`; `too_late` (acquired too late to be valid); `misconfigured`; `dropped` (the future was dropped before it resolved) |
 //! | `node` | the node's [address](node::Node::address) |
 //! | `command` | `identity`, `acquire`, `raise`, `extend`, `release`, `inspect` |
 //! | `kind` | the variant of [`NodeError`]: `timed_out`, `unreachable`, `disconnected`, `refused`, `same_server`, `overloaded`, `not_sent`, `unexpected`; or `unanswered` if the answer was no longer awaited |

@@ -114,8 +114,8 @@ pub(crate) const WRITER_TURN: Duration = Duration::from_millis(500);
 
 /// A store that votes on locks. See the [module docs](self) for what it has to promise.
 pub trait Node: Send + Sync + 'static {
-    /// Returns the node's address, without credentials. Errors, logs and metrics call the node by
-    /// it. The nodes of one [`Redsync`](crate::Redsync) must have different addresses.
+    /// Returns the node's address, without credentials. It identifies the node in errors, logs and
+    /// metrics. The nodes of one [`Redsync`](crate::Redsync) must have different addresses.
     fn address(&self) -> &str;
 
     /// Acquires all names of `entry` for its expiry, or none.

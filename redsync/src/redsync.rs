@@ -261,7 +261,6 @@ impl Redsync {
     /// it.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// # let redsync = redsync::Redsync::in_memory(3);

@@ -47,9 +47,9 @@ impl Mutex {
         self.set(|options| options.retry.tries = tries)
     }
 
-    /// Sets after how many attempts in a row without a quorum of nodes a waiter fails, even if it
-    /// has time or attempts left. A waiter that is prepared to wait for another holder then does
-    /// not wait for an outage to end. At least 1; no limit by default.
+    /// Sets a limit for outages: locking fails after this many attempts in a row that found no
+    /// quorum of nodes, even if time or attempts are left. So a caller can wait long for another
+    /// holder, and yet fail soon in an outage. At least 1; no limit by default.
     #[must_use]
     pub fn with_outage_tries(self, tries: u32) -> Self {
         self.set(|options| options.retry.outage_tries = tries)

@@ -76,9 +76,9 @@
 //!
 //! Wake-ups are on for nodes that were made by [`RedisNode::connect`](RedisNode#method.connect) or
 //! by [`Redsync::connect`](crate::Redsync#method.connect). For a node with another driver,
-//! [`with_wake_ups`](RedisNode#method.with_wake_ups) turns them on. Without wake-ups, waiters poll:
-//! with Sentinel and Cluster, if a proxy does not support tracking, or if the user has no
-//! permission for `CLIENT TRACKING`.
+//! [`with_wake_ups`](RedisNode#method.with_wake_ups) turns them on. There are no wake-ups with
+//! Sentinel and Cluster, behind a proxy that does not support tracking, or if the user has no
+//! permission for `CLIENT TRACKING`. Waiters then poll.
 //!
 //! # The keys
 //!
@@ -87,9 +87,10 @@
 //!   mutex.
 //! * A **shared lock** is a sorted set at the name of the mutex. To a go-redsync client the name is
 //!   taken, and the client cannot delete it.
-//! * The **counter** of a fenced lock is a string at `{name}:fence`. It takes about a hundred bytes
-//!   and stays for a day after the last acquisition. An ACL has to allow for the brace at its
-//!   beginning.
+//! * The **counter** of a fenced lock is a string beside it: that of `order:42` is at
+//!   `{order:42}:fence`, and that of `{shop-7}:order:42`, which already has a part in braces, is at
+//!   `{shop-7}:order:42:fence`. An ACL has to permit these keys. A counter takes about a hundred
+//!   bytes, and stays for a day after the last acquisition.
 //! * **Other keys**, including sorted sets that are not locks, count as taken and are not changed.
 
 mod command;

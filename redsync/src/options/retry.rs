@@ -7,7 +7,7 @@ use crate::ConfigError;
 #[derive(Clone)]
 pub(crate) struct Retry {
     pub(crate) tries: u32,
-    /// After how many attempts in a row without a quorum of nodes a waiter fails.
+    /// Locking fails after this many attempts in a row that found no quorum of nodes.
     pub(crate) outage_tries: u32,
     pub(crate) delay: Delay,
 }

@@ -40,7 +40,7 @@ pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
 }
 
 impl<P: Pool> Deadpool<P> {
-    /// Creates a driver on a pool. Errors and logs call the server by `address`.
+    /// Creates a driver on a pool. Errors and logs refer to the server as `address`.
     ///
     /// The pool should have no response timeout, or a long one: redsync limits the time itself, and
     /// the release of a slow acquisition has to follow it on the same connection. (The default of

@@ -24,7 +24,7 @@ use crate::node::{
 /// [`UnresponsiveConfig`](fred::types::config::UnresponsiveConfig).
 ///
 /// The driver overrides the settings by which the client would send a command again, and its
-/// default time limit for commands. Each command is written at most once, and its reply is waited
+/// default time limit for commands. It writes each command at most once, and waits for the reply
 /// for as long as the connection lives; redsync limits the time itself. While the client is not
 /// connected, commands fail at once.
 ///
@@ -54,7 +54,7 @@ pub struct Fred {
 }
 
 impl Fred {
-    /// Creates a driver on a client. Errors and logs call the server by `address`.
+    /// Creates a driver on a client. Errors and logs refer to the server as `address`.
     pub fn new(address: impl Into<Arc<str>>, client: Client) -> Self {
         Self {
             address: address.into(),

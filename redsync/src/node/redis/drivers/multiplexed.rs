@@ -70,7 +70,7 @@ pub struct Multiplexed<C: SharedConnection = MultiplexedConnection> {
 }
 
 impl<C: SharedConnection> Multiplexed<C> {
-    /// Creates a driver on a connection. Errors and logs call the server by `address`.
+    /// Creates a driver on a connection. Errors and logs refer to the server as `address`.
     pub fn new(address: impl Into<Arc<str>>, connection: C) -> Self {
         Self {
             address: address.into(),
