@@ -1,4 +1,4 @@
-//! From a request to a guard: one [attempt], and the [wait] while the lock is taken.
+//! The way from a request to a guard: one [attempt], and the [wait] while the lock is taken.
 
 mod attempt;
 mod retry;

@@ -1,4 +1,4 @@
-//! Work that goes on after its caller has left: late answers, and releases by drop.
+//! Work that continues after its caller has left: late answers, and releases of dropped guards.
 
 use std::{fmt, future::Future};
 
@@ -8,21 +8,21 @@ use tokio::{
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-/// The work in the background of one [`Redsync`](crate::Redsync), for which
-/// [`drain`](crate::Redsync::drain) waits.
+/// The background work of one [`Redsync`](crate::Redsync). [`drain`](crate::Redsync::drain) waits
+/// for it.
 #[derive(Clone)]
 pub(crate) struct Background(TaskTracker);
 
 impl Background {
     pub(crate) fn new() -> Self {
         let tracker = TaskTracker::new();
-        // A tracker can be waited for once it is closed, and it takes tasks all the same.
+        // Waiting for a tracker ends only after it is closed. A closed tracker still takes tasks.
         tracker.close();
         Self(tracker)
     }
 
-    /// Spawns the work on the runtime at hand, else on `home`, else drops it. It is given up at
-    /// `deadline`.
+    /// Spawns the work on the current runtime, or else on `home`. Without either, drops it. The
+    /// work is abandoned at `deadline`.
     pub(crate) fn spawn(
         &self,
         home: Option<&Handle>,
@@ -31,15 +31,15 @@ impl Background {
     ) {
         let current = Handle::try_current().ok();
         let Some(handle) = current.as_ref().or(home) else {
-            tracing::warn!("no tokio runtime to release a lock on; its keys are left to expire");
+            tracing::warn!("there is no tokio runtime to release a lock on; its keys will expire");
             return;
         };
         let limited = async move {
             if timeout_at(deadline, work).await.is_err() {
-                tracing::debug!("a node did not answer; its key is left to expire");
+                tracing::debug!("a node did not answer; its key will expire");
             }
         };
-        // What the handle spawns after its runtime has shut down is dropped, not a panic.
+        // If the runtime has shut down, this does not panic: the work is dropped.
         self.0.spawn_on(limited, handle);
     }
 
@@ -52,11 +52,11 @@ impl Background {
     }
 }
 
-/// Makes [`drain`](crate::Redsync::drain) wait until this guard and all its clones are dropped. See
-/// [`Redsync::drain_guard`](crate::Redsync::drain_guard).
+/// A guard that makes [`drain`](crate::Redsync::drain) wait until it and all its clones are
+/// dropped. See [`Redsync::drain_guard`](crate::Redsync::drain_guard).
 #[derive(Clone, Debug)]
 pub struct DrainGuard(
-    #[expect(dead_code, reason = "counted as long as it lives")] TaskTrackerToken,
+    #[expect(dead_code, reason = "counted for as long as it lives")] TaskTrackerToken,
 );
 
 impl fmt::Debug for Background {

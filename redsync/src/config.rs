@@ -1,15 +1,15 @@
-//! A configuration that cannot work.
+//! The error for a name or an option that is invalid.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-/// The length that a name and its prefix may have together, in bytes.
+/// The greatest length of a name together with its prefix, in bytes.
 pub(crate) const MAX_NAME_LEN: usize = 1024;
 
-/// A configuration that cannot work.
+/// Why nodes, names or options are invalid.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// There is no node.
+    /// There are no nodes.
     NoNodes,
     /// Two nodes have the same address.
     #[non_exhaustive]
@@ -17,31 +17,31 @@ pub enum ConfigError {
         /// The address, without credentials.
         address: Arc<str>,
     },
-    /// A node's URL does not parse, or asks for what is not compiled in.
+    /// A node's URL does not parse, or asks for a feature that is not compiled in.
     #[non_exhaustive]
     Url {
         /// The URL, without credentials.
         url: Box<str>,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// There is no name to lock.
+    /// The mutex has no name.
     NoNames,
-    /// What is to be resumed is a lock on other names, or in another mode.
+    /// The lock to be resumed is on other names, or in another mode.
     #[non_exhaustive]
     OtherLock {
         /// The names of the mutex.
         name: Arc<str>,
     },
-    /// The name ends as the keys of counters do, in `:fence`.
+    /// The name ends in `:fence`, which is reserved for the keys of [fencing tokens](crate::fence).
     #[non_exhaustive]
     ReservedName {
         /// The name.
         name: Box<str>,
     },
-    /// The mutex' name is empty.
+    /// The mutex's name is empty.
     EmptyName,
-    /// The mutex' name, with its prefix, is longer than [`Mutex::MAX_NAME_LEN`] bytes.
+    /// The mutex's name, with its prefix, is longer than [`Mutex::MAX_NAME_LEN`] bytes.
     ///
     /// [`Mutex::MAX_NAME_LEN`]: crate::Mutex::MAX_NAME_LEN
     #[non_exhaustive]
@@ -52,27 +52,27 @@ pub enum ConfigError {
     /// An option is out of its range.
     #[non_exhaustive]
     Option {
-        /// The option, as its method is called without `with_`.
+        /// The option: the name of its method without `with_`.
         option: &'static str,
-        /// What it must be.
+        /// Its allowed values, such as `at least 1`.
         must: &'static str,
-        /// What it is.
+        /// Its value.
         is: Box<str>,
     },
-    /// The expiry less drift leaves no more than the least validity.
+    /// The expiry is too short: less drift, it is no longer than the least validity.
     #[non_exhaustive]
     NoValidity {
         /// The expiry.
         expiry: Duration,
-        /// What is taken off for drift.
+        /// The time that is subtracted for drift.
         drift: Duration,
-        /// The least validity a lock must have left.
+        /// The least validity that a lock must have left when it has been acquired.
         min_validity: Duration,
     },
 }
 
 impl ConfigError {
-    /// An option that is out of its range.
+    /// The error for an option that is out of its range.
     pub(crate) fn option(option: &'static str, must: &'static str, is: &dyn fmt::Debug) -> Self {
         Self::Option {
             option,
@@ -94,16 +94,16 @@ impl fmt::Display for ConfigError {
             Self::NoNames => f.write_str("a mutex of several names needs at least one"),
             Self::OtherLock { name } => write!(
                 f,
-                "what is to be resumed on `{name}` is a lock on other names, or in another mode"
+                "the lock to be resumed on `{name}` is on other names, or in another mode"
             ),
             Self::ReservedName { name } => write!(
                 f,
-                "the name `{name}` ends in `:fence`, as the keys of fencing tokens do"
+                "the name `{name}` ends in `:fence`, which is reserved for fencing tokens"
             ),
             Self::EmptyName => f.write_str("a mutex needs a name, and this one is empty"),
             Self::NameTooLong { len } => write!(
                 f,
-                "the mutex' name has {len} bytes, and at most {MAX_NAME_LEN} are allowed"
+                "the mutex's name has {len} bytes, but at most {MAX_NAME_LEN} are allowed"
             ),
             Self::Option { option, must, is } => write!(f, "{option} must be {must}, but is {is}"),
             Self::NoValidity {
@@ -112,7 +112,7 @@ impl fmt::Display for ConfigError {
                 min_validity,
             } => write!(
                 f,
-                "an expiry of {expiry:?} less {drift:?} for drift leaves no more than the least \
+                "an expiry of {expiry:?}, less {drift:?} for drift, is no longer than the least \
                  validity of {min_validity:?}"
             ),
         }

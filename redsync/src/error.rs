@@ -10,41 +10,64 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why a lock was not acquired.
 ///
-/// [`Taken`](Self::Taken) and [`TimedOut`](Self::TimedOut) are contention: the lock is held, come
-/// back later. [`Unavailable`](Self::Unavailable) is an outage of the nodes. The others are
-/// mistakes in the program.
+/// * [`Taken`](Self::Taken), [`TimedOut`](Self::TimedOut) and
+///   [`TooManyWaiting`](Self::TooManyWaiting) mean contention: another holder has the lock. Attempt
+///   it again later.
+/// * [`Unavailable`](Self::Unavailable) means an outage: too few nodes answered.
+/// * [`TooLate`](Self::TooLate) means that the nodes are too slow for the expiry.
+/// * [`NotHeld`](Self::NotHeld) means that a lock to be resumed has expired or was released.
+/// * [`Config`](Self::Config) and [`Value`](Self::Value) are mistakes in the program or its
+///   configuration.
+///
+/// # Example
+///
+/// ```
+/// use redsync::{LockError, Redsync};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let redsync = Redsync::in_memory(3);
+/// match redsync.mutex("order:42").lock().await {
+///     Ok(guard) => { /* ... work on the order ... */ }
+///     Err(error) if error.is_contention() => println!("come back later: {error}"),
+///     Err(LockError::Unavailable(votes)) => eprintln!("the nodes are down: {votes}"),
+///     Err(error) => eprintln!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Another holds the lock, and all tries were used up.
+    /// Another holder has the lock, and the last attempt has failed.
     Taken(Votes),
-    /// Another held the lock up to the deadline the caller gave.
+    /// Another holder still has the lock at the caller's deadline.
     TimedOut(Votes),
-    /// Too few nodes gave a usable answer, or gave it in time, for anyone to know.
+    /// Too few nodes gave a usable answer in time to decide.
     Unavailable(Votes),
-    /// A quorum granted, but so late that less than the
-    /// [least validity](crate::Mutex::with_min_validity) was left. What was acquired has been
-    /// released. The expiry is too short for the time that the nodes take.
+    /// A quorum granted the lock, but too late: less than the
+    /// [least validity](crate::Mutex::with_min_validity) was left. The lock has been released. If
+    /// this repeats, the expiry is too short for the time that the nodes take to answer.
     TooLate(Votes),
-    /// The name or an option of the mutex cannot work.
+    /// A name or an option of the mutex is invalid.
     Config(ConfigError),
-    /// No owner value could be made, or the one that was given is empty.
+    /// No owner value could be made, or the value to resume with is empty.
     Value(BoxError),
-    /// [`Mutex::resume`](crate::Mutex::resume) was given a value that does not hold the lock.
+    /// [`Mutex::resume`](crate::Mutex::resume) was called with an owner value that does not hold
+    /// the lock.
     NotHeld(Votes),
-    /// As many wait for the lock in this process as
-    /// [may](crate::Mutex::with_max_waiting).
+    /// The queue is full: as many callers wait for the lock in this process as
+    /// [`Mutex::with_max_waiting`](crate::Mutex::with_max_waiting) allows.
     #[non_exhaustive]
     TooManyWaiting {
         /// The name, with its prefix.
         name: Arc<str>,
-        /// How many may wait.
+        /// How many callers may wait.
         limit: usize,
     },
 }
 
 impl LockError {
-    /// Whether the lock is held by another: [`Taken`](Self::Taken),
+    /// Returns whether the reason is contention: [`Taken`](Self::Taken),
     /// [`TimedOut`](Self::TimedOut) or [`TooManyWaiting`](Self::TooManyWaiting).
     #[must_use]
     pub const fn is_contention(&self) -> bool {
@@ -54,13 +77,14 @@ impl LockError {
         )
     }
 
-    /// How many attempts there were, if there was one.
+    /// Returns how many attempts were made; [`None`] if the error came before the first one.
     #[must_use]
     pub fn attempts(&self) -> Option<u32> {
         Some(self.votes()?.attempt)
     }
 
-    /// The votes of the last attempt, if there was one.
+    /// Returns the nodes' votes in the last attempt; [`None`] if the error came before the first
+    /// one.
     #[must_use]
     pub const fn votes(&self) -> Option<&Votes> {
         match self {
@@ -78,13 +102,13 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(votes) => {
-                write!(f, "`{}` is held by another: ", votes.name())?;
+                write!(f, "`{}` is held by another holder: ", votes.name())?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::TimedOut(votes) => {
                 write!(
                     f,
-                    "`{}` was held by another up to the deadline: ",
+                    "`{}` was held by another holder up to the deadline: ",
                     votes.name()
                 )?;
                 votes.describe(f, "acquired", "taken")
@@ -92,23 +116,30 @@ impl fmt::Display for LockError {
             Self::TooLate(votes) => {
                 write!(
                     f,
-                    "`{}` was acquired too late to leave enough validity: ",
+                    "`{}` was acquired too late to be valid for long enough: ",
                     votes.name()
                 )?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::Unavailable(votes) => {
-                write!(f, "no quorum could decide on `{}`: ", votes.name())?;
+                write!(
+                    f,
+                    "too few nodes answered to decide on `{}`: ",
+                    votes.name()
+                )?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::Config(error) => error.fmt(f),
             Self::Value(error) => write!(f, "the owner value cannot be used: {error}"),
             Self::NotHeld(votes) => {
                 write!(f, "`{}` is not held with the given value: ", votes.name())?;
-                votes.describe(f, "holds it", "does not")
+                votes.describe(f, "keeps it", "does not keep it")
             }
             Self::TooManyWaiting { name, limit } => {
-                write!(f, "{limit} wait for `{name}` in this process already")
+                write!(
+                    f,
+                    "{limit} callers already wait for `{name}` in this process"
+                )
             }
         }
     }
@@ -122,13 +153,13 @@ impl From<ConfigError> for LockError {
     }
 }
 
-/// Why [`Mutex::run`](crate::Mutex::run) has no output.
+/// Why [`Mutex::run`](crate::Mutex::run) returned no output.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The lock could not be had, and the work was not begun.
+    /// The lock could not be acquired, and the work has not begun.
     Lock(LockError),
-    /// The lock was lost while the work was done.
+    /// The lock was lost while the work was running.
     Lost,
 }
 
@@ -136,7 +167,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lock(error) => error.fmt(f),
-            Self::Lost => f.write_str("the lock was lost while the work was done"),
+            Self::Lost => f.write_str("the lock was lost while the work was running"),
         }
     }
 }
@@ -153,10 +184,10 @@ impl From<LockError> for RunError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ExtendError {
-    /// The lock is lost: its validity has ended, or the nodes say that it is no longer ours.
+    /// The lock is lost: its validity has ended, or too many nodes no longer keep its key.
     Lost,
-    /// Too few nodes confirmed in time. The lock is valid as long as it was before; extending can
-    /// be tried again.
+    /// Too few nodes confirmed in time. The lock is valid as long as before, and can be extended
+    /// again.
     Failed(Votes),
 }
 
@@ -166,7 +197,7 @@ impl fmt::Display for ExtendError {
             Self::Lost => f.write_str("the lock is lost"),
             Self::Failed(votes) => {
                 write!(f, "no quorum extended `{}`: ", votes.name())?;
-                votes.describe(f, "extended", "is not ours")
+                votes.describe(f, "extended", "does not keep it")
             }
         }
     }
@@ -174,14 +205,14 @@ impl fmt::Display for ExtendError {
 
 impl Error for ExtendError {}
 
-/// It is unknown whether the lock was still held when it was released: too few nodes answered.
+/// Why it is unknown whether the lock was held to the end: too few nodes answered the release.
 ///
-/// The release goes on in the background where it can; where it cannot, the key expires.
+/// The release continues in the background. On nodes that it does not reach, the key expires.
 #[derive(Debug)]
 pub struct ReleaseError(pub(crate) Votes);
 
 impl ReleaseError {
-    /// What each node said.
+    /// Returns each node's vote on the release.
     #[must_use]
     pub const fn votes(&self) -> &Votes {
         &self.0
@@ -195,7 +226,7 @@ impl fmt::Display for ReleaseError {
             "no quorum confirmed the release of `{}`: ",
             self.0.name()
         )?;
-        self.0.describe(f, "released", "was not ours")
+        self.0.describe(f, "released", "did not keep it")
     }
 }
 

@@ -1,15 +1,19 @@
-//! Fencing tokens: numbers by which a resource can refuse who comes late.
+//! Fencing tokens: growing numbers by which a resource can refuse late writes.
 //!
-//! A process that is paused can act after its lock has expired and another holds it. No lock can
-//! prevent that; the resource can. Every acquisition of a name gets a token larger than all before
-//! it, the holder sends it along, and the resource refuses a token smaller than one it has seen:
+//! A process that is paused can act after its lock has expired, while another process holds the
+//! lock. No lock can prevent this, but the resource can. Every acquisition of a name gets a token
+//! that is larger than all earlier ones. The holder sends its token with each write, and the
+//! resource refuses a token that is smaller than the largest it has seen:
 //!
 //! ```sql
 //! UPDATE orders SET quantity = $2, fence = $3 WHERE id = $1 AND fence <= $3
 //! ```
 //!
-//! If that changes no row, another has held the lock since, and what was computed is stale. (The
-//! column starts at 0. Writes under one lock have one token, hence `<=`.)
+//! If this updates no row, another holder has written since, and the computed value is stale. (The
+//! column starts at 0. The comparison is `<=` because all writes under one lock have the same
+//! token.)
+//!
+//! The idea is described in Martin Kleppmann, "How to do distributed locking".
 //!
 //! ```
 //! use redsync::Redsync;
@@ -20,7 +24,7 @@
 //! let mutex = redsync.mutex("order:42").with_fencing(true);
 //!
 //! let first = mutex.lock().await?;
-//! let stale = first.fencing_token().expect("a fenced mutex");
+//! let stale = first.fencing_token().expect("the mutex is fenced");
 //! first.release().await?;
 //!
 //! let second = mutex.lock().await?;
@@ -29,56 +33,68 @@
 //! # }
 //! ```
 //!
-//! # How a majority agrees on a number
+//! # How a majority agrees on a token
 //!
-//! Each node has a counter per name, at `{name}:fence`. The largest of a majority's counters is no
-//! token: with counters 10, 0, 0, a holder on the first two nodes gets 11, and the next, on the last
-//! two, gets 2. So where the counters of those who granted differ, the lower ones are *raised* to
-//! the largest before the lock counts as acquired, and a node lets its counter be raised only while
-//! the lock is this try's, and only from below. Each number is then claimed at most once per node, a
-//! grant has claimed its token on a majority, and any later grant meets one of those nodes.
+//! Each node has a counter per name, at `{name}:fence`. It does not suffice to take the largest of
+//! the counters of a majority: with counters 10, 0, 0, a holder on the first two nodes would get
+//! 11, and the next holder, on the last two nodes, would get 2.
 //!
-//! Counters start from the node's wall clock (seconds times a million), so that they need not be
-//! kept for ever: a node drops them a day after the last acquisition. That asks for wall clocks that
-//! agree to a second or so, and that a node which has lost its data stays away for longer than that;
-//! and for `maxmemory-policy noeviction`, the default. (A name that is acquired more than 15,000 times
-//! a second runs ahead of the clock, and a node that has lost its data has to stay away for longer.)
+//! So if the nodes that granted have different counters, the lower ones are *raised* to the largest
+//! before the lock counts as acquired. A node allows this only while it keeps the lock for this
+//! very attempt, and only if its counter is not already above that number. Therefore a number is
+//! claimed at most once per node, a grant has claimed its token on a majority of the nodes, and
+//! every later grant involves one of these nodes.
 //!
-//! A counter grows in strides of 64, and the numbers up to the next are the holder's: a lock that is
-//! [handed on](crate::Mutex::with_hand_over) within a process takes the next of them.
+//! # What it requires of the nodes
 //!
-//! Tokens are neither dense nor comparable between names.
+//! A counter starts from the node's wall clock: the seconds since 1970 times a million. So it need
+//! not be kept for ever, and a node drops it a day after the last acquisition. This requires that
+//!
+//! * the wall clocks of the nodes agree to about a second,
+//! * a node that has lost its data stays away for longer than that, and
+//! * nothing is evicted: `maxmemory-policy noeviction`, which is the default.
+//!
+//! The counter of a name that is acquired more than 15,000 times a second runs ahead of the clock.
+//! A node that has lost its data then has to stay away for longer.
+//!
+//! # Hand-overs
+//!
+//! A counter grows in strides of 64. A holder owns its token and the 63 numbers that follow it.
+//! When the lock is [handed over](crate::Mutex::with_hand_over) within a process, the next holder
+//! takes the next of these numbers. So tokens have gaps. Tokens of different names cannot be
+//! compared.
 
 use std::fmt;
 
-/// By how much a counter grows at each acquisition: the numbers from a token up to the next belong to
-/// its holder.
+/// By how much a counter grows at each acquisition. The numbers from a token up to the next token
+/// belong to its holder.
 pub(crate) const STRIDE: u64 = 64;
 
-/// How long a node keeps the counter of a name that is not acquired any more.
+/// How long a node keeps the counter of a name after the last acquisition.
 pub(crate) const RETENTION: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
-/// A number that is larger for each acquisition of a name. See the [module docs](self).
+/// A number that grows with every acquisition of a name. See the [module docs](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FencingToken(u64);
 
 impl FencingToken {
-    /// No node counts so far: what is beyond was never granted, and would leave no room for others.
+    /// The largest token. No node counts this far, so a larger number was never granted, and
+    /// raising a counter to it would leave no room for later tokens.
     pub(crate) const MAX: Self = Self(1 << 62);
 
-    /// The token of a number, as a node or a resource keeps it.
+    /// Makes a token of a number that a node or a resource has stored.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// The next of the numbers that belong to a token's holder.
+    /// Returns the next of the numbers that belong to the token's holder.
     pub(crate) const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// The number. It fits an `i64`, as databases have them.
+    /// Returns the number. It fits into an `i64`, the integer type of many databases.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -91,18 +107,18 @@ impl fmt::Display for FencingToken {
     }
 }
 
-/// What the counters of a try amount to.
+/// The agreement of the counters in one attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Agreement {
     /// A quorum has claimed this number.
     Token(FencingToken),
     /// The lower counters have to be raised to this number first.
     Raise(FencingToken),
-    /// Fewer than a quorum have a number.
+    /// Fewer nodes than a quorum have returned a number.
     None,
 }
 
-/// Decides on the numbers that the nodes returned in one try, at most one each.
+/// Decides on the numbers that the nodes returned in one attempt, at most one per node.
 pub(crate) fn agree(numbers: &[Option<FencingToken>], quorum: usize) -> Agreement {
     let claimed = |number| numbers.iter().filter(|other| **other == number).count();
     let known = || numbers.iter().copied().filter(Option::is_some);
@@ -128,20 +144,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_quorum_has_claimed_is_the_token() {
+    fn a_number_that_a_quorum_has_claimed_is_the_token() {
         assert_eq!(agree_on([7, 7, 0]), Agreement::Token(FencingToken(7)));
         // Even if a minority is ahead: its claim is void.
         assert_eq!(agree_on([7, 7, 9]), Agreement::Token(FencingToken(7)));
     }
 
     #[test]
-    fn where_counters_differ_the_lower_ones_are_raised() {
+    fn if_counters_differ_the_lower_ones_are_raised() {
         assert_eq!(agree_on([11, 2, 0]), Agreement::Raise(FencingToken(11)));
         assert_eq!(agree_on([1, 2, 3]), Agreement::Raise(FencingToken(3)));
     }
 
     #[test]
-    fn a_minority_is_no_token() {
+    fn the_number_of_a_minority_is_no_token() {
         assert_eq!(agree_on([7, 0, 0]), Agreement::None);
         assert_eq!(agree_on([0, 0, 0]), Agreement::None);
     }

@@ -1,4 +1,4 @@
-//! A lock that is held.
+//! The guard: a lock that is held.
 
 mod parts;
 mod release;
@@ -28,8 +28,9 @@ use crate::{
 /// A lock that is held: what [`Mutex::lock`](crate::Mutex::lock) returns.
 ///
 /// The lock is valid [`until`](Self::until) an instant, which [`extend`](Self::extend) and
-/// [`keep_alive`](Self::keep_alive) move on. When that instant passes, the lock is *lost*: nodes may
-/// give it to another, and work under it must stop. [`lost`](Self::lost) resolves at that moment.
+/// [`keep_alive`](Self::keep_alive) move further into the future. When that instant passes, the
+/// lock is *lost*: nodes may give it to another holder, and work under it must stop.
+/// [`lost`](Self::lost) resolves at that moment.
 ///
 /// Dropping the guard releases the lock in the background. [`release`](Self::release) waits for the
 /// nodes, and says whether the lock was held to the end.
@@ -53,7 +54,7 @@ use crate::{
 ///
 /// match guard.release().await? {
 ///     Released::Held => {}
-///     Released::AlreadyLost => eprintln!("the work may have met that of another"),
+///     Released::AlreadyLost => eprintln!("another holder may have worked at the same time"),
 /// }
 /// # Ok(())
 /// # }
@@ -85,25 +86,26 @@ impl Guard {
         self.holding.lease()
     }
 
-    /// The name that is locked: the key on the nodes, with its prefix. Several are separated by
-    /// `, `.
+    /// Returns the name that is locked, with its prefix: the key on the nodes. Several names are
+    /// separated by `, `.
     #[must_use]
     pub fn name(&self) -> &str {
         self.lease().label()
     }
 
-    /// Makes the owner value known: the value that proves the ownership, and a credential.
+    /// Exposes the owner value, which proves that this guard holds the lock. It is a credential.
+    /// (go-redsync's `Value`.)
     ///
-    /// Anyone who has it could release the lock of the next holder with it. So the lock of this
-    /// guard is released when it is given up, and never
-    /// [handed over](crate::Mutex::with_hand_over) to the next waiter of this process.
+    /// A hand-over keeps the owner value, so anyone who knows it could release the lock of the next
+    /// holder. Therefore, once the value has been exposed, this guard's lock is always released,
+    /// and never [handed over](crate::Mutex::with_hand_over) to the next waiter of this process.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let redsync = redsync::Redsync::in_memory(3);
     /// let guard = redsync.mutex("order:42").lock().await?;
-    /// // For a log line, the fingerprint is enough.
+    /// // For a log, use the fingerprint.
     /// println!("held as {}", guard.expose_value().fingerprint());
     /// # Ok(())
     /// # }
@@ -113,54 +115,75 @@ impl Guard {
         self.lease().expose_value()
     }
 
-    /// The number that is larger than that of every earlier acquisition of the name, if the lock was
-    /// acquired by a [fenced](crate::Mutex::with_fencing) mutex (or resumed with its parts). A
-    /// resource that is sent the number can refuse smaller ones: see [`fence`](crate::fence).
+    /// Returns the fencing token, if the lock was acquired by a
+    /// [fenced](crate::Mutex::with_fencing) mutex, or resumed from the parts of such a lock.
+    ///
+    /// The token is larger than that of every earlier acquisition of the name. A resource that
+    /// receives it with each write can refuse smaller ones: see [`fence`](crate::fence).
     #[must_use]
     pub fn fencing_token(&self) -> Option<FencingToken> {
         self.lease().token()
     }
 
-    /// How many attempts it took to get the lock, including the one that succeeded.
+    /// Returns how many attempts it took to acquire the lock, including the one that succeeded.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.lease().attempt()
     }
 
-    /// The instant up to which the lock is held, on this process's monotonic clock.
+    /// Returns the instant up to which the lock is valid, on this process's monotonic clock.
     ///
-    /// A machine that is suspended may stop that clock (on Linux it does), so a process that wakes
-    /// up can believe in a lock that has expired. A fencing token is the way to be safe.
+    /// This clock may stop while the machine is suspended (on Linux it does), so after a suspension
+    /// a process can believe that it holds a lock that has expired. A [fencing
+    /// token](Self::fencing_token) protects against that.
     #[must_use]
     pub fn until(&self) -> Instant {
         self.lease().until()
     }
 
-    /// How long the lock is held from now, if it is not extended; zero when it is lost.
+    /// Returns how long the lock remains valid from now, unless it is extended. Zero if it is lost.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.until().saturating_duration_since(Instant::now())
     }
 
-    /// Whether the validity has ended.
+    /// Returns whether the lock is lost: whether its validity has ended.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.lease().is_lost()
     }
 
-    /// Resolves when the validity ends: at [`until`](Self::until), by a local timer, wherever that
-    /// instant has been moved to; and at once when an extension learns that a majority of the nodes
-    /// can no longer hold the lock for this guard.
+    /// Resolves when the lock is lost.
+    ///
+    /// A local timer fires at [`until`](Self::until), and follows that instant when the lock is
+    /// extended. The future resolves earlier if an extension finds that a majority of the nodes can
+    /// no longer hold the lock for this guard.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let guard = redsync.mutex("order:42").lock().await?;
+    /// // Nothing extends the lock, so its validity ends.
+    /// guard.lost().await;
+    /// assert!(guard.is_lost());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
+    ///
+    /// # Panics
+    ///
+    /// The future panics if it is polled outside of a tokio runtime with time enabled.
     pub fn lost(&self) -> Lost {
         Lost::new(Arc::clone(self.lease()))
     }
 
-    /// A token that is cancelled when the lock is [`lost`](Self::lost), and when the guard is
-    /// released, dropped or taken apart: for tasks that must not go on without the lock.
+    /// Returns a token that is cancelled when the lock is [lost](Self::lost), and when the guard is
+    /// released, dropped or taken apart: for tasks that must not continue without the lock.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -191,20 +214,20 @@ impl Guard {
                 _watch: AbortOnDropHandle::new(watch),
             }
         });
-        // A child: cancelling it cancels nobody else's.
+        // A child token: if its owner cancels it, the other tokens are not cancelled.
         held.token.token().child_token()
     }
 
-    /// A view of how long the lock is held, which can neither extend nor release it.
+    /// Returns a view of how long the lock is valid. The view can neither extend nor release it.
     #[must_use]
     pub fn validity(&self) -> Validity {
         Validity::new(Arc::clone(self.lease()))
     }
 
-    /// Extends the lock: it is held for an expiry (less drift) from the time of this call.
+    /// Extends the lock: it is then valid for a whole expiry (less drift) from the time of this
+    /// call.
     ///
-    /// Extensions may run side by side. A later end of the validity is never replaced by an earlier
-    /// one.
+    /// Several extensions may run at the same time. No extension shortens the validity.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -220,26 +243,43 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`ExtendError::Lost`] if the validity has ended, before or during the call, or if too many
-    /// nodes say that the key is not this guard's for the others to be a majority. What is lost
-    /// stays lost. [`ExtendError::Failed`] if too few nodes confirmed in time: the lock is held as
-    /// long as before, and it makes sense to try again.
+    /// * [`ExtendError::Lost`] if the validity ended before or during the call, or if the nodes
+    ///   that may still keep the key for this guard are too few for a majority. A lock that is lost
+    ///   stays lost.
+    /// * [`ExtendError::Failed`] if too few nodes confirmed in time. The lock is valid as long as
+    ///   before, and can be extended again.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, keys may live longer on some nodes, and the validity stays as it
-    /// was. Nothing is lost by trying again.
+    /// If the future is dropped, the validity stays as it was, though some nodes may keep the key
+    /// for longer. The lock can be extended again.
     pub async fn extend(&self) -> Result<(), ExtendError> {
         Extension::within_node_timeout(self.lease()).await
     }
 
-    /// Extends the lock in the background for as long as the guard lives: at a third of the expiry,
-    /// and after a failure at every twelfth, until the lock is lost. A second call changes nothing.
+    /// Extends the lock in the background for as long as the guard lives, or until the lock is
+    /// lost. A second call has no effect.
     ///
-    /// One task extends all guards of a [`Redsync`](crate::Redsync). On a multi-thread runtime it
-    /// does not depend on the thread that works under the lock: that thread may block for longer
-    /// than the expiry. On a current-thread runtime nothing runs while the thread is blocked, and the
-    /// lock is lost; blocking work belongs into [`tokio::task::spawn_blocking`] there.
+    /// The lock is extended whenever a third of the expiry has passed; after a failure, again after
+    /// a twelfth.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let mut guard = redsync.mutex("order:42").lock().await?;
+    /// guard.keep_alive();
+    /// tokio::time::sleep(Duration::from_secs(60)).await; // longer than the expiry of 8 s
+    /// assert!(!guard.is_lost());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// One task extends all guards of a [`Redsync`](crate::Redsync). On a multi-thread runtime,
+    /// this task does not depend on the thread that works under the lock, and that thread may block
+    /// for longer than the expiry. On a current-thread runtime, no task runs while the thread is
+    /// blocked, so the lock would be lost: run blocking work in [`tokio::task::spawn_blocking`].
     ///
     /// # Panics
     ///
@@ -254,8 +294,8 @@ impl Guard {
     /// Asks the nodes whether a majority of them holds the lock for this guard. (go-redsync's
     /// `Valid`.)
     ///
-    /// The answer is about the past by the time it arrives. To know whether to go on, ask
-    /// [`remaining`](Self::remaining), which is a promise and costs nothing.
+    /// The answer describes the past by the time it arrives. To decide whether to continue, use
+    /// [`remaining`](Self::remaining) instead: it is a promise, and asks no node.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -269,7 +309,7 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`LockError::Unavailable`] if too few nodes answered to say.
+    /// [`LockError::Unavailable`] if too few nodes answered to decide.
     ///
     /// # Cancel safety
     ///
@@ -283,15 +323,15 @@ impl Guard {
         }
     }
 
-    /// Releases the lock, and says whether it was held up to now. (go-redsync's `Unlock`.)
+    /// Releases the lock, and returns whether it was held to the end. (go-redsync's `Unlock`.)
     ///
-    /// It waits for a majority of the nodes, at most for the
-    /// [node time limit](crate::Mutex::with_node_timeout). The others are released in the
+    /// It waits until a majority of the nodes has answered, at most for the
+    /// [node time limit](crate::Mutex::with_node_timeout). The other nodes are released in the
     /// background.
     ///
-    /// If others wait for the lock in this process, it may be
-    /// [handed over](crate::Mutex::with_hand_over) to the first of them instead: at once, and
-    /// without asking the nodes.
+    /// If this process has waiters for the lock, it may be [handed
+    /// over](crate::Mutex::with_hand_over) to the first of them instead, at once and without a
+    /// message to the nodes.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -308,11 +348,12 @@ impl Guard {
     /// # Errors
     ///
     /// The future resolves to a [`ReleaseError`](crate::ReleaseError) if too few nodes answered to
-    /// say.
+    /// decide.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, even before it was polled, the release goes on in the background.
+    /// If the future is dropped, even before it was polled, the release continues in the
+    /// background.
     pub fn release(self) -> Release {
         let Self {
             kept_alive,
@@ -320,18 +361,30 @@ impl Guard {
             holding,
         } = self;
         drop(kept_alive);
-        // Before another may have the lock.
+        // Tokens are cancelled before another can acquire the lock.
         drop(held);
         Release::start(holding)
     }
 
-    /// Gives up the guard without releasing the lock, which stays until it expires, or until
-    /// somebody [resumes](crate::Mutex::resume) it. Nobody extends it meanwhile.
+    /// Takes the guard apart without releasing the lock. The lock stays until it expires, or until
+    /// somebody [resumes](crate::Mutex::resume) it. Nothing extends it meanwhile.
     ///
-    /// What is still under way can set a key after the next holder has released it, which is then
-    /// left to its expiry on that node: the acquisition on a slow node, or an extension
-    /// [that heals](crate::Mutex::with_set_if_absent_on_extend).
-    #[must_use = "the parts are what the lock can be extended or released with"]
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let parts = redsync.mutex("order:42").lock().await?.into_parts();
+    /// assert_eq!(parts.names, ["order:42"]);
+    /// let guard = redsync.mutex("order:42").resume(parts).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A command of this guard may still be under way to a slow node: the acquisition, or an
+    /// extension that [sets missing keys](crate::Mutex::with_set_if_absent_on_extend). If the next
+    /// guard releases the lock before that command arrives, the node keeps the key until it
+    /// expires.
+    #[must_use = "without its parts, the lock can be neither extended nor released"]
     pub fn into_parts(self) -> GuardParts {
         let entry = self.lease().entry();
         let parts = GuardParts {
@@ -346,9 +399,9 @@ impl Guard {
         parts
     }
 
-    /// Gives up the guard without releasing the lock, and returns its owner value: as
+    /// Takes the guard apart without releasing the lock, and returns the owner value. Like
     /// [`into_parts`](Self::into_parts), for callers that need only the value.
-    #[must_use = "the value is what the lock can be extended or released with"]
+    #[must_use = "without its value, the lock can be neither extended nor released"]
     pub fn into_value(self) -> OwnerValue {
         self.into_parts().value.into()
     }

@@ -1,10 +1,10 @@
-//! The holders of a name, for people to read.
+//! The holders of a name, shown for people.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{Fingerprint, Mode, NodeError, nodes::Nodes, request::Request};
 
-/// What one node says about the holders of the names of a mutex. See
+/// The holders that one node reports for the names of a mutex: an item of
 /// [`Mutex::inspect`](crate::Mutex::inspect).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -23,8 +23,8 @@ pub struct NameHolder {
     pub name: Arc<str>,
     /// Exclusive or shared.
     pub mode: Mode,
-    /// A hash of the owner value: the same on every node, and that of
-    /// [`OwnerValue::fingerprint`](crate::OwnerValue::fingerprint).
+    /// The [fingerprint](crate::OwnerValue::fingerprint) of the owner value. It is the same on
+    /// every node.
     pub fingerprint: Fingerprint,
     /// How long the node will keep the name for this holder, if that is known.
     pub remaining: Option<Duration>,

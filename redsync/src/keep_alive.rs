@@ -1,9 +1,9 @@
 //! One task that extends every guard of a [`Redsync`](crate::Redsync) that is kept alive.
 //!
-//! The keeper has a queue of due times. It extends a lock first when a third of its validity has
-//! passed, and after a failure at every twelfth of the expiry, until the lock is lost or has been held
-//! as long as it may. Nothing is spawned per guard, and extensions that are due together are sent
-//! together.
+//! The keeper has a queue of due times. It extends a lock whenever a third of the expiry has
+//! passed, and after a failure again after a twelfth, until the lock is lost or has reached its
+//! maximum hold time. It spawns no task per guard, and sends extensions that are due at the same
+//! time together.
 //!
 //! # Threads
 //!
@@ -11,9 +11,9 @@
 //! that thread for longer than the expiry. On a multi-thread runtime the keeper is therefore woken by
 //! a [thread of its own](watchdog) when it is due.
 //!
-//! The keeper runs on the runtime on which it was first needed. When that runtime ends, or no longer
-//! runs its tasks, the keeper goes on elsewhere: at once on a runtime that one of the guards came
-//! from, or else with the next guard that is kept alive.
+//! The keeper runs on the runtime on which it was first needed. If that runtime ends, the keeper
+//! moves at once to a runtime that one of the guards came from. If there is none, or if the runtime
+//! no longer runs its tasks, the keeper moves with the next guard that is kept alive.
 
 mod watchdog;
 
@@ -43,7 +43,7 @@ use crate::{
     lease::{Extension, Lease},
 };
 
-/// A keeper that is this late no longer runs: its runtime stands still.
+/// If the keeper is this late, its runtime no longer runs its tasks.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Extends guards for as long as they are kept alive.
@@ -56,16 +56,16 @@ pub(crate) struct Keeper {
 #[derive(Default)]
 struct State {
     due: BinaryHeap<Reverse<Due>>,
-    /// The task that runs, if there is one.
+    /// The present task, if there is one.
     runner: Option<Running>,
     /// The runtimes that have ended since a keeper last ran.
     ended: Vec<Id>,
-    /// The number of the latest task. Any other ends itself.
+    /// The number of the latest task. All earlier tasks end themselves.
     latest: u64,
 }
 
 struct Running {
-    /// When it wakes by itself.
+    /// When the task wakes by itself.
     alarm: Instant,
     waker: Option<Waker>,
 }
@@ -73,13 +73,13 @@ struct Running {
 /// A guard that is kept alive, for as long as this exists.
 pub(crate) struct KeptAlive {
     lease: Arc<Lease>,
-    /// When it is due. An entry of the queue with another time is out of date.
+    /// When the guard is due. An entry of the queue with another time is outdated.
     next: Mutex<Instant>,
 }
 
 impl KeptAlive {
     fn next(&self) -> MutexGuard<'_, Instant> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,14 +108,14 @@ impl Keeper {
             next: Mutex::new(now),
         });
         let expiry = lease.options().timing.expiry();
-        // A lock that was resumed may have less left than an expiry.
+        // A lock that was resumed may be valid for less than an expiry.
         let third = (expiry / 3).min(lease.until().saturating_duration_since(now) / 3);
         let next = due_at(lease, now + third);
         let mut state = self.state();
         state.schedule(&kept, next);
         match &mut state.runner {
             Some(running) if now > running.alarm + STANDSTILL => {
-                tracing::debug!("the runtime that extends locks stands still; using another");
+                tracing::debug!("the runtime that extends locks is not running; using another");
                 drop(state);
                 self.run_on(&current);
             }
@@ -136,7 +136,7 @@ impl Keeper {
         kept
     }
 
-    /// Starts a task, which replaces any other.
+    /// Starts a task on the given runtime. It replaces the present one.
     fn run_on(self: &Arc<Self>, runtime: &Handle) {
         let mut state = self.state();
         state.latest += 1;
@@ -158,8 +158,8 @@ impl Keeper {
     }
 }
 
-/// When a lock is due that is to be extended at an instant. One that cannot be extended any further
-/// is due at its end.
+/// When a lock is due whose extension is planned for `at`. If it cannot be extended any further, it
+/// is due at the end of its validity.
 fn due_at(lease: &Lease, at: Instant) -> Instant {
     if lease.is_at_its_end() {
         lease.until()
@@ -202,14 +202,15 @@ impl State {
     fn schedule(&mut self, kept: &Arc<KeptAlive>, at: Instant) {
         *kept.next() = at;
         if self.due.len() == self.due.capacity() {
-            // Guards that are gone are in the queue up to their time. They should not make it grow.
+            // Guards that were dropped stay in the queue until they are due. Remove them before the
+            // queue grows.
             self.due.retain(|Reverse(due)| due.kept.strong_count() > 0);
         }
         let kept = Arc::downgrade(kept);
         self.due.push(Reverse(Due { at, kept }));
     }
 
-    /// The next guard whose time has come.
+    /// Takes the next guard that is due out of the queue.
     fn pop(&mut self, now: Instant) -> Option<Arc<KeptAlive>> {
         loop {
             if self.due.peek()?.0.at > now {
@@ -224,7 +225,7 @@ impl State {
     }
 }
 
-/// The task.
+/// The task that extends guards.
 struct Runner {
     keeper: Arc<Keeper>,
     number: u64,
@@ -261,7 +262,7 @@ impl Runner {
                 }
             }
             drop(state);
-            // Not under the lock: what is polled here may be the code of a user's node.
+            // Polled without the lock, because this may run the code of a user's node.
             while let Poll::Ready(Some(renewed)) = renewals.poll_next_unpin(cx) {
                 self.renewed(renewed);
             }
@@ -271,7 +272,7 @@ impl Runner {
             let next = match next {
                 Some(next) => next,
                 None if renewals.is_empty() => {
-                    // In the same breath as the queue was seen to be empty.
+                    // Under the same lock under which the queue was found empty.
                     state.runner = None;
                     return Poll::Ready(());
                 }
@@ -311,7 +312,7 @@ impl Runner {
     }
 }
 
-/// Begins to extend a lock that is due, unless there is nothing to extend.
+/// Begins to extend a lock that is due, unless it has been released or lost.
 fn begin(state: &mut State, kept: &Arc<KeptAlive>, now: Instant) -> Option<Renewal> {
     let lease = &kept.lease;
     if lease.has_ended() {
@@ -321,7 +322,7 @@ fn begin(state: &mut State, kept: &Arc<KeptAlive>, now: Instant) -> Option<Renew
         report_loss(lease);
         return None;
     }
-    // If no node has answered by then, there is another round beside this one, whose answers count
+    // If this round has no result by then, another is started. The answers to this one still count
     // for as long as the lock is valid.
     let again = now + lease.options().timing.node_timeout();
     state.schedule(kept, again.min(lease.until()));
@@ -339,7 +340,8 @@ fn report_loss(lease: &Lease) {
 }
 
 impl Drop for Runner {
-    /// Without its end, the runtime has ended: the guards have to be extended elsewhere.
+    /// If the task is dropped before it has finished, its runtime has ended, and the guards have to
+    /// be extended on another.
     fn drop(&mut self) {
         let mut state = self.keeper.state();
         if state.latest != self.number {
@@ -356,7 +358,7 @@ impl Drop for Runner {
         let homes = (state.due.iter())
             .filter_map(|Reverse(due)| due.kept.upgrade())
             .filter_map(|kept| kept.lease.home().cloned());
-        // A runtime that has ended drops what it is given, and leads here again.
+        // Not a runtime that has ended: it would drop the task, and this function would run again.
         let home = homes
             .into_iter()
             .find(|home| !state.ended.contains(&home.id()));

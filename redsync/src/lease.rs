@@ -1,8 +1,9 @@
-//! The state of one attempt, and of the lock that comes of it: from the first command to the last.
+//! The lease: the state of one attempt and of the lock that results from it, from the first command
+//! to the last.
 //!
-//! A [`Lease`] has an [entry](crate::node::Entry) with an owner value of its own, a
-//! [validity](hold), and a [lane](lane) to each node. Its [operations](operations) ask all
-//! nodes for something, each by a [command](command) whose answers are counted in a round.
+//! A [`Lease`] has an [entry](crate::node::Entry) with its own owner value, a [validity](hold), and
+//! a [lane](lane) to each node. Each of its [operations](operations) sends a [command](command) to
+//! all nodes and counts the answers in a round.
 
 mod answers;
 mod command;
@@ -41,14 +42,15 @@ use crate::{
     request::Request,
 };
 
-/// How long answers are pursued in the background, at the most. A key that could not be released by
-/// then is left to its expiry.
+/// How long to wait for answers in the background at most. A key that could not be released by then
+/// stays until it expires.
 const MAX_PURSUIT: Duration = Duration::from_secs(30);
 
-/// How much longer than an acquisition a release is pursued, which may have to follow it.
+/// How much longer to wait for a release than for an acquisition, because the release may have to
+/// follow the acquisition.
 const RELEASE_MARGIN: Duration = Duration::from_secs(5);
 
-/// The keys of one owner value on all nodes, and what is known about them.
+/// The keys with one owner value on all nodes, and their known state.
 pub(crate) struct Lease {
     nodes: Arc<Nodes>,
     /// The name in errors and logs.
@@ -60,22 +62,23 @@ pub(crate) struct Lease {
     hold: Hold,
     succession: Succession,
     token: OnceLock<FencingToken>,
-    /// The number of the attempt, from 1 on. Of a lock that was handed over: how many there were.
+    /// The number of the attempt, starting from 1. If the lock was handed over, the number of
+    /// attempts that its waiter made.
     attempt: u32,
     metrics: metrics::Hold,
-    /// Where clean-up runs if it is asked for outside of any runtime.
+    /// The runtime that clean-up uses if it begins outside of any runtime.
     home: Option<Handle>,
 }
 
-/// The holders of this process that have had the same keys, one after the other.
+/// The succession of holders in this process that have held the same keys, one after the other.
 struct Succession {
-    /// When the first of them was about to send its first command.
+    /// When the first holder was about to send its first command.
     origin: Instant,
-    /// When this one began.
+    /// When this lease began.
     begun: Instant,
-    /// How often the keys were handed over.
+    /// How many times the keys were handed over.
     hand_overs: u32,
-    /// Whether the owner value may be known to others, who could release with it.
+    /// Whether others may know the owner value. They could release the lock with it.
     is_exposed: AtomicBool,
 }
 
@@ -111,9 +114,9 @@ impl Lease {
         Self::with_keys(nodes, request, value, false)
     }
 
-    /// A lease on keys that are there already.
+    /// A lease on keys that the nodes already have.
     pub(crate) fn resumed(nodes: &Arc<Nodes>, request: &Request, value: OwnerValue) -> Arc<Self> {
-        // The value came from elsewhere, and may be known there.
+        // The value came from outside, so others may know it.
         Self::with_keys(nodes, request, value, true)
     }
 
@@ -146,12 +149,13 @@ impl Lease {
         })
     }
 
-    /// Hands the keys over to a lease for another request of this process, and ends this one;
-    /// [`None`] if that may not be. It may within `time` of the acquisition.
+    /// Hands the keys over to a new lease for another request of this process, and ends this lease.
+    /// Returns [`None`] if this is not allowed, for instance later than `time` after the
+    /// acquisition.
     ///
-    /// The new lease is complete before this one ends, and both see the same lanes: the keys are
-    /// never without a holder, and a command of the old holder that is still on its way stays ahead
-    /// of what the new one sends.
+    /// The new lease is complete before this one ends, so the keys are never without a holder. Both
+    /// share their lanes, so a command of the old holder that is still under way stays ahead of the
+    /// commands of the new one.
     pub(crate) fn hand_over(&self, request: &Request, time: Duration) -> Option<Arc<Self>> {
         let now = Instant::now();
         if !self.may_hand_over(request, time, now) {
@@ -190,7 +194,7 @@ impl Lease {
             && self.entry.mode == options.kind.mode
             && self.entry.fenced == options.kind.fencing
             && self.entry.expiry == options.timing.expiry()
-            // The validity goes on as it was computed.
+            // The validity is not computed again, so the new drift must not be larger.
             && options.timing.drift_factor <= own.timing.drift_factor;
         // If the holder's and the next waiter's limits differ, the smaller applies.
         let hand_overs = (options.queueing.hand_overs).min(own.queueing.hand_overs);
@@ -209,15 +213,16 @@ impl Lease {
             && !self.has_ended()
     }
 
-    /// Whether enough of the validity is left to begin with.
+    /// Whether enough validity is left for a new holder.
     pub(crate) fn is_worth_having(&self) -> bool {
         Instant::now() + self.options.timing.min_validity() < self.until()
     }
 
-    /// The owner value, for others. From here on the keys are not handed over in this process: anyone
+    /// The owner value, which others now know. From here on the keys are not handed over: anyone
     /// who knows the value could release the lock of the next holder.
     pub(crate) fn expose_value(&self) -> &OwnerValue {
-        // Read by the same guard when it is given up, which comes after this: no order is needed.
+        // Relaxed: the flag is read when the same guard is released or dropped, which comes after
+        // this.
         self.succession.is_exposed.store(true, Ordering::Relaxed);
         &self.entry.value
     }
@@ -226,7 +231,7 @@ impl Lease {
         Arc::ptr_eq(&self.nodes, nodes)
     }
 
-    /// Whether the holder of this lease need not lock what is requested.
+    /// Whether this lease includes the requested lock, so that its holder need not acquire it too.
     pub(crate) fn covers(&self, request: &Request) -> bool {
         let wanted = &request.options.kind;
         let is_strong_enough = self.entry.mode == Mode::Exclusive || wanted.mode == Mode::Shared;
@@ -251,7 +256,8 @@ impl Lease {
         self.attempt
     }
 
-    /// When the first command of this lease was about to be sent, or it was handed the keys.
+    /// When the first command of this lease was about to be sent, or when the keys were handed over
+    /// to it.
     pub(crate) const fn begun(&self) -> Instant {
         self.succession.begun
     }
@@ -264,20 +270,20 @@ impl Lease {
         self.token.get_or_init(|| token);
     }
 
-    /// What the numbers that the nodes have returned so far amount to.
+    /// The agreement of the numbers that the nodes have returned so far.
     pub(crate) fn agreement(&self) -> Agreement {
         let numbers: SmallVec<[_; USUAL_NODES]> =
             self.lanes.lock().iter().map(Lane::number).collect();
         agree(&numbers, majority(numbers.len()))
     }
 
-    /// The end of the validity that begins with a round started at `start`.
+    /// The end of the validity if a round that started at `start` succeeds.
     pub(crate) fn until_from(&self, start: Instant) -> Instant {
         let timing = &self.options.timing;
         self.capped(timing.until_from(start, timing.expiry()))
     }
 
-    /// The same instant, or that at which the lock has been held for as long as it may.
+    /// The same instant, or the end of the maximum hold time if that is earlier.
     pub(crate) fn capped(&self, until: Instant) -> Instant {
         let max_hold = self.options.timing.max_hold;
         let end = max_hold.and_then(|max_hold| self.begun().checked_add(max_hold));
@@ -312,21 +318,21 @@ impl Lease {
         self.metrics.begin();
     }
 
-    /// Ends the validity because the nodes say that the lock is another's.
+    /// Ends the validity, because too many nodes no longer keep the keys.
     pub(crate) fn lose(&self) {
         if self.hold.cut_short(Instant::now()) {
             self.report_loss();
         }
     }
 
-    /// Reports, once, that the lock was lost while it was still wanted.
+    /// Reports that the lock was lost while it was in use. It is reported once.
     pub(crate) fn report_loss(&self) {
         if self.count_loss() {
             tracing::warn!(name = %self.label, "lost");
         }
     }
 
-    /// Counts, once, that the lock was lost. Says whether this was the time.
+    /// Counts that the lock was lost. It is counted once; returns whether this call counted it.
     pub(crate) fn count_loss(&self) -> bool {
         let is_first = self.hold.report_loss();
         if is_first {
@@ -335,8 +341,8 @@ impl Lease {
         is_first
     }
 
-    /// Gives the keys up, or leaves them to somebody else: nothing more is acquired or extended, and
-    /// every view of the validity shows that it is over.
+    /// Ends the lease, because its keys are to be released or belong to another lease now. Nothing
+    /// more is acquired or extended for it, and every view of the validity shows that it has ended.
     pub(crate) fn end(&self) {
         self.end_at(Instant::now());
     }
@@ -353,14 +359,15 @@ impl Lease {
         }
     }
 
-    /// Whether a node was found without the key, and asked to set it again, since `start`.
+    /// Whether, since `start`, a node was found without the key and was asked to set it again.
     pub(crate) fn has_healed_since(&self, start: Instant) -> bool {
         let is_healed = |lane: &Lane| lane.gap().is_some_and(|gap| gap >= start);
         self.options.kind.heals && self.lanes.lock().iter().any(is_healed)
     }
 
-    /// A majority has held the lock throughout a round started at `start`, so that nodes that were
-    /// without the key before count again: nobody else can have held it since.
+    /// Lets nodes count again that were without the key before `start`. A majority has kept the key
+    /// throughout a round that started at `start`, so nobody else can have held the lock since
+    /// then.
     pub(crate) fn forget_gaps_before(&self, start: Instant) {
         for lane in self.lanes.lock().iter_mut() {
             lane.forget_gap_before(start);
@@ -372,7 +379,7 @@ impl Lease {
         self.home.as_ref()
     }
 
-    /// Work for this lease that outlives its caller, up to an instant.
+    /// Spawns work for this lease that outlives its caller, up to a deadline.
     fn in_background(&self, deadline: Instant, work: impl Future<Output = ()> + Send + 'static) {
         (self.nodes.background()).spawn(self.home.as_ref(), deadline, work);
     }
@@ -382,7 +389,7 @@ impl Lease {
         self.in_background(Instant::now() + self.pursuit() + RELEASE_MARGIN, work);
     }
 
-    /// How long an answer is pursued in the background.
+    /// How long to wait for an answer in the background.
     fn pursuit(&self) -> Duration {
         self.options.timing.expiry().min(MAX_PURSUIT)
     }

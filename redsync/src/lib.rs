@@ -1,8 +1,8 @@
 //! A distributed mutex on independent Redis or Valkey nodes: the Redlock algorithm, safe to drop,
 //! and interoperable with [go-redsync](https://github.com/go-redsync/redsync).
 //!
-//! Several copies of a service run, and no two of them may work on one order, account or job at
-//! the same time:
+//! Several instances of a service run, and only one of them at a time may work on a given order,
+//! account or job:
 //!
 //! ```no_run
 //! # #[tokio::main(flavor = "current_thread")]
@@ -15,102 +15,110 @@
 //! # let redsync = Redsync::in_memory(3);
 //!
 //! let guard = redsync.mutex("order:42").lock().await?;
-//! // ... nobody else works on order 42 ...
-//! guard.release().await?; // or drop it, and it is released in the background
+//! // ... no other instance works on order 42 ...
+//! guard.release().await?; // or drop the guard, and the lock is released in the background
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A [`Redsync`] is the nodes; a [`Mutex`] is a name and its options, without state; a [`Guard`]
-//! is a lock that is held. Services that speak HTTP will rather want the crate `redsync-tower`,
-//! which locks around a handler.
+//! A [`Redsync`] knows the nodes and makes mutexes. A [`Mutex`] is a name with its options; it has
+//! no state. A [`Guard`] is a lock that is held. For an HTTP service, the crate `redsync-tower` has
+//! a layer that holds a lock while a handler runs.
+//!
+//! The package is called `redsync-core`, and its library `redsync`.
 //!
 //! # What it promises
 //!
-//! A lock is held when a majority of the nodes has set its key, and it is valid for the expiry
-//! less the time that took, less a part for drift. **Within its validity no other holds it**,
-//! provided that
+//! A lock is acquired when a majority of the nodes, the *quorum*, has set its key. It is valid for
+//! the [expiry](Mutex::with_expiry), less the time that acquiring it took, less an allowance for
+//! clock drift. **While a lock is valid, nobody else holds it**, provided that
 //!
-//! * the nodes are independent (none is a replica of another),
-//! * their clocks and this process' run at rates that differ by less than the
-//!   [drift factor](Mutex::with_drift_factor), and
-//! * a node that restarts has its keys still, or stays away for the longest expiry in use.
+//! * the nodes are independent: none is a replica of another,
+//! * the clocks of the nodes and of this process run at rates that differ by less than the [drift
+//!   factor](Mutex::with_drift_factor), and
+//! * a node that restarts still has its keys, or stays away for the longest expiry in use.
+//!
+//! The algorithm is described at redis.io, "[Distributed Locks with Redis]".
 //!
 //! # What it does not promise
 //!
-//! A process can be paused (by a garbage collector, a hypervisor, a closed laptop) after it has
-//! looked at its validity and before it acts. No lock with an expiry can rule out that it then
-//! acts late, when another holds the lock. [`Guard::lost`] tells as early as can be told; where
-//! correctness depends on it, the resource itself has to refuse what is late, by a
-//! [fencing token](fence). See Martin Kleppmann, "How to do distributed locking", and antirez, "Is
-//! Redlock safe?".
+//! A process can be paused after it has checked that its lock is valid and before it acts: by the
+//! operating system, by a hypervisor, or because a laptop was closed. It then acts late, perhaps
+//! while another process holds the lock. No lock with an expiry can prevent this. [`Guard::lost`]
+//! resolves as soon as the validity ends. Where correctness depends on it, the resource itself has
+//! to refuse late writes, by means of a [fencing token](fence). See Martin Kleppmann, "[How to do
+//! distributed locking]", and Salvatore Sanfilippo's answer, "[Is Redlock safe?]".
 //!
-//! # More than one name and one holder
+//! # More than one name, more than one holder
 //!
-//! * [`Mutex::shared`] and [`Mutex::read`]: many shared holders or one exclusive.
-//! * [`Redsync::mutex_many`]: several names, all or none, in one round trip per node.
-//! * [`Mutex::run`]: work under a lock that is extended meanwhile.
-//! * [`Guard::into_parts`] and [`Mutex::resume`]: a lock that goes to another process.
-//! * [`Mutex::inspect`]: who holds it, by what each node says.
+//! * [`Mutex::shared`] and [`Mutex::read`] allow many shared holders or one exclusive holder.
+//! * [`Redsync::mutex_many`] locks several names, all or none, in one round trip per node.
+//! * [`Mutex::run`] runs work under a lock, and extends the lock meanwhile.
+//! * [`Guard::into_parts`] and [`Mutex::resume`] pass a lock to another process.
+//! * [`Mutex::inspect`] shows which holders each node reports.
 //!
-//! There is no semaphore ("at most k holders"): it does not follow from majorities. If each of three
-//! nodes lets k = 2 in, three holders can each have two of the nodes. Any two majorities share a
-//! node, which is enough for one holder and says nothing about k + 1. What is safe is k names, tried
-//! in random order: `job:0` to `job:k-1`.
+//! There is no semaphore ("at most k holders"), because majorities cannot provide one. If each of
+//! three nodes admits k = 2 holders, three clients can each hold two of the nodes. Any two
+//! majorities share a node, which is enough to exclude a second holder, but does not limit the
+//! holders to k. The safe way is to use k names, `job:0` to `job:k-1`, and to attempt to lock them
+//! in random order.
 //!
 //! # Waiting
 //!
-//! [`Mutex::lock`] and [`Mutex::lock_within`] wait for a lock that is held. They do not poll for it
-//! like many, each for himself:
+//! [`Mutex::lock`] and [`Mutex::lock_within`] wait while another holder has the lock. Waiters do
+//! not each poll the nodes:
 //!
-//! * Those of one process that wait for a name stand in line, first come, first served, and only the
-//!   one at the head asks the nodes. [`Mutex::try_lock`] does not stand in line.
-//! * A guard that is given up is *handed on* to the head of the line, without a message to the nodes:
-//!   for a while, and a shorter one if other processes want the name too. Then it is released, so that
-//!   they have their turn. [`Mutex::with_hand_off`] says how long, or turns it off.
-//! * Redis tells whoever waits in another process that the name has been released, by whomever, or has
-//!   expired ([`Node::watch`](node::Node::watch)): that is a *wake-up*, and costs those who release
-//!   nothing.
-//! * When the nodes say for how long they will keep the name for a holder who may have crashed, there is
-//!   a try when that is over.
-//! * And there are tries after [pauses](Mutex::with_retry_delay), as in go-redsync, for nodes that cannot
-//!   tell and wake-ups that get lost. Only these count as [tries](Mutex::with_tries).
-//!
-//! [`Mutex::with_max_waiting`] says how many may stand in line.
+//! * **Queue.** A process has a queue of waiters for each name, first come, first served. Only the
+//!   waiter at the head asks the nodes. [`Mutex::try_lock`] does not wait, so it does not enter the
+//!   queue. [`Mutex::with_max_waiting`] limits its length.
+//! * **Hand-over.** When a guard is released or dropped, the lock is handed over to the waiter at
+//!   the head of the queue, without a message to the nodes. After a while the lock is released
+//!   instead, so that other processes get their turn; sooner, if they are known to want the name.
+//!   [`Mutex::with_hand_over`] sets the limits, or turns hand-overs off.
+//! * **Wake-ups.** A Redis node notifies the waiters of other processes when the name is released,
+//!   by whatever client, and when it expires. This costs a release nothing. See
+//!   [`Node::watch`](node::Node::watch).
+//! * **Expiry.** Nodes report how long they will keep the key of the present holder, which may have
+//!   crashed. A waiter makes an attempt when that time is over.
+//! * **Polling.** Attempts also follow after [pauses](Mutex::with_retry_delay), as in go-redsync:
+//!   for nodes without wake-ups, and for wake-ups that are lost. Only these attempts count towards
+//!   [`Mutex::with_tries`].
 //!
 //! # Dropping
 //!
-//! Every future here can be dropped at any time, and every guard too: what was put on a node is
-//! taken off again by a task in the background, which needs a tokio runtime at hand (without one,
-//! keys expire). [`Redsync::drain`] waits for such tasks.
+//! Every future of this crate can be dropped at any time, and so can every guard. Keys that were
+//! set on nodes are then released by a task in the background. The task needs a tokio runtime;
+//! without one, the keys expire. [`Redsync::drain`] waits for these tasks.
 //!
-//! # What is counted
+//! # Metrics
 //!
-//! With the feature `metrics`, through the [`metrics`](https://docs.rs/metrics) facade:
+//! With the feature `metrics`, the crate records these figures through the
+//! [`metrics`](https://docs.rs/metrics) facade:
 //!
-//! | name | kind | labels | |
+//! | name | kind | labels | what it measures |
 //! |---|---|---|---|
-//! | `redsync_acquisitions_total` | counter | `mode`, `outcome` | calls that wanted a lock, each once, when it is known what came of it |
-//! | `redsync_wait_seconds` | histogram | `mode`, `outcome` | from such a call to its outcome |
-//! | `redsync_hold_seconds` | histogram | `mode` | from having a lock (or resuming it) to giving the guard up |
-//! | `redsync_lost_total` | counter | `mode` | locks that are known to have been lost, each once: by [`Guard::keep_alive`] when it happens, else when the guard is given up |
-//! | `redsync_node_seconds` | histogram | `node`, `command` | from sending a command to its answer, or to where it was given up |
-//! | `redsync_node_errors_total` | counter | `node`, `command`, `kind` | commands that a node answered with an error, or not |
+//! | `redsync_acquisitions_total` | counter | `mode`, `outcome` | calls of [`lock`](Mutex::lock) and its variants, each counted once, when its outcome is known |
+//! | `redsync_wait_seconds` | histogram | `mode`, `outcome` | the time from such a call to its outcome |
+//! | `redsync_hold_seconds` | histogram | `mode` | the time from acquiring or resuming a lock to the end of its guard |
+//! | `redsync_lost_total` | counter | `mode` | lost locks, each counted once: when an extension finds out, otherwise when the guard is released or dropped |
+//! | `redsync_node_seconds` | histogram | `node`, `command` | the time from the start of a command to the node's answer, or until the answer was no longer awaited |
+//! | `redsync_node_errors_total` | counter | `node`, `command`, `kind` | commands that failed on a node or were not answered |
 //!
 //! | label | values |
 //! |---|---|
 //! | `mode` | `exclusive`, `shared` |
-//! | `outcome` | `acquired`, `taken`, `timed_out`, `unavailable`, `misconfigured`; `dropped` for a future that was dropped |
+//! | `outcome` | `acquired`; `taken`, `timed_out`, `too_many_waiting` (contention); `unavailable`; `too_late` (acquired too late to be valid); `misconfigured`; `dropped` (the future was dropped before it resolved) |
 //! | `node` | the node's [address](node::Node::address) |
 //! | `command` | `identity`, `acquire`, `raise`, `extend`, `release`, `inspect` |
-//! | `kind` | the [`NodeError`]: `unreachable`, `disconnected`, `refused`, `overloaded`, `timed_out`, `unexpected`; `unanswered` where it was not waited for any longer |
+//! | `kind` | the variant of [`NodeError`]: `timed_out`, `unreachable`, `disconnected`, `refused`, `same_server`, `overloaded`, `not_sent`, `unexpected`; or `unanswered` if the answer was no longer awaited |
 //!
-//! Names of locks are in no label. A node that hangs is counted late, when its answer is given up in the
-//! background. Figures are described when a [`Redsync`] is made: install the recorder before.
+//! No label contains the name of a lock. A command on a node that hangs is counted late: when the
+//! background task stops waiting for its answer. The descriptions of the figures are registered
+//! when a [`Redsync`] is made, so install the recorder first.
 //!
-//! # For those who come from go-redsync
+//! # Coming from go-redsync
 //!
-//! | go-redsync v4 | here |
+//! | go-redsync v4 | this crate |
 //! |---|---|
 //! | `redsync.New(pools...)` | [`Redsync::new`], [`Redsync::connect`](Redsync#method.connect) |
 //! | `rs.NewMutex(name, options...)` | [`Redsync::mutex`] |
@@ -119,42 +127,48 @@
 //! | `WithRetryDelay`, `WithRetryDelayFunc` | [`Mutex::with_retry_delay`], [`Mutex::with_retry_delay_fn`] |
 //! | `WithDriftFactor` | [`Mutex::with_drift_factor`] |
 //! | `WithTimeoutFactor` | [`Mutex::with_timeout_factor`], or the absolute [`Mutex::with_node_timeout`] |
-//! | `WithGenValueFunc` | [`Mutex::with_value_fn`], to which random bits are always added |
+//! | `WithGenValueFunc` | [`Mutex::with_owner_label`]; random bits are always appended |
 //! | `WithValue` | [`Mutex::resume`], with [`Guard::into_parts`] |
-//! | `WithFailFast` | [`Mutex::with_fail_fast`], true by default |
+//! | `WithFailFast` | [`Mutex::with_fail_fast`], here true by default |
 //! | `WithShufflePools` | [`Mutex::with_shuffled_nodes`] |
 //! | `WithSetNXOnExtend` | [`Mutex::with_set_if_absent_on_extend`] |
 //! | `Lock`, `LockContext` | [`Mutex::lock`], [`Mutex::lock_within`], [`Mutex::lock_until`] |
 //! | `TryLock`, `TryLockContext` | [`Mutex::try_lock`] |
 //! | `Unlock`, `UnlockContext` | [`Guard::release`], or drop the guard |
 //! | `Extend`, `ExtendContext` | [`Guard::extend`], [`Guard::keep_alive`] |
-//! | `Valid`, `ValidContext` | [`Guard::valid`] |
-//! | `Until`, `Name`, `Value` | [`Guard::until`], [`Guard::name`], [`Guard::value`] |
+//! | `Valid`, `ValidContext` | [`Guard::verify`] |
+//! | `Until`, `Name`, `Value` | [`Guard::until`], [`Guard::name`], [`Guard::expose_value`] |
 //! | `ErrTaken`, `ErrNodeTaken` | [`LockError::Taken`], [`Vote::Refused`] |
 //! | `RedisError` | [`NodeError`] in [`Vote::Failed`] |
-//! | `ErrFailed` | [`LockError::Unavailable`] |
+//! | `ErrFailed` | [`LockError::Unavailable`], [`LockError::TooLate`] |
 //! | `ErrExtendFailed` | [`ExtendError`] |
 //! | `ErrLockAlreadyExpired` | [`Released::AlreadyLost`] |
 //!
-//! A Go and a Rust service exclude each other on one name: the keys are the same.
+//! A Go service and a Rust service exclude each other on the same name, because both use the same
+//! keys.
 //!
 //! # Features
 //!
-//! * `deadpool-redis` (default): Redis and Valkey nodes through [deadpool-redis], by URL or with pools
-//!   of your own.
-//! * `sentinel`, `cluster`: nodes through deadpool-redis' pools for these.
-//! * `redis-rs`: nodes through connections of redis-rs that you have already.
-//! * `fred`: nodes through clients of fred.
-//! * `tls-rustls`: `rediss://`.
+//! * `deadpool-redis` (default): Redis and Valkey nodes through [deadpool-redis], from a URL or
+//!   from your own pool.
+//! * `sentinel`, `cluster`: nodes through the pools that deadpool-redis has for Sentinel and
+//!   Cluster.
+//! * `redis-rs`: nodes through your own connections of redis-rs.
+//! * `fred`: nodes through your own clients of fred.
+//! * `tls-rustls`: `rediss://` URLs.
 //! * `metrics`: counters and histograms.
-//! * `serde`: [`GuardParts`] and [`FencingToken`] can be written and read.
-//! * `contract`: tests for nodes and drivers of your own.
+//! * `serde`: [`GuardParts`], [`Mode`] and [`FencingToken`] implement `Serialize` and
+//!   `Deserialize`.
+//! * `contract`: tests for your own nodes and drivers.
 //!
-//! Without any there is no Redis client at all: [`Node`](node::Node) for nodes of your own,
-//! [`Driver`](node::redis::Driver) for another client library, and the
-//! [`MemoryNode`](node::MemoryNode).
+//! With none of these features, the crate depends on no Redis client. It still has the
+//! [`MemoryNode`](node::MemoryNode), the trait [`Node`](node::Node) for other kinds of nodes, and
+//! the trait [`Driver`](node::redis::Driver) for other client libraries.
 //!
 //! [deadpool-redis]: https://docs.rs/deadpool-redis
+//! [Distributed Locks with Redis]: https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
+//! [How to do distributed locking]: https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html
+//! [Is Redlock safe?]: http://antirez.com/news/101
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Nodes that take the questions of many locks at once are those on redis-rs. Without them, nothing
@@ -186,7 +200,7 @@ mod request;
 mod shared;
 mod value;
 
-/// The futures of [`Mutex`] and [`Guard`], for types that have to name them.
+/// The futures that [`Mutex`] and [`Guard`] return, for code that has to name their types.
 pub mod future {
     pub use crate::{
         guard::{Lost, Release},

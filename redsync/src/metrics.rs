@@ -1,8 +1,8 @@
-//! Counters and histograms through the [`metrics`](https://docs.rs/metrics) facade: see the crate's
-//! docs for the table. Without the feature nothing here does anything.
+//! Counters and histograms through the [`metrics`](https://docs.rs/metrics) facade. The crate docs
+//! have a table of them. Without the feature `metrics`, nothing is recorded.
 //!
-//! Handles are made at the first use of each figure, and kept: looking a figure up by its labels
-//! costs more than a lock does otherwise.
+//! The handles for nodes are made once, at the first use of each figure: to look a figure up by its
+//! labels costs more than the rest of a lock.
 
 #[cfg(feature = "metrics")]
 pub(crate) use self::recorded::*;

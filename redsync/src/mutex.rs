@@ -1,4 +1,4 @@
-//! What is wanted: a name and how to lock it.
+//! A mutex: a name, and how to lock it.
 
 mod lock;
 mod options;
@@ -15,12 +15,17 @@ use crate::{
     queue::hand_over::Holding, quorum::tally::Verdict, request::Request, shared::Shared,
 };
 
-/// A distributed mutex: a name (or several), and how to lock it.
+/// A distributed mutex: a name (or several names), and how to lock it.
 ///
-/// It is a value without state, cheap to make and to clone; what is held is the [`Guard`]. All
-/// mutexes of one name, in this process or in another, exclude each other.
+/// A mutex has no state, and is cheap to make and to clone. Locking it returns a [`Guard`], which
+/// holds the lock. All mutexes with the same name exclude each other, in this process and in
+/// others.
 ///
-/// The defaults are go-redsync's. [`Redsync::with_defaults`] changes them for all mutexes.
+/// The default options are those of go-redsync, except for
+/// [`with_fail_fast`](Self::with_fail_fast).
+/// [`Redsync::with_defaults`](crate::Redsync::with_defaults) changes them for all mutexes. An
+/// option that is out of its range is reported when the mutex is locked, or by
+/// [`check`](Self::check).
 ///
 /// # Example
 ///
@@ -50,7 +55,7 @@ pub struct Mutex {
 }
 
 impl Mutex {
-    /// The length that a name and its prefix may have together, in bytes.
+    /// The greatest length of a name together with its prefix, in bytes.
     pub const MAX_NAME_LEN: usize = MAX_NAME_LEN;
 
     pub(crate) const fn new(
@@ -69,13 +74,13 @@ impl Mutex {
         self.options
     }
 
-    /// The names, without the prefix: one, but for a mutex of
-    /// [several names](Redsync::mutex_many).
+    /// Returns the names, without the prefix. There is one, unless the mutex was made by
+    /// [`Redsync::mutex_many`](crate::Redsync::mutex_many).
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
     }
 
-    /// The keys on the nodes: each name with the [prefix](Self::with_key_prefix) before it.
+    /// Returns the keys on the nodes: each name with its [prefix](Self::with_key_prefix).
     ///
     /// ```
     /// # let redsync = redsync::Redsync::in_memory(1);
@@ -86,15 +91,22 @@ impl Mutex {
         (self.names()).map(|name| format!("{}{name}", self.options.key_prefix))
     }
 
-    /// Exclusive or shared.
+    /// Returns whether the mutex is locked in exclusive or in shared mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.options.kind.mode
     }
 
-    /// Whether the holder of a lock need not lock this mutex too: the lock is on the same nodes, all
-    /// names are among those that are locked, and neither an exclusive lock is asked of a shared one
-    /// nor a fencing token of one that has none. A lock that is lost covers nothing.
+    /// Returns whether a lock that is held already covers this mutex, so that its holder need not
+    /// lock the mutex too.
+    ///
+    /// It does if all of these are true:
+    ///
+    /// * the lock is still valid;
+    /// * it is on the same nodes;
+    /// * it includes all names of this mutex;
+    /// * it is exclusive, or this mutex is shared;
+    /// * it has a fencing token, or this mutex has no [fencing](Self::with_fencing).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -114,11 +126,17 @@ impl Mutex {
             && self.request().is_ok_and(|request| lease.covers(&request))
     }
 
-    /// Checks the names and the options, as every way to lock does first.
+    /// Checks the names and the options. Every method that locks does this first.
+    ///
+    /// ```
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// assert!(redsync.mutex("order:42").check().is_ok());
+    /// assert!(redsync.mutex("").check().is_err());
+    /// ```
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] that says what cannot work.
+    /// A [`ConfigError`] that says which name or option is invalid.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.request().map(drop)
     }
@@ -131,77 +149,124 @@ impl Mutex {
         Lock::new(self.request(), Arc::clone(&self.shared), limit)
     }
 
-    /// Locks, trying [as often](Self::with_tries) and with [such pauses](Self::with_retry_delay)
-    /// as the options say: for about 5 s by default.
+    /// Acquires the lock, and waits while another holder has it.
     ///
-    /// Who knows for how long to wait rather than how often should use
-    /// [`lock_within`](Self::lock_within).
+    /// It waits until the configured number of attempts has failed: by default
+    /// [32 attempts](Self::with_tries), with [pauses](Self::with_retry_delay) between them that add
+    /// up to about 5 s. To limit the time instead, use [`lock_within`](Self::lock_within).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let guard = redsync.mutex("order:42").lock().await?;
+    /// // ... work on the order ...
+    /// guard.release().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// The future resolves to [`LockError::Taken`] if another holds the lock,
-    /// [`LockError::Unavailable`] if no quorum of nodes can be had, each after the last try; or
-    /// [`LockError::Config`], [`LockError::Value`] or [`LockError::TooManyWaiting`], at once.
+    /// After the last attempt, the future resolves to
+    ///
+    /// * [`LockError::Taken`] if another holder has the lock,
+    /// * [`LockError::Unavailable`] if too few nodes answered, or
+    /// * [`LockError::TooLate`] if the lock was acquired too late to be valid.
+    ///
+    /// It resolves at once to [`LockError::Config`] if a name or an option is invalid, to
+    /// [`LockError::Value`] if no owner value could be made, and to [`LockError::TooManyWaiting`]
+    /// if the queue is [full](Self::with_max_waiting).
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, its place in line is given up. Whatever it has acquired, or was handed,
-    /// goes on to the next in line or is released in the background.
+    /// If the future is dropped, it leaves the queue. A lock that it has acquired, or that was
+    /// handed over to it, goes to the next waiter or is released in the background.
     ///
     /// # Panics
     ///
-    /// The future panics when it has to wait outside of a tokio runtime with time enabled.
+    /// The future panics if it has to wait outside of a tokio runtime with time enabled.
     pub fn lock(&self) -> Lock {
         self.lock_up_to(Limit::Tries(self.options.retry.tries))
     }
 
-    /// Locks with one try.
+    /// Acquires the lock in a single attempt. It does not wait for another holder.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// use redsync::LockError;
+    ///
+    /// let mutex = redsync.mutex("order:42");
+    /// let guard = mutex.try_lock().await?;
+    /// assert!(matches!(mutex.try_lock().await, Err(LockError::Taken(_))));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors, cancel safety, panics
     ///
-    /// As [`lock`](Self::lock).
+    /// As for [`lock`](Self::lock).
     pub fn try_lock(&self) -> Lock {
         self.lock_up_to(Limit::Tries(1))
     }
 
-    /// Locks, trying until the given time has passed.
+    /// Acquires the lock, and waits for at most `limit` while another holder has it.
     ///
-    /// No try starts after the deadline. One that is under way then is finished, so the future may
-    /// take a [node time limit](Self::with_node_timeout) longer if nodes hang. With no time at
-    /// all, it tries once.
+    /// No attempt starts after the deadline. An attempt that has started is completed, so if nodes
+    /// hang, the future can take longer by the [node time limit](Self::with_node_timeout). With a
+    /// limit of zero there is one attempt.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// use redsync::LockError;
+    ///
+    /// let mutex = redsync.mutex("order:42");
+    /// let mut guard = mutex.lock_within(Duration::from_secs(2)).await?;
+    /// guard.keep_alive();
+    /// let waited = mutex.lock_within(Duration::from_secs(2)).await;
+    /// assert!(matches!(waited, Err(LockError::TimedOut(_))));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors, cancel safety, panics
     ///
-    /// As [`lock`](Self::lock), with [`LockError::TimedOut`] instead of [`LockError::Taken`].
+    /// As for [`lock`](Self::lock), with [`LockError::TimedOut`] in place of [`LockError::Taken`].
     pub fn lock_within(&self, limit: Duration) -> Lock {
         let now = Instant::now();
-        // A time beyond what the clock can tell is a wait without an end.
+        // A limit beyond the range of the clock means a wait without an end.
         let end = now + Duration::from_secs(100 * 365 * 24 * 60 * 60);
         self.lock_until(now.checked_add(limit).map_or(end, |until| until.min(end)))
     }
 
-    /// Locks, trying until the given instant. See [`lock_within`](Self::lock_within).
+    /// Acquires the lock, and waits up to `deadline` while another holder has it. See
+    /// [`lock_within`](Self::lock_within).
     ///
     /// # Errors, cancel safety, panics
     ///
-    /// As [`lock_within`](Self::lock_within).
+    /// As for [`lock_within`](Self::lock_within).
     pub fn lock_until(&self, deadline: Instant) -> Lock {
         self.lock_up_to(Limit::Until(deadline))
     }
 
-    /// Takes over a lock that is held with a known value, here or in another process, to extend or
-    /// release it: from [`Guard::into_parts`], or from the value alone. (go-redsync's `WithValue`.)
+    /// Makes a guard for a lock that is already held: from [`Guard::into_parts`], called here or in
+    /// another process, or from the owner value alone. (go-redsync's `WithValue`.)
     ///
-    /// The nodes are asked how long a majority still keeps the names; less drift, that is the
-    /// guard's validity. Two guards of one value do not exclude each other: whoever hands the lock
-    /// over gives up its own guard.
+    /// It asks the nodes how long a majority of them will still keep the names. The guard is valid
+    /// for that long, less drift. Two guards with the same owner value do not exclude each other,
+    /// so only one of them may be used; [`Guard::into_parts`] therefore consumes its guard.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let redsync = redsync::Redsync::in_memory(3);
     /// let parts = redsync.mutex("order:42").lock().await?.into_parts();
-    /// // Elsewhere, with the parts in hand (with the feature `serde` they can travel):
+    /// // In another process, which has received the parts (feature `serde`):
     /// let guard = redsync.mutex("order:42").resume(parts).await?;
     /// guard.release().await?;
     /// # Ok(())
@@ -210,19 +275,22 @@ impl Mutex {
     ///
     /// # Errors
     ///
-    /// [`LockError::NotHeld`] if no majority holds the names with this value, or too little of their
-    /// time is left; [`LockError::Unavailable`] if too few nodes answered; [`LockError::Value`] if
-    /// the value is empty; [`LockError::Config`], also if the parts are of other names or of another
-    /// mode.
+    /// * [`LockError::NotHeld`] if no majority keeps the names with this value, or not for long
+    ///   enough;
+    /// * [`LockError::Unavailable`] if too few nodes answered;
+    /// * [`LockError::Value`] if the value is empty;
+    /// * [`LockError::Config`] if a name or an option is invalid, or if the parts belong to other
+    ///   names or another mode.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the lock stays as it is.
+    /// If the future is dropped, the lock stays as it is: no guard releases it, and it expires if
+    /// no guard extends it.
     pub async fn resume(&self, parts: impl Into<Resume>) -> Result<Guard, LockError> {
         let Resume { value, token, kind } = parts.into();
         let request = self.request()?;
         if value.as_str().is_empty() {
-            return Err(LockError::Value("an owner value is not empty".into()));
+            return Err(LockError::Value("it is empty".into()));
         }
         let mode = self.options.kind.mode;
         if kind.is_some_and(|(names, held)| *names != *request.names || held != mode) {
@@ -247,7 +315,8 @@ impl Mutex {
         let kept = lease.inspect().await;
         match kept.verdict {
             Verdict::Granted => {
-                // All nodes that granted keep it for as long, and they are a majority.
+                // A majority granted, and each of these nodes keeps the names for at least this
+                // long.
                 let until = lease.options().timing.until_from(start, kept.remaining);
                 let until = lease.capped(until);
                 if Instant::now() >= until {
@@ -261,9 +330,9 @@ impl Mutex {
         }
     }
 
-    /// Locks, runs `work`, extending the lock meanwhile, and releases.
+    /// Acquires the lock, runs `work` while extending the lock, and releases the lock.
     ///
-    /// If the lock is lost, `work` is dropped where it is waiting.
+    /// If the lock is lost, `work` is dropped at the point where it awaits.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -282,18 +351,18 @@ impl Mutex {
     ///
     /// # Errors
     ///
-    /// [`RunError::Lock`] if the lock could not be had: `work` has not begun. [`RunError::Lost`] if
-    /// it was lost: `work` was dropped, or had ended by the time that became known; what it has done
-    /// may have met the work of another.
+    /// * [`RunError::Lock`] if the lock could not be acquired. `work` has not begun.
+    /// * [`RunError::Lost`] if the lock was lost. `work` was dropped, or had finished before the
+    ///   loss was known. It may have run at the same time as the work of another holder.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, `work` is dropped with it, and then the lock is released in the
+    /// If the future is dropped, `work` is dropped first, and then the lock is released in the
     /// background.
     ///
     /// # Panics
     ///
-    /// As [`lock`](Self::lock), and if `work` does; the lock is then released.
+    /// As for [`lock`](Self::lock), and if `work` panics. The lock is then released.
     pub async fn run<T, F>(&self, work: impl FnOnce(Validity) -> F) -> Result<T, RunError>
     where
         F: Future<Output = T>,
@@ -301,7 +370,7 @@ impl Mutex {
         let mut guard = self.lock().await?;
         guard.keep_alive();
         let output = {
-            // Dropped before the lock is released.
+            // Both are dropped before the lock is released.
             let (lost, work) = (pin!(guard.lost()), pin!(work(guard.validity())));
             match select(work, lost).await {
                 Either::Left((output, _)) => output,
@@ -310,13 +379,14 @@ impl Mutex {
         };
         match guard.release().await {
             Ok(Released::AlreadyLost) => Err(RunError::Lost),
-            // Unknown to the nodes, but held by this process' clock, which is what was promised.
+            // If too few nodes confirm, the lock was still valid by this process's clock, and this
+            // is the promise.
             Ok(Released::Held) | Err(_) => Ok(output),
         }
     }
 
-    /// Who holds the names, by what each node says: for people who look into why something is
-    /// locked. Nothing can be concluded from it for the next moment.
+    /// Asks each node who holds the names: for people who want to know why something is locked. The
+    /// answer describes the past by the time it arrives.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -334,11 +404,12 @@ impl Mutex {
     /// # }
     /// ```
     ///
-    /// It takes at most the [node time limit](Self::with_node_timeout).
+    /// It takes at most the [node time limit](Self::with_node_timeout), 400 ms by default.
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] if the names or options cannot work. A node's failure is in its own entry.
+    /// A [`ConfigError`] if a name or an option is invalid. If a node fails, its own [`Inspection`]
+    /// has the error.
     ///
     /// # Cancel safety
     ///

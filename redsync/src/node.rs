@@ -1,33 +1,38 @@
-//! Nodes: the voters on a lock.
+//! Nodes: the stores that vote on locks.
 //!
-//! A node is one independent store that keeps a key with an owner value for a while. It is asked
-//! to [acquire](Node::acquire), [extend](Node::extend), [release](Node::release) and
-//! [inspect](Node::inspect), and answers each with a vote or a [`NodeError`]. What a quorum of
-//! votes means is not its business.
+//! A node is an independent store that keeps a key with an owner value for a limited time. Its
+//! operations [acquire](Node::acquire), [extend](Node::extend), [release](Node::release) and
+//! [inspect](Node::inspect) a lock. It answers each of them with a vote or a [`NodeError`]. A node
+//! knows nothing of the other nodes; the votes are counted elsewhere.
 //!
-//! * [`MemoryNode`] lives in this process: for a service that runs once, and for tests.
-//! * [`RedisNode`] is a Redis or Valkey server, behind the client library of your choice: see
-//!   [`redis`].
-//! * Anything else can be one: implement [`Node`], and test it against what is promised below with
-//!   the module `contract` (feature `contract`).
+//! * [`MemoryNode`] keeps locks in the memory of this process: for a service with a single
+//!   instance, and for tests.
+//! * [`RedisNode`](redis::RedisNode) is a Redis or Valkey server, reached through the client
+//!   library of your choice: see [`redis`].
+//! * For any other store, implement [`Node`], and test the promises below with the module
+//!   `contract` (feature `contract`).
 //!
 //! # What a node has to promise
 //!
-//! Each of the operations is atomic. A key that was acquired or extended is kept for at least the
-//! expiry by the node's own clock, across a restart too, or the node stays away after a restart
-//! for the longest expiry in use. A future returned by an operation stays pending until it is
-//! settled whether the node does what it was asked (or the connection is gone); it is not the
-//! node that limits the time. An operation is sent at most once: to send an acquisition again
-//! after its answer was lost is not safe.
+//! * Each operation is atomic.
+//! * After a name has been acquired or extended, the node keeps it for at least the expiry, by its
+//!   own clock. This holds across a restart, unless the node stays away after the restart for the
+//!   longest expiry in use.
+//! * The future of an operation stays pending until it is certain whether the node carries the
+//!   operation out, or until the connection is lost. The node does not limit the time itself.
+//! * An operation is sent at most once. It is not safe to send an acquisition again after its
+//!   answer was lost.
 //!
 //! # Example
 //!
-//! A node that counts, around one that works:
+//! A node that wraps another and counts the acquisitions:
 //!
 //! ```
 //! use std::sync::atomic::{AtomicUsize, Ordering};
 //! use redsync::{FencingToken, NodeError, Redsync};
-//! use redsync::node::{AcquireVote, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, Entry};
+//! use redsync::node::{
+//!     AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
+//! };
 //!
 //! struct Counting(MemoryNode, AtomicUsize);
 //!
@@ -102,48 +107,55 @@ pub(crate) use self::{
 };
 use crate::FencingToken;
 
-/// For how long shared holders are kept out after they have kept an exclusive one out, so that it
-/// comes in between two of them: the longest default pause between tries, twice.
+/// For how long no new shared holder is admitted after an exclusive acquisition found shared
+/// holders, so that the exclusive one enters when they have left. It is twice the longest default
+/// pause between attempts.
 pub(crate) const WRITER_TURN: Duration = Duration::from_millis(500);
 
-/// One voter. See the [module docs](self) for what it has to promise.
+/// A store that votes on locks. See the [module docs](self) for what it has to promise.
 pub trait Node: Send + Sync + 'static {
-    /// Where the node is, without credentials: what errors and logs call it. Two nodes of one
-    /// [`Redsync`](crate::Redsync) have different addresses.
+    /// Returns the node's address, without credentials. It identifies the node in errors, logs and
+    /// metrics. The nodes of one [`Redsync`](crate::Redsync) must have different addresses.
     fn address(&self) -> &str;
 
-    /// Takes all names of `entry` for its expiry, or none.
+    /// Acquires all names of `entry` for its expiry, or none.
     ///
-    /// An exclusive lock needs each name to be free; a shared one needs it to be free or shared, and
-    /// no exclusive one to have been refused for that reason a moment ago (or a stream of shared
-    /// holders would keep it out).
+    /// An exclusive acquisition requires that each name is free. A shared acquisition requires that
+    /// each name is free or has shared holders. It is also refused for half a second after shared
+    /// holders kept an exclusive acquisition out; otherwise a stream of shared holders could keep
+    /// it out for ever.
     ///
-    /// Where a name is held with this very value, this acquisition has succeeded before, and its
-    /// expiry is left alone.
+    /// If a name is already held with the same owner value, the same acquisition has arrived
+    /// before. It succeeds again, and leaves the expiry as it is.
     ///
-    /// With `entry.fenced`, every name's counter grows by a stride, and to the wall clock's seconds
-    /// times a million if that is more; all are set to the largest of them, which is returned. See
-    /// [`fence`](crate::fence).
+    /// If `entry.fenced`, the counter of every name grows by a stride of 64, and at least to the
+    /// seconds of the wall clock times a million. Then all counters are set to the largest of them,
+    /// which is returned. See [`fence`](crate::fence).
+    ///
+    /// # Errors
+    ///
+    /// A [`NodeError`] if the node gave no vote. Its variants say whether the node may have
+    /// acquired the names nevertheless. The other operations return the same errors.
     ///
     /// # Cancel safety
     ///
-    /// Dropped after its first poll, the future leaves open whether the names are taken.
+    /// If the future is dropped after its first poll, the names may or may not be acquired.
     fn acquire(&self, entry: &Entry)
     -> impl Future<Output = Result<AcquireVote, NodeError>> + Send;
 
-    /// Raises the counters of the names to `token`, if the names are held on `entry` and no counter
-    /// is above `token`.
+    /// Raises the counters of all names to `token`, if `entry` holds the names and no counter is
+    /// above `token`. See [`fence`](crate::fence).
     fn raise(
         &self,
         entry: &Entry,
         token: FencingToken,
     ) -> impl Future<Output = Result<RaiseVote, NodeError>> + Send;
 
-    /// Lets the names live for at least the expiry from now, if all are held on `entry`.
+    /// Keeps all names for at least the expiry from now, if `entry` holds all of them.
     ///
-    /// With `set_if_absent`, names that are missing are set, if all others are held:
-    /// [`Healed`](ExtendVote::Healed). A life is never shortened. With a token, counters below it
-    /// are raised to it.
+    /// It never shortens the time for which a name is kept. With `set_if_absent`, it also sets the
+    /// names that are missing, provided that no other entry holds one of the names; the answer is
+    /// then [`Healed`](ExtendVote::Healed). With a token, it raises lower counters to the token.
     fn extend(
         &self,
         entry: &Entry,
@@ -151,23 +163,28 @@ pub trait Node: Send + Sync + 'static {
         set_if_absent: bool,
     ) -> impl Future<Output = Result<ExtendVote, NodeError>> + Send;
 
-    /// Gives up those of the names that are held on `entry`.
+    /// Releases those of the names that `entry` holds.
     fn release(&self, entry: &Entry)
     -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
 
-    /// Who holds `name`.
+    /// Returns the holders of `name`, or [`None`] if it is free.
     fn inspect(
         &self,
         name: &str,
     ) -> impl Future<Output = Result<Option<Holders>, NodeError>> + Send;
 
-    /// Resolves when one of the names may have become free: released by anyone, or expired. At once
-    /// if all are free when it is asked.
+    /// Resolves when one of the names may have become free, because any client released it or it
+    /// has expired; at once if all names are free at the time of the call.
     ///
-    /// It is what wakes those who wait for a lock that another process holds. A hint: it may resolve
-    /// for no reason, and a try follows. Nor is it relied on: those who wait also try now and then of
-    /// their own accord, which is all that happens on a node that does not implement this, and so
-    /// never resolves or answers with an error.
+    /// This *wake-up* notifies waiters whose lock another process holds. It is a hint, never proof:
+    /// it may come for no reason, and an attempt then follows. It may also be missing: waiters make
+    /// attempts after pauses, too. On a node that does not implement this method, waiters only
+    /// poll.
+    ///
+    /// # Errors
+    ///
+    /// Any error means that the node has no wake-ups for now. The default implementation returns
+    /// [`NodeError::NotSent`].
     ///
     /// # Cancel safety
     ///
@@ -177,15 +194,17 @@ pub trait Node: Send + Sync + 'static {
         std::future::ready(Err(NodeError::NotSent))
     }
 
-    /// What tells this server from every other, such as Redis' run id; [`None`] if that cannot be
-    /// told. Asked once, before the node's first vote, so that a server that is reachable under
-    /// two addresses does not get two votes.
+    /// Returns a text that identifies the server, such as the run id of Redis; [`None`] if it is
+    /// unknown.
+    ///
+    /// It is asked once, before the node's first vote, so that a server with two addresses does not
+    /// get two votes.
     fn identity(&self) -> impl Future<Output = Result<Option<String>, NodeError>> + Send {
         std::future::ready(Ok(None))
     }
 
-    /// Takes a question into a list, to be sent with those of other locks, or gives it back to be
-    /// asked by one of the functions above. For this crate's own Redis nodes.
+    /// Adds a question to the list of those that are sent together, or returns it, to be asked
+    /// through one of the methods above. For this crate's own Redis nodes.
     #[doc(hidden)]
     fn take(&self, question: Question, now: Instant) -> Result<(), Question> {
         let _ = now;

@@ -1,5 +1,4 @@
-//! The nodes of a [`Redsync`](crate::Redsync) together: their admission, and the work for them that
-//! goes on in the background.
+//! All nodes of a [`Redsync`](crate::Redsync): their admission, and the background work on them.
 
 use std::{
     fmt,
@@ -21,10 +20,10 @@ use crate::{
     node::{Answering, AnyNode, Holders, NodeError, Question},
 };
 
-/// All nodes, in the order in which they were given.
+/// All nodes, in the order in which the user gave them.
 pub(crate) struct Nodes {
     members: Box<[Member]>,
-    /// The identities of the admitted nodes, as far as the nodes tell them.
+    /// The identities of the admitted nodes, as far as they are known.
     identities: Mutex<Vec<(String, usize)>>,
     background: Background,
     lock_metrics: Arc<LockMetrics>,
@@ -64,7 +63,7 @@ impl Nodes {
         if members.len().is_multiple_of(2) {
             tracing::warn!(
                 nodes = members.len(),
-                "an even number of nodes tolerates no more failures than one node less"
+                "an even number of nodes tolerates no more failures than the odd number below it"
             );
         }
         Ok(Self {
@@ -99,8 +98,8 @@ impl Nodes {
         &self.background
     }
 
-    /// Asks a node, after it has been admitted. A future that is returned leads to the answer, and
-    /// has to be driven.
+    /// Asks a node, after it has been admitted. If a future is returned, it has to be driven for
+    /// the answer to arrive.
     pub(crate) fn ask(
         self: &Arc<Self>,
         node: usize,
@@ -134,7 +133,7 @@ impl Nodes {
         self.metrics(node).time("inspect", answer).await
     }
 
-    /// Asks every node something, for as long as `limit`, outside of any lease.
+    /// Asks every node a question that belongs to no lease, and waits for at most `limit`.
     pub(crate) async fn ask_all<T, F>(
         &self,
         limit: Duration,
@@ -150,14 +149,14 @@ impl Nodes {
         join_all(answers).await
     }
 
-    /// Refuses a vote to a node that is the same server as another. Each node is asked once.
+    /// Admits a node, unless it is the same server as another node. Each node is asked once.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the node is asked again the next time.
     pub(crate) async fn admit(&self, node: usize) -> Result<(), NodeError> {
         let member = &self.members[node];
-        // Once: others that come meanwhile wait for the answer to the first.
+        // Asked once: callers that arrive in the meantime wait for the same answer.
         let admitted = member.admitted.get_or_try_init(async || {
             let identity = member.node.get().identity();
             match member.metrics.time("identity", identity).await? {
@@ -170,7 +169,7 @@ impl Nodes {
 
     fn identify(&self, node: usize, identity: String) -> Result<(), NodeError> {
         let identities = self.identities.lock();
-        // Nothing panics while it is changed.
+        // Nothing panics between two changes that belong together.
         let mut identities = identities.unwrap_or_else(PoisonError::into_inner);
         match identities.iter().find(|(known, _)| *known == identity) {
             Some((_, other)) if *other != node => Err(NodeError::SameServer {

@@ -1,4 +1,4 @@
-//! The options of a mutex, and the check that they can work.
+//! The options of a mutex, and their validation.
 
 mod retry;
 mod timing;
@@ -11,16 +11,16 @@ pub(crate) use self::{
 };
 use crate::{ConfigError, Mode, config::MAX_NAME_LEN, error::BoxError};
 
-/// The end of the keys of counters, which cannot be locked.
+/// The suffix of the keys of counters. Names that end in it cannot be locked.
 const RESERVED: &str = ":fence";
 
-/// A lock is handed over only during this part of its expiry.
+/// A lock is handed over only within the first of this many parts of its expiry.
 const HAND_OVER_PART: u32 = 16;
 
-/// All that can be said of a mutex besides its name.
+/// All options of a mutex.
 #[derive(Clone, Default)]
 pub(crate) struct Options {
-    /// Whether they are known to work.
+    /// Whether the options are known to be valid.
     pub(crate) checked: bool,
     pub(crate) key_prefix: KeyPrefix,
     pub(crate) kind: Kind,
@@ -32,7 +32,7 @@ pub(crate) struct Options {
 
 pub(crate) type KeyPrefix = Arc<str>;
 
-/// What kind of lock it is.
+/// The kind of lock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kind {
     pub(crate) mode: Mode,
@@ -41,10 +41,10 @@ pub(crate) struct Kind {
     pub(crate) heals: bool,
 }
 
-/// How the nodes are asked.
+/// How rounds are carried out.
 #[derive(Clone)]
 pub(crate) struct Rounds {
-    /// The beginning of owner values.
+    /// Returns the label with which owner values begin.
     pub(crate) owner_label: OwnerLabel,
     pub(crate) fail_fast: bool,
     pub(crate) shuffled_nodes: bool,
@@ -52,11 +52,11 @@ pub(crate) struct Rounds {
 
 type OwnerLabel = Option<Arc<dyn Fn() -> Result<String, BoxError> + Send + Sync>>;
 
-/// How the mutex is waited for in this process.
+/// How this process waits for the mutex and hands it over.
 #[derive(Clone, Debug)]
 pub(crate) struct Queueing {
     pub(crate) max_waiting: usize,
-    /// How often a lock may be handed over, and for how long after it was acquired.
+    /// How many times a lock may be handed over, and for how long after it was acquired.
     pub(crate) hand_overs: u32,
     pub(crate) hand_over_time: Duration,
 }
@@ -89,7 +89,8 @@ impl Options {
         })
     }
 
-    /// Whether they can work. Asked at each lock, and answered once.
+    /// Checks that the options are valid. This is called for every lock, and costs nothing if they
+    /// were found valid before.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.checked {
             return Ok(());
@@ -111,14 +112,14 @@ impl Options {
         Ok(())
     }
 
-    /// How long after its acquisition a lock may be handed over, so that most of its validity is
-    /// left.
+    /// How long after its acquisition a lock may be handed over. It is a small part of the expiry,
+    /// so that most of the validity is left.
     pub(crate) fn hand_over_time(&self) -> Duration {
         let part = self.timing.expiry() / HAND_OVER_PART;
         self.queueing.hand_over_time.min(part)
     }
 
-    /// The key that nodes are sent: prefix and name.
+    /// The key for the nodes: prefix and name.
     pub(crate) fn key(&self, name: &Arc<str>) -> Result<Arc<str>, ConfigError> {
         if name.is_empty() {
             return Err(ConfigError::EmptyName);
@@ -173,12 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_work() {
+    fn the_defaults_are_valid() {
         Options::default().check().unwrap();
     }
 
     #[test]
-    fn what_cannot_work_is_refused() {
+    fn invalid_options_are_refused() {
         let secs = Duration::from_secs;
         let factor = |factor| NodeTimeout::Factor(factor);
         let absolute = |limit| NodeTimeout::Absolute(limit);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_neither_empty_nor_huge() {
+    fn an_empty_or_too_long_name_is_refused() {
         let mut options = Options::default();
         let key = |options: &Options, name: &str| options.key(&name.into());
         assert!(matches!(key(&options, ""), Err(ConfigError::EmptyName)));

@@ -1,13 +1,14 @@
-//! What the answers of several nodes amount to: [votes], their [tally], and [rounds](round).
+//! Decisions of a majority of nodes: [votes], their [tally], and [rounds](round).
 
 pub(crate) mod round;
 pub(crate) mod tally;
 pub(crate) mod votes;
 
-/// How many nodes a record has room for without an allocation of its own.
+/// For how many nodes the state of a lease or a round is stored inline, without an allocation.
 pub(crate) const USUAL_NODES: usize = 5;
 
-/// The smallest number of nodes of which any two sets of that size share a node.
+/// The quorum of this many nodes: the smallest size such that any two sets of that size share a
+/// node.
 pub(crate) const fn majority(nodes: usize) -> usize {
     nodes / 2 + 1
 }

@@ -1,4 +1,4 @@
-//! The nodes, and the defaults their mutexes share.
+//! The entry point: the nodes, and the defaults of the mutexes on them.
 
 use std::{fmt, sync::Arc};
 
@@ -9,11 +9,11 @@ use crate::{
     shared::Shared,
 };
 
-/// The nodes that vote on locks, and the defaults of the mutexes made from here. Cheap to clone.
+/// The nodes that vote on locks, and the defaults of the mutexes made from it. Cheap to clone.
 ///
-/// Use an odd number of independent nodes: three survive the loss of one, five of two. One is
-/// allowed, and is as available as that server; an even number is allowed, and is no better than
-/// the odd number below it.
+/// Use an odd number of independent nodes: three tolerate the loss of one, five the loss of two. A
+/// single node is allowed; locks are then as available as that server. An even number is allowed
+/// too, but tolerates no more losses than the odd number below it.
 ///
 /// # Example
 ///
@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // Or Redsync::connect(["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"])?
+/// // For servers: Redsync::connect(["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"])?
 /// let redsync = Redsync::in_memory(3)
 ///     .with_defaults(|mutex| mutex.with_expiry(Duration::from_secs(5)).with_key_prefix("shop:"))?;
 ///
@@ -32,7 +32,7 @@ use crate::{
 /// // ... work on the order ...
 /// guard.release().await?;
 ///
-/// // At shutdown, for what was dropped rather than released:
+/// // At shutdown, wait for locks whose guards were dropped rather than released.
 /// redsync.drain().await;
 /// # Ok(())
 /// # }
@@ -44,7 +44,8 @@ pub struct Redsync {
 }
 
 impl Redsync {
-    /// Mutexes on the given nodes.
+    /// Creates a `Redsync` on the given nodes, which may be of different types (see
+    /// [`AnyNode`]).
     ///
     /// ```
     /// use redsync::{Redsync, node::MemoryNode};
@@ -55,11 +56,13 @@ impl Redsync {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NoNodes`] if there is none, [`ConfigError::DuplicateNode`] if two have the
-    /// same address. A server that is given twice under different addresses is found out when it
-    /// is first asked to acquire: it has one vote in acquisitions, and its other address is an error
-    /// ([`NodeError::SameServer`]) in each of them. Servers that do not tell who they are (a user
-    /// without the permission for `INFO`) are not found out.
+    /// [`ConfigError::NoNodes`] if there are no nodes, [`ConfigError::DuplicateNode`] if two nodes
+    /// have the same address.
+    ///
+    /// If one server is given under two addresses, this is detected at the first acquisition. The
+    /// server then has a single vote, and its second address answers every acquisition with
+    /// [`NodeError::SameServer`](crate::NodeError::SameServer). It is not detected if the server
+    /// does not reveal its identity, for instance because the user lacks the permission for `INFO`.
     pub fn new<N: Into<AnyNode>>(nodes: impl IntoIterator<Item = N>) -> Result<Self, ConfigError> {
         let shared = Shared::new(nodes.into_iter().map(Into::into))?;
         metrics::describe();
@@ -69,13 +72,24 @@ impl Redsync {
         })
     }
 
-    /// Mutexes on the Redis or Valkey servers at the given URLs, such as
+    /// Creates a `Redsync` on the Redis or Valkey servers at the given URLs, such as
     /// `redis://user:password@10.0.0.1:6379`. Connections are made when they are first needed, so
-    /// that a service can start while a server is down.
+    /// a service can start while a server is down.
+    ///
+    /// ```
+    /// use redsync::Redsync;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let redsync = Redsync::connect(["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Url`] for a URL that does not parse, else as [`new`](Self::new).
+    /// [`ConfigError::Url`] if a URL does not parse or asks for a feature that is not compiled in;
+    /// otherwise as [`new`](Self::new).
     #[cfg(feature = "deadpool-redis")]
     pub fn connect<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Self, ConfigError> {
         let nodes: Result<Vec<_>, _> = urls
@@ -85,7 +99,19 @@ impl Redsync {
         Self::new(nodes?)
     }
 
-    /// Mutexes on nodes in this process: for a service that runs once, for development and tests.
+    /// Creates a `Redsync` on nodes in the memory of this process: for a service with a single
+    /// instance, for development and for tests. See [`MemoryNode`].
+    ///
+    /// ```
+    /// use redsync::Redsync;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let redsync = Redsync::in_memory(3);
+    /// let guard = redsync.mutex("order:42").lock().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
@@ -95,12 +121,22 @@ impl Redsync {
         Self::new((0..nodes).map(|_| MemoryNode::new())).expect("at least one node")
     }
 
-    /// Changes the defaults of all mutexes made from here on: whatever can be said of a
-    /// [`Mutex`].
+    /// Changes the defaults of all mutexes that are made from the result. Every option of a
+    /// [`Mutex`] can have a default.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use redsync::Redsync;
+    ///
+    /// let redsync = Redsync::in_memory(3)
+    ///     .with_defaults(|mutex| mutex.with_expiry(Duration::from_secs(5)).with_key_prefix("shop:"))?;
+    /// assert!(redsync.mutex("order:42").keys().eq(["shop:order:42"]));
+    /// # Ok::<_, redsync::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] if they cannot work.
+    /// A [`ConfigError`] if the options are invalid.
     pub fn with_defaults(self, change: impl FnOnce(Mutex) -> Mutex) -> Result<Self, ConfigError> {
         let mut defaults = change(self.mutex("")).into_options();
         defaults.check()?;
@@ -108,7 +144,20 @@ impl Redsync {
         Ok(Self { defaults, ..self })
     }
 
-    /// A mutex of the given name.
+    /// Creates a mutex with the given name.
+    ///
+    /// A name that cannot be used, such as an empty one, is reported when the mutex is locked, or
+    /// by [`Mutex::check`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let guard = redsync.mutex("order:42").lock().await?;
+    /// assert_eq!(guard.name(), "order:42");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn mutex(&self, name: impl Into<Arc<str>>) -> Mutex {
         self.mutex_of([name.into()].into())
@@ -118,10 +167,11 @@ impl Redsync {
         Mutex::new(Arc::clone(&self.shared), names, Arc::clone(&self.defaults))
     }
 
-    /// A mutex of several names, acquired all or none in one round trip per node. They are sorted,
-    /// and each counts once, so that two that overlap cannot wait for each other for ever.
+    /// Creates a mutex with several names, which are acquired all or none, in one round trip per
+    /// node. The names are sorted and deduplicated. Two mutexes whose names overlap cannot
+    /// deadlock.
     ///
-    /// A node that is a Redis Cluster needs them in one slot: give them a common `{tag}`.
+    /// If a node is a Redis Cluster, the names have to be in one slot: give them a common `{tag}`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -137,8 +187,8 @@ impl Redsync {
         self.mutex_of(sorted(names))
     }
 
-    /// Asks every node whether it answers, for a log line at the start of a service or a health
-    /// check. A vote is [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed).
+    /// Checks whether every node answers: for a log line when a service starts, or for a health
+    /// check. Each vote is [`Granted`](Vote::Granted) or [`Failed`](Vote::Failed).
     ///
     /// ```
     /// # use redsync::Redsync;
@@ -150,13 +200,13 @@ impl Redsync {
     /// # }
     /// ```
     ///
-    /// It takes at most the [node time limit](Mutex::with_node_timeout).
+    /// It takes at most the [node time limit](Mutex::with_node_timeout), 400 ms by default.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
     pub async fn probe(&self) -> Votes {
-        // With the prefix: a user may be permitted no other keys.
+        // With the prefix, because the user may have permission for no other keys.
         let name: Arc<str> = format!("{}redsync:probe", self.defaults.key_prefix).into();
         let nodes = &self.shared.nodes;
         let (limit, names) = (self.defaults.timing.node_timeout(), [name]);
@@ -179,25 +229,51 @@ impl Redsync {
         }
     }
 
-    /// Waits until everything that goes on in the background is done: releases of guards that
-    /// were dropped, and answers that were late; and whatever [delays](Self::drain_guard) it. For the
-    /// end of a graceful shutdown.
+    /// Waits until the work in the background is done: the releases of dropped guards, and the
+    /// answers of slow nodes. It also waits until every [`DrainGuard`](Self::drain_guard) is
+    /// dropped. Call it at the end of a graceful shutdown.
     ///
-    /// It takes long only if a node hangs: at most an expiry or 30 s, whichever is shorter, and 5 s.
-    /// (A runtime that is not run any more does not get on with what was spawned on it, and this
-    /// does not end.)
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// drop(redsync.mutex("order:42").lock().await?);
+    /// redsync.drain().await;
+    /// assert!(redsync.mutex("order:42").try_lock().await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// It takes long only if a node hangs: then up to the expiry or 30 s, whichever is shorter,
+    /// plus 5 s. It does not end if the work was spawned on a runtime that is no longer driven.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the work goes on.
+    /// If the future is dropped, the work continues.
     pub async fn drain(&self) {
         self.shared.nodes.background().drain().await;
     }
 
-    /// Makes [`drain`](Self::drain) wait until what this returns is dropped: for code that will give a
-    /// lock up soon and is not a task in the background itself. A server may say that it has shut down
-    /// a moment before it drops its last request, and with it a guard.
-    #[must_use = "what is dropped at once delays nothing"]
+    /// Returns a guard that makes [`drain`](Self::drain) wait until it is dropped.
+    ///
+    /// It is for code that is about to release a lock. For instance, a server may report that it
+    /// has shut down a moment before it drops its last request, and a [`Guard`](crate::Guard) with
+    /// it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let in_flight = redsync.drain_guard();
+    /// let request = tokio::spawn(async move {
+    ///     // ... handle the request ...
+    ///     drop(in_flight);
+    /// });
+    /// redsync.drain().await; // waits for the request
+    /// # request.await.unwrap();
+    /// # }
+    /// ```
+    #[must_use = "a guard that is dropped at once delays nothing"]
     pub fn drain_guard(&self) -> DrainGuard {
         self.shared.nodes.background().guard()
     }

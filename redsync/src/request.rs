@@ -1,4 +1,4 @@
-//! A mutex whose names and options have been checked, on its way to a lock.
+//! The request for a lock: a mutex whose names and options have been checked.
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use crate::{ConfigError, options::Options};
 pub(crate) struct Request {
     /// The name in errors and logs.
     pub(crate) label: Arc<str>,
-    /// With the prefix, sorted, no two alike.
+    /// The names with their prefix, sorted and without duplicates.
     pub(crate) names: Arc<[Arc<str>]>,
     pub(crate) options: Arc<Options>,
     /// How many attempts have begun.
@@ -45,9 +45,9 @@ impl Request {
         })
     }
 
-    /// The number of the attempt that begins, from 1 on.
+    /// Counts an attempt that begins. Returns its number, starting from 1.
     pub(crate) fn count_attempt(&self) -> u32 {
-        // A count on its own, that nothing else is ordered by.
+        // Relaxed: nothing else is ordered by this count.
         1 + self.attempts.fetch_add(1, Ordering::Relaxed)
     }
 

@@ -1,4 +1,4 @@
-//! What all mutexes and guards of a [`Redsync`](crate::Redsync) share.
+//! The state that all mutexes and guards of a [`Redsync`](crate::Redsync) share.
 
 use std::sync::Arc;
 

@@ -1,32 +1,32 @@
-//! The random value that proves who holds a key.
+//! Owner values: random values that prove who holds a key.
 
 use std::{fmt, sync::Arc};
 
 use crate::error::BoxError;
 
-/// The value that a node keeps under the mutex's name while the lock is held: the proof of
-/// ownership.
+/// The value that a node keeps at the name of a mutex while the lock is held. It proves who holds
+/// the lock.
 ///
-/// Anyone who knows it can release or extend the lock, so it is a credential. Its [`Debug`] output
-/// is redacted and it has no [`Display`](fmt::Display). [`as_str`](Self::as_str) returns the text,
-/// for a lock that is handed to another process on purpose and taken up there with
+/// It is a credential: anyone who knows it can extend or release the lock. Its [`Debug`] output is
+/// redacted, and it does not implement [`Display`](fmt::Display). [`as_str`](Self::as_str) returns
+/// the text, for a lock that is passed to another process and resumed there with
 /// [`Mutex::resume`](crate::Mutex::resume).
 ///
-/// It is 128 bits from the operating system, in hexadecimal, after the label that
-/// [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) gives. Every attempt has a fresh
-/// one: if all attempts shared one value, a release of attempt 1 that arrives late would delete the
-/// key of attempt 2, and then two clients can hold the lock.
+/// It consists of the label from [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) and
+/// 128 random bits from the operating system, in hexadecimal. Every attempt has a fresh value. If
+/// all attempts used the same value, a late release of attempt 1 could delete the key of attempt 2,
+/// and then two clients could hold the lock.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnerValue(Arc<str>);
 
 impl OwnerValue {
-    /// The value itself. Treat it like a password.
+    /// Returns the value itself. Treat it like a password.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A short hash of the value, for logs.
+    /// Returns a short hash of the value, for logs.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let hash = sha1_smol::Sha1::from(self.as_str()).digest().bytes();
@@ -35,15 +35,15 @@ impl OwnerValue {
         Fingerprint(fingerprint)
     }
 
-    /// The label and 128 bits, straight from the operating system: a generator in this process could
-    /// repeat itself after a fork or in a cloned virtual machine.
+    /// Makes a value of the label and 128 random bits. They come from the operating system, because
+    /// a generator in this process could repeat itself after a fork or in a cloned virtual machine.
     pub(crate) fn random(label: &str) -> Result<Self, BoxError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         if !label.is_empty() {
             return Ok(format!("{label}{:032x}", u128::from_ne_bytes(bytes)).into());
         }
-        // Written by hand: this is part of every lock.
+        // Written by hand, because every lock needs it.
         let digit =
             |nibble: u8| char::from_digit(nibble.into(), 16).map_or(b'0', |digit| digit as u8);
         let mut hexadecimal = [0; 32];
@@ -72,7 +72,7 @@ impl fmt::Debug for OwnerValue {
     }
 }
 
-/// A short hash that tells one [`OwnerValue`] from another without giving it away.
+/// A short hash of an [`OwnerValue`]: it distinguishes holders without exposing their values.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 6]);
 
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_random_and_stays_out_of_debug_output() {
+    fn a_value_is_random_and_redacted_in_debug_output() {
         for label in ["", "pod-7:"] {
             let value = OwnerValue::random(label).unwrap();
             assert_eq!(value.as_str().len(), label.len() + 32);

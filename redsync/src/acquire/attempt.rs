@@ -1,4 +1,4 @@
-//! One attempt: send, count, decide, clean up.
+//! One attempt: ask all nodes, count their votes, decide, and clean up after a failure.
 
 use std::{
     future::Future,
@@ -27,15 +27,15 @@ use crate::{
 };
 
 pin_project! {
-    /// One attempt of one owner value on all nodes: a round that acquires, and for a fenced lock
-    /// perhaps one that raises counters.
+    /// One attempt, with one owner value, on all nodes: a round that acquires, and for a fenced
+    /// lock perhaps a round that raises counters.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, every node is released in the background, each after its acquisition has
-    /// settled.
+    /// If it is dropped, the nodes that may have its key are released in the background, each after
+    /// its acquisition has been answered.
     pub(crate) struct Attempt {
-        // Dropped before `holding`: the release must find the acquisition on its way.
+        // Dropped before `holding`, so that the release follows the acquisition.
         #[pin]
         answers: Answers,
         raising_to: Option<FencingToken>,
@@ -47,7 +47,7 @@ pin_project! {
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
     pub(crate) votes: Votes,
-    /// Which nodes were acquired, and are being released.
+    /// For each node, whether it granted. These nodes are being released.
     pub(crate) own: Vec<bool>,
 }
 
@@ -69,7 +69,7 @@ impl Failure {
     }
 }
 
-/// What follows from the verdict of a round.
+/// What follows the verdict of a round.
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
     /// The lock is held, with this token if it is fenced.
@@ -79,10 +79,10 @@ enum Decision {
     Failed(Reason),
 }
 
-/// Decides on a round of an attempt.
+/// Decides what follows a round of an attempt.
 ///
-/// Pure: `agreement` is what the nodes' counters amount to, of a fenced lock, and `is_in_time` says
-/// whether enough of the validity is left.
+/// Pure. `agreement` is the agreement of the nodes' counters, if the lock is fenced. `is_in_time`
+/// says whether enough validity is left.
 fn decide(
     verdict: Verdict,
     a_quorum_answered: bool,
@@ -98,15 +98,15 @@ fn decide(
         (Verdict::Granted, Some(Agreement::Token(token))) => Decision::Held(Some(token)),
         (Verdict::Granted, None) => Decision::Held(None),
         (Verdict::Refused, _) => Decision::Failed(Reason::Taken),
-        // The nodes that answered would have been enough, had they agreed: with a node down, this is
-        // what two attempts at the same time look like.
+        // Enough nodes answered, but they were divided. This is contention: two attempts at the
+        // same time look like this while a node is down.
         (Verdict::Unknown, _) if a_quorum_answered => Decision::Failed(Reason::Taken),
         (Verdict::Unknown, _) => Decision::Failed(Reason::Unavailable),
     }
 }
 
 impl Attempt {
-    /// Starts an attempt, the clock first.
+    /// Starts an attempt. The clock is read before anything is sent.
     pub(crate) fn start(request: &Request, shared: &Arc<Shared>) -> Result<Self, LockError> {
         let label = match &request.options.rounds.owner_label {
             Some(label) => label().map_err(LockError::Value)?,
@@ -147,7 +147,7 @@ impl Future for Attempt {
                 |vote: &&Option<Vote>| matches!(vote, Some(Vote::Granted | Vote::Refused { .. }));
             let quorum = majority(votes.len());
             let a_quorum_answered = votes.iter().filter(answered).count() >= quorum;
-            // The clock is read after the last counted vote.
+            // This reads the clock after the last counted vote.
             let is_in_time = Instant::now() + least < until;
             match decide(verdict, a_quorum_answered, agreement, is_in_time) {
                 Decision::Held(token) => {
@@ -178,8 +178,9 @@ impl Future for Attempt {
                     };
                     let votes = lease.votes(votes);
                     tracing::debug!(name = %lease.label(), ?reason, "not acquired");
-                    // Behind what is still under way, and at once, so that the next attempt does not
-                    // meet this one. What cannot be done at once goes on in the background.
+                    // Releases at once, so that the next attempt does not meet the keys of this
+                    // one, but behind commands that are still under way. The rest of the release
+                    // continues in the background.
                     let _ = pin!(holding.undo()).poll(cx);
                     return Poll::Ready(Err(Failure { reason, votes, own }));
                 }

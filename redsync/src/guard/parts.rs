@@ -1,28 +1,28 @@
-//! A lock on its way from one guard to another.
+//! The parts of a lock that is passed from one guard to another.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{FencingToken, Mode, OwnerValue};
 
-/// A lock without its guard, from [`Guard::into_parts`](crate::Guard::into_parts), to be taken up
-/// with [`Mutex::resume`](crate::Mutex::resume) here or elsewhere.
+/// A lock without its guard. [`Guard::into_parts`](crate::Guard::into_parts) returns it, and
+/// [`Mutex::resume`](crate::Mutex::resume) makes a guard of it, in this process or in another.
 ///
-/// With the feature `serde` it can be written and read. What is written contains the owner value:
-/// anyone who reads it can release the lock.
+/// With the feature `serde` it can be serialized. The result contains the owner value: anyone who
+/// reads it can release the lock.
 #[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct GuardParts {
     /// The names, with their prefix.
     pub names: Vec<String>,
-    /// The owner value: a credential.
+    /// The owner value. It is a credential.
     pub value: String,
     /// Exclusive or shared.
     pub mode: Mode,
-    /// The fencing token, of a fenced lock.
+    /// The fencing token, if the lock is fenced.
     pub fencing_token: Option<FencingToken>,
-    /// How long the lock was held from the moment it was taken apart. Whoever resumes it asks the
-    /// nodes what is left of that.
+    /// How long the lock was still valid when its guard was taken apart. (`resume` does not rely on
+    /// this: it asks the nodes.)
     pub remaining: Duration,
 }
 
@@ -37,12 +37,13 @@ impl fmt::Debug for GuardParts {
     }
 }
 
-/// What [`Mutex::resume`](crate::Mutex::resume) takes: a lock's parts, or its owner value.
+/// The argument of [`Mutex::resume`](crate::Mutex::resume): the parts of a lock, or only its owner
+/// value.
 #[derive(Debug)]
 pub struct Resume {
     pub(crate) value: OwnerValue,
     pub(crate) token: Option<FencingToken>,
-    /// The names and the mode of the lock, where they are known.
+    /// The names and the mode of the lock, if they are known.
     pub(crate) kind: Option<(Vec<Arc<str>>, Mode)>,
 }
 

@@ -1,4 +1,4 @@
-//! The end of a guard: released, and how.
+//! The release of a guard, and its result.
 
 use std::{
     fmt,
@@ -17,19 +17,19 @@ use crate::{
     quorum::tally::Verdict,
 };
 
-/// How a lock was released.
+/// The result of [`Guard::release`](crate::Guard::release).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
     /// The lock was held to the end.
     Held,
-    /// The lock was lost before: its validity had ended, or a majority of the nodes no longer had
-    /// its key. Work that was done under it may have met the work of another holder.
+    /// The lock was already lost: its validity had ended, or a majority of the nodes no longer had
+    /// its key. Another holder may have worked at the same time.
     AlreadyLost,
 }
 
 pin_project! {
     /// The future of [`Guard::release`](crate::Guard::release).
-    #[must_use = "whether the lock was held to the end is known when this is awaited"]
+    #[must_use = "await it to learn whether the lock was held to the end"]
     pub struct Release {
         // None if the lock was handed over.
         #[pin]

@@ -1,4 +1,4 @@
-//! How long a lock is held, for code that works under it.
+//! Views of how long a lock is valid, for code that works under it.
 
 use std::{
     fmt,
@@ -15,11 +15,11 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{FencingToken, lease::Lease};
 
-/// A view of how long a [`Guard`](crate::Guard) holds its lock, for code that works under it. It is
-/// cheap to clone, and can neither extend nor release the lock.
+/// A view of how long the lock of a [`Guard`](crate::Guard) is valid, for code that works under the
+/// lock. It is cheap to clone, and can neither extend nor release the lock.
 ///
-/// When the guard is released, dropped or taken apart, the validity ends: the view then shows that
-/// the lock is lost, so that work that still goes on under it can stop.
+/// The validity also ends when the guard is released, dropped or taken apart. The view then reports
+/// the lock as lost, so that remaining work can stop.
 #[derive(Clone)]
 pub struct Validity(Arc<Lease>);
 
@@ -32,31 +32,33 @@ impl Validity {
         &self.0
     }
 
-    /// The name that is locked. See [`Guard::name`](crate::Guard::name).
+    /// Returns the name that is locked. See [`Guard::name`](crate::Guard::name).
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.label()
     }
 
-    /// The fencing token. See [`Guard::fencing_token`](crate::Guard::fencing_token).
+    /// Returns the fencing token. See [`Guard::fencing_token`](crate::Guard::fencing_token).
     #[must_use]
     pub fn fencing_token(&self) -> Option<FencingToken> {
         self.0.token()
     }
 
-    /// The instant up to which the lock is held. See [`Guard::until`](crate::Guard::until).
+    /// Returns the instant up to which the lock is valid. See
+    /// [`Guard::until`](crate::Guard::until).
     #[must_use]
     pub fn until(&self) -> Instant {
         self.0.until()
     }
 
-    /// How long the lock is held from now. See [`Guard::remaining`](crate::Guard::remaining).
+    /// Returns how long the lock remains valid from now. See
+    /// [`Guard::remaining`](crate::Guard::remaining).
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.until().saturating_duration_since(Instant::now())
     }
 
-    /// Whether the validity has ended. See [`Guard::is_lost`](crate::Guard::is_lost).
+    /// Returns whether the validity has ended. See [`Guard::is_lost`](crate::Guard::is_lost).
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.0.is_lost()
@@ -109,8 +111,8 @@ impl Future for Lost {
             if Instant::now() >= until || this.early.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            // An extension prolongs the validity without a notice: the timer fires at the old end,
-            // and is set again.
+            // An extension moves the end of the validity and notifies nobody: the timer fires at
+            // the old end, and is then reset to the new one.
             match this.timer.as_mut().as_pin_mut() {
                 Some(timer) if timer.deadline() == until => ready!(timer.poll(cx)),
                 Some(timer) => timer.reset(until),

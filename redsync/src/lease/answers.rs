@@ -1,4 +1,4 @@
-//! The answers of all nodes to one command: what its caller waits for.
+//! The future of a command: it waits for the answers of the nodes.
 
 use std::{
     future::Future,
@@ -19,21 +19,21 @@ use crate::{
 };
 
 pin_project! {
-    /// A future that is ready as soon as the verdict is clear or the time limit is over.
+    /// A future that resolves when the verdict is clear or the time limit has passed.
     ///
     /// # Cancel safety
     ///
-    /// Whether it is finished or dropped, what has not been answered goes on in the background: a
-    /// command that was sent cannot be taken back, and what it did has to be known before anything
-    /// else is sent to that node.
+    /// When it resolves or is dropped, the nodes that have not answered are waited for in the
+    /// background. A command that was sent cannot be taken back, and its effect has to be known
+    /// before anything else is sent to that node.
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct Answers {
         command: Arc<Command>,
-        // Of nodes that do not count answers themselves. They are few: polling all of them at each
-        // wake-up is cheaper than to know which one it is about.
+        // For nodes that do not count answers themselves. There are few of them: polling all of
+        // them each time is cheaper than tracking which one has woken the task.
         answering: Vec<Answering>,
         deadline: Instant,
-        // Made when an answer is first waited for: in a drop there may be no runtime.
+        // Made when this is first polled: there may be no runtime when a release begins in a drop.
         #[pin]
         limit: Option<Sleep>,
         has_ended: bool,
@@ -50,7 +50,7 @@ pin_project! {
 }
 
 impl Answers {
-    /// The answers to a command, as far as they come before a deadline.
+    /// The answers to a command that arrive before a deadline.
     pub(super) const fn new(
         command: Arc<Command>,
         answering: Vec<Answering>,
@@ -65,13 +65,13 @@ impl Answers {
         }
     }
 
-    /// The votes, after the verdict. They are given once.
+    /// Takes the votes, after the verdict. This works once.
     pub(crate) fn take_votes(&self) -> Ballot {
         self.command.round().take_votes()
     }
 }
 
-/// Leaves what has not been answered to the background.
+/// Moves the waiting for outstanding answers to the background.
 fn leave_behind(command: &Arc<Command>, answering: &mut Vec<Answering>) {
     command.abandon();
     if !answering.is_empty() {
@@ -98,7 +98,7 @@ impl Future for Answers {
                 this.command.round().end()
             }
         };
-        // Now, not when this is dropped: a future that is ready may be kept for long.
+        // Now, and not when this is dropped: a future that has resolved may be kept for long.
         *this.has_ended = true;
         leave_behind(this.command, this.answering);
         Poll::Ready(verdict)

@@ -1,7 +1,7 @@
-//! One operation for every node of a lease, and the round that counts the answers.
+//! Commands: one operation on every node of a lease, and the round that counts the answers.
 //!
-//! A [`Command`] enters the [lane](super::lane) to each node, is asked there in its turn, and counts
-//! the node's answer where it arrives, on whatever thread that is.
+//! A [`Command`] enters the [lane](super::lane) to each node. When the lane lets it pass, the node
+//! is asked. The node's answer is counted where it arrives, on any thread.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -34,13 +34,13 @@ pub(super) struct Command {
     /// No node is asked after this instant.
     ask_until: Option<Instant>,
     round: Round,
-    /// While answers are outstanding that nobody waits for any more.
+    /// Makes a drain wait while answers are outstanding that no caller waits for.
     late: Mutex<Option<DrainGuard>>,
 }
 
 /// How a command begins on one node.
 pub(super) enum Beginning {
-    /// The lane is free: the node is asked now.
+    /// The node is asked now, because the lane is free.
     Asks,
     /// The node is asked when the lane is free.
     Waits,
@@ -49,8 +49,8 @@ pub(super) enum Beginning {
 }
 
 impl Command {
-    /// A command that begins at an instant. Its verdict is given as soon as it is clear, or if not
-    /// `fail_fast` when all nodes have voted.
+    /// A command that begins at `start`. With `fail_fast`, the verdict is given as soon as it is
+    /// clear; otherwise when all nodes have voted.
     pub(super) fn new(
         lease: &Arc<Lease>,
         operation: Operation,
@@ -68,13 +68,13 @@ impl Command {
         }
     }
 
-    /// The same, with no node asked after `limit`.
+    /// Asks no node after `limit`.
     pub(super) const fn asked_until(mut self, limit: Instant) -> Self {
         self.ask_until = Some(limit);
         self
     }
 
-    /// The same, with a token that counters are raised to.
+    /// Sets the token that counters are raised to.
     pub(super) const fn with_token(mut self, token: Option<FencingToken>) -> Self {
         self.token = token;
         self
@@ -88,13 +88,14 @@ impl Command {
         &self.round
     }
 
-    /// Sends it to every node. The futures that are returned lead to answers, and have to be driven.
+    /// Sends the command to every node. The returned futures have to be driven for answers to
+    /// arrive.
     pub(super) fn send(
         self: &Arc<Self>,
         begin: impl Fn(&Arc<Self>, &mut Lane) -> Beginning,
     ) -> Vec<Answering> {
         let beginnings: SmallVec<[_; USUAL_NODES]> = {
-            // Under one lock: so the commands of a lease have the same order on all its lanes.
+            // Under one lock, so that the commands of a lease have the same order on all its lanes.
             let mut lanes = self.lease.lanes.lock();
             lanes.iter_mut().map(|lane| begin(self, lane)).collect()
         };
@@ -123,13 +124,13 @@ impl Command {
         }
     }
 
-    /// Asks a node. A future that is returned leads to the answer, and has to be driven.
+    /// Asks a node. If a future is returned, it has to be driven for the answer to arrive.
     fn ask(self: &Arc<Self>, node: usize, operation: Operation, now: Instant) -> Option<Answering> {
         let question = Question::new(Arc::clone(self) as _, node, operation);
         self.lease.nodes.ask(node, question, now)
     }
 
-    /// Asks a node, and drives what leads to the answer in the background.
+    /// Asks a node. If that takes a future, it is driven in the background.
     fn ask_in_background(self: &Arc<Self>, node: usize, question: Question) {
         if let Some(answering) = self.lease.nodes.ask(node, question, Instant::now()) {
             self.lease.in_background(self.give_up_at(), answering);
@@ -138,7 +139,7 @@ impl Command {
 
     fn vote(&self, node: usize, vote: Vote) {
         if let Vote::Failed(error) = &vote {
-            // A round that has its verdict does not wait for it, so it is made visible here.
+            // Logged here, because the error is lost if the round already has its verdict.
             tracing::debug!(
                 name = %self.lease.label,
                 node = &**self.lease.nodes.address(node),
@@ -153,22 +154,25 @@ impl Command {
     }
 
     fn late(&self) -> MutexGuard<'_, Option<DrainGuard>> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nobody waits for the answers any longer. Those that are outstanding are waited for by a drain.
+    /// Ends the round, because no caller waits for the answers any longer. A drain waits for those
+    /// that are outstanding.
     pub(super) fn abandon(&self) {
         if self.round.abandon() {
             *self.late() = Some(self.lease.nodes.background().guard());
-            // The last vote may have come in between, and found no guard to take away.
+            // If the last vote was counted between these two calls, it found no drain guard to
+            // drop.
             if !self.round.abandon() {
                 self.late().take();
             }
         }
     }
 
-    /// When the answers are given up. A release may have to follow an acquisition.
+    /// When to stop waiting for answers. This is later for a release, which may have to follow an
+    /// acquisition.
     pub(super) fn give_up_at(&self) -> Instant {
         match self.operation {
             Operation::Release => self.start + self.lease.pursuit() + RELEASE_MARGIN,
@@ -176,8 +180,8 @@ impl Command {
         }
     }
 
-    /// Settles what became of the operation on a node, by `settle`. If that is clear, the lane is left
-    /// to the commands that wait for it, and the vote is counted.
+    /// Settles the outcome of the operation on a node, by means of `settle`. If this yields a vote,
+    /// the command leaves the lane, the commands behind it continue, and the vote is counted.
     fn settle(self: &Arc<Self>, node: usize, settle: impl FnOnce(&mut Lane) -> Settled) {
         let (settled, next) = {
             let mut lanes = self.lease.lanes.lock();
@@ -206,8 +210,8 @@ impl Command {
             let given_up = Settled::Vote(Vote::Failed(NodeError::TimedOut));
             return self.settle(node, |_| given_up);
         }
-        // Made before the pause: if the pause is never over, the question is dropped, and with that
-        // given up.
+        // Made before the pause: if the background work is dropped during the pause, so is the
+        // question, which then reports that it was not answered.
         let question = Question::new(Arc::clone(self) as _, node, self.operation);
         let command = Arc::clone(self);
         self.lease.in_background(self.give_up_at(), async move {
@@ -223,9 +227,9 @@ impl LaneCommand for Command {
     fn passage(&self) -> Passage {
         match self.operation {
             Operation::Acquire | Operation::Release => Passage::Keeps,
-            // An extension that finds no key changes nothing, and need not keep others from the
-            // lane: the next may go over a connection that works. One that sets what is missing has
-            // to be settled before a release is sent.
+            // An extension that finds no key changes nothing, so it need not keep the lane: the
+            // next one may use a connection that works. An extension that sets missing keys has to
+            // be answered before a release is sent.
             Operation::Extend | Operation::Heal if self.lease.options.kind.heals => Passage::Keeps,
             Operation::Extend | Operation::Heal | Operation::Raise => Passage::Passes,
         }
@@ -285,7 +289,7 @@ impl Asker for Command {
             (Operation::Raise, Ok(Answer::Raise(RaiseVote::Refused))) => {
                 Settled::Vote(Vote::Refused { remaining: None })
             }
-            // It has set what was missing, or not: it has been without the key before.
+            // Whether or not the key has been set now, the node was without it before.
             (Operation::Heal, Ok(_)) => Settled::Vote(Vote::Refused { remaining: None }),
             (Operation::Extend, Ok(Answer::Extend(vote))) => {
                 let heals = self.lease.options.kind.heals && !self.lease.has_ended();
@@ -294,7 +298,7 @@ impl Asker for Command {
             (Operation::Release, Ok(Answer::Release(vote))) => lane.released(Ok(vote)),
             (Operation::Release, Err(error)) => lane.released(Err(error)),
             (_, Err(error)) => Settled::Vote(Vote::Failed(error)),
-            (_, Ok(_)) => unreachable!("an operation has an answer of its own kind"),
+            (_, Ok(_)) => unreachable!("each operation has its own kind of answer"),
         });
     }
 

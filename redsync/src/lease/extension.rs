@@ -1,4 +1,4 @@
-//! One extension of a lease: a round, and what its verdict means for the validity.
+//! The extension of a lease: a round, and the effect of its verdict on the validity.
 
 use std::{
     future::Future,
@@ -18,13 +18,13 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, what was sent goes on in the background: keys may live longer, and the
-    /// validity stays as it was.
+    /// If it is dropped, commands that were sent are waited for in the background. The validity
+    /// stays as it was, though some nodes may keep the keys for longer.
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct Extension {
         lease: Arc<Lease>,
         start: Instant,
-        // None for a lease that was lost before.
+        // None if the lease was already lost.
         #[pin]
         answers: Option<Answers>,
         deadline: Instant,
@@ -33,7 +33,7 @@ pin_project! {
 }
 
 impl Extension {
-    /// An extension whose answers count for as long as one node's answer is waited for.
+    /// An extension whose answers count up to the node time limit.
     pub(crate) fn within_node_timeout(lease: &Arc<Lease>) -> Self {
         let deadline = Instant::now() + lease.options().timing.node_timeout();
         Self::start(lease, deadline)
@@ -49,7 +49,7 @@ impl Extension {
         Self {
             lease: Arc::clone(lease),
             start,
-            // A confirmation after the validity has ended is worth nothing.
+            // Answers after the end of the validity do not count.
             answers: (start < until).then(|| lease.extend(deadline.min(until))),
             deadline,
             is_confirming: false,
@@ -77,8 +77,8 @@ impl Future for Extension {
                 tracing::trace!(name = %lease.label(), "extended");
             }
             if is_extended && !*this.is_confirming && lease.has_healed_since(start) {
-                // A node that has been without the key counts from the next round on that a majority
-                // confirms.
+                // A node that was without the key counts again after another round that a majority
+                // confirms, so start that round.
                 *this.is_confirming = true;
                 *this.start = Instant::now();
                 let deadline = (*this.deadline).min(lease.until());
@@ -96,12 +96,12 @@ impl Future for Extension {
         };
         Poll::Ready(match verdict {
             Verdict::Granted => Err(ExtendError::Lost),
-            // Too many nodes have given the key away for the others to be a majority.
+            // Too many nodes no longer keep the key: the others are no majority.
             Verdict::Refused => {
                 lease.lose();
                 Err(ExtendError::Lost)
             }
-            // It was extended, and only the round that was to confirm it has failed.
+            // The lease was extended, and only the confirming round has failed.
             Verdict::Unknown if *this.is_confirming && !lease.is_lost() => Ok(()),
             Verdict::Unknown if lease.is_lost() => Err(ExtendError::Lost),
             Verdict::Unknown => Err(ExtendError::Failed(lease.votes(votes()))),

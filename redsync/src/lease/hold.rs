@@ -1,4 +1,4 @@
-//! Whether a lease is held, and until when.
+//! The hold of a lease: whether it is valid, and until when.
 
 use std::sync::{
     Mutex, MutexGuard, OnceLock, PoisonError,
@@ -8,23 +8,23 @@ use std::sync::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The holder's own view: by this process's clock, whatever the nodes know.
+/// The validity as the holder sees it: by the clock of this process, independent of the nodes.
 pub(crate) struct Hold {
     /// The end of the validity: up to then the holder may believe that it holds the lock.
     until: Mutex<Instant>,
-    /// Whether a quorum has granted, once.
+    /// Whether a quorum has granted.
     was_held: AtomicBool,
     /// Whether the keys have been released, handed over or left to others: nothing more is acquired
     /// or extended for this lease.
     has_ended: AtomicBool,
-    /// Whether its loss has been reported.
+    /// Whether the loss of the lock has been reported.
     loss_is_reported: AtomicBool,
-    /// Fires when the validity ends before its time. Made when somebody wants to know.
+    /// Fires when the validity ends early. Made when somebody first waits for it.
     ended_early: OnceLock<CancellationToken>,
 }
 
 impl Hold {
-    /// Not held yet.
+    /// A hold that has not begun.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             until: Mutex::new(now),
@@ -36,7 +36,7 @@ impl Hold {
     }
 
     fn lock_until(&self) -> MutexGuard<'_, Instant> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -48,15 +48,15 @@ impl Hold {
         Instant::now() >= self.until()
     }
 
-    /// Whether a quorum has granted, whatever has come since.
+    /// Whether a quorum has granted, at any time.
     pub(crate) fn was_held(&self) -> bool {
-        // Written by the task that owns the lease before it shares it: nothing has to be ordered.
+        // Relaxed: the task that owns the lease writes this before it shares the lease.
         self.was_held.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        // Acquire, with the release in `end`: a thread that sees the end also sees the shorter
-        // validity, and so never sends an extension on the strength of the old one.
+        // Acquire, paired with the release in `end`: a thread that sees the end also sees the
+        // shorter validity, and never extends because it saw the old one.
         self.has_ended.load(Ordering::Acquire)
     }
 
@@ -66,7 +66,8 @@ impl Hold {
         self.was_held.store(true, Ordering::Relaxed);
     }
 
-    /// Prolongs the validity, unless it is over: what is lost stays lost.
+    /// Prolongs the validity, unless it has ended: a lost lock stays lost. Returns whether it was
+    /// still valid.
     pub(crate) fn prolong(&self, until: Instant) -> bool {
         let mut current = self.lock_until();
         let is_valid = Instant::now() < *current;
@@ -76,7 +77,7 @@ impl Hold {
         is_valid
     }
 
-    /// Ends the validity at an instant that has come. Says whether it was not over before.
+    /// Ends the validity at `now`. Returns whether it was still valid.
     pub(crate) fn cut_short(&self, now: Instant) -> bool {
         let was_valid = {
             let mut until = self.lock_until();
@@ -90,21 +91,22 @@ impl Hold {
         was_valid
     }
 
-    /// Ends the validity because the keys are given up. Says whether this is the first time.
+    /// Ends the hold, because the lease ends. Returns whether this is the first time.
     pub(crate) fn end(&self, now: Instant) -> bool {
         let is_first = !self.has_ended.swap(true, Ordering::AcqRel);
         self.cut_short(now);
         is_first
     }
 
-    /// Whether the loss of the lock is still to be reported. It is reported once.
+    /// Returns whether the loss of the lock has to be reported now. It is reported once.
     pub(crate) fn report_loss(&self) -> bool {
-        // Only this flag counts, whatever else the two reporters have seen.
+        // Relaxed: only one of two reporters may see false, and nothing else is ordered by the
+        // flag.
         self.was_held() && !self.loss_is_reported.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn ended_early(&self) -> &CancellationToken {
-        // A caller reads `until` after this, and so misses no end that came before.
+        // A caller reads `until` after this, so it does not miss an end that came before.
         self.ended_early.get_or_init(CancellationToken::new)
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the nodes keep the keys of a lease. Asking changes nothing.
+//! The inspection of a lease: whether the nodes still keep its keys. It changes nothing.
 
 use std::time::Duration;
 
@@ -15,17 +15,18 @@ use crate::{
     },
 };
 
-/// What the nodes say about the keys of a lease.
+/// The result of an inspection.
 pub(crate) struct Kept {
-    /// Granted where the owner value is this lease's.
+    /// Granted if a quorum keeps the keys with the owner value of this lease.
     pub(crate) verdict: Verdict,
-    /// How long all nodes that granted keep the keys at the least.
+    /// For how long all nodes that granted keep the keys at least.
     pub(crate) remaining: Duration,
     pub(crate) votes: Votes,
 }
 
 impl Lease {
-    /// Asks the nodes whether, and how long, they keep all names for this lease. It changes nothing.
+    /// Asks the nodes whether and for how long they keep all names for this lease. It changes
+    /// nothing.
     pub(crate) async fn inspect(&self) -> Kept {
         let deadline = Instant::now() + self.options.timing.node_timeout();
         let mut tally = Tally::new(self.nodes.len());
@@ -69,14 +70,14 @@ impl Lease {
         }
     }
 
-    /// How long the node will keep all names for this lease's owner value, if it has them.
+    /// For how long the node will keep all names with this lease's owner value, if it has them.
     async fn kept_on(&self, node: usize) -> Result<Option<Duration>, NodeError> {
         let found = self.nodes.inspect(node, &self.entry.names).await?;
         let kept = found.into_iter().map(|found| {
             let found = found.filter(|found| found.mode == self.entry.mode)?;
             let mut holders = found.holders.into_iter();
             let ours = holders.find(|holder| holder.value == self.entry.value)?;
-            // What a node does not tell cannot be relied on.
+            // If the time is unknown, none can be relied on.
             Some(ours.remaining.unwrap_or_default())
         });
         Ok(kept.min().flatten())

@@ -1,10 +1,12 @@
-//! The way from a lease to one node: the order of its commands, and what is known about its key there.
+//! The lane from a lease to one node: the order of the commands, and what is known about the key
+//! there.
 //!
-//! A command that can set a key keeps the lane until it has been answered: the acquisition, and an
-//! extension that sets missing keys. So does the release. Every other command waits for that answer
-//! and then passes. So a key is never set after it was released, however late a node is.
+//! A command that can set a key keeps the lane until it has been answered. These are the
+//! acquisition and an extension that sets missing keys. A release keeps the lane, too. Every other
+//! command waits for that answer and then passes. So a key is never set after it was released,
+//! however slow the node is.
 //!
-//! Pure: no I/O and no clock of its own.
+//! Pure: it does no I/O and has no clock of its own.
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -26,21 +28,21 @@ pub(super) struct Lane {
     is_kept: bool,
     /// Whether the node may have a key.
     is_placed: bool,
-    /// The commands that wait, in their order.
+    /// The commands that wait, in order.
     waiting: SmallVec<[Arc<dyn LaneCommand>; 1]>,
-    /// What few lanes have.
+    /// State that few lanes need.
     rare: Option<Box<Rare>>,
 }
 
 #[derive(Default)]
 struct Rare {
-    /// The number of the node's counter, of a fenced lease.
+    /// The number of the node's counter, if the lease is fenced.
     number: Option<FencingToken>,
     /// When the node was last found without the key, if no majority has confirmed the lock since.
     gap: Option<Instant>,
-    /// The last answer to a release that leaves open whether it was carried out.
+    /// The last error of a release that may have been carried out.
     unclear: Option<NodeError>,
-    /// How often a release was repeated.
+    /// How many times the release was repeated.
     repeats: u32,
 }
 
@@ -48,30 +50,30 @@ struct Rare {
 pub(super) trait LaneCommand: Send + Sync + 'static {
     fn passage(&self) -> Passage;
 
-    /// The lane to the node is free: goes on from there.
+    /// Continues on this node, because the lane is free.
     fn go_on(self: Arc<Self>, node: usize);
 }
 
-/// What a command does with the lane that it wants to enter.
+/// How a command uses a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passage {
     /// It keeps the lane until it has been answered.
     Keeps,
-    /// It waits for the command that keeps the lane, and lets the next one follow at once.
+    /// It waits for the command that keeps the lane, but the next command may follow it at once.
     Passes,
 }
 
-/// What follows from an answer.
+/// What follows an answer.
 #[derive(Debug)]
 pub(super) enum Settled {
     Vote(Vote),
-    /// The node is asked again, to set what is missing.
+    /// The node is asked again, to set missing keys.
     Heal,
     /// The release is repeated after a pause.
     RepeatAfter(Duration),
 }
 
-/// The commands that may go now.
+/// The commands that may continue now.
 pub(super) type Next = SmallVec<[Arc<dyn LaneCommand>; 1]>;
 
 impl Lane {
@@ -84,7 +86,7 @@ impl Lane {
         }
     }
 
-    /// Lets a command enter now, or puts it behind those that wait. Says whether it may go.
+    /// Lets a command enter, or puts it behind the waiting ones. Returns whether it has entered.
     pub(super) fn enter(&mut self, command: &Arc<impl LaneCommand>) -> bool {
         if self.is_kept {
             self.waiting.push(Arc::clone(command) as _);
@@ -94,7 +96,8 @@ impl Lane {
         true
     }
 
-    /// The command that kept the lane has been answered: the commands that may go now.
+    /// Frees the lane, because the command that kept it has been answered. Returns the commands
+    /// that may continue now.
     pub(super) fn leave(&mut self) -> Next {
         debug_assert!(self.is_kept, "nothing kept the lane");
         self.is_kept = false;
@@ -114,7 +117,7 @@ impl Lane {
         next
     }
 
-    /// Whether there is certainly no key to release, now and later.
+    /// Whether the node certainly has no key to release, and will not get one.
     pub(super) const fn has_nothing_to_release(&self) -> bool {
         !self.is_kept && !self.is_placed
     }
@@ -137,7 +140,8 @@ impl Lane {
         self.rare.as_ref()?.gap
     }
 
-    /// A majority has held the lock throughout a round started at `start`.
+    /// Lets the node count again if it was without the key before `start`: see
+    /// [`Lease::forget_gaps_before`](super::Lease::forget_gaps_before).
     pub(super) fn forget_gap_before(&mut self, start: Instant) {
         if let Some(rare) = &mut self.rare {
             rare.gap = rare.gap.filter(|gap| *gap >= start);
@@ -177,7 +181,7 @@ impl Lane {
         now: Instant,
     ) -> Settled {
         match answer {
-            // After a gap, in which perhaps another had the key, the node does not count.
+            // After a gap the node does not count, because another may have held the key meanwhile.
             Ok(ExtendVote::Extended) => Settled::Vote(match self.gap() {
                 None => Vote::Granted,
                 Some(_) => Vote::Refused { remaining: None },
@@ -195,9 +199,9 @@ impl Lane {
         }
     }
 
-    /// What follows from an answer to a release.
+    /// Decides what follows an answer to a release.
     ///
-    /// It may be repeated as it may be lost: it deletes nothing but its own key.
+    /// A release can be repeated safely, because it deletes nothing but its own key.
     pub(super) fn released(&mut self, answer: Result<ReleaseVote, NodeError>) -> Settled {
         match answer {
             Ok(ReleaseVote::Released) => {
@@ -207,7 +211,8 @@ impl Lane {
             Ok(ReleaseVote::NotOwner) => {
                 self.is_placed = false;
                 let unclear = self.rare.as_mut().and_then(|rare| rare.unclear.take());
-                // Perhaps gone because the release whose answer was lost has deleted it.
+                // If the answer to an earlier release was lost, that release may have deleted the
+                // key.
                 Settled::Vote(unclear.map_or(Vote::Refused { remaining: None }, Vote::Failed))
             }
             Err(error) if error.may_pass() => {
@@ -259,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_passes_keeps_nobody_waiting() {
+    fn a_command_that_passes_does_not_block_the_lane() {
         let mut lane = Lane::new(true);
         assert!(enter(&mut lane, Passage::Passes));
         assert!(enter(&mut lane, Passage::Passes));
@@ -268,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_may_have_a_key_is_released_and_no_other() {
+    fn only_a_node_that_may_have_a_key_is_released() {
         let acquired = |answer| {
             let mut lane = Lane::new(false);
             lane.acquired(answer, false);
@@ -300,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_whose_answer_was_lost_is_not_known_to_have_found_another_key() {
+    fn after_a_lost_answer_a_missing_key_does_not_mean_another_holder() {
         let mut lane = Lane::new(true);
         let lost = lane.released(Err(NodeError::TimedOut));
         assert!(matches!(lost, Settled::RepeatAfter(RELEASE_PAUSE)));

@@ -1,4 +1,4 @@
-//! What a lease asks its nodes for: to acquire, raise, extend and release its keys.
+//! The operations of a lease: it acquires, raises, extends and releases its keys on all nodes.
 
 use std::sync::Arc;
 
@@ -32,8 +32,8 @@ impl Lease {
         Answers::new(command, answering, deadline)
     }
 
-    /// Raises lower counters to `token`. A node that has returned it has granted; one that has not
-    /// answered the acquisition has no part in this.
+    /// Raises lower counters to `token`. A node whose counter is at the token has granted already.
+    /// A node that has not answered the acquisition takes no part.
     pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Answers {
         let now = Instant::now();
         let command = Command::new(self, Operation::Raise, now, true).with_token(Some(token));
@@ -46,10 +46,10 @@ impl Lease {
         Answers::new(command, answering, now + self.options.timing.node_timeout())
     }
 
-    /// Extends the keys' lives. No node is asked after `deadline`, and no later answer counts.
+    /// Extends the keys. No node is asked after `deadline`, and no later answer counts.
     ///
-    /// If all nodes are to be waited for, that is for no more than half of the validity: one that
-    /// hangs does not keep the others from extending.
+    /// Without `fail_fast`, it waits for all nodes, but for at most half of the remaining validity,
+    /// so that a node that hangs does not keep the extension from counting.
     pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Answers {
         let now = Instant::now();
         let fail_fast = self.options.rounds.fail_fast;
@@ -67,7 +67,7 @@ impl Lease {
         Answers::new(command, answering, wait_until)
     }
 
-    /// Releases the keys. From here on nothing is extended.
+    /// Releases the keys. From here on, nothing is extended.
     pub(crate) fn release(self: &Arc<Self>) -> Answers {
         let now = Instant::now();
         self.end_at(now);

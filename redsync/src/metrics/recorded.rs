@@ -1,4 +1,4 @@
-//! Figures that are recorded.
+//! Figures that are recorded, with the feature `metrics`.
 
 use std::{
     future::Future,
@@ -19,26 +19,23 @@ const LOST: &str = "redsync_lost_total";
 const NODE: &str = "redsync_node_seconds";
 const NODE_ERRORS: &str = "redsync_node_errors_total";
 
-/// Says what the figures are. Once for each recorder would do, and again does no harm.
+/// Registers the descriptions of the figures. It does no harm to do this more than once per
+/// recorder.
 pub(crate) fn describe() {
     let (count, seconds) = (Unit::Count, Unit::Seconds);
-    describe_counter!(ACQUISITIONS, count, "Calls that wanted a lock, by outcome");
-    describe_histogram!(
-        WAIT,
-        seconds,
-        "Time from wanting a lock to having it, or to giving up"
-    );
-    describe_histogram!(HOLD, seconds, "Time for which a lock was held");
+    describe_counter!(ACQUISITIONS, count, "Calls that lock, by outcome");
+    describe_histogram!(WAIT, seconds, "Time from a call that locks to its outcome");
+    describe_histogram!(HOLD, seconds, "Time that a lock was held");
     describe_counter!(
         LOST,
         count,
         "Locks whose validity ended before they were released"
     );
-    describe_histogram!(NODE, seconds, "Time that a node took for a command");
+    describe_histogram!(NODE, seconds, "Time that a node took to answer a command");
     describe_counter!(
         NODE_ERRORS,
         count,
-        "Commands that failed on a node, or got no answer"
+        "Commands that failed on a node or were not answered"
     );
 }
 
@@ -106,8 +103,7 @@ impl LockMetrics {
     }
 }
 
-/// A call that wants a lock. It is counted when its outcome is known, or when it is dropped before
-/// that.
+/// A call that locks. It is counted when its outcome is known, or when it is dropped before that.
 pub(crate) struct Acquisition {
     metrics: Arc<LockMetrics>,
     since: Instant,
@@ -151,7 +147,7 @@ impl Drop for Acquisition {
     }
 }
 
-/// The time for which a lock is held.
+/// The time that a lock is held.
 pub(crate) struct Hold {
     since: OnceLock<Instant>,
 }
@@ -206,7 +202,7 @@ impl NodeMetrics {
         }
     }
 
-    /// An answer to a command that was sent at an instant.
+    /// Records the answer to a command that began at `since`.
     pub(crate) fn answered(
         &self,
         command: &'static str,
@@ -216,12 +212,13 @@ impl NodeMetrics {
         self.record(command, since, error.map(kind));
     }
 
-    /// A command that was sent at an instant, and whose answer nobody waits for any longer.
+    /// Records that nobody waits any longer for the answer to a command that began at `since`.
     pub(crate) fn unanswered(&self, command: &'static str, since: Instant) {
         self.record(command, since, Some(UNANSWERED));
     }
 
-    /// Waits for an answer, and counts it; also if it is dropped before it is there.
+    /// Waits for an answer, and records it. If the future is dropped, the command is recorded as
+    /// unanswered.
     pub(crate) async fn time<T>(
         &self,
         command: &'static str,

@@ -1,4 +1,4 @@
-//! Figures that nobody counts.
+//! The same figures without the feature `metrics`: nothing is recorded.
 
 use std::{future::Future, sync::Arc};
 
@@ -18,7 +18,7 @@ impl LockMetrics {
     pub(crate) const fn held(&self, _: Mode, _: &Hold) {}
 }
 
-/// A call that wants a lock.
+/// A call that locks.
 pub(crate) struct Acquisition;
 
 #[expect(
@@ -34,7 +34,7 @@ impl Acquisition {
     pub(crate) const fn end<T>(&mut self, _: &Result<T, LockError>) {}
 }
 
-/// The time for which a lock is held.
+/// The time that a lock is held.
 pub(crate) struct Hold;
 
 #[expect(clippy::unused_self, reason = "used with the feature")]

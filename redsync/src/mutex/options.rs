@@ -1,4 +1,4 @@
-//! How to lock: what can be said of a mutex before it is locked.
+//! The options of a mutex: the `with_*` methods of [`Mutex`].
 
 use std::{error::Error, ops::Range, sync::Arc, time::Duration};
 
@@ -16,49 +16,69 @@ impl Mutex {
         self
     }
 
-    /// How long a node keeps the key if nobody extends or releases it: the longest that others
-    /// wait after the holder has crashed. Sent in whole milliseconds; from 10 ms to a year. 8 s by
-    /// default.
+    /// Sets the expiry: how long a node keeps the key if nobody extends or releases it. If the
+    /// holder crashes, others wait for this long at most.
+    ///
+    /// From 10 ms to a year, cut to whole milliseconds. 8 s by default.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let mutex = redsync.mutex("order:42").with_expiry(Duration::from_secs(5));
+    /// let guard = mutex.lock().await?;
+    /// assert!(guard.remaining() < Duration::from_secs(5));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_expiry(self, expiry: Duration) -> Self {
         self.set(|options| options.timing.expiry = expiry)
     }
 
-    /// How often [`lock`](Self::lock) tries, the first time included. 32 by default.
+    /// Sets how many attempts [`lock`](Self::lock) makes, including the first. At least 1; 32 by
+    /// default.
+    ///
+    /// Only attempts that follow a [pause](Self::with_retry_delay) count, not those that follow a
+    /// [wake-up](crate#waiting).
     #[must_use]
     pub fn with_tries(self, tries: u32) -> Self {
         self.set(|options| options.retry.tries = tries)
     }
 
-    /// Gives up after so many tries in a row that found no quorum of nodes, whatever time or tries
-    /// are left: those who wait for a holder need not wait for an outage to end. No such limit by
-    /// default.
+    /// Sets a limit for outages: locking fails after this many attempts in a row that found no
+    /// quorum of nodes, even if time or attempts are left. So a caller can wait long for another
+    /// holder, and yet fail soon in an outage. At least 1; no limit by default.
     #[must_use]
     pub fn with_outage_tries(self, tries: u32) -> Self {
         self.set(|options| options.retry.outage_tries = tries)
     }
 
-    /// The pause between tries. It should not be the same for all who wait; see
-    /// [`with_retry_delay_range`](Self::with_retry_delay_range).
+    /// Sets the pause between attempts to a fixed time.
+    ///
+    /// Waiters in different processes should not all pause for the same time, or their attempts
+    /// collide; prefer [`with_retry_delay_range`](Self::with_retry_delay_range).
     #[must_use]
     pub fn with_retry_delay(self, delay: Duration) -> Self {
         self.with_retry_delay_range(delay..delay)
     }
 
-    /// The range from which the pause between tries is drawn, evenly. 50 ms to 250 ms by default.
+    /// Sets the range from which each pause between attempts is drawn at random, with equal
+    /// probability. 50 ms to 250 ms by default.
     #[must_use]
     pub fn with_retry_delay_range(self, range: Range<Duration>) -> Self {
         self.set(|options| options.retry.delay = Delay::Uniform(range))
     }
 
-    /// The pause after the given number of tries.
+    /// Computes each pause between attempts by a function of the number of attempts made so far.
     ///
     /// ```
     /// # use std::time::Duration;
     /// # let redsync = redsync::Redsync::in_memory(1);
     /// let mutex = redsync
     ///     .mutex("order:42")
-    ///     .with_retry_delay_fn(|tries| Duration::from_millis(10) * tries.min(20));
+    ///     .with_retry_delay_fn(|attempts| Duration::from_millis(10) * attempts.min(20));
     /// ```
     #[must_use]
     pub fn with_retry_delay_fn(
@@ -68,42 +88,48 @@ impl Mutex {
         self.set(|options| options.retry.delay = Delay::Function(Arc::new(delay)))
     }
 
-    /// What part of the expiry is taken off the validity for clocks that run at different rates
-    /// (2 ms more are taken off always). At least 0 and below 1; 0.01 by default.
+    /// Sets the drift factor: the part of the expiry that is subtracted from the validity because
+    /// clocks may run at different rates. Another 2 ms are always subtracted, for the precision of
+    /// Redis' expiries (redis.io, "Distributed Locks with Redis").
+    ///
+    /// At least 0 and below 1; 0.01 by default.
     #[must_use]
     pub fn with_drift_factor(self, factor: f64) -> Self {
         self.set(|options| options.timing.drift_factor = factor)
     }
 
-    /// The validity that must be left when a quorum has acquired; a lock with less counts as not
-    /// acquired and is released. A tenth of the expiry by default.
+    /// Sets the least validity that a lock must have left when it has been acquired. A lock with
+    /// less is released and counts as not acquired: see
+    /// [`LockError::TooLate`](crate::LockError::TooLate). A tenth of the expiry by default.
     #[must_use]
     pub fn with_min_validity(self, validity: Duration) -> Self {
         self.set(|options| options.timing.min_validity = Some(validity))
     }
 
-    /// How long one node's answer to an acquisition, extension, release or inspection is waited
-    /// for, at most the expiry. 400 ms by default.
+    /// Sets the node time limit: how long to wait for one node's answer when a lock is acquired,
+    /// extended, released or inspected. Never longer than the expiry. 400 ms by default.
     ///
-    /// A node that hangs costs this much only where its vote is needed. Between sites, allow for two
-    /// round trips (to make a connection, for more).
+    /// A node that hangs delays a call by this much only if its vote is needed. Between sites,
+    /// allow for two round trips, and for more if a connection has to be made.
     #[must_use]
     pub fn with_node_timeout(self, limit: Duration) -> Self {
         self.set(|options| options.timing.node_timeout = NodeTimeout::Absolute(limit))
     }
 
-    /// The [node time limit](Self::with_node_timeout) as a part of the expiry, above 0 and at most
-    /// 1. (go-redsync has 0.05.)
+    /// Sets the [node time limit](Self::with_node_timeout) as a part of the expiry. Above 0 and at
+    /// most 1. (go-redsync's default is 0.05, which is 400 ms of its expiry of 8 s.)
     #[must_use]
     pub fn with_timeout_factor(self, factor: f64) -> Self {
         self.set(|options| options.timing.node_timeout = NodeTimeout::Factor(factor))
     }
 
-    /// What owner values begin with, such as the name of the host, for whoever looks at the keys.
-    /// It is called for each try; 128 random bits are always appended. Nothing by default.
+    /// Sets a function that returns a label, such as the host name, with which owner values begin.
+    /// It helps people who look at the keys on a server. No label by default.
     ///
-    /// (It stands in for go-redsync's `WithGenValueFunc`, without its trap: where two tries have one
-    /// value, two can hold the lock.)
+    /// The function is called once per attempt, and 128 random bits are always appended to its
+    /// result. (This replaces go-redsync's `WithGenValueFunc`, by which two attempts could get the
+    /// same value. Then two clients can hold the lock: see [`OwnerValue`](crate::OwnerValue).) If
+    /// it returns an error, locking fails with [`LockError::Value`](crate::LockError::Value).
     #[must_use]
     pub fn with_owner_label<E>(
         self,
@@ -117,48 +143,61 @@ impl Mutex {
         })
     }
 
-    /// Whether a verdict is returned as soon as it is clear, rather than when all nodes have
-    /// answered or timed out. True by default. (go-redsync's default is false.)
+    /// Sets whether a call returns as soon as the nodes' votes decide its outcome, rather than when
+    /// all nodes have answered or timed out. True by default. (go-redsync's default is false.)
     #[must_use]
     pub fn with_fail_fast(self, fail_fast: bool) -> Self {
         self.set(|options| options.rounds.fail_fast = fail_fast)
     }
 
-    /// Whether nodes are sent to in another order each time. False by default.
+    /// Sets whether commands are sent to the nodes in a random order each time. False by default.
     #[must_use]
     pub fn with_shuffled_nodes(self, shuffled: bool) -> Self {
         self.set(|options| options.rounds.shuffled_nodes = shuffled)
     }
 
-    /// Whether an extension sets the key again on nodes that have lost it, so that a node that
-    /// restarted empty helps to hold the lock again. False by default. (go-redsync's
+    /// Sets whether an extension sets the key again on nodes that have lost it, so that a node that
+    /// restarted without data takes part in the lock again. False by default. (go-redsync's
     /// `WithSetNXOnExtend`.)
     ///
-    /// It heals nodes, not locks: a majority must have held the key all the time for the extension
-    /// to succeed. (go-redsync counts keys it has just set, and so can take a lock back that
-    /// another has held in between.)
+    /// It repairs nodes, not locks: the extension succeeds only if a majority has kept the key all
+    /// the time. (go-redsync counts keys that it has just set. So it can resume a lock that another
+    /// client has held in between.)
     #[must_use]
     pub fn with_set_if_absent_on_extend(self, set: bool) -> Self {
         self.set(|options| options.kind.heals = set)
     }
 
-    /// What is put before the name to make the nodes' key, such as `shop:`. Nothing by default.
+    /// Sets the prefix that is put before each name to make the key on the nodes, such as `shop:`.
+    /// No prefix by default.
     #[must_use]
     pub fn with_key_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
         self.set(|options| options.key_prefix = prefix.into())
     }
 
-    /// Whether every acquisition gets a [fencing token](crate::fence), larger than all before it. For
-    /// exclusive locks. False by default.
+    /// Sets whether every acquisition gets a [fencing token](crate::fence), which is larger than
+    /// all earlier tokens of the name. For exclusive locks. False by default.
     ///
-    /// It costs a script where there is a plain command otherwise, a second round (with a time limit of
-    /// its own) when the nodes' counters differ, and a key per name that stays for a day.
+    /// Acquiring then takes a script instead of a plain command, a second round (with its own time
+    /// limit) when the nodes' counters differ, and one more key per name, which stays for a day.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let guard = redsync.mutex("order:42").with_fencing(true).lock().await?;
+    /// let token = guard.fencing_token().expect("the mutex is fenced");
+    /// // ... send the token along with each write ...
+    /// # let _ = token;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_fencing(self, fencing: bool) -> Self {
         self.set(|options| options.kind.fencing = fencing)
     }
 
-    /// Exclusive (the default) or shared: see [`shared`](Self::shared).
+    /// Sets the mode: exclusive (the default) or [shared](Self::shared).
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
         if self.options.kind.mode == mode {
@@ -167,12 +206,14 @@ impl Mutex {
         self.set(|options| options.kind.mode = mode)
     }
 
-    /// The same mutex, locked in shared mode: any number of shared holders, or one exclusive.
+    /// Returns the same mutex in shared mode: it can have any number of shared holders, or one
+    /// exclusive holder.
     ///
-    /// Each shared holder has its own guard, expiry and renewal. An exclusive lock that finds shared
-    /// holders keeps new ones out for half a second, again with each try: so it comes in when those
-    /// who are in have left, however many others come. (With pauses between tries of more than that,
-    /// it can starve.)
+    /// Each shared holder has its own guard, which expires and is extended on its own. When an
+    /// attempt to acquire the lock exclusively finds shared holders, the nodes admit no new shared
+    /// holders for half a second. Every attempt renews this. So the exclusive waiter enters when
+    /// the present holders have left, however many others want to share the lock. It can starve if
+    /// the pause between its attempts is longer than half a second.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -186,47 +227,52 @@ impl Mutex {
     /// # }
     /// ```
     ///
-    /// A go-redsync client sees a shared lock as taken. Shared locks have no
+    /// To a go-redsync client, a shared lock is taken. Shared locks have no
     /// [fencing tokens](crate::fence).
     #[must_use]
     pub fn shared(&self) -> Self {
         self.clone().with_mode(Mode::Shared).with_fencing(false)
     }
 
-    /// Locks in [shared](Self::shared) mode: `shared().lock()`.
+    /// Acquires the lock in [shared](Self::shared) mode: short for `shared().lock()`.
     ///
     /// # Errors, cancel safety, panics
     ///
-    /// As [`lock`](Self::lock).
+    /// As for [`lock`](Self::lock).
     pub fn read(&self) -> Lock {
         self.shared().lock()
     }
 
-    /// How long a lock may be held altogether, from the beginning of its acquisition: then it is
-    /// lost, however often it is extended. A lock that is resumed begins anew. No such limit by default.
+    /// Sets how long a lock may be held in total, counted from the start of its acquisition. After
+    /// that it is lost, however often it is extended. When a lock is [resumed](Self::resume), the
+    /// time starts again. No limit by default.
     #[must_use]
     pub fn with_max_hold(self, limit: Duration) -> Self {
         self.set(|options| options.timing.max_hold = Some(limit))
     }
 
-    /// How many may wait for the name in this process; who comes then gets
+    /// Sets how many callers may wait for a name in this process. Further callers fail at once with
     /// [`LockError::TooManyWaiting`](crate::LockError::TooManyWaiting). No limit by default.
     #[must_use]
     pub fn with_max_waiting(self, limit: usize) -> Self {
         self.set(|options| options.queueing.max_waiting = limit)
     }
 
-    /// How often a lock may be handed on within this process to the next who waits, without a word to
-    /// the nodes, and for how long after it was acquired from them. 100,000 times and 50 ms by
-    /// default; zero turns it off. Of what the holder's mutex and the next one's say, the less counts.
+    /// Sets the limits of hand-overs: how many times a lock may be handed over to the next waiter
+    /// of this process without a message to the nodes, and for how long after it was acquired.
     ///
-    /// Then it is released, so that other processes have their turn. If they were seen to want it
-    /// lately, that is a tenth of the time. Those that poll are not seen (go-redsync does, and nodes
-    /// without [wake-ups](crate::node::Node::watch) make all poll); with a name that is always wanted
-    /// in this process, they find it free now and then only. If that matters, turn it off.
+    /// 100,000 times and 50 ms by default; the time is never more than a sixteenth of the expiry.
+    /// Zero turns hand-overs off. If the holder's and the next waiter's limits differ, the smaller
+    /// applies.
     ///
-    /// What is handed on has nearly its whole validity left, and each guard has its own
-    /// [fencing token](crate::fence): of a fenced lock, 63 can be handed on.
+    /// When a limit is reached, the lock is released, so that other processes get their turn. If
+    /// another process was recently seen to want the name, the time is shortened to a tenth.
+    /// Processes that poll are not seen: those of go-redsync, and all processes if the nodes have
+    /// no [wake-ups](crate::node::Node::watch). If this process always has waiters for the name,
+    /// the others find it free only now and then. If that matters, turn hand-overs off.
+    ///
+    /// A lock that is handed over has most of its validity left. If it is fenced, the next guard
+    /// gets a [fencing token](crate::fence) of its own, and at most 63 hand-overs are possible.
     #[must_use]
     pub fn with_hand_over(self, times: u32, time: Duration) -> Self {
         self.set(|options| {

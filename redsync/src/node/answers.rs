@@ -1,4 +1,4 @@
-//! What a node answers to each operation.
+//! A node's answers to its operations.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use crate::{FencingToken, Mode, OwnerValue};
 /// A node's answer to [`Node::acquire`](super::Node::acquire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireVote {
-    /// The node keeps the names for this entry.
+    /// The entry holds all names.
     Acquired {
-        /// The number of the counters, if the entry is fenced.
+        /// The number that the counters were set to, if the entry is fenced.
         number: Option<FencingToken>,
     },
     /// Another entry holds one of the names.
     Taken {
-        /// How long the node will keep the other entry, if that is known.
+        /// How long the node will keep the name for the other entry, if that is known.
         remaining: Option<Duration>,
     },
 }
@@ -22,7 +22,7 @@ pub enum AcquireVote {
 /// A node's answer to [`Node::raise`](super::Node::raise).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RaiseVote {
-    /// The counters are at the token, and the token is claimed on this node.
+    /// The counters are at the token, which is now claimed on this node.
     Raised,
     /// The entry does not hold all of its names, or a counter is above the token.
     Refused,
@@ -31,20 +31,21 @@ pub enum RaiseVote {
 /// A node's answer to [`Node::extend`](super::Node::extend).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtendVote {
-    /// The entry held all names, and they live on.
+    /// The entry held all names, and the node keeps them for longer.
     Extended,
-    /// Some names were missing and were set again; the others live on.
+    /// Some names were missing and were set again. The node keeps the others for longer.
     Healed,
-    /// A name is missing or held by another. The node changed nothing.
+    /// A name is missing, or another entry holds it. The node changed nothing.
     NotOwner,
 }
 
 /// A node's answer to [`Node::release`](super::Node::release).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseVote {
-    /// The entry held all names, and they are free.
+    /// The entry held all names, and now holds none.
     Released,
-    /// A name was missing or held by another. The others, if any, are free.
+    /// A name was missing, or another entry held it. The names that the entry did hold are
+    /// released.
     NotOwner,
 }
 
@@ -53,7 +54,7 @@ pub enum ReleaseVote {
 pub enum WakeUp {
     /// All names were free when the watch began.
     Free,
-    /// A name was held when the watch began, and something has changed since.
+    /// A name was held when the watch began, and has changed since.
     Changed,
 }
 
@@ -62,7 +63,7 @@ pub enum WakeUp {
 pub struct Holders {
     /// Exclusive or shared.
     pub mode: Mode,
-    /// The holders: one if the mode is exclusive.
+    /// The holders. There is one if the mode is exclusive.
     pub holders: Vec<Holder>,
 }
 

@@ -1,20 +1,20 @@
-//! What a [`Node`] has to promise, as tests: for those who write a node or a driver of their own.
+//! Tests of what a [`Node`] has to promise, for authors of nodes and drivers.
 //!
-//! [`check`] asks a node for everything [the module docs](super) promise, under names of its own,
-//! and panics where an answer is not the promised one: with the node, the promise and the answer.
-//! It takes a second or two, most of which is waiting for expiries by the node's own clock. The
-//! node may be in use by others meanwhile, and what the check leaves behind expires within a minute
-//! (counters of fencing tokens, if the node keeps them as Redis does, within a day).
+//! [`check`] tests [all promises](super#what-a-node-has-to-promise) that can be seen in the answers
+//! of a node. If an answer breaks a promise, it panics, and names the node, the promise and the
+//! answer. It takes a second or two, because it waits for expiries by the node's own clock. It uses
+//! names of its own, so the node may be in use. The keys that it leaves behind expire within a
+//! minute, and the counters of fencing tokens within a day.
 //!
-//! The promises are also here one by one, to see at once which of them hold. [`driver`] asks a
-//! [`Driver`](super::redis::Driver) for what a `RedisNode` needs to tell apart; a node made of it
-//! can then be given to [`check`].
+//! The other functions test one promise each, to show which of them hold. [`driver`] tests a
+//! [`Driver`](super::redis::Driver): whether it returns the replies that a `RedisNode` has to tell
+//! apart. After that, test the node with this driver by [`check`].
 //!
 //! This module needs the feature `contract`, which belongs in `dev-dependencies`:
 //!
 //! ```toml
 //! [dev-dependencies]
-//! redsync = { version = "0.1", features = ["contract"] }
+//! redsync-core = { version = "0.1", features = ["contract"] }
 //! ```
 //!
 //! ```
@@ -26,11 +26,11 @@
 //! }
 //! ```
 //!
-//! # What it cannot see
+//! # What it cannot test
 //!
-//! That operations are atomic among those of other clients, that keys outlive a restart, that
-//! nothing is sent twice, and that a future stays pending until it is settled what became of its
-//! operation. These need a network that can be broken.
+//! Four promises need a network that can be broken: that operations are atomic with respect to
+//! those of other clients, that keys outlive a restart, that nothing is sent twice, and that a
+//! future stays pending until it is certain what became of its operation.
 
 mod driver;
 mod exclusive;
@@ -50,7 +50,7 @@ pub use self::{
 };
 use super::Node;
 
-/// Checks all promises of a node, each under names of its own.
+/// Tests all promises of a node, each under names of its own.
 ///
 /// ```no_run
 /// # #[cfg(feature = "deadpool-redis")]
@@ -84,6 +84,6 @@ pub async fn check<N: Node>(node: &N) {
         raise(node).boxed(),
         lift(node).boxed(),
     ];
-    // Together, so that their expiries pass together.
+    // All at once, so that their expiries pass at the same time.
     join_all(promises).await;
 }

@@ -1,4 +1,4 @@
-//! Nodes as objects.
+//! Nodes as trait objects.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
 
@@ -10,7 +10,7 @@ use super::{
     question::{Answer, Operation, Question},
 };
 
-/// Any node, its type erased: what [`Redsync::new`](crate::Redsync::new) takes, so that nodes of
+/// A node of any type. [`Redsync::new`](crate::Redsync::new) takes these, so that nodes of
 /// different types can be mixed.
 ///
 /// ```
@@ -40,7 +40,7 @@ impl AnyNode {
         &*self.0
     }
 
-    /// Asks the node. A future that is returned leads to the answer, and has to be driven.
+    /// Asks the node. If a future is returned, it has to be driven for the answer to arrive.
     pub(crate) fn ask(&self, question: Question, now: Instant) -> Option<Answering> {
         let question = if question.is_retried() {
             question
@@ -54,10 +54,10 @@ impl AnyNode {
     }
 }
 
-/// The way to the answer of a node that has no list of questions.
+/// The future that leads to the answer of a node without a list of questions.
 pub(crate) type Answering = BoxFuture<'static, ()>;
 
-/// [`Node`] as an object: the same operations, boxed.
+/// The object-safe form of [`Node`]: the same operations, boxed.
 pub(crate) trait ErasedNode: Send + Sync {
     fn address(&self) -> &str;
     fn take(&self, question: Question, now: Instant) -> Result<(), Question>;
@@ -110,7 +110,7 @@ async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
         Ok(match operation {
             Operation::Acquire => Answer::Acquire(node.acquire(entry).await?),
             Operation::Raise => {
-                let token = token.expect("what is raised is raised to a token");
+                let token = token.expect("counters are raised to a token");
                 Answer::Raise(node.raise(entry, token).await?)
             }
             Operation::Extend => Answer::Extend(node.extend(entry, token, false).await?),
@@ -122,7 +122,7 @@ async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
     question.answer(answer);
 }
 
-/// A panic of a node's code is a failure of that node, and of nothing else.
+/// Turns a panic in a node's code into a failure of that node only.
 async fn guarded<T>(answer: impl Future<Output = Result<T, NodeError>>) -> Result<T, NodeError> {
     let answer = AssertUnwindSafe(answer).catch_unwind().await;
     answer.unwrap_or_else(|_| Err(NodeError::Unexpected("it panicked".into())))

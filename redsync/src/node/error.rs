@@ -1,4 +1,4 @@
-//! Why one node gave no usable answer.
+//! The error of a node: why it gave no usable answer.
 
 use std::{error::Error, fmt, sync::Arc};
 
@@ -6,11 +6,12 @@ use std::{error::Error, fmt, sync::Arc};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// The node did not answer within the time limit. It may still do what it was asked.
+    /// The node did not answer within the time limit. It may still carry the command out.
     TimedOut,
     /// The node could not be reached. It did nothing.
     Unreachable(Arc<dyn Error + Send + Sync>),
-    /// The connection broke before the answer came. The node may have done what it was asked.
+    /// The connection was lost before the answer arrived. The node may have carried the command
+    /// out.
     Disconnected(Arc<dyn Error + Send + Sync>),
     /// The node answered with an error. It did nothing.
     #[non_exhaustive]
@@ -26,20 +27,20 @@ pub enum NodeError {
         /// The address of the node that is counted.
         other: Arc<str>,
     },
-    /// Too many commands to this node are unanswered already. This one was not sent.
+    /// Too many commands to this node are unanswered. This one was not sent.
     Overloaded,
-    /// The command was not sent: an earlier one for this lock was still unanswered when its time
-    /// was over, or the lock was released meanwhile.
+    /// The command was not sent: an earlier command for this lock was unanswered until its time was
+    /// over, or the lock was released in the meantime.
     NotSent,
-    /// The answer makes no sense, or the node's code panicked.
+    /// The answer does not fit the command, or the node's code panicked.
     Unexpected(Box<str>),
 }
 
 impl NodeError {
-    /// An error that the server answered with.
+    /// Makes a [`Refused`](Self::Refused) of an error that the server answered with.
     ///
-    /// Redis repeats the arguments of a command that it does not know, and one of them is the owner
-    /// value: that part of the message is left out.
+    /// When Redis does not know a command, its error repeats the arguments, and one of them may be
+    /// the owner value. This part of the message is cut off.
     #[must_use]
     pub fn refused(code: impl Into<Box<str>>, message: &str) -> Self {
         let message = message.split(", with args beginning with").next();
@@ -49,7 +50,7 @@ impl NodeError {
         }
     }
 
-    /// Whether it may be over in a moment.
+    /// Whether the cause may soon pass.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Overloaded => true,
@@ -58,7 +59,7 @@ impl NodeError {
         }
     }
 
-    /// Whether the node may have done what it was asked.
+    /// Whether the node may have carried the command out.
     pub(crate) const fn is_ambiguous(&self) -> bool {
         matches!(self, Self::TimedOut | Self::Disconnected(_))
     }
@@ -69,7 +70,7 @@ impl fmt::Display for NodeError {
         match self {
             Self::TimedOut => f.write_str("did not answer in time"),
             Self::Unreachable(error) => write!(f, "cannot be reached: {error}"),
-            Self::Disconnected(error) => write!(f, "broke the connection: {error}"),
+            Self::Disconnected(error) => write!(f, "lost the connection: {error}"),
             Self::Refused { code, message } => {
                 match &**code {
                     "NOAUTH" => f.write_str("wants a password")?,
@@ -84,11 +85,11 @@ impl fmt::Display for NodeError {
                 write!(f, ": {code} {message}")
             }
             Self::SameServer { other } => {
-                write!(f, "is the same server as {other} and does not count twice")
+                write!(f, "is the same server as {other}, and has no second vote")
             }
-            Self::Overloaded => f.write_str("leaves too many commands unanswered"),
-            Self::NotSent => f.write_str("was not asked: an earlier command was in the way"),
-            Self::Unexpected(reply) => write!(f, "gave an answer that makes no sense: {reply}"),
+            Self::Overloaded => f.write_str("has left too many commands unanswered"),
+            Self::NotSent => f.write_str("was not asked"),
+            Self::Unexpected(reply) => write!(f, "gave an unexpected answer: {reply}"),
         }
     }
 }

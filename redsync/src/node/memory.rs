@@ -1,4 +1,4 @@
-//! A node in this process.
+//! A node in the memory of this process.
 
 use std::{
     collections::HashMap,
@@ -21,11 +21,11 @@ use crate::{
     fence::{RETENTION, STRIDE},
 };
 
-/// A node in this process, on tokio's clock.
+/// A node in the memory of this process, on tokio's clock.
 ///
-/// It is for a service that runs once, for development without a server, and for tests, where
-/// tokio's paused clock makes expiries pass at once. Clones share their keys. What it holds is
-/// gone with the process, which is fine: so are all who could have held it.
+/// It is for a service with a single instance, for development without a server, and for tests,
+/// where tokio's paused clock makes expiries pass at once. Clones share their keys. Its locks end
+/// with the process, and so do all their possible holders.
 ///
 /// ```
 /// use redsync::{Redsync, node::MemoryNode};
@@ -44,9 +44,9 @@ pub struct MemoryNode {
 struct State {
     locks: HashMap<Arc<str>, Lock>,
     counters: HashMap<Arc<str>, Counter>,
-    /// What is over is swept when there is this much.
+    /// At this number of locks and counters, those that have expired are removed.
     sweep_at: usize,
-    /// A moment on both clocks.
+    /// One moment on both clocks, by which the monotonic clock is converted to wall-clock time.
     epoch: Option<(Instant, SystemTime)>,
 }
 
@@ -54,7 +54,7 @@ struct State {
 struct Lock {
     mode: Mode,
     holders: Vec<Held>,
-    /// Up to when no shared holder is let in, since an exclusive one waits.
+    /// Up to when no new shared holder is admitted, because an exclusive one wants the name.
     writers_turn: Option<Instant>,
 }
 
@@ -69,7 +69,7 @@ struct Counter {
 }
 
 impl MemoryNode {
-    /// A node without keys.
+    /// Creates a node without keys.
     #[must_use]
     pub fn new() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -81,7 +81,7 @@ impl MemoryNode {
         }
     }
 
-    /// Forgets everything, as a server without persistence does when it restarts.
+    /// Removes all keys, as a restart does on a server without persistence.
     pub fn clear(&self) {
         self.with(|state, _| {
             state.locks.clear();
@@ -90,7 +90,7 @@ impl MemoryNode {
         self.watchers.notify_all();
     }
 
-    /// How many names are held.
+    /// Returns how many names are held.
     #[must_use]
     pub fn len(&self) -> usize {
         self.with(|state, now| {
@@ -103,34 +103,34 @@ impl MemoryNode {
         })
     }
 
-    /// Whether no name is held.
+    /// Returns whether no name is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn with<T>(&self, operation: impl FnOnce(&mut State, Instant) -> T) -> T {
-        // No operation leaves the state half changed when it panics.
+        // No operation panics between two changes that belong together.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         operation(&mut state, Instant::now())
     }
 }
 
 impl State {
-    /// The name's lock without what has expired, if anything is left.
+    /// The lock on the name, without expired holders, if anything is left of it.
     fn live(&mut self, name: &str, now: Instant) -> Option<&mut Lock> {
         let lock = self.locks.get_mut(name)?;
         lock.lives(now).then_some(lock)
     }
 
-    /// How long `entry` are kept out; [`None`] if they are not.
+    /// How long other entries keep `entry` out; [`None`] if they do not.
     fn kept_out(&mut self, entry: &Entry, now: Instant) -> Option<Duration> {
         let mut longest = None;
         for name in entry.names.iter() {
             let Some(lock) = self.live(name, now) else {
                 continue;
             };
-            // In the other mode, even a holder of this value is another.
+            // A holder in the other mode is another holder, even with the same owner value.
             let own = |held: &&Held| lock.mode == entry.mode && held.value == entry.value;
             let others = lock.holders.iter().filter(|held| !own(held));
             let others = others.map(|held| held.expires).max();
@@ -138,7 +138,7 @@ impl State {
                 (Mode::Shared, Mode::Shared) if lock.holds(&entry.value) => None,
                 (Mode::Shared, Mode::Shared) => lock.writers_turn,
                 (Mode::Exclusive, Mode::Shared) => {
-                    // Refused by shared holders: the next turn is a writer's.
+                    // Kept out by shared holders: the exclusive one is next.
                     others.inspect(|_| lock.writers_turn = Some(now + WRITER_TURN))
                 }
                 (_, Mode::Exclusive) => others,
@@ -170,7 +170,7 @@ impl State {
         }
     }
 
-    /// The number of an acquisition, which is a new one unless it comes again.
+    /// The number of an acquisition: the same number if the acquisition arrives again.
     fn count(&mut self, entry: &Entry, again: bool, now: Instant) -> FencingToken {
         if again {
             let number = self.highest(entry, now);
@@ -239,14 +239,14 @@ impl State {
 }
 
 impl Lock {
-    /// Forgets what has expired; whether anything is left.
+    /// Removes expired holders. Returns whether anything is left.
     fn lives(&mut self, now: Instant) -> bool {
         self.holders.retain(|held| held.expires > now);
         self.writers_turn = self.writers_turn.filter(|until| *until > now);
         !self.holders.is_empty() || self.writers_turn.is_some()
     }
 
-    /// When it is free, if nothing is extended or released.
+    /// When the name becomes free if no holder extends or releases it.
     fn ends(&self) -> Option<Instant> {
         let holders = self.holders.iter().map(|held| held.expires);
         holders.chain(self.writers_turn).max()
@@ -386,7 +386,8 @@ impl Node for MemoryNode {
         let Some(expires) = expires else {
             return Ok(WakeUp::Free);
         };
-        // What was extended meanwhile looks as if it were free, until it is tried.
+        // If the lock was extended meanwhile, this wake-up is wrong, and the attempt finds the name
+        // taken.
         let _ = timeout_at(expires, watcher.changed()).await;
         Ok(WakeUp::Changed)
     }
@@ -411,7 +412,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_expired_is_swept() {
+    async fn expired_locks_are_removed() {
         let node = MemoryNode::new();
         for number in 0..1000 {
             let name = format!("name:{number}");

@@ -1,17 +1,17 @@
-//! The way of a question to a node, and of the answer back.
+//! Questions to nodes, and the way of the answers back.
 //!
-//! A lock asks every node the same thing. A [`Question`] carries it to one node, and the answer goes
-//! back to the [`Asker`]. A node that sends the questions of many locks
-//! together [takes](super::Node::take) the question into a list and is done: the
-//! task that reads the reply counts the answer, and nothing is allocated for it. The functions of any
-//! other node are called in a future, which somebody has to drive to its end.
+//! A lock asks every node for the same operation. A [`Question`] carries it to one node, and the
+//! answer goes back to the [`Asker`]. A node that sends the questions of many locks together
+//! [takes](super::Node::take) the question into a list. The task that reads the reply counts the
+//! answer, and nothing is allocated for it. For any other node, a future calls its methods, and has
+//! to be driven until the answer has arrived.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{AcquireVote, Entry, ExtendVote, NodeError, RaiseVote, ReleaseVote};
 use crate::FencingToken;
 
-/// What a node is asked about an [`Entry`].
+/// An operation that a node is asked to carry out on an [`Entry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[doc(hidden)]
 pub enum Operation {
@@ -19,7 +19,7 @@ pub enum Operation {
     /// Raise the counters to the asker's token.
     Raise,
     Extend,
-    /// Extend, and set what is missing.
+    /// Extend, and set missing keys.
     Heal,
     Release,
 }
@@ -35,7 +35,7 @@ impl Operation {
     }
 }
 
-/// A node's answer, to whichever operation.
+/// A node's answer to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[doc(hidden)]
 pub enum Answer {
@@ -45,44 +45,45 @@ pub enum Answer {
     Release(ReleaseVote),
 }
 
-/// The side that asks: it says what is asked, and counts the answers.
+/// The side that asks: it has the contents of the questions, and counts the answers.
 pub(crate) trait Asker: Send + Sync {
     fn entry(&self) -> &Entry;
 
     /// The token that counters are raised to, if there is one.
     fn token(&self) -> Option<FencingToken>;
 
-    /// How long the answer is waited for, once the question has been sent. The node may do what it was
-    /// asked for as long.
+    /// How long to wait for the answer once the question has been sent. Up to then the node may
+    /// still carry the operation out.
     fn patience(&self) -> Duration;
 
     /// Whether the question is still worth sending. Asked immediately before it is sent.
     fn may_ask(&self, operation: Operation) -> Result<(), NodeError>;
 
-    /// Takes the answer of one node: exactly one for each question.
+    /// Takes the answer of one node. There is exactly one for each question.
     fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer);
 
-    /// The node has said enough for an answer, and is asked for more. If nothing more comes in time,
+    /// Takes a preliminary answer: the node is asked for more, and if nothing more arrives in time,
     /// this is its answer.
     fn expect(&self, node: usize, answer: Answer);
 
-    /// The question was dropped unanswered, because its time was over or its runtime has ended. The
-    /// node may have done what it was asked.
+    /// Learns that the question was dropped unanswered, because its time was over or its runtime
+    /// has ended. The node may have carried the operation out.
     fn given_up(self: Arc<Self>, node: usize, operation: Operation);
 
-    /// The question has certainly not been sent, because its connection had ended. It may be sent
-    /// over a new one.
+    /// Learns that the question has certainly not been sent, because the connection had ended. It
+    /// may be sent over a new connection.
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError);
 }
 
 pub(crate) type NodeAnswer = Result<Answer, NodeError>;
 
-/// One operation that one node is asked for, until it is answered.
+/// One operation on one node, until it is answered.
 ///
-/// Dropped without an answer, it is given up: the node may have done what it was asked.
+/// If it is dropped without an answer, the asker learns that nobody waits for the answer any
+/// longer: the node may have carried the operation out.
 #[doc(hidden)]
 pub struct Question {
-    // None once it is answered.
+    // None once the question is answered.
     asker: Option<Arc<dyn Asker>>,
     node: u32,
     operation: Operation,
@@ -99,14 +100,16 @@ impl Question {
         }
     }
 
-    /// The same question, asked again: if it cannot be sent this time, that is its answer.
+    /// Marks the question as asked again: if it cannot be sent this time, that is its answer.
     pub(crate) fn retried(mut self) -> Self {
         self.is_retried = true;
         self
     }
 
     fn asker(&self) -> &Arc<dyn Asker> {
-        self.asker.as_ref().expect("there until it is answered")
+        self.asker
+            .as_ref()
+            .expect("a question has its asker until it is answered")
     }
 
     pub(crate) fn entry(&self) -> &Entry {
@@ -129,7 +132,7 @@ impl Question {
         self.is_retried
     }
 
-    /// Whether to send it; if not, it has been answered.
+    /// Whether to send the question. If not, it has been answered.
     pub(crate) fn may_be_sent(&mut self) -> bool {
         match self.asker().may_ask(self.operation) {
             Ok(()) => true,
@@ -140,7 +143,7 @@ impl Question {
         }
     }
 
-    /// If nothing more comes in time, this is the answer.
+    /// Gives a preliminary answer, which stands if nothing more arrives in time.
     pub(crate) fn expect(&self, answer: Answer) {
         self.asker().expect(self.node as usize, answer);
     }
@@ -149,7 +152,8 @@ impl Question {
         self.settle(answer);
     }
 
-    /// It has certainly not been sent, and may be sent over another connection.
+    /// Reports that the question has certainly not been sent, and may be sent over another
+    /// connection.
     pub(crate) fn unsent(mut self, error: NodeError) {
         if let Some(asker) = self.asker.take() {
             asker.unsent(self.node as usize, self.operation, error);

@@ -1,40 +1,47 @@
 //! Redis and Valkey servers as nodes.
 //!
-//! A [`RedisNode`] turns a vote into commands; a [`Driver`] sends one command over one client
-//! library and gives back the reply. The drivers at hand, each behind the feature of its name:
+//! A [`RedisNode`] translates each operation of a [`Node`] into commands, and the replies into a
+//! vote. A [`Driver`] sends a command through a client library and returns the reply. These drivers
+//! exist, each behind a feature:
 //!
-//! | feature | driver | over |
+//! | feature | driver | takes |
 //! |---|---|---|
 //! | `deadpool-redis` (default) | `Deadpool` | a URL, or a pool of deadpool-redis |
-//! | `sentinel`, `cluster` | `Deadpool` | its pools for these, see [below](#sentinel-and-cluster) |
+//! | `sentinel`, `cluster` | `Deadpool` | a pool of deadpool-redis for [Sentinel or Cluster](#sentinel-and-cluster) |
 //! | `redis-rs` | `Multiplexed` | a `ConnectionManager` or `MultiplexedConnection` of redis-rs |
 //! | `fred` | `Fred` | a `Client` of fred |
 //!
-//! `Deadpool` is the one to take where nothing else is in use: it finds out about connections that
-//! have died in silence and bounds what waits on a server that hangs. The feature `tls-rustls` adds
-//! TLS to each of them. Another client library is one small file: implement [`Driver`], and test it
-//! with the module `contract` (feature `contract`).
+//! Take `Deadpool` unless your service already uses another client: it detects connections that
+//! have died silently, and limits how many commands wait for a server that hangs. The feature
+//! `tls-rustls` adds TLS to each driver. To use another client library, implement [`Driver`], which
+//! takes one small file, and test it with the module `contract` (feature `contract`).
 //!
-//! # Which server
+//! # Requirements for the servers
 //!
-//! Redis 6.0 or Valkey 7.2, or newer. A node is a server of its own: never a replica of another
-//! node, which would vote twice and forget on failover. Keys must outlive a restart
-//! (`appendonly yes` with `appendfsync always`), or the server must stay away after one for the
-//! longest expiry in use; redis.io, "Distributed Locks with Redis", says why. Eviction must be off
-//! (`maxmemory-policy noeviction`, the default).
+//! * **Version**: Redis 6.0 or Valkey 7.2, or newer.
+//! * **Independence**: every node is a server of its own, never a replica of another node. A
+//!   replica would repeat the vote of its primary, and could lose a key in a failover.
+//! * **Persistence**: keys must outlive a restart (`appendonly yes` and `appendfsync always`).
+//!   Otherwise the server must stay away after a restart for the longest expiry in use. The reason
+//!   is explained at redis.io, "Distributed Locks with Redis".
+//! * **Eviction**: it must be off (`maxmemory-policy noeviction`, the default).
+//! * **Permissions**: if the server has an ACL, the user needs these commands on the keys of the
+//!   names and on the keys `{name}:fence`:
 //!
-//! A user of an ACL needs, on the names and on `{name}:fence`, `SET` for exclusive locks, and for
-//! all that is done by scripts `EVAL`, `EVALSHA`, `DEL`, `GET`, `INCRBY`, `PEXPIRE`, `PEXPIREAT`,
-//! `PTTL`, `TIME`, `TYPE`, `ZADD`, `ZCARD`, `ZRANGE`, `ZREM`, `ZREMRANGEBYSCORE`, `ZREVRANGE` and
-//! `ZSCORE`.
-//! `DELIFEQ` (Valkey 9.0) or `DELEX` (Redis 8.4) makes releasing cheaper, `INFO` lets it be noticed
-//! that two addresses are one server, and `CLIENT` and `EXISTS` are for [wake-ups](#wake-ups).
+//! | commands | used for |
+//! |---|---|
+//! | `SET` | exclusive locks |
+//! | `EVAL`, `EVALSHA`, `DEL`, `GET`, `INCRBY`, `PEXPIRE`, `PEXPIREAT`, `PTTL`, `TIME`, `TYPE`, `ZADD`, `ZCARD`, `ZRANGE`, `ZREM`, `ZREMRANGEBYSCORE`, `ZREVRANGE`, `ZSCORE` | scripts, which do everything else |
+//! | `DELIFEQ` (Valkey 9.0) or `DELEX` (Redis 8.4) | optional: cheaper releases |
+//! | `INFO` | optional: detecting that two addresses lead to one server |
+//! | `CLIENT`, `EXISTS` | optional: [wake-ups](#wake-ups) |
 //!
 //! # Sentinel and Cluster
 //!
-//! The primary of a Sentinel, or a whole Cluster, is one node, with one vote. Both replicate
-//! asynchronously, so a failover can lose a key that was just set, as a restart without data does;
-//! a majority of such nodes bears a minority of failovers, one alone none.
+//! The primary that a Sentinel manages, or a whole Cluster, is one node with one vote. Both
+//! replicate asynchronously, so a failover can lose a key that was just set, like a restart without
+//! data. With several such nodes, a lock tolerates failovers on a minority of them; with a single
+//! one, it tolerates none.
 //!
 //! ```no_run
 //! # #[cfg(feature = "sentinel")]
@@ -51,33 +58,40 @@
 //! ```
 //!
 //! In a cluster, the names of one lock have to be in one slot: give them a common part in braces,
-//! such as `{shop-7}:order:1`. Two nodes on one cluster are not noticed to be one.
+//! such as `{shop-7}:order:1`. Two nodes that lead to the same cluster are not detected.
 //!
-//! redis-rs' cluster connections send a command again when its connection breaks, which deadpool's
-//! pool for Cluster cannot turn off. An acquisition can so be carried out twice, the second time
-//! perhaps when its lock is released already: nobody then holds the name until it expires. A
-//! `ClusterConnection` from `ClusterClientBuilder::retries(0)`, in a `Multiplexed`, sends once (and
-//! answers with an error for a try when slots have moved).
+//! A cluster connection of redis-rs sends a command again if its connection is lost. The Cluster
+//! pool of deadpool-redis cannot turn this off. So an acquisition may be carried out twice, the
+//! second time perhaps after its lock was released; then the name is taken until it expires,
+//! although nobody holds it. To avoid this, use the driver `Multiplexed` with a `ClusterConnection`
+//! that was built with `ClusterClientBuilder::retries(0)`. It sends each command once. (When slots
+//! have moved, one attempt then fails.)
 //!
 //! # Wake-ups
 //!
-//! Who waits for a name is told by the server when it is released, deleted or expires: it is read over a
-//! connection that tracks what was read over it (`CLIENT TRACKING`; redis.io, "Client-side caching
-//! reference"), and on which nothing else is ever sent. It is made when somebody waits for the first
-//! time, by nodes from [`RedisNode::connect`](RedisNode#method.connect) (which
-//! [`Redsync::connect`](crate::Redsync#method.connect) makes) and those that were given a URL
-//! [for it](RedisNode#method.with_wake_ups). It speaks RESP3. Where that cannot
-//! be had (a proxy, a user who may not `CLIENT TRACKING`, Sentinel and Cluster), those who wait poll.
+//! A server notifies the waiters for a name when the name is released, deleted or expires. For
+//! this, a node reads the name on a connection with client tracking (`CLIENT TRACKING`; redis.io,
+//! "Client-side caching reference"). This connection speaks RESP3 and serves no other purpose. It
+//! is made when the first waiter needs it.
 //!
-//! # What the keys look like
+//! Wake-ups are on for nodes that were made by [`RedisNode::connect`](RedisNode#method.connect) or
+//! by [`Redsync::connect`](crate::Redsync#method.connect). For a node with another driver,
+//! [`with_wake_ups`](RedisNode#method.with_wake_ups) turns them on. There are no wake-ups with
+//! Sentinel and Cluster, behind a proxy that does not support tracking, or if the user has no
+//! permission for `CLIENT TRACKING`. Waiters then poll.
 //!
-//! As go-redsync's: an exclusive lock is a plain string key, its name the mutex' name and its value
-//! the owner value, set with `SET NX PX`. A Go and a Rust service can share a mutex.
+//! # The keys
 //!
-//! What go-redsync does not have leaves its clients correct. A shared lock is a sorted set under the
-//! mutex' name, which they see as taken and cannot delete. The counter of a fenced lock is a key
-//! beside it, `{name}:fence`, about a hundred bytes for a day. (Mind it in an ACL: it begins with a
-//! brace.) Keys of other types, and sorted sets that are no locks, count as taken and are left alone.
+//! * An **exclusive lock** is a string at the name of the mutex. Its value is the owner value, and
+//!   it is set by `SET NX PX`, as in go-redsync. So a Go service and a Rust service can share a
+//!   mutex.
+//! * A **shared lock** is a sorted set at the name of the mutex. To a go-redsync client the name is
+//!   taken, and the client cannot delete it.
+//! * The **counter** of a fenced lock is a string beside it: that of `order:42` is at
+//!   `{order:42}:fence`, and that of `{shop-7}:order:42`, which already has a part in braces, is at
+//!   `{shop-7}:order:42:fence`. An ACL has to permit these keys. A counter takes about a hundred
+//!   bytes, and stays for a day after the last acquisition.
+//! * **Other keys**, including sorted sets that are not locks, count as taken and are not changed.
 
 mod command;
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
@@ -124,10 +138,11 @@ use super::{
 use crate::ConfigError;
 use crate::FencingToken;
 
-/// How long it may take to say who holds a name.
+/// How long to wait for the answer to the second question, which asks who holds a name.
 const SECOND_QUESTION: Duration = Duration::from_millis(100);
 
-/// A Redis or Valkey server as a node. See the [module docs](self).
+/// A Redis or Valkey server as a node. See the [module docs](self) for what the server has to
+/// provide.
 pub struct RedisNode<D = DefaultDriver> {
     driver: D,
     dialect: Arc<Dialect>,
@@ -137,25 +152,36 @@ pub struct RedisNode<D = DefaultDriver> {
 
 #[cfg(feature = "deadpool-redis")]
 type DefaultDriver = Deadpool;
-/// None at hand: a node says which.
+/// There is no default driver without the feature; the type has to be given.
 #[cfg(not(feature = "deadpool-redis"))]
 type DefaultDriver = std::convert::Infallible;
 
 #[cfg(feature = "deadpool-redis")]
 impl RedisNode {
-    /// A node at a URL, such as `redis://user:password@10.0.0.1:6379/0` or
-    /// `unix:///run/redis.sock`. It connects when it is first asked for a vote.
+    /// Creates a node for the server at a URL, such as `redis://user:password@10.0.0.1:6379/0` or
+    /// `unix:///run/redis.sock`. It connects when it is first asked for a vote, and has
+    /// [wake-ups](self#wake-ups).
+    ///
+    /// ```
+    /// use redsync::{Redsync, node::redis::RedisNode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let redsync = Redsync::new([RedisNode::connect("redis://127.0.0.1:6379")?])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Url`] if the URL does not parse or asks for what is not compiled in.
+    /// [`ConfigError::Url`] if the URL does not parse or asks for a feature that is not compiled
+    /// in.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
         Self::new(Deadpool::connect(url)?).with_wake_ups(url)
     }
 }
 
 impl<D: Driver> RedisNode<D> {
-    /// A node behind a driver, for instance a pool the service has already:
+    /// Creates a node with a driver, for instance on a pool that the service already has:
     ///
     /// ```
     /// # #[cfg(feature = "deadpool-redis")] {
@@ -177,8 +203,8 @@ impl<D: Driver> RedisNode<D> {
         }
     }
 
-    /// The same node, with [wake-ups](self#wake-ups) from the server at a URL: the one that the driver
-    /// sends to. Nodes made by [`connect`](RedisNode::connect) have them.
+    /// Turns on [wake-ups](self#wake-ups). The URL has to lead to the same server as the driver.
+    /// Nodes made by [`connect`](RedisNode#method.connect) have wake-ups already.
     ///
     /// ```
     /// # #[cfg(feature = "deadpool-redis")] {
@@ -195,7 +221,8 @@ impl<D: Driver> RedisNode<D> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Url`] if the URL does not parse or asks for what is not compiled in.
+    /// [`ConfigError::Url`] if the URL does not parse or asks for a feature that is not compiled
+    /// in.
     #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
     pub fn with_wake_ups(self, url: &str) -> Result<Self, ConfigError> {
         let tracking = Tracking::new(url::parse(url)?).map_err(|error| url::refused(url, error))?;
@@ -207,7 +234,7 @@ impl<D: Driver> RedisNode<D> {
 }
 
 impl<D: Driver> RedisNode<D> {
-    /// Says what has to be said about one operation, a command at a time.
+    /// Carries out one operation, sending one command at a time.
     async fn converse(
         &self,
         entry: &Entry,
@@ -234,12 +261,12 @@ impl<D: Driver> RedisNode<D> {
     }
 }
 
-/// Makes of an answer what the operation answers.
+/// Extracts the vote of an operation from its answer.
 macro_rules! answered {
     ($answer:expr, $operation:ident) => {
         match $answer.await? {
             Answer::$operation(vote) => Ok(vote),
-            _ => unreachable!("an exchange answers what it was asked"),
+            _ => unreachable!("an exchange answers its own operation"),
         }
     };
 }
@@ -302,9 +329,10 @@ impl<D: Driver> Node for RedisNode<D> {
         match self.driver.command(&[b"INFO", b"server"]).await {
             Ok(Reply::Bytes(info)) => Ok(run_id(&String::from_utf8_lossy(&info))),
             Ok(Reply::Status(info)) => Ok(run_id(&info)),
-            // A user who may lock need not be one who may ask for INFO; or there is no INFO.
+            // The user has no permission for INFO, or a proxy does not know it. Locking works all
+            // the same.
             Err(NodeError::Refused { code, .. }) if matches!(&*code, "NOPERM" | "ERR") => Ok(None),
-            // A cluster answers with what each of its servers says.
+            // A cluster returns one answer for each of its servers.
             Ok(_) | Err(NodeError::Unexpected(_)) => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,4 +1,4 @@
-//! The tasks that watch names on one node.
+//! The watchers of one node: tasks that are notified when a name changes.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,8 @@ pub(crate) struct Watchers(Arc<Mutex<ByName>>);
 
 type ByName = HashMap<Arc<str>, Vec<Arc<Notify>>>;
 
-/// A watcher of some names, until it is dropped. A change before it is awaited is not lost.
+/// A watcher of some names, until it is dropped. It does not miss a change that comes before it is
+/// awaited.
 pub(crate) struct Watcher {
     watchers: Watchers,
     names: Vec<Arc<str>>,
@@ -23,11 +24,11 @@ pub(crate) struct Watcher {
 
 impl Watchers {
     fn lock(&self) -> MutexGuard<'_, ByName> {
-        // Nothing in here panics.
+        // No operation on it panics.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on a change of one of the names is noticed.
+    /// Starts to watch names: from here on, the watcher misses no change of any of them.
     pub(crate) fn watch(&self, names: &[Arc<str>]) -> Watcher {
         let notify = Arc::new(Notify::new());
         let mut watchers = self.lock();
@@ -42,14 +43,14 @@ impl Watchers {
         }
     }
 
-    /// A name has changed.
+    /// Notifies the watchers of a name that it has changed.
     pub(crate) fn notify(&self, name: &str) {
         for watcher in self.lock().get(name).into_iter().flatten() {
             watcher.notify_one();
         }
     }
 
-    /// Any name may have changed.
+    /// Notifies all watchers, because any name may have changed.
     pub(crate) fn notify_all(&self) {
         for watcher in self.lock().values().flatten() {
             watcher.notify_one();
@@ -58,9 +59,11 @@ impl Watchers {
 }
 
 impl Watcher {
+    /// Resolves when one of the names has changed.
+    ///
     /// # Cancel safety
     ///
-    /// A change is not lost if the future is dropped.
+    /// If the future is dropped, no change is lost.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.notify.notified()
     }

@@ -1,4 +1,4 @@
-//! How often a lock is attempted, and the pauses between attempts.
+//! The number of attempts, and the pauses between them.
 
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::ConfigError;
 #[derive(Clone)]
 pub(crate) struct Retry {
     pub(crate) tries: u32,
-    /// The number of attempts without a quorum of nodes, in a row, after which to give up.
+    /// Locking fails after this many attempts in a row that found no quorum of nodes.
     pub(crate) outage_tries: u32,
     pub(crate) delay: Delay,
 }
@@ -19,7 +19,7 @@ pub(crate) enum Delay {
 }
 
 impl Default for Retry {
-    /// go-redsync's.
+    /// The defaults of go-redsync.
     fn default() -> Self {
         Self {
             tries: 32,

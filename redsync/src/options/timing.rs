@@ -1,4 +1,4 @@
-//! How long a lock lasts, and how long its nodes are waited for.
+//! How long a lock is valid, and how long to wait for its nodes.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use crate::ConfigError;
 
-/// A year: far beyond any sensible expiry, and far from overflowing an `Instant` or Redis' clock.
+/// A year: longer than any sensible expiry, and far from overflowing an `Instant` or the clock of
+/// Redis.
 const MAX_EXPIRY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const MIN_EXPIRY: Duration = Duration::from_millis(10);
 
@@ -26,7 +27,7 @@ pub(crate) enum NodeTimeout {
 }
 
 impl Default for Timing {
-    /// go-redsync's. The node time limit is what its factor gives for its expiry.
+    /// The defaults of go-redsync. Its factor for time-outs, 0.05, makes 400 ms of its expiry.
     fn default() -> Self {
         Self {
             expiry: Duration::from_secs(8),
@@ -39,14 +40,14 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// The expiry in the whole milliseconds that nodes are sent.
+    /// The expiry in whole milliseconds, as it is sent to nodes.
     pub(crate) const fn expiry(&self) -> Duration {
         Duration::from_millis(self.expiry.as_millis() as u64)
     }
 
-    /// What is taken off a time for which nodes keep a key: a part of it, for clocks that run at
-    /// different rates, and 2 ms for the precision of Redis' expiries (redis.io, "Distributed
-    /// Locks with Redis").
+    /// The drift: what is subtracted from the time for which nodes keep a key. A part of it allows
+    /// for clocks that run at different rates, and 2 ms allow for the precision of Redis' expiries
+    /// (redis.io, "Distributed Locks with Redis").
     pub(crate) fn drift(&self, kept: Duration) -> Duration {
         kept.mul_f64(self.drift_factor) + Duration::from_millis(2)
     }
@@ -60,7 +61,7 @@ impl Timing {
         self.min_validity.unwrap_or(self.expiry() / 10)
     }
 
-    /// How long a node's answer is waited for.
+    /// How long to wait for a node's answer.
     pub(crate) fn node_timeout(&self) -> Duration {
         match self.node_timeout {
             NodeTimeout::Absolute(limit) => limit,
@@ -95,7 +96,7 @@ impl Timing {
                     &factor,
                 ));
             }
-            // Though the factor is above zero.
+            // The factor is above zero, but so small that nothing is left of the expiry.
             _ if self.node_timeout() < Duration::from_micros(1) => {
                 return Err(ConfigError::option(
                     "timeout_factor",
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_expiry_is_cut_to_whole_milliseconds_before_drift_is_taken_off() {
+    fn the_expiry_is_cut_to_whole_milliseconds_before_drift_is_subtracted() {
         let timing = Timing {
             expiry: Duration::from_micros(1_000_999),
             ..Timing::default()

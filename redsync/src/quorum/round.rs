@@ -1,4 +1,4 @@
-//! One round: the same question to every node, and the count of the answers.
+//! A round: one question to every node, and the count of their votes.
 
 use std::{
     mem,
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::node::NodeError;
 
-/// The votes of one round, by node: [`None`] where the verdict did not need the vote.
+/// The votes of one round, by node. [`None`] if the verdict was clear before the node voted.
 pub(crate) type Ballot = Vec<Option<Vote>>;
 
-/// The count of one round.
+/// The votes of one round while they are counted.
 ///
-/// Votes are counted wherever they arrive, on any thread. The task that waits for the verdict is
-/// woken once: by the vote that decides.
+/// A vote is counted where it arrives, on any thread. The task that waits for the verdict is woken
+/// once: by the vote that decides.
 pub(crate) struct Round {
     state: Mutex<State>,
     /// Whether the verdict is given as soon as it is clear, rather than when all nodes have voted.
@@ -29,11 +29,11 @@ pub(crate) struct Round {
 
 struct State {
     tally: Tally,
-    /// How each node has voted. There is a round for every lock, so it is kept small.
+    /// How each node has voted. Every lock has a round, so this is kept small.
     cast: SmallVec<[Cast; 8]>,
-    /// What nodes said that did not grant.
+    /// The votes of nodes that did not grant.
     reasons: Vec<(usize, Vote)>,
-    /// How many nodes have not voted. It goes on when the round has ended.
+    /// How many nodes have not voted. It is still counted after the round has ended.
     outstanding: usize,
     has_ended: bool,
     waker: Option<Waker>,
@@ -42,7 +42,7 @@ struct State {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cast {
     Outstanding,
-    /// The node has said enough for a vote, which is among the reasons, and is asked for more.
+    /// The node has a preliminary vote, which is among the reasons, and is asked for more.
     Expected,
     Granted,
     /// The vote is among the reasons.
@@ -65,11 +65,11 @@ impl Round {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics between two changes that belong together.
+        // Nothing panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts the vote of a node, and says whether it was the last that was outstanding.
+    /// Counts the vote of a node. Returns whether it was the last outstanding vote.
     pub(crate) fn vote(&self, node: usize, vote: Vote) -> bool {
         let mut state = self.state();
         state.outstanding -= 1;
@@ -90,7 +90,7 @@ impl Round {
         is_last
     }
 
-    /// The vote of a node if nothing more comes from it in time.
+    /// Notes the preliminary vote of a node. It counts if no final vote arrives in time.
     pub(crate) fn expect(&self, node: usize, vote: Vote) {
         let mut state = self.state();
         if !state.has_ended && state.cast[node] == Cast::Outstanding {
@@ -121,7 +121,7 @@ impl Round {
         Poll::Pending
     }
 
-    /// The verdict when the time is over. Later votes do not count.
+    /// Ends the round because its time is over, and returns the verdict. Later votes do not count.
     pub(crate) fn end(&self) -> Verdict {
         let mut state = self.state();
         for node in 0..state.cast.len() {
@@ -129,7 +129,9 @@ impl Round {
                 Cast::Outstanding => state.count(node, Vote::Failed(NodeError::TimedOut)),
                 Cast::Expected => {
                     let expected = state.reasons.iter().position(|(other, _)| *other == node);
-                    let (_, vote) = state.reasons.swap_remove(expected.expect("a vote"));
+                    let (_, vote) = state
+                        .reasons
+                        .swap_remove(expected.expect("a preliminary vote"));
                     state.count(node, vote);
                 }
                 Cast::Granted | Cast::Withheld => {}
@@ -139,7 +141,7 @@ impl Round {
         state.tally.verdict().expect("all nodes have voted")
     }
 
-    /// The votes of a round that has ended. They are given once.
+    /// Takes the votes of a round that has ended. The reasons can be taken once.
     pub(crate) fn take_votes(&self) -> Ballot {
         let mut state = self.state();
         let granted = |cast: &Cast| (*cast == Cast::Granted).then_some(Vote::Granted);
@@ -152,8 +154,8 @@ impl Round {
         votes
     }
 
-    /// Ends the round without a verdict, because nobody waits for it any longer. Says whether votes
-    /// are outstanding.
+    /// Ends the round, because nobody waits for its verdict any longer. Returns whether votes are
+    /// outstanding.
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.state();
         state.has_ended = true;
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vote_that_decides_wakes_once() {
+    fn the_deciding_vote_wakes_the_task_once() {
         let (round, woken) = (Round::new(5, true), Arc::new(Woken::default()));
         assert!(polled(&round, &woken).is_pending());
         for node in 0..2 {
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn without_fail_fast_the_last_vote_wakes() {
+    fn without_fail_fast_the_last_vote_wakes_the_task() {
         let (round, woken) = (Round::new(3, false), Arc::new(Woken::default()));
         for node in 0..3 {
             assert!(polled(&round, &woken).is_pending());
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vote_that_was_expected_counts_when_nothing_more_comes() {
+    fn a_preliminary_vote_counts_if_no_final_vote_arrives() {
         let taken = || Vote::Refused { remaining: None };
         let round = Round::new(3, true);
         for node in 0..3 {

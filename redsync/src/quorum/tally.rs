@@ -1,16 +1,17 @@
-//! The arithmetic of votes. Pure: no I/O and no clock, so that every decision can be tested, and
-//! model-checked, as it is.
+//! The tally: the arithmetic of votes.
+//!
+//! Pure, without I/O or a clock, so that every decision can be tested and model-checked as it is.
 
 use super::{majority, votes::Vote};
 
-/// What the votes of a round amount to.
+/// The outcome of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// A quorum granted.
     Granted,
-    /// The refusals alone keep any quorum from forming.
+    /// No quorum can grant, because too many nodes refused.
     Refused,
-    /// No quorum can form, and refusals alone are not the reason: nodes failed.
+    /// No quorum can grant, and not only because nodes refused: some failed.
     Unknown,
 }
 
@@ -45,16 +46,17 @@ impl Tally {
         self.nodes - self.granted - self.refused - self.failed
     }
 
-    /// How many nodes must withhold their vote for a quorum to be out of reach.
+    /// How many nodes have to refuse or fail to put a quorum out of reach.
     const fn blocking(&self) -> usize {
         self.nodes - majority(self.nodes) + 1
     }
 
-    /// The verdict, as soon as no outstanding vote can change it.
+    /// Returns the verdict, as soon as no outstanding vote can change it.
     ///
-    /// That a quorum is out of reach may be known before it is known why: because nodes refuse, or
-    /// because too few answer. The two mean different things to a caller (come back later, or page
-    /// someone), so outstanding votes are waited for while they can tell.
+    /// It may be known that no quorum can grant before the reason is known: contention, because
+    /// nodes refuse, or an outage, because too few nodes answer. The difference matters to a caller
+    /// (come back later, or page someone). So there is no verdict while outstanding votes can
+    /// decide this.
     pub(crate) const fn verdict(&self) -> Option<Verdict> {
         let (quorum, blocking) = (majority(self.nodes), self.blocking());
         let open = self.outstanding();
@@ -113,7 +115,7 @@ mod tests {
                             }
                             Some(Verdict::Unknown) => {
                                 assert!(granted + open < majority(nodes), "a quorum could form");
-                                assert!(failed > 0, "no failure to blame");
+                                assert!(failed > 0, "no node has failed");
                                 let answered = granted + refused;
                                 assert!(
                                     answered >= majority(nodes)
@@ -131,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_dead_node_does_not_turn_contention_into_an_outage() {
-        // One of three is dead, one says taken: the third decides which of the two it is.
+        // One of three nodes is dead, and one says taken: the third decides between contention and
+        // outage.
         assert_eq!(tally(3, 0, 1, 1).verdict(), None);
         assert_eq!(tally(3, 0, 2, 1).verdict(), Some(Verdict::Refused));
         assert_eq!(tally(3, 1, 1, 1).verdict(), Some(Verdict::Unknown));

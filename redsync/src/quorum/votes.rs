@@ -1,27 +1,27 @@
-//! The votes of one round, as errors carry them.
+//! The votes of one round, as they appear in errors.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::majority;
 use crate::node::NodeError;
 
-/// What one node said in a round.
+/// The vote of one node in a round.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Vote {
-    /// The node did what it was asked: it acquired, extended or released.
+    /// The node acquired, extended or released the key, as it was asked.
     Granted,
-    /// The node answered that the key is not the caller's: taken by another, or gone.
+    /// The node answered that the caller does not hold the key: another holds it, or it is gone.
     #[non_exhaustive]
     Refused {
-        /// How long the node will keep the key of the present holder, if it told.
+        /// How long the node will keep the key of the present holder, if that is known.
         remaining: Option<Duration>,
     },
     /// The node gave no usable answer.
     Failed(NodeError),
 }
 
-/// One node's vote, and which node it was.
+/// The vote of one node, with the address of the node.
 #[derive(Clone, Debug)]
 pub struct NodeVote {
     pub(crate) address: Arc<str>,
@@ -29,51 +29,53 @@ pub struct NodeVote {
 }
 
 impl NodeVote {
-    /// The node's address, without credentials.
+    /// Returns the node's address, without credentials.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What the node said.
+    /// Returns the vote.
     #[must_use]
     pub const fn vote(&self) -> &Vote {
         &self.vote
     }
 }
 
-/// The nodes' votes in one round on one name.
+/// The votes of the nodes in one round on one lock.
 ///
-/// This is what [`LockError`](crate::LockError), [`ExtendError`](crate::ExtendError) and
-/// [`ReleaseError`](crate::ReleaseError) carry, so that a log line says which node failed and how.
+/// [`LockError`](crate::LockError), [`ExtendError`](crate::ExtendError) and
+/// [`ReleaseError`](crate::ReleaseError) contain them, so that a log shows which node failed and
+/// why.
 #[derive(Clone, Debug)]
 pub struct Votes {
     pub(crate) name: Arc<str>,
     pub(crate) nodes: usize,
     pub(crate) votes: Vec<NodeVote>,
-    /// The number of the attempt that was voted on.
+    /// The number of the attempt that the round belongs to.
     pub(crate) attempt: u32,
 }
 
 impl Votes {
-    /// The name that was voted on, with its prefix.
+    /// Returns the name of the lock, with its prefix.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The votes, at most one per node: those that no longer mattered were not waited for.
+    /// Iterates over the votes, at most one per node. Votes that could no longer change the outcome
+    /// may be missing.
     pub fn iter(&self) -> impl Iterator<Item = &NodeVote> {
         self.votes.iter()
     }
 
-    /// How many nodes make a quorum.
+    /// Returns how many nodes make a quorum.
     #[must_use]
     pub const fn quorum(&self) -> usize {
         majority(self.nodes)
     }
 
-    /// How many nodes granted.
+    /// Returns how many nodes granted.
     #[must_use]
     pub fn granted(&self) -> usize {
         self.iter()
@@ -81,9 +83,11 @@ impl Votes {
             .count()
     }
 
-    /// How long until a quorum can be free if the present holders neither extend nor release.
+    /// Returns how long it takes until the name is free on a quorum of nodes, if the present
+    /// holders neither extend nor release it.
     ///
-    /// [`None`] where that is not known: a node that is needed failed, or did not tell.
+    /// [`None`] if this is unknown: a node that is needed for the quorum failed, or did not say how
+    /// long it keeps the key.
     #[must_use]
     pub fn free_in(&self) -> Option<Duration> {
         let mut remaining: Vec<Option<Duration>> = self
@@ -94,12 +98,12 @@ impl Votes {
                 Vote::Failed(_) => None,
             })
             .collect();
-        // Those that did not tell come last.
+        // Unknown times come last.
         remaining.sort_by_key(|remaining| remaining.unwrap_or(Duration::MAX));
         remaining.get(self.quorum() - 1).copied().flatten()
     }
 
-    /// Writes "address: words; address: words", with `refused` for a node's refusal.
+    /// Writes each node's address and vote, such as `10.0.0.1:6379 taken; 10.0.0.2:6379 acquired`.
     pub(crate) fn describe(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn free_when_the_last_node_of_the_earliest_quorum_is() {
+    fn a_quorum_is_free_when_its_last_node_is() {
         let free_in = |list: Vec<Vote>| votes(list).free_in().map(|duration| duration.as_secs());
         assert_eq!(free_in(vec![taken(3), taken(1), taken(2)]), Some(2));
         assert_eq!(free_in(vec![taken(3), Vote::Granted, taken(2)]), Some(2));

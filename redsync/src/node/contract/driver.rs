@@ -1,4 +1,4 @@
-//! What a node asks of a driver.
+//! What a node requires of a driver.
 
 use futures_util::future::join_all;
 
@@ -7,14 +7,15 @@ use crate::{
     node::redis::{Driver, Reply},
 };
 
-/// Every kind of reply arrives as what it is, and errors with their codes.
+/// Tests that a driver returns every kind of reply as the server sent it, and errors with their
+/// codes.
 ///
-/// The server has to be one on which the user may run `ECHO`, `GET`, `SET`, `DEL`, `LPUSH`, `EVAL`
-/// and `EVALSHA` on keys that begin with `contract:`.
+/// The user needs permission to run `GET`, `SET`, `DEL`, `LPUSH`, `EVAL` and `EVALSHA` on keys that
+/// begin with `contract:`.
 ///
 /// # Panics
 ///
-/// If the driver gives another reply than the server has sent.
+/// If the driver returns another reply than the server has sent.
 pub async fn driver<D: Driver>(driver: &D) {
     let id = OwnerValue::random("").expect("random bytes");
     let key = format!("contract:{{{}}}", id.as_str());
@@ -37,7 +38,7 @@ pub async fn driver<D: Driver>(driver: &D) {
             broken(
                 driver,
                 command,
-                &format!("{expected:?}, with what it holds"),
+                &format!("{expected:?}, with its contents"),
                 &reply,
             );
         }
@@ -62,7 +63,7 @@ pub async fn driver<D: Driver>(driver: &D) {
     }
     let _ = driver.command(&[b"DEL", key]).await;
 
-    // Commands that are under way together get a reply each, and each its own.
+    // Commands that are under way at the same time each get their own reply.
     let replies = (0..100).map(|number: i64| async move {
         let number_sent = number.to_string();
         let command: [&[u8]; 4] = [

@@ -1,4 +1,4 @@
-//! One name, one holder.
+//! Promises about one name with one holder.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn short(mut entry: Entry) -> Entry {
     entry
 }
 
-/// A free name is acquired; a held one is taken, but for its owner.
+/// Tests that a free name is acquired, and that a held name is taken, except for its owner.
 ///
 /// # Panics
 ///
@@ -27,9 +27,9 @@ pub async fn acquire<N: Node>(node: &N) {
     let promise = "a held name is taken, for at most its expiry";
     subject.taken(&other, LONG, promise).await;
 
-    let promise = "an acquisition that comes again has succeeded";
+    let promise = "an acquisition that arrives again succeeds";
     subject.acquired(&one, promise).await;
-    let promise = "an acquisition that comes again takes nothing from anyone";
+    let promise = "an acquisition that arrives again takes the name from nobody";
     subject.taken(&other, LONG, promise).await;
     let promise = "names are independent";
     subject
@@ -37,8 +37,8 @@ pub async fn acquire<N: Node>(node: &N) {
         .await;
 }
 
-/// A name is free when its expiry has passed, which an acquisition that comes again does not
-/// change.
+/// Tests that a name is free when its expiry has passed, and that an acquisition that arrives again
+/// does not change the expiry.
 ///
 /// # Panics
 ///
@@ -52,12 +52,12 @@ pub async fn expire<N: Node>(node: &N) {
         .acquired(&short(subject.entry("b", "one")), promise)
         .await;
 
-    let promise = "an acquisition that comes again has succeeded";
+    let promise = "an acquisition that arrives again succeeds";
     subject.acquired(&subject.entry("a", "one"), promise).await;
-    let promise = "an acquisition that comes again leaves the expiry alone";
+    let promise = "an acquisition that arrives again leaves the expiry as it is";
     subject.remaining("a", Duration::ZERO, SHORT, promise).await;
 
-    let promise = "an acquisition that comes again does not shorten a life";
+    let promise = "an acquisition that arrives again does not shorten the expiry";
     subject.acquired(&subject.entry("c", "one"), promise).await;
     subject
         .acquired(&short(subject.entry("c", "one")), promise)
@@ -74,11 +74,13 @@ pub async fn expire<N: Node>(node: &N) {
     subject
         .acquired(&subject.entry("b", "other"), promise)
         .await;
-    let promise = "a name is free when its expiry has passed, however often it was acquired";
+    let promise =
+        "a name is free when its expiry has passed, even if its acquisition arrived again";
     subject
         .acquired(&subject.entry("a", "other"), promise)
         .await;
-    let promise = "who held a name before has nothing to say";
+    let promise =
+        "a former holder can neither extend, release nor acquire a name that another holds";
     subject
         .extended(&brief, ExtendVote::NotOwner, promise)
         .await;
@@ -88,7 +90,7 @@ pub async fn expire<N: Node>(node: &N) {
     subject.taken(&brief, LONG, promise).await;
 }
 
-/// The owner's name lives on for an expiry from now; nobody else can extend it.
+/// Tests that the owner, and nobody else, extends a name for an expiry from now.
 ///
 /// # Panics
 ///
@@ -105,7 +107,7 @@ pub async fn extend<N: Node>(node: &N) {
 
     let promise = "a free name can be acquired";
     subject.acquired(&short(one.clone()), promise).await;
-    let promise = "who is not the owner cannot extend";
+    let promise = "only the owner can extend";
     subject
         .extended(&other, ExtendVote::NotOwner, promise)
         .await;
@@ -114,18 +116,18 @@ pub async fn extend<N: Node>(node: &N) {
     subject
         .extended(&one, ExtendVote::Extended, "the owner can extend")
         .await;
-    let promise = "what was extended may live for another expiry, and no longer";
+    let promise = "an extended name is kept for at most the expiry from now";
     subject.remaining("a", SHORT, LONG, promise).await;
-    let promise = "the owner can extend, also for less than there is";
+    let promise = "the owner can extend with a shorter expiry";
     subject
         .extended(&short(one), ExtendVote::Extended, promise)
         .await;
     passed().await;
-    let promise = "what was extended lives on, and its life is never shortened";
+    let promise = "an extended name is kept, and its expiry is never shortened";
     subject.taken(&other, LONG, promise).await;
 }
 
-/// With `set_if_absent`, a missing name is set again, unless another has taken it.
+/// Tests that with `set_if_absent`, a missing name is set again, unless another entry holds it.
 ///
 /// # Panics
 ///
@@ -134,21 +136,21 @@ pub async fn heal<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
 
-    let promise = "what is missing can be set by extending";
+    let promise = "an extension can set a missing name";
     subject.healed(&one, ExtendVote::Healed, promise).await;
     subject
-        .taken(&other, LONG, "what was set by extending is held")
+        .taken(&other, LONG, "a name that an extension has set is held")
         .await;
-    let promise = "what is held is extended, not healed";
+    let promise = "a held name is extended, not healed";
     subject.healed(&one, ExtendVote::Extended, promise).await;
-    let promise = "what another holds is not healed";
+    let promise = "a name that another holds is not healed";
     subject.healed(&other, ExtendVote::NotOwner, promise).await;
     subject
         .held_by("a", Some((Mode::Exclusive, &["one"])), promise)
         .await;
 }
 
-/// The owner's name is free again; nobody else can release it.
+/// Tests that the owner, and nobody else, releases a name.
 ///
 /// # Panics
 ///
@@ -157,10 +159,10 @@ pub async fn release<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
 
-    let promise = "releasing a free name finds no owner";
+    let promise = "a release of a free name answers that the caller is not the owner";
     subject.released(&one, ReleaseVote::NotOwner, promise).await;
     subject.acquired(&one, "a free name can be acquired").await;
-    let promise = "who is not the owner cannot release";
+    let promise = "only the owner can release";
     subject
         .released(&other, ReleaseVote::NotOwner, promise)
         .await;
@@ -172,12 +174,12 @@ pub async fn release<N: Node>(node: &N) {
     let promise = "a released name has no owner";
     subject.released(&one, ReleaseVote::NotOwner, promise).await;
     subject.acquired(&other, "a released name is free").await;
-    let promise = "a release that comes again does not release who came next";
+    let promise = "a release that arrives again does not release the next holder";
     subject.released(&one, ReleaseVote::NotOwner, promise).await;
     subject.taken(&one, LONG, promise).await;
 }
 
-/// The holder is told, and for how long.
+/// Tests that a node returns the holder of a name, and for how long it holds the name.
 ///
 /// # Panics
 ///
@@ -187,11 +189,11 @@ pub async fn inspect<N: Node>(node: &N) {
     let one = subject.entry("a", "one");
     subject.held_by("a", None, "nobody holds a free name").await;
     subject.acquired(&one, "a free name can be acquired").await;
-    let promise = "the holder is told";
+    let promise = "the holder is returned";
     subject
         .held_by("a", Some((Mode::Exclusive, &["one"])), promise)
         .await;
-    let promise = "no more than the expiry is left";
+    let promise = "the remaining time is at most the expiry";
     subject.remaining("a", Duration::ZERO, LONG, promise).await;
     subject
         .released(&one, ReleaseVote::Released, "the owner can release")

@@ -1,4 +1,4 @@
-//! Counters for fencing tokens.
+//! Promises about the counters of fencing tokens.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const fn plus(number: FencingToken, more: u64) -> FencingToken {
     FencingToken::new(number.get() + more)
 }
 
-/// A number per acquisition, each larger than those before by a stride at least.
+/// Tests that every acquisition gets a number, which exceeds all earlier ones by at least a stride.
 ///
 /// # Panics
 ///
@@ -23,17 +23,19 @@ pub async fn fence<N: Node>(node: &N) {
     let fenced = |owner| subject.entry("a", owner).with_fencing(true);
 
     let first = fenced("first");
-    let one = subject.numbered(&first, "fenced entry get a number").await;
+    let one = subject
+        .numbered(&first, "a fenced entry gets a number")
+        .await;
     let promise = "a number starts no lower than the wall clock's seconds times a million";
     let floor = std::time::SystemTime::UNIX_EPOCH
         .elapsed()
         .unwrap_or_default();
-    // Wall clocks may differ by more than fencing tolerates; this asks only for the unit.
+    // Wall clocks may differ by more than fencing tolerates. This tests only the unit.
     let floor = floor.saturating_sub(Duration::from_secs(60 * 60));
     if one.get() < floor.as_secs() * 1_000_000 {
         subject.broken(promise, &format!("at least {floor:?}"), &one);
     }
-    let promise = "an acquisition that comes again gets the same number";
+    let promise = "an acquisition that arrives again gets the same number";
     let again = subject.numbered(&first, promise).await;
     subject.expect(&again, &one, promise);
 
@@ -42,18 +44,22 @@ pub async fn fence<N: Node>(node: &N) {
         .await;
     let mut brief = fenced("brief");
     brief.expiry = SHORT;
-    let two = subject.numbered(&brief, "fenced entry get a number").await;
-    grown(&subject, one, two, "numbers grow over a release");
+    let two = subject
+        .numbered(&brief, "a fenced entry gets a number")
+        .await;
+    grown(&subject, one, two, "numbers grow after a release");
 
     passed().await;
     let third = fenced("third");
-    let three = subject.numbered(&third, "fenced entry get a number").await;
-    grown(&subject, two, three, "numbers grow over an expiry");
+    let three = subject
+        .numbered(&third, "a fenced entry gets a number")
+        .await;
+    grown(&subject, two, three, "numbers grow after an expiry");
     subject
         .released(&third, ReleaseVote::Released, "the owner can release")
         .await;
 
-    // Without fencing the counter rests.
+    // An acquisition without fencing does not change the counter.
     let plain = subject.entry("a", "plain");
     let number = subject
         .acquired(&plain, "a free name can be acquired")
@@ -63,17 +69,18 @@ pub async fn fence<N: Node>(node: &N) {
         .released(&plain, ReleaseVote::Released, "the owner can release")
         .await;
     let four = subject
-        .numbered(&fenced("fourth"), "fenced entry get a number")
+        .numbered(&fenced("fourth"), "a fenced entry gets a number")
         .await;
     grown(
         &subject,
         three,
         four,
-        "numbers grow over an acquisition that is not fenced",
+        "numbers grow after an acquisition that is not fenced",
     );
 }
 
-/// Several names share one number, larger than each has had.
+/// Tests that several names get one number, which is larger than all earlier numbers of each of
+/// them.
 ///
 /// # Panics
 ///
@@ -81,8 +88,8 @@ pub async fn fence<N: Node>(node: &N) {
 pub async fn fence_several<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let a = subject.entry("a", "one").with_fencing(true);
-    let first = subject.numbered(&a, "fenced entry get a number").await;
-    // So that one of two is ahead.
+    let first = subject.numbered(&a, "a fenced entry gets a number").await;
+    // One of the two counters is ahead.
     let ahead = plus(first, 10 * STRIDE);
     let promise = "a counter can be raised by the owner";
     subject.raised(&a, ahead, RaiseVote::Raised, promise).await;
@@ -91,10 +98,10 @@ pub async fn fence_several<N: Node>(node: &N) {
         .await;
 
     let both = subject.several(&["a", "b"], "both").with_fencing(true);
-    let promise = "the number of several names is larger than each has had";
+    let promise = "the number of several names is larger than all earlier numbers of each";
     let number = subject.numbered(&both, promise).await;
     grown(&subject, ahead, number, promise);
-    let promise = "an acquisition of several names that comes again gets the same number";
+    let promise = "an acquisition of several names that arrives again gets the same number";
     let again = subject.numbered(&both, promise).await;
     subject.expect(&again, &number, promise);
     subject
@@ -107,7 +114,7 @@ pub async fn fence_several<N: Node>(node: &N) {
     grown(&subject, number, next, promise);
 }
 
-/// The owner's counter is raised from below, and claimed exactly.
+/// Tests that only the owner raises a counter, only from below, and to exactly the token.
 ///
 /// # Panics
 ///
@@ -117,57 +124,59 @@ pub async fn raise<N: Node>(node: &N) {
     let one = subject.entry("a", "one").with_fencing(true);
     let other = subject.entry("a", "other").with_fencing(true);
 
-    let promise = "who holds nothing can raise nothing";
+    let promise = "a client without the name cannot raise its counter";
     let any = FencingToken::new(u64::MAX / 4);
     subject.raised(&one, any, RaiseVote::Refused, promise).await;
 
-    let number = subject.numbered(&one, "fenced entry get a number").await;
+    let number = subject.numbered(&one, "a fenced entry gets a number").await;
     let high = plus(number, 1000);
-    let promise = "who is not the owner cannot raise";
+    let promise = "only the owner can raise a counter";
     subject
         .raised(&other, high, RaiseVote::Refused, promise)
         .await;
     let promise = "a counter can be raised by the owner";
     subject.raised(&one, high, RaiseVote::Raised, promise).await;
-    let promise = "raising to where the counter is succeeds";
+    let promise = "raising a counter to its present number succeeds";
     subject.raised(&one, high, RaiseVote::Raised, promise).await;
-    let promise = "a counter is not raised to less than it is at";
+    let promise = "a counter is not raised to a smaller number";
     subject
         .raised(&one, number, RaiseVote::Refused, promise)
         .await;
     subject
         .raised(&one, plus(number, 999), RaiseVote::Refused, promise)
         .await;
-    let promise = "an acquisition that comes again gets the counter's number";
+    let promise = "an acquisition that arrives again gets the counter's number";
     let again = subject.numbered(&one, promise).await;
     subject.expect(&again, &high, promise);
 
     subject
         .released(&one, ReleaseVote::Released, "the owner can release")
         .await;
-    let promise = "who has released can raise nothing";
+    let promise = "a client that has released the name cannot raise its counter";
     subject
         .raised(&one, plus(high, 1), RaiseVote::Refused, promise)
         .await;
-    let next = subject.numbered(&other, "fenced entry get a number").await;
+    let next = subject
+        .numbered(&other, "a fenced entry gets a number")
+        .await;
     grown(
         &subject,
         high,
         next,
-        "numbers grow from where the counter was raised to",
+        "numbers grow from the token that the counter was raised to",
     );
-    let promise = "who held the name before can raise nothing";
+    let promise = "a former holder cannot raise the counter";
     subject
         .raised(&one, plus(next, 1), RaiseVote::Refused, promise)
         .await;
 
-    // One more digit: numbers are compared as numbers, not as text.
+    // One more digit: numbers have to be compared as numbers, not as text.
     let digits = FencingToken::new(10_u64.pow(next.get().ilog10() + 1));
-    let promise = "a counter can be raised to a number of more digits";
+    let promise = "a counter can be raised to a number with more digits";
     subject
         .raised(&other, digits, RaiseVote::Raised, promise)
         .await;
-    let promise = "a counter is not raised to a number of fewer digits";
+    let promise = "a counter is not raised to a number with fewer digits";
     subject
         .raised(&other, next, RaiseVote::Refused, promise)
         .await;
@@ -188,7 +197,8 @@ pub async fn raise<N: Node>(node: &N) {
     }
 }
 
-/// Extending with a token lifts a lower counter to it, and leaves a higher one.
+/// Tests that an extension with a token raises a lower counter to the token, and leaves a higher
+/// one as it is.
 ///
 /// # Panics
 ///
@@ -197,10 +207,10 @@ pub async fn lift<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let one = subject.entry("a", "one").with_fencing(true);
     let other = subject.entry("a", "other").with_fencing(true);
-    let number = subject.numbered(&one, "fenced entry get a number").await;
+    let number = subject.numbered(&one, "a fenced entry gets a number").await;
     let token = plus(number, 1000);
 
-    let promise = "who is not the owner lifts nothing";
+    let promise = "an extension by another does not raise the counter";
     subject
         .lifted(&other, plus(token, 1000), ExtendVote::NotOwner, promise)
         .await;
@@ -208,10 +218,10 @@ pub async fn lift<N: Node>(node: &N) {
     subject
         .lifted(&one, token, ExtendVote::Extended, promise)
         .await;
-    let promise = "extending with a token lifts the counter to it, exactly";
+    let promise = "an extension with a token raises the counter to exactly the token";
     let again = subject.numbered(&one, promise).await;
     subject.expect(&again, &token, promise);
-    let promise = "extending with a lower token leaves the counter alone";
+    let promise = "an extension with a lower token leaves the counter as it is";
     subject
         .lifted(&one, number, ExtendVote::Extended, promise)
         .await;
@@ -221,16 +231,18 @@ pub async fn lift<N: Node>(node: &N) {
     subject
         .released(&one, ReleaseVote::Released, "the owner can release")
         .await;
-    let next = subject.numbered(&other, "fenced entry get a number").await;
+    let next = subject
+        .numbered(&other, "a fenced entry gets a number")
+        .await;
     grown(
         &subject,
         token,
         next,
-        "numbers grow from where the counter was lifted to",
+        "numbers grow from the token of an extension",
     );
 }
 
-/// That the numbers from a token up to the next are its holder's.
+/// Tests that the numbers from one token up to the next belong to its holder.
 fn grown<N: Node>(
     subject: &Subject<'_, N>,
     before: FencingToken,

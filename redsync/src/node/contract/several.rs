@@ -1,4 +1,4 @@
-//! Several names at once.
+//! Promises about several names at once.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     node::{ExtendVote, Node, ReleaseVote},
 };
 
-/// All names are acquired, or none.
+/// Tests that all names are acquired, or none.
 ///
 /// # Panics
 ///
@@ -29,10 +29,10 @@ pub async fn acquire_several<N: Node>(node: &N) {
             .held_by(label, Some((Mode::Exclusive, &["both"])), promise)
             .await;
     }
-    let promise = "an acquisition of several names that comes again has succeeded";
+    let promise = "an acquisition of several names that arrives again succeeds";
     subject.acquired(&both, promise).await;
 
-    let promise = "if one of several names is taken, all are";
+    let promise = "if one of several names is taken, the answer is taken";
     let overlapping = subject.several(&["b", "c"], "overlapping");
     subject.taken(&overlapping, LONG, promise).await;
     let promise = "if one of several names is taken, none is acquired";
@@ -41,7 +41,7 @@ pub async fn acquire_several<N: Node>(node: &N) {
         .acquired(&subject.entry("c", "other"), promise)
         .await;
 
-    let promise = "of several names, each is kept for the expiry, and for no longer";
+    let promise = "each of several names is kept for the expiry, and for no longer";
     let mut brief = subject.several(&["d", "e"], "brief");
     brief.expiry = SHORT;
     subject.acquired(&brief, promise).await;
@@ -53,7 +53,7 @@ pub async fn acquire_several<N: Node>(node: &N) {
         .await;
 }
 
-/// All names are extended, or none; with `set_if_absent`, the missing ones are set.
+/// Tests that all names are extended, or none, and that `set_if_absent` sets the missing ones.
 ///
 /// # Panics
 ///
@@ -91,7 +91,7 @@ pub async fn extend_several<N: Node>(node: &N) {
     let promise = "if one of several names is missing, none is extended";
     subject.extended(&both, ExtendVote::NotOwner, promise).await;
     subject.held_by("a", None, promise).await;
-    let promise = "what is missing of several names can be set by extending";
+    let promise = "an extension can set the missing ones of several names";
     subject.healed(&both, ExtendVote::Healed, promise).await;
     subject
         .held_by("a", Some((Mode::Exclusive, &["one"])), promise)
@@ -100,7 +100,7 @@ pub async fn extend_several<N: Node>(node: &N) {
         .held_by("b", Some((Mode::Exclusive, &["one"])), promise)
         .await;
 
-    // One of two is another's.
+    // Another holds one of the two.
     subject
         .released(
             &a,
@@ -122,7 +122,7 @@ pub async fn extend_several<N: Node>(node: &N) {
     subject.held_by("c", None, promise).await;
 }
 
-/// Those names that are held are released, and the others are not touched.
+/// Tests that the names that the entry holds are released, and no others.
 ///
 /// # Panics
 ///
@@ -146,14 +146,15 @@ pub async fn release_several<N: Node>(node: &N) {
         .await;
     subject.acquired(&subject.entry("b", "one"), promise).await;
 
-    let promise = "if one of several names is another's, that is told";
+    let promise =
+        "if another holds one of several names, the answer is that the caller is not the owner";
     subject
         .released(&both, ReleaseVote::NotOwner, promise)
         .await;
-    let promise = "another's name is not released among several";
+    let promise = "a release of several names does not release one that another holds";
     subject
         .held_by("a", Some((Mode::Exclusive, &["other"])), promise)
         .await;
-    let promise = "an own name is released among several, whoever holds the others";
+    let promise = "a release of several names releases those that the caller holds";
     subject.held_by("b", None, promise).await;
 }

@@ -1,4 +1,4 @@
-//! Shared holders.
+//! Promises about shared holders.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use crate::{
     node::{ExtendVote, Node, ReleaseVote, WRITER_TURN},
 };
 
-/// Any number of shared holders, each with an expiry of its own, and no exclusive one beside them.
+/// Tests that a name can have any number of shared holders, each with its own expiry, and no
+/// exclusive holder at the same time.
 ///
 /// # Panics
 ///
@@ -24,34 +25,38 @@ pub async fn share<N: Node>(node: &N) {
     subject
         .acquired(&brief, "a shared name can be shared")
         .await;
-    let promise = "all shared holders are told";
+    let promise = "all shared holders are returned";
     subject
         .held_by("a", Some((Mode::Shared, &["brief", "one", "two"])), promise)
         .await;
-    let promise = "a shared acquisition that comes again has succeeded";
+    let promise = "a shared acquisition that arrives again succeeds";
     let again = subject.shared("a", "brief");
     subject.acquired(&again, promise).await;
 
     passed().await;
-    let promise = "each shared holder has an expiry of its own, even if it is acquired again";
+    let promise = "each shared holder has its own expiry, even if its acquisition arrives again";
     subject
         .held_by("a", Some((Mode::Shared, &["one", "two"])), promise)
         .await;
-    let promise = "a shared holder that has expired has nothing to say";
+    let promise = "a shared holder that has expired can neither extend nor release";
     subject
         .extended(&again, ExtendVote::NotOwner, promise)
         .await;
     subject
         .released(&again, ReleaseVote::NotOwner, promise)
         .await;
-    let promise = "one shared holder is not set by extending beside others";
+    let promise = "an extension sets no shared holder while there are others";
     subject.healed(&again, ExtendVote::NotOwner, promise).await;
 
     subject
         .released(&one, ReleaseVote::Released, "a shared holder can release")
         .await;
     subject
-        .released(&one, ReleaseVote::NotOwner, "it has no more to release")
+        .released(
+            &one,
+            ReleaseVote::NotOwner,
+            "a shared holder can release once",
+        )
         .await;
     let promise = "a shared holder stays when others release";
     subject
@@ -60,28 +65,28 @@ pub async fn share<N: Node>(node: &N) {
 
     let mut briefer = two.clone();
     briefer.expiry = SHORT;
-    let promise = "a shared holder can extend, also for less than there is";
+    let promise = "a shared holder can extend with a shorter expiry";
     subject
         .extended(&briefer, ExtendVote::Extended, promise)
         .await;
     passed().await;
-    let promise = "a shared holder's life is never shortened";
+    let promise = "the expiry of a shared holder is never shortened";
     subject.remaining("a", Duration::ZERO, LONG, promise).await;
     subject.extended(&two, ExtendVote::Extended, promise).await;
     subject
         .released(&two, ReleaseVote::Released, "a shared holder can release")
         .await;
     subject
-        .held_by("a", None, "nobody holds what all have released")
+        .held_by("a", None, "nobody holds a name that all have released")
         .await;
 
-    let promise = "what the last shared holder has released is free for an exclusive one";
+    let promise = "a name that the last shared holder has released can be acquired exclusively";
     let exclusive = subject.entry("a", "exclusive");
     subject.acquired(&exclusive, promise).await;
     subject
         .taken(&one, LONG, "an exclusive holder keeps shared ones out")
         .await;
-    let promise = "an exclusive holder is no shared one, even with its value";
+    let promise = "an exclusive holder is not a shared holder with the same value";
     let same = subject.shared("a", "exclusive");
     subject.taken(&same, LONG, promise).await;
     subject.extended(&same, ExtendVote::NotOwner, promise).await;
@@ -90,12 +95,12 @@ pub async fn share<N: Node>(node: &N) {
         .await;
 
     let healed = subject.shared("b", "one");
-    let promise = "a missing shared holder can be set by extending";
+    let promise = "an extension can set a missing shared holder";
     subject.healed(&healed, ExtendVote::Healed, promise).await;
     subject
         .held_by("b", Some((Mode::Shared, &["one"])), promise)
         .await;
-    let promise = "a shared holder is no exclusive one, even with its value";
+    let promise = "a shared holder is not an exclusive holder with the same value";
     let same = subject.entry("b", "one");
     subject.taken(&same, LONG, promise).await;
     subject.extended(&same, ExtendVote::NotOwner, promise).await;
@@ -107,7 +112,7 @@ pub async fn share<N: Node>(node: &N) {
         .await;
 }
 
-/// Several names are shared all or none.
+/// Tests that several names are shared, all or none.
 ///
 /// # Panics
 ///
@@ -145,8 +150,8 @@ pub async fn share_several<N: Node>(node: &N) {
         .await;
 }
 
-/// An exclusive one that shared holders have kept out comes in when they have left, although new
-/// shared ones ask too; and if it does not come, they are let in again.
+/// Tests that after shared holders kept an exclusive acquisition out, no new shared holder is
+/// admitted for a while, so that the exclusive one enters when they have left.
 ///
 /// # Panics
 ///
@@ -155,34 +160,30 @@ pub async fn take_turns<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, late) = (subject.shared("a", "one"), subject.shared("a", "late"));
     let exclusive = subject.entry("a", "exclusive");
-    // The turn lasts for half a second, and is renewed by each try.
-    let promise = "an exclusive one is kept out by shared holders";
+    // New shared holders are kept out for half a second. Each exclusive attempt renews this.
+    let promise = "shared holders keep an exclusive one out";
     subject.acquired(&one, "a free name can be shared").await;
     subject.taken(&exclusive, LONG, promise).await;
-    let promise = "an exclusive one that was kept out by shared holders is next";
+    let promise = "an exclusive one that shared holders have kept out is next";
     subject.taken(&late, WRITER_TURN, promise).await;
-    let promise = "whose turn it is to wait is not a holder";
+    let promise = "an exclusive one that is next is not a holder";
     subject
         .held_by("a", Some((Mode::Shared, &["one"])), promise)
         .await;
-    let promise = "shared holders are not touched by who waits";
+    let promise = "an exclusive one that is next does not affect present shared holders";
     subject.acquired(&one, promise).await;
     subject.extended(&one, ExtendVote::Extended, promise).await;
 
     subject
-        .taken(
-            &exclusive,
-            LONG,
-            "an exclusive one is kept out by shared holders",
-        )
+        .taken(&exclusive, LONG, "shared holders keep an exclusive one out")
         .await;
     subject
         .released(&one, ReleaseVote::Released, "a shared holder can release")
         .await;
     subject
-        .held_by("a", None, "whose turn it is to come is not a holder")
+        .held_by("a", None, "an exclusive one that is next is not a holder")
         .await;
-    let promise = "an exclusive one comes in when the last shared holder has left";
+    let promise = "an exclusive one enters when the last shared holder has left";
     subject.acquired(&exclusive, promise).await;
     subject
         .taken(&late, LONG, "an exclusive holder keeps shared ones out")
@@ -190,17 +191,13 @@ pub async fn take_turns<N: Node>(node: &N) {
     subject
         .released(&exclusive, ReleaseVote::Released, "the owner can release")
         .await;
-    let promise = "when an exclusive one has had its turn, shared ones come in";
+    let promise = "shared ones enter after the exclusive one has released";
     subject.acquired(&late, promise).await;
 
     subject
-        .taken(
-            &exclusive,
-            LONG,
-            "an exclusive one is kept out by shared holders",
-        )
+        .taken(&exclusive, LONG, "shared holders keep an exclusive one out")
         .await;
     tokio::time::sleep(WRITER_TURN + Duration::from_millis(20)).await;
-    let promise = "if the exclusive one does not come, shared ones are let in again";
+    let promise = "if the exclusive one does not come back, shared ones are admitted again";
     subject.acquired(&one, promise).await;
 }

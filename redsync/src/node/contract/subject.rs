@@ -1,4 +1,4 @@
-//! The node under test, and how it is asked.
+//! The node under test, and the assertions about its answers.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -10,17 +10,17 @@ use crate::{
 /// An expiry that does not pass during a check.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
-/// An expiry that is waited for.
+/// An expiry that a check waits for.
 pub(super) const SHORT: Duration = Duration::from_millis(500);
 
-/// After this long what was set for [`SHORT`] is gone: clocks tick in milliseconds, and need not
-/// run at the same rate to the last per mille.
+/// After this time, a key that was set for [`SHORT`] has expired. It is a little longer, because
+/// clocks tick in milliseconds and run at slightly different rates.
 const PASSED: Duration = Duration::from_millis(550);
 
-/// A node that is asked one promise at a time, under names of that promise's own.
+/// A node under test for one promise, with names of its own.
 pub(super) struct Subject<'a, N> {
     node: &'a N,
-    /// Tells this check's names from those of others.
+    /// Distinguishes the names of this check from those of others.
     id: String,
 }
 
@@ -33,12 +33,12 @@ impl<'a, N: Node> Subject<'a, N> {
         }
     }
 
-    /// A name of this check's. In a cluster, all are in one slot.
+    /// A name for this check. In a cluster, all of them are in one slot.
     pub(super) fn name(&self, label: &str) -> String {
         format!("contract:{{{}}}:{label}", self.id)
     }
 
-    /// Exclusive, long entry for one name.
+    /// An exclusive entry for one name, with a long expiry.
     pub(super) fn entry(&self, label: &str, owner: &str) -> Entry {
         Entry::new(&self.name(label), owner.into(), LONG)
     }
@@ -59,13 +59,15 @@ impl<'a, N: Node> Subject<'a, N> {
         }
     }
 
-    /// Acquired on fenced entry.
+    /// Acquires a fenced entry, and returns its number.
     pub(super) async fn numbered(&self, entry: &Entry, promise: &str) -> FencingToken {
         let number = self.acquired(entry, promise).await;
-        number.unwrap_or_else(|| self.broken(promise, "a number, on fenced entry", &number))
+        number.unwrap_or_else(|| {
+            self.broken(promise, "a number, because the entry is fenced", &number)
+        })
     }
 
-    /// Taken, and for no longer than `at_most`.
+    /// Expects the names to be taken, for no longer than `at_most`.
     pub(super) async fn taken(&self, entry: &Entry, at_most: Duration, promise: &str) {
         match self.answer(self.node.acquire(entry).await, promise) {
             AcquireVote::Taken {
@@ -98,7 +100,7 @@ impl<'a, N: Node> Subject<'a, N> {
         self.expect(&self.answer(vote, promise), &expected, promise);
     }
 
-    /// Extended, and with a token.
+    /// Extends with a token.
     pub(super) async fn lifted(
         &self,
         entry: &Entry,
@@ -110,7 +112,7 @@ impl<'a, N: Node> Subject<'a, N> {
         self.expect(&self.answer(vote, promise), &expected, promise);
     }
 
-    /// Extended, and set where it is missing.
+    /// Extends, and sets missing names.
     pub(super) async fn healed(&self, entry: &Entry, expected: ExtendVote, promise: &str) {
         let vote = self.node.extend(entry, None, true).await;
         self.expect(&self.answer(vote, promise), &expected, promise);
@@ -121,7 +123,7 @@ impl<'a, N: Node> Subject<'a, N> {
         self.expect(&vote, &expected, promise);
     }
 
-    /// Who holds the name, sorted, without how long.
+    /// Expects these holders of the name, in the order of their values.
     pub(super) async fn held_by(
         &self,
         label: &str,
@@ -142,8 +144,8 @@ impl<'a, N: Node> Subject<'a, N> {
         self.expect(&found, &expected, promise);
     }
 
-    /// That every holder of the name has more and no more than these left, as far as the node
-    /// tells.
+    /// Expects that the remaining time of every holder of the name is in this range, if the node
+    /// returns it.
     pub(super) async fn remaining(
         &self,
         label: &str,
@@ -181,7 +183,7 @@ impl<'a, N: Node> Subject<'a, N> {
     }
 }
 
-/// Waits until what was set for [`SHORT`] has expired.
+/// Waits until keys that were set for [`SHORT`] have expired.
 pub(super) async fn passed() {
     tokio::time::sleep(PASSED).await;
 }

@@ -1,7 +1,8 @@
--- Takes all names exclusively, or none.
--- KEYS: the names, then their counters if a number is asked for.
--- ARGV: owner value, expiry in ms, number of names, stride, retention in ms, exclusive turn in ms.
--- Returns {1}, {1, number}, or {0, ms for which another holds one (negative: for ever)}.
+-- Acquires all names exclusively, or none. KEYS: the names; if the lock is fenced, then the
+-- counters of the names. ARGV: owner value, expiry in ms, number of names, stride, retention of
+-- counters in ms, and for how many ms to admit no new shared holders if shared holders keep this
+-- lock out. Returns {1}, {1, number}, or {0, for how many ms another holds a name (negative: for
+-- ever)}.
 local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local mine, kept_out = 0, nil
@@ -47,7 +48,8 @@ if #KEYS > names then
 end
 
 for i = 1, names do
-  -- Free, or a set in which only the exclusive one's turn is left; or ours, and then left alone.
+  -- If this owner already holds the name, its expiry is left as it is. Otherwise the name is free,
+  -- or a set without holders, which SET replaces.
   if redis.pcall('GET', KEYS[i]) ~= value then
     redis.call('SET', KEYS[i], value, 'PX', expiry)
   end

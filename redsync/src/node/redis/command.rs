@@ -1,12 +1,13 @@
-//! Commands as they are put together: for redis-rs, or for any driver.
+//! Commands that are put together argument by argument: for redis-rs, or for any driver.
 
-/// A command that arguments are added to.
+/// A command to which arguments can be added.
 pub(super) trait Arguments {
     fn arg(&mut self, bytes: &[u8]);
 
-    /// A number in decimal digits.
+    /// Adds a number in decimal digits.
     fn number(&mut self, mut number: u64) {
-        // Written by hand: this is part of every lock, and formatting costs more than sending.
+        // Written by hand, because every lock needs it and the formatting machinery costs more than
+        // sending.
         let mut digits = [0; 20];
         let mut first = digits.len();
         loop {
@@ -28,7 +29,7 @@ impl Arguments for redis::Cmd {
     }
 }
 
-/// A command as drivers are given it.
+/// A command in the form in which drivers take it.
 #[derive(Default)]
 pub(super) struct Command {
     bytes: Vec<u8>,

@@ -1,5 +1,5 @@
 //! Connections of redis-rs: made when they are first needed, shared by all commands, and replaced
-//! when they break or fall silent.
+//! when they break or no longer answer.
 
 pub(super) mod batch;
 mod collector;

@@ -1,20 +1,20 @@
-//! Which commands a server knows.
+//! The optional commands that a server knows.
 //!
-//! What it does not know is found out by trying, once: a server that does not know a command says
-//! so, and has done nothing.
+//! They are found out by use: a server that does not know a command answers with an error and does
+//! nothing. Each command fails in this way at most once per server.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::node::NodeError;
 
-/// What is known about the commands of one server.
+/// What is known about the commands of one server so far.
 #[derive(Default)]
 pub(super) struct Dialect {
     delete_if_equal: AtomicU8,
 }
 
-/// The ways to delete a key if its value is a given one. A command takes the server half the time
-/// that a script does.
+/// The ways to delete a key if it has a given value. A command takes the server half the time of a
+/// script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeleteIfEqual {
     /// `DELIFEQ key value`: Valkey, from 9.0.
@@ -26,7 +26,7 @@ pub(super) enum DeleteIfEqual {
 
 impl Dialect {
     pub(super) fn delete_if_equal(&self) -> DeleteIfEqual {
-        // Each command stands for itself: an outdated form costs one more question.
+        // Relaxed: the value protects nothing else, and an outdated form costs one more command.
         match self.delete_if_equal.load(Ordering::Relaxed) {
             0 => DeleteIfEqual::Delifeq,
             1 => DeleteIfEqual::Delex,
@@ -34,7 +34,7 @@ impl Dialect {
         }
     }
 
-    /// Notes that the server does not know a form.
+    /// Notes that the server does not know this form.
     pub(super) fn has_not(&self, form: DeleteIfEqual) {
         let next = match form {
             DeleteIfEqual::Delifeq => 1,
@@ -44,7 +44,8 @@ impl Dialect {
     }
 }
 
-/// Whether the server does not know the command, or its user may not run it.
+/// Whether the error says that the server does not know the command, or that the user may not run
+/// it.
 pub(super) fn is_missing(error: &NodeError) -> bool {
     let NodeError::Refused { code, message, .. } = error else {
         return false;

@@ -1,8 +1,8 @@
-//! From a vote to commands, and from replies to a vote.
+//! The translation of an operation into commands, and of the replies into a vote.
 //!
-//! An [`Exchange`] is what is said about one operation on one server: it writes a command, and reads
-//! the reply, until there is an answer. It does no I/O of its own. So the same steps serve drivers
-//! that send one command at a time and those that send the commands of many locks together.
+//! An [`Exchange`] carries one operation out on one server: it writes a command and reads the
+//! reply, until there is an answer. It does no I/O of its own, so it serves drivers that send one
+//! command at a time as well as drivers that send the commands of many locks together.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -29,15 +29,16 @@ pub(super) struct Exchange {
 
 #[derive(Clone, Copy)]
 enum Step {
-    /// The commonest lock, one name and nothing else, as go-redsync sets it.
+    /// Sets the key as go-redsync does. This is the most common lock: one name, exclusive, not
+    /// fenced.
     SetIfAbsent,
-    /// The name was not set: it is held, and only now is it worth a second question by whom.
+    /// Asks who holds the name, after it could not be set.
     FindHolder(By),
     DeleteIfEqual(DeleteIfEqual),
     Script(&'static Script, By),
 }
 
-/// What a reply leads to.
+/// What follows a reply.
 enum Next {
     Done(Answer),
     GoOn(Step),
@@ -60,10 +61,10 @@ impl Exchange {
         Self { operation, step }
     }
 
-    /// The answer if nothing more comes in time.
+    /// The answer if no other reply arrives in time.
     ///
-    /// That a name is held, the server has said already. It is not forgotten because the second
-    /// answer is late.
+    /// Before the second question, the server has already said that the name is held. This counts
+    /// even if the reply to the second question is late.
     pub(super) const fn interim(&self) -> Option<Answer> {
         match self.step {
             Step::FindHolder(_) => Some(Answer::Acquire(AcquireVote::Taken { remaining: None })),
@@ -158,13 +159,13 @@ impl Exchange {
                 }
                 command.number(millis(RETENTION));
             }
-            // The script for one exclusive name needs no more.
+            // The script for one exclusive name takes no further argument.
             Operation::Release if is_plain(entry) => {}
             Operation::Release => command.arg(entry.mode.as_str().as_bytes()),
         }
     }
 
-    /// Reads the reply: the answer, or [`None`] if another command follows.
+    /// Reads the reply. Returns the answer, or [`None`] if another command follows.
     pub(super) fn reply(
         &mut self,
         entry: &Entry,
@@ -198,7 +199,7 @@ impl Exchange {
                 Ok(Some(found)) if found.mode == Mode::Exclusive => {
                     Next::Done(Answer::Acquire(held_by(found, entry)))
                 }
-                // Shared, and wanted exclusively; or free by now.
+                // It is shared, or has become free: the script handles both.
                 Ok(_) => Next::GoOn(Step::Script(&ACQUIRE, By::Hash)),
                 Err(_) => Next::Done(Answer::Acquire(AcquireVote::Taken { remaining: None })),
             }),
@@ -212,7 +213,7 @@ impl Exchange {
                     Some(form) => Step::DeleteIfEqual(form),
                 }))
             }
-            // A key of another type, perhaps; a script can tell.
+            // The key may have another type. The script can tell.
             (Step::DeleteIfEqual(_), Err(NodeError::Refused { code, .. }))
                 if matches!(&*code, "ERR" | "WRONGTYPE") =>
             {
@@ -261,15 +262,15 @@ impl Exchange {
     }
 }
 
-/// Whether it is one exclusive name: a plain string, as go-redsync's.
+/// Whether the entry is one exclusive name, whose key is a plain string as in go-redsync.
 fn is_plain(entry: &Entry) -> bool {
     entry.names.len() == 1 && entry.mode == Mode::Exclusive
 }
 
-/// A name that another holds, or this entry after all.
+/// The vote on a name that another entry holds, or this entry after all.
 fn held_by(found: Holders, entry: &Entry) -> AcquireVote {
     match found.holders.into_iter().next() {
-        // Something on the way has delivered the command twice.
+        // The command was delivered twice on its way.
         Some(holder) if holder.value == entry.value => AcquireVote::Acquired { number: None },
         holder => AcquireVote::Taken {
             remaining: holder.and_then(|holder| holder.remaining),
@@ -277,12 +278,12 @@ fn held_by(found: Holders, entry: &Entry) -> AcquireVote {
     }
 }
 
-/// Whether the server does not know a script.
+/// Whether the error says that the server does not know the script.
 pub(super) fn is_unknown(error: &NodeError) -> bool {
     matches!(error, NodeError::Refused { code, .. } if &**code == "NOSCRIPT")
 }
 
-/// The reply of the script that inspects a name.
+/// Reads the reply of the script that inspects a name.
 pub(super) fn holders(reply: &Reply) -> Result<Option<Holders>, NodeError> {
     let parts = match reply {
         Reply::Nil => return Ok(None),
@@ -296,7 +297,7 @@ pub(super) fn holders(reply: &Reply) -> Result<Option<Holders>, NodeError> {
     };
     let holders = holders.chunks(2).map(|holder| match holder {
         [Reply::Bytes(value), Reply::Integer(left)] => Ok(Holder {
-            // A value that is not UTF-8 is not ours, and stays different from ours.
+            // A value that is not UTF-8 is not one of ours, and the lossy text is none either.
             value: OwnerValue::from(String::from_utf8_lossy(value).into_owned()),
             remaining: remaining(*left),
         }),
@@ -308,9 +309,12 @@ pub(super) fn holders(reply: &Reply) -> Result<Option<Holders>, NodeError> {
     }))
 }
 
-/// The key of a name's counter, which in a cluster has to be in the name's slot: that of its first
-/// `{...}` if it has one, else that of the whole. (A name with a `}` or `{}` and no `{...}` has no such
-/// key, and a cluster refuses to fence it: `CROSSSLOT`.)
+/// The key of a name's counter.
+///
+/// In a cluster it has to be in the slot of the name. The slot depends on the part of the name in
+/// its first `{...}`, or on the whole name if it has none (redis.io, "Redis cluster
+/// specification"). A name that contains `}` or `{}` but no such part has no suitable key: a
+/// cluster refuses to fence it, with the error `CROSSSLOT`.
 fn counter_key(name: &str) -> String {
     let has_tag = (name.split_once('{'))
         .and_then(|(_, rest)| rest.split_once('}'))
@@ -322,12 +326,12 @@ fn counter_key(name: &str) -> String {
     }
 }
 
-/// No expiry is as long as to overflow: it is checked.
+/// Whole milliseconds. No overflow: the range of expiries is checked.
 const fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
 }
 
-/// Negative: the key has no expiry.
+/// The remaining time of a key. A negative number means that the key has no expiry.
 fn remaining(left: i64) -> Option<Duration> {
     u64::try_from(left).ok().map(Duration::from_millis)
 }
@@ -338,15 +342,15 @@ fn parse(number: &[u8]) -> Result<FencingToken, NodeError> {
         .and_then(|number| number.parse().ok());
     number
         .map(FencingToken::new)
-        .ok_or_else(|| NodeError::Unexpected("a counter that is no number".into()))
+        .ok_or_else(|| NodeError::Unexpected("a counter that is not a number".into()))
 }
 
-/// A question of a lock, and what is said about it with one server.
+/// A question of a lock, and the exchange with one server that answers it.
 #[doc(hidden)]
 pub struct Conversation {
     question: Question,
     exchange: Exchange,
-    /// Of the server, if the exchange may find out about it.
+    /// The dialect of the server, if the exchange may find out more about it.
     dialect: Option<Arc<Dialect>>,
 }
 
@@ -376,9 +380,8 @@ impl Conversation {
         self.question.patience()
     }
 
-    /// Whether it is still worth sending; if not, it has been answered.
+    /// Whether it is still worth sending. If not, it has been answered.
     pub(super) fn may_be_sent(&mut self) -> bool {
-        // Once a command has been sent, it is carried through.
         self.question.may_be_sent()
     }
 
@@ -388,7 +391,7 @@ impl Conversation {
         self.exchange.write(entry, token, command);
     }
 
-    /// Reads the reply, and gives the conversation back if another command follows.
+    /// Reads the reply. Returns the conversation if another command follows.
     pub(super) fn reply(mut self, reply: Result<Reply, NodeError>) -> Option<Self> {
         let entry = self.question.entry();
         if let Some(answer) = (self.exchange).reply(entry, self.dialect.as_deref(), reply) {
@@ -401,12 +404,12 @@ impl Conversation {
         Some(self)
     }
 
-    /// The connection has failed, and the last command may have been carried out.
+    /// Reports that the connection has failed, and that the last command may have been carried out.
     pub(super) fn fail(self, error: NodeError) {
         self.question.answer(self.exchange.interim().ok_or(error));
     }
 
-    /// The last command has certainly not been sent.
+    /// Reports that the last command has certainly not been sent.
     pub(super) fn unsent(self, error: NodeError) {
         self.question.unsent(error);
     }
@@ -421,7 +424,7 @@ mod tests {
         Entry::new("a", "mine".into(), Duration::from_secs(8))
     }
 
-    /// The commands of an exchange with a server that gives these replies, and the answer.
+    /// The commands of an exchange with a server that sends these replies, and the answer.
     fn exchange(
         operation: Operation,
         dialect: &Dialect,
@@ -434,7 +437,7 @@ mod tests {
             let mut command = Command::default();
             exchange.write(&entry, Some(FencingToken::new(7)), &mut command);
             let words = command.args().into_iter().map(String::from_utf8_lossy);
-            // Hashes and code are not what is looked at.
+            // Hashes and code are not compared.
             let words: Vec<_> = words
                 .map(|word| if word.len() > 39 { "...".into() } else { word })
                 .collect();
@@ -453,7 +456,7 @@ mod tests {
     const RELEASED: Answer = Answer::Release(ReleaseVote::Released);
 
     #[test]
-    fn a_server_is_asked_once_for_each_command_that_it_does_not_have() {
+    fn each_command_that_a_server_does_not_know_is_sent_once() {
         for error in [("ERR", "unknown command 'X'"), ("NOPERM", "")] {
             let dialect = Dialect::default();
             let missing = || refused(error.0, error.1);
@@ -475,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_about_the_key_is_for_the_script() {
+    fn after_an_error_about_the_key_the_script_is_sent() {
         for error in [("WRONGTYPE", ""), ("ERR", "Key should be of string type")] {
             let dialect = Dialect::default();
             let replies = [refused(error.0, error.1), Ok(Reply::Integer(0))];
@@ -487,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_is_not_known_is_sent_whole() {
+    fn an_unknown_script_is_sent_as_code() {
         let replies = [refused("NOSCRIPT", ""), Ok(Reply::Integer(1))];
         let (asked, _) = exchange(Operation::Raise, &Dialect::default(), replies);
         assert!(
@@ -497,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_held_is_asked_for_its_holder() {
+    fn if_a_name_is_held_the_server_is_asked_for_its_holder() {
         let bytes = |text: &str| Reply::Bytes(text.into());
         let held = |value| {
             let parts = vec![bytes("exclusive"), bytes(value), Reply::Integer(70)];
@@ -517,7 +520,7 @@ mod tests {
             answer.unwrap(),
             Answer::Acquire(AcquireVote::Acquired { number: None })
         );
-        // The second answer is an error, and the first still counts.
+        // The reply to the second question is an error, and the first reply still counts.
         let (_, answer) = acquire([Ok(Reply::Nil), Err(NodeError::TimedOut)]);
         let taken = AcquireVote::Taken { remaining: None };
         assert_eq!(answer.unwrap(), Answer::Acquire(taken));

@@ -1,8 +1,7 @@
--- Lets all names live on, if the owner holds all of them.
--- KEYS: the names, then their counters if there is a token.
--- ARGV: owner value, expiry in ms, number of names, 'shared' or 'exclusive', '1' to set what is
--- missing, token, retention in ms.
--- Returns 0 (not the owner), 1 (extended) or 2 (some were missing).
+-- Extends all names, if the owner holds all of them. KEYS: the names; if there is a token, then the
+-- counters of the names. ARGV: owner value, expiry in ms, number of names, 'shared' or 'exclusive',
+-- '1' to set missing names, token, retention of counters in ms. Returns 0 (not the owner; nothing
+-- was changed), 1 (extended) or 2 (extended, and missing names set).
 local value, expiry, names = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local mode, token = ARGV[4], ARGV[6]
 
@@ -22,7 +21,7 @@ for i = 1, names do
     missing[i] = true
   end
 end
--- Before names are set: what can fail comes first.
+-- Read the counters before names are set, because this can fail.
 local counters = {}
 for i = names + 1, #KEYS do
   counters[i] = counter(KEYS[i])

@@ -1,12 +1,12 @@
--- Who holds a name. KEYS: the name. Changes nothing.
--- Returns nothing, or 'shared' or 'exclusive' and then, for each holder, its owner value and for how
--- many ms (negative: for ever).
+-- Finds out who holds a name. Changes nothing. KEYS: the name. Returns nil if the name is free.
+-- Otherwise returns 'shared' or 'exclusive', and then for each holder its owner value and for how
+-- many ms it holds the name (negative: for ever).
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then
   return false
 end
 if kind ~= 'zset' or not redis.call('ZSCORE', KEYS[1], '') then
-  -- What is not a lock is held by somebody else.
+  -- A key that is not a lock counts as held by another client.
   local value = kind == 'string' and redis.call('GET', KEYS[1]) or ''
   return { 'exclusive', value, redis.call('PTTL', KEYS[1]) }
 end
@@ -15,7 +15,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local reply = { 'shared' }
 local members = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 for i = 1, #members, 2 do
-  -- The member '' is not a holder.
+  -- The member '' is not a holder: see prelude.lua.
   if members[i] ~= '' and tonumber(members[i + 1]) > now then
     reply[#reply + 1] = members[i]
     reply[#reply + 1] = members[i + 1] - now

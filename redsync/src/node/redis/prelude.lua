@@ -1,13 +1,14 @@
--- What the scripts that change a lock have in common.
+-- Functions that the scripts which change a lock have in common.
 --
--- An exclusive lock is a string. A shared one is a sorted set: its members are the owner values,
--- their scores the times in ms at which they expire. The member '' is no holder: it tells the set
--- from an application's, and up to its score it is an exclusive one's turn.
+-- An exclusive lock is a string: its owner value. A shared lock is a sorted set: its members are
+-- the owner values, and their scores are the times in ms at which they expire. The member '' is not
+-- a holder. It marks the set as a lock, and up to its score no new shared holder is admitted,
+-- because an exclusive one is next.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- 'none', 'exclusive', 'shared' (and up to when it is an exclusive one's turn), or 'foreign': not a
--- lock, and left alone. Forgets holders that have expired.
+-- Returns 'none', 'exclusive', 'shared' (and up to when an exclusive one is next), or 'foreign' for
+-- a key that is not a lock and must not be changed. Removes holders that have expired.
 local function kind_of(key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then
@@ -28,13 +29,13 @@ local function kind_of(key)
   return 'shared', turn
 end
 
--- Lets a shared lock live as long as its last member.
+-- Makes a shared lock expire with the last of its members.
 local function expire_with_last(key)
   local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
   redis.call('PEXPIREAT', key, string.format('%.0f', last[2]))
 end
 
--- The longer of two times in ms, where negative is for ever and nil is none.
+-- Returns the longer of two times in ms. A negative time means for ever, and nil means none.
 local function longer(a, b)
   if not b or a and (a < 0 or a > b and b >= 0) then
     return a
@@ -47,11 +48,12 @@ local function larger(a, b)
   return #a > #b or #a == #b and a > b
 end
 
--- A counter, '0' if there is none. Fails before anything is written if it is none of ours.
+-- Returns the value of a counter, or '0' if there is none. Fails if the key is not a counter, so
+-- scripts read all counters before they set anything.
 local function counter(key)
   local number = redis.call('GET', key) or '0'
   if not string.match(number, '^%d+$') then
-    error('the counter ' .. key .. ' is no number')
+    error('the counter ' .. key .. ' is not a number')
   end
   return number
 end

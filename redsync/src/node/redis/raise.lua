@@ -1,5 +1,7 @@
--- Raises the counters to a token, if the owner holds all names and no counter is above it.
--- KEYS: the names, then their counters. ARGV: owner value, token, number of names, retention in ms.
+-- Raises the counters to a token, if the owner holds all names and no counter is above the token.
+-- KEYS: the names, then their counters.
+-- ARGV: owner value, token, number of names, retention of counters in ms.
+-- Returns 1 if the counters are at the token, else 0.
 local value, token, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
 for i = 1, names do
   if redis.pcall('GET', KEYS[i]) ~= value then

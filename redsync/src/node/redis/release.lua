@@ -1,6 +1,6 @@
--- Gives up those names that the owner holds.
+-- Releases those of the names that the owner holds.
 -- KEYS: the names. ARGV: owner value, 'shared' or 'exclusive'.
--- Returns 1 if it held all of them.
+-- Returns 1 if the owner held all of them, else 0.
 local value, mode = ARGV[1], ARGV[2]
 local all = 1
 for i = 1, #KEYS do
@@ -10,7 +10,7 @@ for i = 1, #KEYS do
   elseif mode == 'exclusive' and redis.call('GET', KEYS[i]) == value then
     redis.call('DEL', KEYS[i])
   elseif mode == 'shared' and redis.call('ZREM', KEYS[i], value) == 1 then
-    -- Unless that was the last.
+    -- Unless that was the last holder.
     if kind_of(KEYS[i]) == 'shared' then
       expire_with_last(KEYS[i])
     end

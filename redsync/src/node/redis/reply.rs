@@ -1,13 +1,13 @@
-//! A server's reply.
+//! Replies of servers.
 
 use std::{borrow::Cow, fmt};
 
 use crate::node::NodeError;
 
-/// A server's reply, as far as locks need to tell replies apart.
+/// A server's reply, reduced to the kinds that locks have to tell apart.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// Nothing: a missing key, or a condition that was not met.
+    /// Null: a key is missing, or a condition was not met.
     Nil,
     /// A status such as `OK`.
     Status(Cow<'static, str>),
@@ -20,13 +20,13 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The error about a reply that makes no sense here.
+    /// Makes the error for a reply that does not fit the command.
     pub(crate) fn unexpected(&self) -> NodeError {
         NodeError::Unexpected(format!("{self:?}").into())
     }
 }
 
-/// The kind of the reply, not its content: that may be an owner value.
+/// Shows the kind of the reply, and not its content, which may be an owner value.
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

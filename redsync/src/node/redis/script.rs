@@ -1,10 +1,10 @@
-//! Lua scripts, sent by their hash.
+//! Lua scripts, which are sent by their hash.
 
 use std::sync::OnceLock;
 
 use super::command::Arguments;
 
-/// A script that changes a lock, with what such scripts have in common.
+/// Loads a script that changes a lock, after the prelude that such scripts have in common.
 macro_rules! script {
     ($name:literal) => {
         Script::new(concat!(
@@ -22,17 +22,17 @@ pub(super) static RELEASE: Script = script!("release");
 pub(super) static DELETE: Script = Script::new(include_str!("delete.lua"));
 pub(super) static INSPECT: Script = Script::new(include_str!("inspect.lua"));
 
-/// A script.
+/// A Lua script.
 pub(super) struct Script {
     code: &'static str,
     hash: OnceLock<String>,
 }
 
-/// How a script is named.
+/// How a script is sent.
 ///
-/// It is sent by its hash. If the server does not know it (a first use, a restart, `SCRIPT FLUSH`), it
-/// is sent by its code, which teaches it. Nothing runs twice: a server that answers `NOSCRIPT` has run
-/// nothing.
+/// First it is sent by its hash. If the server does not know the script (at its first use, after a
+/// restart or after `SCRIPT FLUSH`), it answers `NOSCRIPT` and runs nothing. Then the script is
+/// sent as code, and the server keeps it. So no script runs twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     Hash,
@@ -52,7 +52,7 @@ impl Script {
             .get_or_init(|| sha1_smol::Sha1::from(self.code).digest().to_string())
     }
 
-    /// Writes the beginning of the command that runs it; keys and arguments follow.
+    /// Writes the beginning of the command that runs the script. Keys and arguments have to follow.
     pub(super) fn write(&self, by: By, keys: usize, command: &mut impl Arguments) {
         match by {
             By::Hash => {

@@ -1,7 +1,7 @@
--- Takes all names shared, or none. To SET NX a shared name is taken, and a script that compares and
--- deletes strings cannot touch it.
--- KEYS: the names. ARGV: owner value, expiry in ms.
--- Returns {1}, or {0, ms for which it is kept out (negative: for ever)}.
+-- Acquires all names in shared mode, or none. A client that locks by SET NX finds a shared name
+-- taken, and its script that compares and deletes a string does not delete it. KEYS: the names.
+-- ARGV: owner value, expiry in ms. Returns {1}, or {0, for how many ms a name is not available
+-- (negative: for ever)}.
 local value, expiry = ARGV[1], tonumber(ARGV[2])
 
 local kept_out

@@ -1,4 +1,4 @@
-//! Wake-ups from a server: its client tracking says when a key changes.
+//! Wake-ups from a server: its client tracking reports when a key changes.
 
 use std::{
     fmt, mem,
@@ -22,21 +22,22 @@ use super::{
 };
 use crate::node::{NodeError, WakeUp, watchers::Watchers};
 
-/// For how long a server is left alone that could not be connected to.
+/// How long to wait after a failure to connect before connecting to the server again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Watches keys on a connection of its own, over which nothing is ever written.
+/// Watches keys on a connection of its own, which writes no keys.
 ///
-/// The server remembers which keys were read over it, and pushes a message when one of them is
-/// changed, deleted or expires (redis.io, "Client-side caching reference"), whichever client did it.
-/// That costs a release nothing. It asks for RESP3, which the connection of the commands need not
-/// speak, and which a proxy may not. Without it there are no wake-ups from this server.
+/// The server remembers which keys were read over this connection. It pushes a message when one of
+/// them is changed or deleted by any client, or expires (redis.io, "Client-side caching
+/// reference"). So wake-ups cost a release nothing. The connection needs RESP3, which the
+/// connection for commands does not, and which a proxy may not support. Without it, this server
+/// sends no wake-ups.
 pub(super) struct Tracking {
     links: Links<ToTrack>,
     watchers: Watchers,
 }
 
-/// Makes connections that track what is read over them.
+/// Makes connections with client tracking.
 #[derive(Clone)]
 struct ToTrack {
     client: Client,
@@ -64,7 +65,7 @@ impl Tracking {
 
     /// See [`Node::watch`](crate::node::Node::watch).
     pub(super) async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
-        // Before the server is asked: a change after its answer is noticed.
+        // Registered before the server is asked, so that no change after its answer is missed.
         let watcher = self.watchers.watch(names);
         let mut exists = redis::cmd("EXISTS");
         for name in names {
@@ -74,15 +75,15 @@ impl Tracking {
         loop {
             match self.links.send(exists.clone()).await {
                 Ok(Value::Int(0)) => return Ok(WakeUp::Free),
-                // Perhaps of a change before that: a name that was free when it was last looked at
-                // was then taken by another.
+                // The change may be older than the answer: a name that was free at the last check
+                // has been taken since. So ask again.
                 Ok(_) if watcher.changed().now_or_never().is_some() => {}
                 Ok(_) => {
                     watcher.changed().await;
                     return Ok(WakeUp::Changed);
                 }
-                // A question may be asked twice. The connection was closed while it was not in use,
-                // perhaps, and the first watcher to find out is not to go without.
+                // The connection may have been closed while it was idle, and the first watcher to
+                // find out should not go without wake-ups. It is safe to ask twice.
                 Err(NodeError::Disconnected(_)) if mem::take(&mut again) => {}
                 Err(error) => return Err(error),
             }
@@ -92,7 +93,7 @@ impl Tracking {
 
 impl ToTrack {
     fn failed_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         self.failed_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -126,7 +127,6 @@ impl Connect for ToTrack {
     type Connection = MultiplexedConnection;
     type Place = ();
 
-    /// What is asked is a sign of life itself, and may be asked again.
     const PINGS: bool = true;
 
     async fn connect(&self) -> Result<(MultiplexedConnection, ()), NodeError> {
@@ -136,7 +136,7 @@ impl Connect for ToTrack {
         let connection = self.try_to_connect().await;
         *self.failed_at() = connection.as_ref().err().map(|error| {
             let address = self.client.get_connection_info().addr().to_string();
-            tracing::debug!(node = address, %error, "no wake-ups from a node; polling");
+            tracing::debug!(node = address, %error, "a node sends no wake-ups; polling it");
             Instant::now()
         });
         Ok((connection?, ()))
@@ -145,18 +145,18 @@ impl Connect for ToTrack {
     fn leave((): ()) {}
 }
 
-/// Notifies those who watch what the server says has changed.
+/// Notifies the watchers of the keys that a push message reports as changed.
 fn notify(watchers: &Watchers, push: &PushInfo) {
     match (&push.kind, &push.data[..]) {
         (PushKind::Invalidate, [Value::Array(keys)]) => {
             for key in keys {
                 if let Value::BulkString(key) = key {
-                    // A key that is not UTF-8 is no name.
+                    // A key that is not UTF-8 is not the name of a lock.
                     watchers.notify(&String::from_utf8_lossy(key));
                 }
             }
         }
-        // All keys are gone, or no more is said about any key.
+        // All keys were flushed, or the connection has ended and reports no more changes.
         (PushKind::Invalidate | PushKind::Disconnection, _) => watchers.notify_all(),
         _ => {}
     }

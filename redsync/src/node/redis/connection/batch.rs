@@ -1,9 +1,9 @@
-//! The commands of many locks in one write.
+//! The commands of many locks, sent together in one write.
 //!
 //! Commands for one connection are put into a [list](super::list). One task, the
-//! [collector](super::collector), takes what is there and sends it as one pipeline; it does not wait
-//! for more to come. For redis-rs a pipeline is one message, whose cost is shared by all of its
-//! commands. The same task reads the replies and counts each answer into the lock that it belongs to.
+//! [collector](super::collector), takes the whole list and sends it as one pipeline, without waiting
+//! for more commands. To redis-rs a pipeline is one message, whose cost its commands share. The same
+//! task reads the replies, and counts each answer for the lock that it belongs to.
 
 use std::sync::Arc;
 
@@ -41,12 +41,12 @@ impl<C: SharedConnection> Batch<C> {
         self.list.health()
     }
 
-    /// Whether commands are still taken.
+    /// Whether the list takes no more commands.
     pub(crate) fn is_closed(&self) -> bool {
         self.list.is_closed()
     }
 
-    /// Puts an item into the list if the connection may be used. Says whether it did.
+    /// Adds an item to the list if the connection may be used. Returns whether it did.
     pub(crate) fn push_if(
         &self,
         may_be_used: impl FnOnce(&Health, Instant) -> bool,
@@ -60,7 +60,7 @@ impl<C: SharedConnection> Batch<C> {
     ///
     /// # Cancel safety
     ///
-    /// A command whose future is dropped may or may not be sent.
+    /// If the future is dropped, the command may or may not be sent.
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, Undelivered> {
         if C::PIPELINES {
             let (reply, answer) = oneshot::channel();
@@ -86,13 +86,13 @@ impl<C: SharedConnection> Batch<C> {
 }
 
 impl<C: SharedConnection> Drop for Batch<C> {
-    /// Ends the collector when it has nothing more to do.
+    /// Ends the collector once all its commands are answered.
     fn drop(&mut self) {
         self.list.close();
     }
 }
 
-/// A command that is under way until this is dropped.
+/// Counts a command as under way until it is dropped.
 struct Counted<'a>(&'a List);
 
 impl<'a> Counted<'a> {

@@ -23,23 +23,23 @@ use super::{
     shared::SharedConnection,
 };
 
-/// How many commands are sent together, at the most: all are answered when the last of them is. (With
-/// 512 tasks on three nodes, 16 give 131,000 locks a second, 64 give 140,000, 256 give 150,000, and
-/// 1,024 give 135,000.)
+/// How many commands are sent together at most. None of them is answered before the last one. (With
+/// 512 tasks on three nodes, a limit of 16 yields 131,000 locks a second, 64 yields 140,000, 256
+/// yields 150,000, and 1,024 yields 135,000.)
 const MAX_TOGETHER: usize = 256;
 
-/// Sends what is in the list, until the list is closed and all is answered.
+/// Sends the commands in the list, until the list is closed and all commands are answered.
 pub(super) struct Collector<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
     sent: Vec<Sent>,
-    /// No later than the first of them is given up. It is left to fire for nothing: to move it at
-    /// each reply would cost more.
+    /// Fires no later than the first of the sent commands is abandoned. It may fire for nothing: to
+    /// move it at each reply would cost more.
     alarm: Option<Pin<Box<Sleep>>>,
     spares: Spares,
     /// Whether other threads may add to the list while this task runs.
     has_threads: bool,
-    /// Whether several commands were sent together the last time.
+    /// Whether the last write contained several commands.
     is_busy: bool,
 }
 
@@ -61,13 +61,13 @@ impl<C: SharedConnection> Collector<C> {
 
     pub(super) async fn run(mut self) {
         while poll_fn(|cx| self.poll_for_more(cx)).await {
-            // A connection that has rested: this lets the runtime poll its I/O first. If the other side
-            // has closed the connection, its task learns of that, and what is sent afterwards is known
-            // not to have been sent.
+            // After idle time: let the runtime poll its I/O first. If the server has closed the
+            // connection, the connection's task learns of it now, and it is certain that a command
+            // which follows was not sent.
             let has_rested = self.list.take_rested();
-            // A busy one: other threads add to the list meanwhile, and more commands share a write.
-            // (With 512 tasks on two threads, that is a third of the CPU time. On one thread, tasks
-            // that are about to add to the list have come first anyway.)
+            // On a busy connection: let other threads add to the list, so that more commands share
+            // a write. (With 512 tasks on two threads, this saves a third of the CPU time. On a
+            // single thread, all tasks that are ready to add to the list have run before this one.)
             if has_rested || self.is_busy {
                 yield_now().await;
             }
@@ -75,7 +75,7 @@ impl<C: SharedConnection> Collector<C> {
         }
     }
 
-    /// Ready when there is more to send (true), or there will never be more (false).
+    /// Resolves to true when there is more to send, and to false when there will never be more.
     fn poll_for_more(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             let mut index = 0;
@@ -90,7 +90,7 @@ impl<C: SharedConnection> Collector<C> {
                     }
                 }
             }
-            if self.give_up_late(cx) {
+            if self.abandon_late(cx) {
                 continue;
             }
             return match self.list.poll(cx) {
@@ -101,12 +101,13 @@ impl<C: SharedConnection> Collector<C> {
         }
     }
 
-    /// Gives up what has not been answered in time. Says whether there was any.
+    /// Stops waiting for commands that have not been answered in time. Returns whether there were
+    /// any.
     ///
-    /// The connection still reads the replies and throws them away, so what is sent behind them finds
-    /// its own.
-    fn give_up_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(first) = self.sent.iter().map(|sent| sent.give_up_at).min() else {
+    /// The connection still reads their replies and discards them, so later commands get their own
+    /// replies.
+    fn abandon_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(first) = self.sent.iter().map(|sent| sent.abandon_at).min() else {
             return false;
         };
         let alarm = self
@@ -119,18 +120,18 @@ impl<C: SharedConnection> Collector<C> {
             return false;
         }
         let now = Instant::now();
-        let mut given_up = 0;
-        for late in self.sent.extract_if(.., |sent| sent.give_up_at <= now) {
-            given_up += late.items.len();
-            // A question that is dropped is given up.
+        let mut abandoned = 0;
+        for late in self.sent.extract_if(.., |sent| sent.abandon_at <= now) {
+            abandoned += late.items.len();
+            // Dropping a question reports it as unanswered.
             drop(late);
         }
-        self.list.over(given_up);
+        self.list.over(abandoned);
         self.alarm = None;
         true
     }
 
-    /// Sends all that is in the list. What is sent is written when it is first polled.
+    /// Sends all commands in the list. They are written when their future is first polled.
     fn send(&mut self) {
         let mut items = self.list.take(self.spares.items());
         self.is_busy = self.has_threads && items.len() > 1;
@@ -148,8 +149,9 @@ impl<C: SharedConnection> Collector<C> {
         if items.len() < before {
             self.list.over(before - items.len());
         }
-        // The patience of one stands for all: they are about locks of one kind, mostly, and a command
-        // that is given up early is released behind itself on the same connection.
+        // The limit of the first command is used for all. Mostly they are about locks with the same
+        // options; and if a command is abandoned too early, its release follows it on the same
+        // connection.
         let Some(patience) = items.first().map(Item::patience) else {
             return self.spares.keep_items(items);
         };
@@ -157,7 +159,7 @@ impl<C: SharedConnection> Collector<C> {
             replies: self.spares.sending(self.connection.clone(), &items),
             items,
             was_polled: false,
-            give_up_at: Instant::now() + patience,
+            abandon_at: Instant::now() + patience,
         });
     }
 
@@ -176,7 +178,7 @@ impl<C: SharedConnection> Collector<C> {
                     Err(error) if refusal(&error).is_none() => {
                         self.fail(items.drain(..), &error, is_first_poll);
                     }
-                    // A value, or an error that the server answered with.
+                    // A value, or an error with which the server answered.
                     reply => self.answer(items.drain(..), [reply]),
                 }
             }

@@ -1,6 +1,7 @@
-//! How a connection fares: what has been sent over it, and when it was last heard from.
+//! The health of a connection: how many commands are unanswered, and since when.
 //!
-//! Callers that stop waiting do not change it. Only a reply ends a silence.
+//! A silence begins when a command is sent and nothing is answered. Only a reply ends it, not a
+//! caller that stops waiting.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 #[derive(Clone, Copy)]
 pub(crate) struct Health {
     unanswered: usize,
-    /// Since when nothing has been answered, though something was sent.
+    /// Since when nothing has been answered while commands were under way.
     silent_since: Option<Instant>,
     last_reply: Instant,
 }
@@ -33,7 +34,7 @@ impl Health {
         self.silent_since = Some(now);
     }
 
-    /// This number of commands are no longer under way.
+    /// Notes that this number of commands are no longer under way.
     pub(super) fn over(&mut self, commands: usize) {
         self.unanswered -= commands;
         if self.unanswered == 0 {
@@ -41,18 +42,18 @@ impl Health {
         }
     }
 
-    /// How many commands have no answer.
+    /// How many commands are unanswered.
     pub(crate) const fn unanswered(&self) -> usize {
         self.unanswered
     }
 
-    /// For how long nothing has been answered, though something was sent.
+    /// How long nothing has been answered while commands were under way.
     pub(crate) fn silence(&self, now: Instant) -> Duration {
         self.silent_since
             .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// For how long nothing has been under way.
+    /// How long no command has been under way.
     pub(crate) fn rest(&self, now: Instant) -> Duration {
         match self.silent_since {
             Some(_) => Duration::ZERO,

@@ -11,18 +11,18 @@ use super::{
 };
 use crate::node::{NodeError, redis::exchange::Conversation};
 
-/// How long a reply is waited for whose caller may wait for ever.
+/// How long to wait for the reply to a command whose caller sets no limit.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One command.
 pub(crate) enum Item {
-    /// About a lock: the answer is counted where the reply is read.
+    /// A command about a lock. Its answer is counted where the reply is read.
     Conversation(Conversation),
-    /// A command of a caller that waits for the reply.
+    /// A command whose caller waits for the reply.
     Command(Cmd, oneshot::Sender<Result<Value, Undelivered>>),
 }
 
-/// Why there is no reply.
+/// Why a command has no reply.
 #[derive(Debug)]
 pub(crate) struct Undelivered {
     pub(crate) error: RedisError,
@@ -31,30 +31,30 @@ pub(crate) struct Undelivered {
 }
 
 impl Undelivered {
-    /// The connection takes no more commands, or the task that sends them has ended.
+    /// The list takes no more commands, or the collector has ended.
     pub(super) fn closed(is_unsent: bool) -> Self {
         Self {
-            error: (redis::ErrorKind::Io, "the connection was given up").into(),
+            error: (redis::ErrorKind::Io, "the connection was abandoned").into(),
             is_unsent,
         }
     }
 }
 
 impl Item {
-    /// How long the reply is waited for.
+    /// How long to wait for the reply.
     pub(super) fn patience(&self) -> Duration {
         match self {
             Self::Conversation(conversation) => conversation.patience(),
-            // Its caller decides.
+            // The caller decides.
             Self::Command(..) => MAX_PATIENCE,
         }
     }
 
-    /// Whether it is still worth sending.
+    /// Whether the command is still worth sending.
     pub(super) fn may_be_sent(&mut self) -> bool {
         match self {
             Self::Conversation(conversation) => conversation.may_be_sent(),
-            // Nobody waits for it any more, and nothing was sent.
+            // If nobody waits for the reply any more, nothing is sent.
             Self::Command(_, reply) => !reply.is_closed(),
         }
     }
@@ -66,7 +66,7 @@ impl Item {
         }
     }
 
-    /// Takes the reply, and gives back an item that has to go on.
+    /// Processes the reply. Returns the item if another command follows.
     pub(super) fn reply(self, value: RedisResult<Value>) -> Option<Self> {
         match self {
             Self::Conversation(conversation) => {
@@ -77,7 +77,7 @@ impl Item {
                 return conversation.reply(reply).map(Self::Conversation);
             }
             Self::Command(_, reply) => {
-                // Or nobody waits for it any more.
+                // It fails if nobody waits for the reply any more.
                 let _ = reply.send(value.map_err(|error| Undelivered {
                     error,
                     is_unsent: false,

@@ -1,4 +1,4 @@
-//! The connection to one server: made when it is first needed, shared, and replaced.
+//! The connection to one server: made when it is first needed, shared, and replaced when it fails.
 
 use std::{
     mem,
@@ -20,24 +20,25 @@ use super::{
 };
 use crate::node::{NodeError, redis::driver::unreachable};
 
-/// How long making a connection may take.
+/// How long it may take to make a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection on which commands wait and nothing has been answered for so long may be half-open:
-/// a new one is made for the commands that follow. If that fails too, the server hangs, and they
-/// follow on the old one: a release must not overtake its acquisition.
+/// A connection on which commands have been unanswered for this long may be half-open, so a new one
+/// is made for the commands that follow. If that fails too, the server hangs, and these commands
+/// use the old connection: a release must not overtake its acquisition.
 const STALL: Duration = Duration::from_secs(5);
 
-/// A connection on which nothing was sent for so long may have been closed by the other side: it is
-/// asked whether it lives before a command is entrusted to it.
+/// A connection that has been idle for this long may have been closed by the server, so a `PING` is
+/// sent before the next command.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How many commands may wait for their replies on a connection that has given none for `STUCK`. A
-/// node that hangs must not collect the commands of all locks that are taken without it.
+/// How many commands may be unanswered on a connection that has been silent for longer than
+/// `STUCK`. Without this limit, a node that hangs would collect the commands of all locks, which
+/// are acquired on the other nodes.
 const MAX_UNANSWERED: usize = 4096;
 const STUCK: Duration = Duration::from_secs(2);
 
-/// A connection, and what counts it as one of a pool's.
+/// A connection, and its place in a pool.
 pub(crate) struct Link<C: SharedConnection, K> {
     batch: Batch<C>,
     place: Mutex<Option<K>>,
@@ -46,23 +47,24 @@ pub(crate) struct Link<C: SharedConnection, K> {
 /// Makes connections to one server.
 pub(crate) trait Connect: Clone + Send + Sync + 'static {
     type Connection: SharedConnection;
-    /// A place in a pool, or whatever else is kept with a connection.
+    /// A place in a pool, or anything else that is kept with a connection.
     type Place: Send + 'static;
 
-    /// Whether a sign of life of a connection is one of the server that commands are sent to.
+    /// Whether a `PING` on a connection reaches the server that executes the commands.
     const PINGS: bool = true;
 
     fn connect(
         &self,
     ) -> impl Future<Output = Result<(Self::Connection, Self::Place), NodeError>> + Send;
 
-    /// The connection is used no longer for what comes; what was sent over it is still answered.
+    /// Gives back the place of a connection that takes no more commands. Commands that were sent
+    /// over it are still answered.
     fn leave(place: Self::Place);
 }
 
 /// The one connection that all commands share.
 pub(crate) struct Links<M: Connect> {
-    /// The server's, for logs.
+    /// The address of the server, for logs.
     address: Arc<str>,
     connect: M,
     slot: Mutex<Slot<M>>,
@@ -70,7 +72,8 @@ pub(crate) struct Links<M: Connect> {
 
 enum Slot<M: Connect> {
     Empty,
-    /// Made once for all commands that need it meanwhile; if it fails, it fails for all of them.
+    /// One attempt to connect, for all commands that need the connection. If it fails, all of them
+    /// fail.
     Connecting(Connecting<M>),
     Connected(LinkOf<M>),
 }
@@ -88,11 +91,12 @@ impl<M: Connect> Links<M> {
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot<M>> {
-        // Each assignment to the slot is whole, whatever panics.
+        // Each change of the slot is a single assignment.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an item into the list of the connection, if there is one that may be used as it is.
+    /// Adds an item to the list of the connection, if there is one that is ready for use. Returns
+    /// whether it did.
     pub(crate) fn push(&self, now: Instant, item: impl FnOnce() -> Item) -> bool {
         match &*self.slot() {
             Slot::Connected(link) => link.batch.push_if(may_be_used::<M>, now, item),
@@ -101,7 +105,7 @@ impl<M: Connect> Links<M> {
     }
 
     /// Sends a command over the connection, which is made if there is none. If the command was not
-    /// sent because the connection had ended, it is sent over another, once.
+    /// sent because the connection had ended, it is sent over another one, at most once.
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, NodeError> {
         let mut again = true;
         loop {
@@ -122,7 +126,8 @@ impl<M: Connect> Links<M> {
         }
     }
 
-    /// The connection, after a sign of life if it has been idle, unless too much waits on it.
+    /// The connection, ready for use: if it has been idle, it has answered a `PING`. An error if
+    /// too many commands are unanswered.
     async fn usable_link(&self) -> Result<LinkOf<M>, NodeError> {
         let link = self.link().await?;
         let health = link.batch.health();
@@ -133,7 +138,7 @@ impl<M: Connect> Links<M> {
                     self.retire(&link);
                     self.link().await?
                 }
-                // Even an error is a sign of life.
+                // Any other error is a sign of life too.
                 _ => link,
             }
         } else {
@@ -145,12 +150,12 @@ impl<M: Connect> Links<M> {
         Ok(link)
     }
 
-    /// The connection; a new one if there is none, or it has ended or stalls.
+    /// The connection. A new one is made if there is none, or if it has ended or stalls.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while connecting, this leaves the connecting to the others that wait for it, or to
-    /// the next command.
+    /// If the future is dropped while connecting, the other commands that wait for the connection
+    /// go on connecting, or the next command does.
     async fn link(&self) -> Result<LinkOf<M>, NodeError> {
         let connecting = {
             let mut slot = self.slot();
@@ -163,7 +168,7 @@ impl<M: Connect> Links<M> {
                     return Ok(Arc::clone(link));
                 }
                 Slot::Connected(stalled) => {
-                    tracing::warn!(node = %self.address, "the connection stalls; trying a new one");
+                    tracing::warn!(node = %self.address, "the connection has stalled; making a new one");
                     stalled.leave::<M>();
                     let stalled = Arc::clone(stalled);
                     self.begin_to_connect(&mut slot, Some(stalled))
@@ -172,7 +177,8 @@ impl<M: Connect> Links<M> {
                 Slot::Empty => self.begin_to_connect(&mut slot, None),
             }
         };
-        // The limit is this caller's own: the runtime that the connecting began on may stand still.
+        // Each caller has its own limit, because the runtime on which the connecting began may
+        // stand still.
         let limit = 3 * CONNECT_TIMEOUT;
         let result = timeout(limit, connecting.clone()).await;
         let result =
@@ -187,9 +193,9 @@ impl<M: Connect> Links<M> {
         result
     }
 
-    /// Begins to connect. If that fails, `stalled` is the connection.
+    /// Begins to connect. If that fails, the `stalled` connection stays in use.
     fn begin_to_connect(&self, slot: &mut Slot<M>, stalled: Option<LinkOf<M>>) -> Connecting<M> {
-        // A panic would poison what is shared: it is one failure to connect.
+        // A panic would poison the shared future, so it becomes a failure to connect.
         let connecting = AssertUnwindSafe(connect(self.connect.clone()))
             .catch_unwind()
             .map(|result| result.unwrap_or_else(|_| Err(unreachable("connecting panicked"))))
@@ -203,7 +209,7 @@ impl<M: Connect> Links<M> {
         connecting
     }
 
-    /// Takes no more commands for this connection. Those that wait on it go on waiting.
+    /// Sends no more commands over this connection. Commands that are under way stay under way.
     fn retire(&self, link: &LinkOf<M>) {
         link.leave::<M>();
         let mut slot = self.slot();
@@ -214,7 +220,7 @@ impl<M: Connect> Links<M> {
 }
 
 async fn connect<M: Connect>(connect: M) -> Result<LinkOf<M>, NodeError> {
-    // Pools of the user's may have no time limits.
+    // A pool of the user may have no time limit.
     let connected = timeout(2 * CONNECT_TIMEOUT, connect.connect()).await;
     let (connection, place) =
         connected.unwrap_or_else(|_| Err(unreachable("no connection could be made in time")))?;
@@ -233,7 +239,7 @@ impl<C: SharedConnection, K> Link<C, K> {
     }
 }
 
-/// Whether there is nothing to be done about a connection before a command is sent.
+/// Whether a connection is ready for a command without a `PING` or a replacement.
 fn may_be_used<M: Connect>(health: &Health, now: Instant) -> bool {
     let is_idle = M::PINGS && health.rest(now) > IDLE;
     !is_idle && health.silence(now) < STALL && !is_overloaded(health, now)

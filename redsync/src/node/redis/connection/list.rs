@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{health::Health, item::Item};
 
-/// A connection that has rested for this long may have been closed by the other side meanwhile.
+/// A connection that has been idle for this long may have been closed by the server in the meantime.
 const RESTED: Duration = Duration::from_millis(1);
 
 /// The list, and how its connection fares.
@@ -20,11 +20,11 @@ pub(super) struct List(Mutex<State>);
 
 struct State {
     waiting: Vec<Item>,
-    /// Of the collector, if it has nothing to do.
+    /// Wakes the collector. None while the collector is running.
     collector: Option<Waker>,
-    /// Whether no more commands are taken.
+    /// Whether the list takes no more commands.
     is_closed: bool,
-    /// Whether nothing had been under way for a while when the first command came.
+    /// Whether the connection had been idle for a while when a command was added.
     has_rested: bool,
     health: Health,
 }
@@ -58,12 +58,12 @@ impl List {
         self.state().health
     }
 
-    /// Whether no more commands are taken.
+    /// Whether the list takes no more commands.
     pub(super) fn is_closed(&self) -> bool {
         self.state().is_closed
     }
 
-    /// Adds an item if the list takes any and the connection may be used. Says whether it did.
+    /// Adds an item if the list takes any and the connection may be used. Returns whether it did.
     pub(super) fn push_if(
         &self,
         may_be_used: impl FnOnce(&Health, Instant) -> bool,
@@ -90,7 +90,7 @@ impl List {
         self.state().waiting.push(item);
     }
 
-    /// What there is. If nothing, the collector is woken when there is something.
+    /// Looks for commands. If there are none, the collector is woken when one is added.
     pub(super) fn poll(&self, cx: &Context<'_>) -> Found {
         let mut state = self.state();
         if !state.waiting.is_empty() {
@@ -107,17 +107,17 @@ impl List {
         }
     }
 
-    /// All items, in exchange for an empty vector.
+    /// Takes all items, in exchange for an empty vector.
     pub(super) fn take(&self, empty: Vec<Item>) -> Vec<Item> {
         mem::replace(&mut self.state().waiting, empty)
     }
 
-    /// Whether the connection had rested when the first of the waiting commands came. Said once.
+    /// Whether the connection had been idle when a command was added. Reported once.
     pub(super) fn take_rested(&self) -> bool {
         mem::take(&mut self.state().has_rested)
     }
 
-    /// Takes no more commands.
+    /// Closes the list: it takes no more commands.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_closed = true;
@@ -128,19 +128,19 @@ impl List {
         }
     }
 
-    /// A command is sent without the list.
+    /// Counts a command that is sent without the list.
     pub(super) fn sent(&self) {
         self.state().health.sent(Instant::now());
     }
 
-    /// Notes a sign of life, if it is one.
+    /// Notes a sign of life: any reply, or any error but a time-out.
     pub(super) fn heard<T>(&self, reply: &RedisResult<T>) {
         if !matches!(reply, Err(error) if error.is_timeout()) {
             self.state().health.heard(Instant::now());
         }
     }
 
-    /// This number of commands are no longer under way.
+    /// Counts this number of commands as no longer under way.
     pub(super) fn over(&self, commands: usize) {
         self.state().health.over(commands);
     }

@@ -1,4 +1,4 @@
-//! The values and errors of redis-rs, as replies and node errors.
+//! The conversion of redis-rs' values and errors into replies and node errors.
 
 use std::sync::Arc;
 
@@ -6,13 +6,14 @@ use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use crate::node::{NodeError, redis::Reply};
 
-/// What an error of a connection means, which `sends_once` or may repeat commands by itself.
+/// The node error for an error of a connection. `sends_once` says that the connection never repeats
+/// a command by itself.
 pub(crate) fn failure(error: RedisError, sends_once: bool) -> NodeError {
     match refusal(&error) {
         Some(refused) => refused,
-        // Its connection lives, and what is sent later comes behind it.
+        // The connection is still alive, and later commands follow this one.
         None if error.is_timeout() => NodeError::TimedOut,
-        // Nobody listened when it connected again.
+        // The server refused the connection when the client reconnected.
         None if sends_once && error.is_connection_refusal() => {
             NodeError::Unreachable(Arc::new(error))
         }
@@ -29,7 +30,7 @@ pub(crate) fn packed(command: &[&[u8]]) -> Cmd {
     cmd
 }
 
-/// The server's own error, if it is one.
+/// The node error, if the server itself answered with an error.
 pub(crate) fn refusal(error: &RedisError) -> Option<NodeError> {
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::NoScript) => Some(NodeError::refused("NOSCRIPT", "")),
@@ -57,9 +58,7 @@ pub(crate) fn reply(value: Value) -> Result<Reply, NodeError> {
             Reply::Array(values.into_iter().map(reply).collect::<Result<_, _>>()?)
         }
         _ => {
-            return Err(NodeError::Unexpected(
-                "of a type no lock command has".into(),
-            ));
+            return Err(NodeError::Unexpected("a reply of an unknown type".into()));
         }
     })
 }

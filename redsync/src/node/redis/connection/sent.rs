@@ -13,17 +13,17 @@ pub(super) struct Sent {
     pub(super) items: Vec<Item>,
     pub(super) replies: ReusableBoxFuture<'static, Replies>,
     pub(super) was_polled: bool,
-    /// When nobody waits for the replies any longer.
-    pub(super) give_up_at: Instant,
+    /// When to stop waiting for the replies.
+    pub(super) abandon_at: Instant,
 }
 
-/// The replies to commands that were sent together, and the command if it was alone, for reuse.
+/// The replies to commands that were sent together. A single command is returned for reuse.
 pub(super) enum Replies {
     One(RedisResult<Value>, Cmd),
     Many(RedisResult<Vec<Value>>),
 }
 
-/// What was allocated for commands that have been answered.
+/// Allocations of commands that have been answered, for reuse.
 #[derive(Default)]
 pub(super) struct Spares {
     command: Option<Cmd>,
@@ -32,7 +32,7 @@ pub(super) struct Spares {
     many: Vec<ReusableBoxFuture<'static, Replies>>,
 }
 
-/// More spares than that are not kept.
+/// How many spares of one kind are kept.
 const MAX_SPARES: usize = 16;
 
 fn keep<T>(spares: &mut Vec<T>, spare: T) {
@@ -55,12 +55,13 @@ fn boxed(
 }
 
 impl Spares {
-    /// An empty vector.
+    /// Returns an empty vector.
     pub(super) fn items(&mut self) -> Vec<Item> {
         self.items.pop().unwrap_or_default()
     }
 
-    /// Makes of some items what is sent together. It is written when the replies are first polled.
+    /// Makes a future that sends items together and resolves to their replies. The commands are written
+    /// when it is first polled.
     pub(super) fn sending<C: SharedConnection>(
         &mut self,
         mut connection: C,
@@ -86,7 +87,7 @@ impl Spares {
         })
     }
 
-    /// Keeps what was allocated for a command that was sent alone.
+    /// Keeps the allocations of a command that was sent alone.
     pub(super) fn keep_one(
         &mut self,
         mut command: Cmd,

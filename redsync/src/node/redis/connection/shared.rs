@@ -1,4 +1,4 @@
-//! The connections of redis-rs that all their clones share.
+//! The connection types of redis-rs whose clones share one connection.
 
 use std::future::Future;
 
@@ -7,9 +7,12 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection},
 };
 
-/// A connection of redis-rs that all its clones share: `MultiplexedConnection`, with the feature
-/// `redis-rs` `ConnectionManager`, and with the feature `cluster` `ClusterConnection`. It cannot be
-/// implemented elsewhere.
+/// A connection of redis-rs that is shared by its clones. This trait is sealed. It is implemented
+/// for
+///
+/// * `MultiplexedConnection`,
+/// * `ConnectionManager`, with the feature `redis-rs`, and
+/// * `ClusterConnection`, with the feature `cluster`.
 pub trait SharedConnection: sealed::Sealed {}
 
 impl<C: sealed::Sealed> SharedConnection for C {}
@@ -18,14 +21,14 @@ pub(crate) mod sealed {
     use super::{Cmd, ConnectionLike, Future, Pipeline, RedisResult, Value};
 
     pub trait Sealed: ConnectionLike + Clone + Send + Sync + 'static {
-        /// Whether it sends a command at most once. One that does not cannot tell that a command
-        /// was never sent.
+        /// Whether it sends a command at most once. Otherwise it is never certain that a command
+        /// was not sent.
         const SENDS_ONCE: bool = true;
 
         /// Whether commands on any keys can be sent together.
         const PIPELINES: bool = true;
 
-        /// Whether it connects again by itself when it has broken.
+        /// Whether it reconnects by itself after it has broken.
         const RECONNECTS: bool = false;
 
         fn send_one(&mut self, command: &Cmd) -> impl Future<Output = RedisResult<Value>> + Send {
@@ -43,7 +46,7 @@ pub(crate) mod sealed {
 }
 
 impl sealed::Sealed for MultiplexedConnection {
-    // Its own functions, which need no allocation for their futures.
+    // The inherent methods, whose futures need no allocation.
     fn send_one(&mut self, command: &Cmd) -> impl Future<Output = RedisResult<Value>> + Send {
         self.send_packed_command(command)
     }

@@ -1,4 +1,4 @@
-//! What a URL says of a server.
+//! Parsing of server URLs, without exposing their credentials.
 
 use std::{error::Error, sync::Arc};
 
@@ -6,7 +6,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo, io::tcp::TcpSettings};
 
 use crate::ConfigError;
 
-/// Where and how to connect.
+/// Parses a URL into where and how to connect.
 pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
     let info = url
         .into_connection_info()
@@ -16,7 +16,7 @@ pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
     Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
-/// The error about a URL, without its password.
+/// Makes the error for a URL, without its credentials.
 pub(crate) fn refused(url: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> ConfigError {
     ConfigError::Url {
         url: without_credentials(url).into(),
@@ -24,8 +24,8 @@ pub(crate) fn refused(url: &str, source: impl Into<Box<dyn Error + Send + Sync>>
     }
 }
 
-/// The URL with its user, password and query cut out: a query too can have a password. What follows
-/// the last `@` is neither user nor password.
+/// The URL without its user, password and query. A query can contain a password, too. The user and
+/// the password end at the last `@`.
 fn without_credentials(url: &str) -> String {
     let bare = match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),

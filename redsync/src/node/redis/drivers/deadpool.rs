@@ -25,11 +25,12 @@ use crate::{
     },
 };
 
-/// [deadpool-redis](deadpool_redis) as a driver.
+/// The driver for pools of [deadpool-redis](deadpool_redis).
 ///
-/// The pool makes the connections, checks and replaces them; commands do not check one out each.
-/// They share one of them, multiplexed, which saves a round trip per command and lets many locks
-/// travel in one packet. That connection stays checked out of the pool while it works.
+/// The pool makes connections and replaces broken ones. Commands do not each check out a
+/// connection. They share a single multiplexed one, which saves a round trip per command and sends
+/// the commands of many locks in one packet. This connection stays checked out of the pool while it
+/// works.
 ///
 /// The pools for Sentinel and Cluster work the same way: see
 /// [the module docs](crate::node::redis#sentinel-and-cluster).
@@ -39,11 +40,11 @@ pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
 }
 
 impl<P: Pool> Deadpool<P> {
-    /// A driver on a pool, `address` being what errors and logs call its server.
+    /// Creates a driver on a pool. Errors and logs refer to the server as `address`.
     ///
-    /// The pool should have no response timeout, or a generous one: redsync limits the time
-    /// itself, and a release has to stay behind an acquisition that is late, on its connection.
-    /// (redis-rs has one of 500 ms by default, which is acceptable.)
+    /// The pool should have no response timeout, or a long one: redsync limits the time itself, and
+    /// the release of a slow acquisition has to follow it on the same connection. (The default of
+    /// redis-rs, 500 ms, is acceptable.)
     pub fn new(address: impl Into<Arc<str>>, pool: P) -> Self {
         let address = address.into();
         Self {
@@ -54,15 +55,18 @@ impl<P: Pool> Deadpool<P> {
 }
 
 impl Deadpool {
-    /// A driver with a pool of its own for a URL. It connects when a first command is sent.
+    /// Creates a driver with its own pool for the server at a URL. It connects when the first
+    /// command is sent.
     ///
-    /// A `rediss://` URL needs the feature `tls-rustls`. The server's certificate has to be one that
-    /// the system trusts; for others, give [`new`](Self::new) a pool. The provider of cryptography
-    /// is the process' default one of rustls, and *ring* becomes that if there is none.
+    /// A `rediss://` URL needs the feature `tls-rustls`. The system has to trust the server's
+    /// certificate; for other certificates, pass a pool to [`new`](Self::new). Cryptography is left
+    /// to the default provider of rustls in this process. If there is none, *ring* becomes the
+    /// default.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Url`] if the URL does not parse or asks for what is not compiled in.
+    /// [`ConfigError::Url`] if the URL does not parse or asks for a feature that is not compiled
+    /// in.
     pub fn connect(url: &str) -> Result<Self, ConfigError> {
         let info = url::parse(url)?;
         let address = info.addr().to_string();
@@ -72,7 +76,7 @@ impl Deadpool {
         let manager =
             Manager::new_with_config(info, config).map_err(|error| url::refused(url, error))?;
         let pool = deadpool_redis::Pool::builder(manager)
-            // The shared one, and one that replaces it while it is being given up.
+            // The shared connection, and one that replaces it before it has left the pool.
             .max_size(2)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(CONNECT_TIMEOUT))
@@ -123,7 +127,7 @@ impl<P: Pool> Driver for Deadpool<P> {
     fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
         let mut conversation = Some(conversation);
         self.links.push(now, || {
-            let conversation = conversation.take().expect("asked for once");
+            let conversation = conversation.take().expect("the list asks for an item once");
             Item::Conversation(conversation)
         });
         conversation.map_or(Ok(()), Err)

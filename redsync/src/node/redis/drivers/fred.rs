@@ -17,16 +17,18 @@ use crate::node::{
     },
 };
 
-/// A client of [fred](fred) as a driver.
+/// The driver for clients of [fred](fred).
 ///
-/// The client has to be initialized, and to have a [`ReconnectPolicy`], or its node is lost when its
-/// connection breaks. Of its settings, those that would send a command again do not count here, nor
-/// does the default time limit of commands: each command is written at most once, and waited for as
-/// long as its connection lives; while there is no connection, commands fail at once. (redsync
-/// limits the time itself.) For connections that die in silence,
-/// [`UnresponsiveConfig`](fred::types::config::UnresponsiveConfig) is worth setting.
+/// The client has to be initialized. It needs a [`ReconnectPolicy`], or the node is lost when its
+/// connection breaks. To detect connections that have died silently, set an
+/// [`UnresponsiveConfig`](fred::types::config::UnresponsiveConfig).
 ///
-/// Of a [`Pool`](fred::clients::Pool), hand over one client, `pool.next().clone()`: on
+/// The driver overrides the settings by which the client would send a command again, and its
+/// default time limit for commands. It writes each command at most once, and waits for the reply
+/// for as long as the connection lives; redsync limits the time itself. While the client is not
+/// connected, commands fail at once.
+///
+/// If you have a [`Pool`](fred::clients::Pool), pass one of its clients, `pool.next().clone()`: on
 /// different connections, a release could overtake its acquisition.
 ///
 /// ```no_run
@@ -52,7 +54,7 @@ pub struct Fred {
 }
 
 impl Fred {
-    /// A driver on a client, `address` being what errors and logs call its server.
+    /// Creates a driver on a client. Errors and logs refer to the server as `address`.
     pub fn new(address: impl Into<Arc<str>>, client: Client) -> Self {
         Self {
             address: address.into(),
@@ -72,10 +74,11 @@ impl Driver for Fred {
         let args = command.iter().skip(1).copied().map(Value::from);
         let args: Vec<Value> = args.collect();
         let options = Options {
-            // Both are about sending again: after a failed write, and after a lost connection.
+            // Never send a command again: neither after a failed write, nor after a lost
+            // connection.
             max_attempts: Some(1),
             fail_fast: true,
-            // None.
+            // No time limit.
             timeout: Some(Duration::ZERO),
             ..Options::default()
         };
@@ -101,7 +104,7 @@ impl fmt::Debug for Fred {
     }
 }
 
-/// Where a command's first key is, for a cluster.
+/// The position of a command's first key, which decides the slot in a cluster.
 fn slot_of(command: &[&[u8]]) -> ClusterHash {
     match command {
         [b"EVAL" | b"EVALSHA", _, b"0", ..] => ClusterHash::Random,
@@ -124,9 +127,7 @@ fn reply(frame: Resp3Frame) -> Result<Reply, NodeError> {
         Resp3Frame::SimpleError { data, .. } => return Err(refusal(&data)),
         Resp3Frame::BlobError { data, .. } => return Err(refusal(&text(&data))),
         _ => {
-            return Err(NodeError::Unexpected(
-                "of a type no lock command has".into(),
-            ));
+            return Err(NodeError::Unexpected("a reply of an unknown type".into()));
         }
     })
 }
@@ -135,7 +136,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The server's own error: its first word is its code.
+/// Makes a node error of an error of the server. Its first word is the code.
 fn refusal(error: &str) -> NodeError {
     let (code, message) = error.split_once(' ').unwrap_or((error, ""));
     NodeError::refused(code, message)

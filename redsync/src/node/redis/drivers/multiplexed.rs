@@ -24,24 +24,27 @@ use crate::node::{
     },
 };
 
-/// A connection of [redis-rs](redis) as a driver: one that is cheap to clone and shared by all its
+/// The driver for connections of [redis-rs](redis) that are cheap to clone and shared by their
 /// clones.
 ///
-/// * [`ConnectionManager`](redis::aio::ConnectionManager) connects again when its connection
-///   breaks. Commands that were under way fail, and it does not send them again. While it connects,
-///   commands wait; if it gives up, they fail, and the next ones start it again. With the default
-///   six tries and the pauses between them, that is many seconds for which a node that is down does
-///   not say so: `set_number_of_retries(0)` has it say so at once. If the server refuses a new
-///   connection with an error of its own, such as that of a wrong password, it stays with that error
-///   for good (redis-rs 1.8).
-/// * [`MultiplexedConnection`] is one connection for good: when it breaks, so does the node. For
-///   programs that do not run for long.
-/// * `ClusterConnection`, with the feature `cluster`. It sends commands again when a connection
-///   breaks, unless it is made with `ClusterClientBuilder::retries(0)`: see
-///   [Sentinel and Cluster](crate::node::redis#sentinel-and-cluster).
+/// It takes one of these:
 ///
-/// A response timeout (redis-rs has one of 500 ms by default) should be none, or longer than the
-/// [time limit of a node](crate::Mutex::with_node_timeout): redsync limits the time itself.
+/// * [`ConnectionManager`](redis::aio::ConnectionManager) reconnects when its connection breaks.
+///   Commands that were under way fail, and it does not send them again. Commands wait while it
+///   connects, and fail if it cannot. By default it makes six attempts with growing pauses, so it
+///   takes many seconds until a node that is down is reported as such. Set
+///   `set_number_of_retries(0)` to have it reported at once. If the server refuses a new connection
+///   with an error, for instance because of a wrong password, the manager keeps that error for good
+///   (redis-rs 1.8).
+/// * [`MultiplexedConnection`] never reconnects: when it breaks, the node is lost. It is for
+///   programs that do not run for long.
+/// * `ClusterConnection`, with the feature `cluster`. It sends commands again if a connection is
+///   lost, unless it was built with `ClusterClientBuilder::retries(0)`: see [Sentinel and
+///   Cluster](crate::node::redis#sentinel-and-cluster).
+///
+/// The connection should have no response timeout (the default of redis-rs is 500 ms), or one that
+/// is longer than the [node time limit](crate::Mutex::with_node_timeout): redsync limits the time
+/// itself.
 ///
 /// ```no_run
 /// # #[cfg(feature = "redis-rs")]
@@ -62,13 +65,13 @@ use crate::node::{
 pub struct Multiplexed<C: SharedConnection = MultiplexedConnection> {
     address: Arc<str>,
     connection: C,
-    /// Made with the first command, which comes from within a runtime, and again when that runtime
-    /// has ended.
+    /// Made for the first command, which is sent from within a runtime, and made again when that
+    /// runtime has ended.
     batch: Mutex<Option<Arc<Batch<C>>>>,
 }
 
 impl<C: SharedConnection> Multiplexed<C> {
-    /// A driver on a connection. Errors and logs call its server `address`.
+    /// Creates a driver on a connection. Errors and logs refer to the server as `address`.
     pub fn new(address: impl Into<Arc<str>>, connection: C) -> Self {
         Self {
             address: address.into(),
@@ -78,7 +81,7 @@ impl<C: SharedConnection> Multiplexed<C> {
     }
 
     fn batch(&self) -> Arc<Batch<C>> {
-        // An assignment is whole.
+        // It is only ever assigned to, so a panic leaves a valid value.
         let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
         match &*batch {
             Some(batch) if !batch.is_closed() => Arc::clone(batch),
@@ -114,7 +117,7 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
                 |_, _| true,
                 now,
                 || {
-                    let conversation = conversation.take().expect("asked for once");
+                    let conversation = conversation.take().expect("the list asks for an item once");
                     Item::Conversation(conversation)
                 },
             );

@@ -1,4 +1,4 @@
-//! The pools of deadpool-redis, which differ in the servers that their connections lead to.
+//! The pools of deadpool-redis: for single servers, Sentinel and Cluster.
 
 use std::future::Future;
 
@@ -7,8 +7,7 @@ use deadpool_redis::PoolError;
 use crate::node::redis::connection::shared::SharedConnection;
 
 /// A pool of [deadpool-redis](deadpool_redis): its [`Pool`](deadpool_redis::Pool), and those of its
-/// modules `sentinel` and `cluster` behind the features of that name. It cannot be implemented
-/// elsewhere.
+/// modules `sentinel` and `cluster`, each behind the feature of that name. This trait is sealed.
 pub trait Pool: Clone + Send + Sync + 'static + sealed::Sealed {}
 
 pub(super) mod sealed {
@@ -16,10 +15,10 @@ pub(super) mod sealed {
 
     pub trait Sealed {
         type Connection: SharedConnection;
-        /// A connection that counts as one of the pool's.
+        /// A connection that is checked out of the pool, and counts towards its size.
         type CheckedOut: Send + 'static;
 
-        /// Whether a sign of life of a connection is one of the server that commands are sent to.
+        /// Whether a `PING` on a connection reaches the server that executes the commands.
         const PINGS: bool = true;
 
         fn get(&self) -> impl Future<Output = Result<Self::CheckedOut, PoolError>> + Send;
@@ -61,6 +60,6 @@ pool!(deadpool_redis::sentinel of redis::aio::MultiplexedConnection);
 #[cfg(feature = "cluster")]
 pool!(
     deadpool_redis::cluster of redis::cluster_async::ClusterConnection,
-    // It would ask all servers, and replaces connections to single ones itself.
+    // A cluster connection sends `PING` to all servers, and replaces single connections itself.
     const PINGS: bool = false;
 );
