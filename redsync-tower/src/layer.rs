@@ -31,7 +31,7 @@ impl<K> RedlockLayer<K> {
     /// Creates a layer that locks the name that `key` finds in a request.
     ///
     /// The nodes, and the defaults for expiry, prefix, time limits and so on, are those of
-    /// `redsync`. Only the number of [outage tries](Self::with_outage_tries) is the layer's own.
+    /// `redsync`. Only the number of [outage tries](Self::with_outage_attempts) is the layer's own.
     ///
     /// By default a request that finds its lock taken is refused at once, with 409 (Conflict). See
     /// [`with_wait`](Self::with_wait).
@@ -50,7 +50,7 @@ impl<K> RedlockLayer<K> {
     #[must_use]
     pub fn new(redsync: Redsync, key: K) -> Self {
         let config = Arc::new(Config::new(redsync));
-        Self { key, config }.with_outage_tries(OUTAGE_TRIES)
+        Self { key, config }.with_outage_attempts(OUTAGE_TRIES)
     }
 
     fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -258,9 +258,9 @@ impl<K> RedlockLayer<K> {
     ///
     /// Panics if `tries` is zero.
     #[must_use]
-    pub fn with_outage_tries(self, tries: u32) -> Self {
+    pub fn with_outage_attempts(self, tries: u32) -> Self {
         self.set(|config| {
-            let change = |mutex: redsync::Mutex| mutex.with_outage_tries(tries);
+            let change = |mutex: redsync::Mutex| mutex.with_outage_attempts(tries);
             config
                 .locking
                 .change_defaults(change, "a number of tries of at least one");

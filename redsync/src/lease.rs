@@ -36,7 +36,7 @@ use crate::{
     options::Options,
     quorum::{
         USUAL_NODES, majority,
-        round::Ballot,
+        round::RoundVotes,
         votes::{NodeVote, Votes},
     },
     request::Request,
@@ -395,7 +395,7 @@ impl Lease {
     }
 
     /// The votes with the addresses of their nodes, for an error.
-    pub(crate) fn votes(&self, ballot: Ballot) -> Votes {
+    pub(crate) fn votes(&self, ballot: RoundVotes) -> Votes {
         let vote = |(node, vote): (usize, Option<_>)| {
             let address = Arc::clone(self.nodes.address(node));
             vote.map(|vote| NodeVote { address, vote })

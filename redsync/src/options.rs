@@ -194,7 +194,7 @@ mod tests {
             ("drift_factor", with(|o| o.timing.drift_factor = f64::NAN)),
             ("tries", with(|o| o.retry.tries = 0)),
             ("max_hold", with(|o| o.timing.max_hold = Some(secs(0)))),
-            ("outage_tries", with(|o| o.retry.outage_tries = 0)),
+            ("outage_attempts", with(|o| o.retry.outage_attempts = 0)),
             (
                 "node_timeout",
                 with(|o| o.timing.node_timeout = absolute(secs(0))),

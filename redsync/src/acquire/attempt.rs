@@ -18,7 +18,7 @@ use crate::{
     queue::hand_over::Holding,
     quorum::{
         majority,
-        round::Ballot,
+        round::RoundVotes,
         tally::Verdict,
         votes::{Vote, Votes},
     },
@@ -139,7 +139,7 @@ impl Future for Attempt {
             let until = lease.until_from(lease.begun());
             let least = lease.options().timing.min_validity();
             let votes = if verdict == Verdict::Granted {
-                Ballot::new()
+                RoundVotes::new()
             } else {
                 this.answers.take_votes()
             };

@@ -25,7 +25,7 @@ impl Limit {
             Self::Tries(limit) => tries >= limit,
             Self::Until(deadline) => now >= deadline,
         };
-        is_over || outages >= retry.outage_tries
+        is_over || outages >= retry.outage_attempts
     }
 
     /// The pause after `tries` tries. The last try before a deadline is made at the deadline.
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn an_outage_ends_the_tries_early_where_that_is_asked_for() {
         let retry = Retry {
-            outage_tries: 2,
+            outage_attempts: 2,
             ..Retry::default()
         };
         let now = Instant::now();

@@ -325,7 +325,7 @@ impl<'a> Waiting<'a> {
         self.poll_at = after(now, pause.max(least));
         self.outages = self.outages.max(self.place.outages());
         // If that is one more try without a quorum of nodes, it is the last.
-        let is_last = self.outages > 0 && self.outages + 1 >= options.outage_tries;
+        let is_last = self.outages > 0 && self.outages + 1 >= options.outage_attempts;
         is_last || self.may_try()
     }
 

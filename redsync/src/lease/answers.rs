@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::command::Command;
 use crate::{
     node::Answering,
-    quorum::{round::Ballot, tally::Verdict},
+    quorum::{round::RoundVotes, tally::Verdict},
 };
 
 pin_project! {
@@ -66,7 +66,7 @@ impl Answers {
     }
 
     /// Takes the votes, after the verdict. This works once.
-    pub(crate) fn take_votes(&self) -> Ballot {
+    pub(crate) fn take_votes(&self) -> RoundVotes {
         self.command.round().take_votes()
     }
 }
@@ -76,7 +76,7 @@ fn leave_behind(command: &Arc<Command>, answering: &mut Vec<Answering>) {
     command.abandon();
     if !answering.is_empty() {
         let work = join_all(mem::take(answering)).map(drop);
-        (command.lease()).in_background(command.give_up_at(), work);
+        (command.lease()).in_background(command.abandon_at(), work);
     }
 }
 

@@ -133,7 +133,7 @@ impl Command {
     /// Asks a node. If that takes a future, it is driven in the background.
     fn ask_in_background(self: &Arc<Self>, node: usize, question: Question) {
         if let Some(answering) = self.lease.nodes.ask(node, question, Instant::now()) {
-            self.lease.in_background(self.give_up_at(), answering);
+            self.lease.in_background(self.abandon_at(), answering);
         }
     }
 
@@ -173,7 +173,7 @@ impl Command {
 
     /// When to stop waiting for answers. This is later for a release, which may have to follow an
     /// acquisition.
-    pub(super) fn give_up_at(&self) -> Instant {
+    pub(super) fn abandon_at(&self) -> Instant {
         match self.operation {
             Operation::Release => self.start + self.lease.pursuit() + RELEASE_MARGIN,
             _ => Instant::now() + self.lease.pursuit(),
@@ -206,7 +206,7 @@ impl Command {
 
     fn repeat_after(self: &Arc<Self>, pause: Duration, node: usize) {
         let at = Instant::now() + pause;
-        if at >= self.give_up_at() {
+        if at >= self.abandon_at() {
             let given_up = Settled::Vote(Vote::Failed(NodeError::TimedOut));
             return self.settle(node, |_| given_up);
         }
@@ -214,7 +214,7 @@ impl Command {
         // question, which then reports that it was not answered.
         let question = Question::new(Arc::clone(self) as _, node, self.operation);
         let command = Arc::clone(self);
-        self.lease.in_background(self.give_up_at(), async move {
+        self.lease.in_background(self.abandon_at(), async move {
             sleep(pause).await;
             if let Some(answering) = command.lease.nodes.ask(node, question, at) {
                 answering.await;

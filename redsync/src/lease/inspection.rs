@@ -9,7 +9,7 @@ use super::Lease;
 use crate::{
     node::NodeError,
     quorum::{
-        round::Ballot,
+        round::RoundVotes,
         tally::{Tally, Verdict},
         votes::{Vote, Votes},
     },
@@ -30,7 +30,7 @@ impl Lease {
     pub(crate) async fn inspect(&self) -> Kept {
         let deadline = Instant::now() + self.options.timing.node_timeout();
         let mut tally = Tally::new(self.nodes.len());
-        let mut votes: Ballot = (0..self.nodes.len()).map(|_| None).collect();
+        let mut votes: RoundVotes = (0..self.nodes.len()).map(|_| None).collect();
         let mut remaining: Option<Duration> = None;
         let mut count = |tally: &mut Tally, node: usize, kept: Result<_, NodeError>| {
             let vote = match kept {

@@ -51,8 +51,8 @@ impl Mutex {
     /// quorum of nodes, even if time or attempts are left. So a caller can wait long for another
     /// holder, and yet fail soon in an outage. At least 1; no limit by default.
     #[must_use]
-    pub fn with_outage_tries(self, tries: u32) -> Self {
-        self.set(|options| options.retry.outage_tries = tries)
+    pub fn with_outage_attempts(self, tries: u32) -> Self {
+        self.set(|options| options.retry.outage_attempts = tries)
     }
 
     /// Sets the pause between attempts to a fixed time.

@@ -8,7 +8,7 @@ use crate::ConfigError;
 pub(crate) struct Retry {
     pub(crate) tries: u32,
     /// Locking fails after this many attempts in a row that found no quorum of nodes.
-    pub(crate) outage_tries: u32,
+    pub(crate) outage_attempts: u32,
     pub(crate) delay: Delay,
 }
 
@@ -23,7 +23,7 @@ impl Default for Retry {
     fn default() -> Self {
         Self {
             tries: 32,
-            outage_tries: u32::MAX,
+            outage_attempts: u32::MAX,
             delay: Delay::Uniform(Duration::from_millis(50)..Duration::from_millis(250)),
         }
     }
@@ -45,11 +45,11 @@ impl Retry {
         if self.tries == 0 {
             return Err(ConfigError::option("tries", "at least 1", &self.tries));
         }
-        if self.outage_tries == 0 {
+        if self.outage_attempts == 0 {
             return Err(ConfigError::option(
-                "outage_tries",
+                "outage_attempts",
                 "at least 1",
-                &self.outage_tries,
+                &self.outage_attempts,
             ));
         }
         Ok(())
@@ -60,7 +60,7 @@ impl fmt::Debug for Retry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry")
             .field("tries", &self.tries)
-            .field("outage_tries", &self.outage_tries)
+            .field("outage_attempts", &self.outage_attempts)
             .finish_non_exhaustive()
     }
 }

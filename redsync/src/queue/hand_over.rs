@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     lease::{Answers, Lease},
-    quorum::{round::Ballot, tally::Verdict},
+    quorum::{round::RoundVotes, tally::Verdict},
     shared::Shared,
 };
 
@@ -110,7 +110,7 @@ pin_project! {
 
 impl Releasing {
     /// The votes, after the verdict. They are given once.
-    pub(crate) fn take_votes(&self) -> Ballot {
+    pub(crate) fn take_votes(&self) -> RoundVotes {
         self.answers.take_votes()
     }
 }

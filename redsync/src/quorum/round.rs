@@ -15,7 +15,7 @@ use super::{
 use crate::node::NodeError;
 
 /// The votes of one round, by node. [`None`] if the verdict was clear before the node voted.
-pub(crate) type Ballot = Vec<Option<Vote>>;
+pub(crate) type RoundVotes = Vec<Option<Vote>>;
 
 /// The votes of one round while they are counted.
 ///
@@ -46,7 +46,7 @@ enum Cast {
     Expected,
     Granted,
     /// The vote is among the reasons.
-    Withheld,
+    NotGranted,
 }
 
 impl Round {
@@ -134,7 +134,7 @@ impl Round {
                         .swap_remove(expected.expect("a preliminary vote"));
                     state.count(node, vote);
                 }
-                Cast::Granted | Cast::Withheld => {}
+                Cast::Granted | Cast::NotGranted => {}
             }
         }
         state.has_ended = true;
@@ -142,12 +142,12 @@ impl Round {
     }
 
     /// Takes the votes of a round that has ended. The reasons can be taken once.
-    pub(crate) fn take_votes(&self) -> Ballot {
+    pub(crate) fn take_votes(&self) -> RoundVotes {
         let mut state = self.state();
         let granted = |cast: &Cast| (*cast == Cast::Granted).then_some(Vote::Granted);
-        let mut votes: Ballot = state.cast.iter().map(granted).collect();
+        let mut votes: RoundVotes = state.cast.iter().map(granted).collect();
         for (node, vote) in mem::take(&mut state.reasons) {
-            if state.cast[node] == Cast::Withheld {
+            if state.cast[node] == Cast::NotGranted {
                 votes[node] = Some(vote);
             }
         }
@@ -168,7 +168,7 @@ impl State {
     fn count(&mut self, node: usize, vote: Vote) {
         let cast = &mut self.cast[node];
         debug_assert!(
-            !matches!(cast, Cast::Granted | Cast::Withheld),
+            !matches!(cast, Cast::Granted | Cast::NotGranted),
             "a node has one vote"
         );
         if *cast == Cast::Expected {
@@ -178,7 +178,7 @@ impl State {
         if matches!(vote, Vote::Granted) {
             *cast = Cast::Granted;
         } else {
-            *cast = Cast::Withheld;
+            *cast = Cast::NotGranted;
             self.reasons.push((node, vote));
         }
     }

@@ -112,7 +112,7 @@ async fn an_outage_can_be_waited_for() {
     nodes.take_down(3);
     let app = app(orders(&nodes)
         .with_wait(secs(10))
-        .with_outage_tries(u32::MAX));
+        .with_outage_attempts(u32::MAX));
     let request = send(&app, post("/orders/1"));
     let recovery = async {
         tokio::time::sleep(secs(5)).await;

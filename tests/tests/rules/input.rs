@@ -196,7 +196,7 @@ async fn options_out_of_range_are_refused() {
         ("timeout_factor", of(|m| m.with_timeout_factor(1.01))),
         ("timeout_factor", of(|m| m.with_timeout_factor(f64::NAN))),
         ("tries", of(|m| m.with_tries(0))),
-        ("outage_tries", of(|m| m.with_outage_tries(0))),
+        ("outage_attempts", of(|m| m.with_outage_attempts(0))),
     ] {
         let check = mutex.check();
         let Err(ConfigError::Option { option: of, .. }) = check else {

@@ -159,7 +159,7 @@ async fn attempts_and_pauses_are_as_the_options_say() {
 async fn an_outage_can_end_the_attempts_early() {
     let nodes = nodes::<3>();
     occupy(&nodes, ms(50)).await;
-    let mutex = redsync(&nodes).mutex(NAME).with_outage_tries(3);
+    let mutex = redsync(&nodes).mutex(NAME).with_outage_attempts(3);
     for node in &nodes {
         let mut number = 0;
         node.plan(move |operation| {

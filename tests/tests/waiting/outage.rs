@@ -31,7 +31,7 @@ async fn all_of_a_line_learn_of_it_soon() {
             let nodes = [Told::new(), Told::new(), Told::new()];
             let here = redsync(&nodes);
             let there = redsync(&nodes);
-            let mutex = (here.mutex(NAME)).with_outage_tries(2);
+            let mutex = (here.mutex(NAME)).with_outage_attempts(2);
             let held = there.mutex(NAME).lock().await.unwrap();
             let mut tasks = JoinSet::new();
             let away = || {
@@ -107,7 +107,7 @@ async fn use_it(lock: redsync::future::Lock) {
 async fn an_outage_that_is_over_is_forgotten() {
     let nodes = [Told::new(), Told::new(), Told::new()];
     let (here, there) = (redsync(&nodes), redsync(&nodes));
-    let mutex = here.mutex(NAME).with_outage_tries(3);
+    let mutex = here.mutex(NAME).with_outage_attempts(3);
     let mut held = there.mutex(NAME).lock().await.unwrap();
     held.keep_alive();
     let waiters: Vec<_> = [(); 4].map(|()| mutex.lock_within(WAIT)).into();
@@ -145,7 +145,7 @@ async fn servers_that_are_killed_and_come_back() {
         })
         .unwrap();
     let mutex = redsync.mutex(NAME);
-    let impatient = redsync.mutex("impatient").with_outage_tries(2);
+    let impatient = redsync.mutex("impatient").with_outage_attempts(2);
     let (held, other) = (mutex.lock().await.unwrap(), impatient.lock().await.unwrap());
     let (mut patient_ones, mut impatient_ones) = (JoinSet::new(), JoinSet::new());
     for _ in 0..16 {

@@ -35,7 +35,7 @@ impl Dialect {
     }
 
     /// Notes that the server does not know this form.
-    pub(super) fn has_not(&self, form: DeleteIfEqual) {
+    pub(super) fn lacks(&self, form: DeleteIfEqual) {
         let next = match form {
             DeleteIfEqual::Delifeq => 1,
             DeleteIfEqual::Delex | DeleteIfEqual::Script => 2,

@@ -205,7 +205,7 @@ impl Exchange {
             }),
             (Step::DeleteIfEqual(form), Err(error)) if is_missing(&error) => {
                 let known = dialect.map(|dialect| {
-                    dialect.has_not(form);
+                    dialect.lacks(form);
                     dialect.delete_if_equal()
                 });
                 Ok(Next::GoOn(match known {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     connection::{
-        link::{CONNECT_TIMEOUT, Connect, Links},
+        link::{CONNECT_TIMEOUT, Connect, SharedLink},
         replies::{failure, refusal},
     },
     driver::unreachable,
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// connection for commands does not, and which a proxy may not support. Without it, this server
 /// sends no wake-ups.
 pub(super) struct Tracking {
-    links: Links<ToTrack>,
+    link: SharedLink<ToTrack>,
     watchers: Watchers,
 }
 
@@ -58,7 +58,7 @@ impl Tracking {
             failed_at: Arc::default(),
         };
         Ok(Self {
-            links: Links::new(address, connect),
+            link: SharedLink::new(address, connect),
             watchers,
         })
     }
@@ -73,7 +73,7 @@ impl Tracking {
         }
         let mut again = true;
         loop {
-            match self.links.send(exists.clone()).await {
+            match self.link.send(exists.clone()).await {
                 Ok(Value::Int(0)) => return Ok(WakeUp::Free),
                 // The change may be older than the answer: a name that was free at the last check
                 // has been taken since. So ask again.

@@ -63,7 +63,7 @@ pub(crate) trait Connect: Clone + Send + Sync + 'static {
 }
 
 /// The one connection that all commands share.
-pub(crate) struct Links<M: Connect> {
+pub(crate) struct SharedLink<M: Connect> {
     /// The address of the server, for logs.
     address: Arc<str>,
     connect: M,
@@ -81,7 +81,7 @@ enum Slot<M: Connect> {
 type LinkOf<M> = Arc<Link<<M as Connect>::Connection, <M as Connect>::Place>>;
 type Connecting<M> = Shared<BoxFuture<'static, Result<LinkOf<M>, NodeError>>>;
 
-impl<M: Connect> Links<M> {
+impl<M: Connect> SharedLink<M> {
     pub(crate) fn new(address: Arc<str>, connect: M) -> Self {
         Self {
             address,

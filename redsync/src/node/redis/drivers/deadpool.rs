@@ -15,7 +15,7 @@ use crate::{
             Reply,
             connection::{
                 item::Item,
-                link::{CONNECT_TIMEOUT, Connect, Links},
+                link::{CONNECT_TIMEOUT, Connect, SharedLink},
                 replies::{packed, refusal, reply},
                 url,
             },
@@ -36,7 +36,7 @@ use crate::{
 /// [the module docs](crate::node::redis#sentinel-and-cluster).
 pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
     address: Arc<str>,
-    links: Links<FromPool<P>>,
+    link: SharedLink<FromPool<P>>,
 }
 
 impl<P: Pool> Deadpool<P> {
@@ -48,7 +48,7 @@ impl<P: Pool> Deadpool<P> {
     pub fn new(address: impl Into<Arc<str>>, pool: P) -> Self {
         let address = address.into();
         Self {
-            links: Links::new(Arc::clone(&address), FromPool(pool)),
+            link: SharedLink::new(Arc::clone(&address), FromPool(pool)),
             address,
         }
     }
@@ -121,12 +121,12 @@ impl<P: Pool> Driver for Deadpool<P> {
 
     fn command(&self, command: &[&[u8]]) -> impl Future<Output = Result<Reply, NodeError>> + Send {
         let command = packed(command);
-        async move { reply(self.links.send(command).await?) }
+        async move { reply(self.link.send(command).await?) }
     }
 
     fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
         let mut conversation = Some(conversation);
-        self.links.push(now, || {
+        self.link.push(now, || {
             let conversation = conversation.take().expect("the list asks for an item once");
             Item::Conversation(conversation)
         });
