@@ -43,13 +43,12 @@ pub(crate) async fn wait(
 ) -> Result<Guard, LockError> {
     let recipient = Recipient::join(request, shared)?;
     let mut waiter = Waiter::new(&recipient, limit);
-    let mut action = match first {
-        Some(failure) => waiter.failed(failure)?,
-        None => {
-            // If it is at the head at once, the others have left meanwhile, and notified nobody.
-            let may_act = waiter.standing().may_act;
-            waiter.on(Event::Joined { may_act })
-        }
+    let mut action = if let Some(failure) = first {
+        waiter.failed(failure)?
+    } else {
+        // If it is at the head at once, the others have left meanwhile, and notified nobody.
+        let may_act = waiter.standing().may_act;
+        waiter.on(Event::Joined { may_act })
     };
     let mut timer = pin!(sleep_until(waiter.state.due()));
     loop {

@@ -15,6 +15,8 @@ mod outage;
 mod paces;
 mod process;
 mod processes;
+mod several;
+mod shared;
 mod simulation;
 mod told;
 mod turns;

@@ -77,7 +77,7 @@ async fn processes_with_many_who_wait_have_turns_about() {
 }
 
 /// Nodes as seen from so far away: a message takes that time, and another to come back.
-fn from_afar(stores: &[MemoryNode], distance: Duration) -> Redsync {
+pub(crate) fn from_afar(stores: &[MemoryNode], distance: Duration) -> Redsync {
     let nodes = stores.iter().map(|store| {
         let node = FaultyNode::around(store.clone());
         node.always(Fault::late_request(distance).and_late_reply(distance));

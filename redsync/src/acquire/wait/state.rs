@@ -132,8 +132,9 @@ impl Waiting {
     pub(super) fn due(&self) -> Instant {
         let until = match self.state {
             State::Queued { until } | State::Pausing { until, .. } => until,
-            State::StayingBack { until, .. } => Some(until),
-            State::Watching(Watching { until, .. }) => Some(until),
+            State::StayingBack { until, .. } | State::Watching(Watching { until, .. }) => {
+                Some(until)
+            }
             State::Attempting { .. } => None,
         };
         let poll = self.polls.due();

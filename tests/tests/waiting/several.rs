@@ -1,0 +1,207 @@
+//! Waiters for several names, beside waiters for each of them.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use redsync::{Guard, LockError, Redsync, Released, node::MemoryNode};
+use redsync_tests::Servers;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    WAIT, assert_before_a_poll, got, in_memory, ms, on_servers, poll_once, queue, turns::from_afar,
+    waiting,
+};
+
+const ACCOUNTS: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+/// A process with nodes that are a millisecond away.
+fn process() -> Redsync {
+    let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
+    from_afar(&stores, ms(1))
+}
+
+/// Locks, holds and releases without an end. Counts.
+async fn use_again_and_again(mutex: redsync::Mutex, hold: Duration, count: Arc<AtomicU32>) {
+    loop {
+        let guard = mutex.lock_within(WAIT).await.expect("a lock");
+        sleep(hold).await;
+        assert_eq!(guard.release().await.expect("an answer"), Released::Held);
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Eight tasks each want `a` and `b`, and fifteen want both. How often each of these got both in a
+/// span, and how often all the others together got theirs.
+async fn beside_busy_waiters(redsync: &Redsync, span: Duration) -> (Vec<u32>, u32) {
+    let mut tasks = JoinSet::new();
+    let others = Arc::new(AtomicU32::new(0));
+    for name in ["a", "b"].into_iter().cycle().take(16) {
+        tasks.spawn(use_again_and_again(
+            redsync.mutex(name),
+            ms(1),
+            Arc::clone(&others),
+        ));
+    }
+    sleep(ms(50)).await;
+    let counts = [(); 15].map(|()| Arc::new(AtomicU32::new(0)));
+    for count in &counts {
+        let both = redsync.mutex_many(["a", "b"]);
+        tasks.spawn(use_again_and_again(both, ms(1), Arc::clone(count)));
+    }
+    sleep(span).await;
+    tasks.shutdown().await;
+    let count = |count: &Arc<AtomicU32>| count.load(Ordering::Relaxed);
+    (counts.iter().map(count).collect(), count(&others))
+}
+
+#[tokio::test(start_paused = true)]
+async fn they_do_not_starve_beside_busy_waiters_for_each() {
+    let (counts, others) = beside_busy_waiters(&process(), Duration::from_secs(2)).await;
+    println!("both: {counts:?}; one of them: {others}");
+    let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+    // In a queue everybody comes as often as everybody else.
+    assert!(*least >= 5 && most - least <= 1, "{counts:?}");
+    assert!(others >= 16 * least, "{others}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_do_not_starve_on_servers() {
+    let servers = Servers::start(3);
+    let [redsync] = on_servers(&servers);
+    let (counts, others) = beside_busy_waiters(&redsync, Duration::from_secs(1)).await;
+    println!("both: {counts:?}; one of them: {others}");
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    assert!(others > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn transfers_over_overlapping_pairs_all_complete() {
+    let redsync = process();
+    let mut tasks = JoinSet::new();
+    let start = Instant::now();
+    for number in 0..100 {
+        let (from, to) = (number % 5, (number + 1 + number / 5 % 4) % 5);
+        let mutex = redsync.mutex_many([ACCOUNTS[from], ACCOUNTS[to]]);
+        tasks.spawn(async move {
+            let guard = mutex.lock_within(WAIT).await.expect("a lock");
+            sleep(ms(1)).await;
+            guard.release().await.expect("an answer");
+        });
+    }
+    tasks.join_all().await;
+    let took = start.elapsed();
+    println!("100 transfers in {took:?}");
+    // One after the other, with a message to the nodes and back for each step: to release, to check
+    // and to acquire. And no waiter waits for a poll, of which the first would be after a minute.
+    assert!(took < 100 * (ms(1) + 3 * ms(4)), "{took:?}");
+    for name in ACCOUNTS {
+        assert!(!waiting(&redsync.mutex(name), 1).await);
+    }
+}
+
+/// A guard for one name is given up while the head wants more: it is not handed over to those behind.
+#[tokio::test(start_paused = true)]
+async fn they_come_in_their_order_among_others() {
+    for (order, served) in [
+        (["a", "both", "b"], ["a", "both", "b"]),
+        (["both", "a", "b"], ["both", "a", "b"]),
+        (["a", "b", "both"], ["a", "b", "both"]),
+    ] {
+        let ([redsync], _) = in_memory();
+        let (a, b) = (redsync.mutex("a"), redsync.mutex("b"));
+        let both = redsync.mutex_many(["a", "b"]);
+        let held = [a.lock().await.unwrap(), b.lock().await.unwrap()];
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = JoinSet::new();
+        for name in order {
+            let mutex = [("a", &a), ("b", &b), ("both", &both)];
+            let mutex = mutex.iter().find(|(known, _)| *known == name).unwrap().1;
+            let (waiter, log) = (queue(mutex.lock_within(WAIT)).await, Arc::clone(&log));
+            tasks.spawn(async move {
+                let guard = waiter.await.expect("a lock");
+                log.lock().unwrap().push(name);
+                sleep(ms(1)).await;
+                guard.release().await.expect("an answer");
+            });
+        }
+        sleep(ms(1)).await;
+        let start = Instant::now();
+        let [first, second] = held;
+        drop(first);
+        sleep(ms(1)).await;
+        drop(second);
+        tasks.join_all().await;
+        assert_before_a_poll(start);
+        assert_eq!(*log.lock().unwrap(), served);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_joins_the_queue_of_any_of_its_names() {
+    let ([redsync], _) = in_memory();
+    let both = redsync.mutex_many(["a", "b"]);
+    let held = redsync.mutex("a").lock().await.unwrap();
+    let mut waiter = queue(both.lock_within(WAIT)).await;
+    // It is free, and others came first.
+    let mut newcomer = queue(redsync.mutex("b").lock_within(WAIT)).await;
+    drop(redsync.mutex("b").try_lock().await.unwrap());
+    redsync.drain().await;
+    sleep(ms(1)).await;
+    assert!(poll_once(&mut newcomer).await.is_pending());
+    drop(held);
+    sleep(ms(1)).await;
+    let guard = got(poll_once(&mut waiter).await);
+    assert!(poll_once(&mut newcomer).await.is_pending());
+    drop(guard);
+    drop(newcomer.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_the_queues_is_bounded() {
+    let ([redsync], _) = in_memory();
+    let held = redsync.mutex_many(["a", "b"]).lock().await.unwrap();
+    let _waiter = queue(redsync.mutex("b").lock_within(WAIT)).await;
+    let both = redsync.mutex_many(["a", "b"]).with_max_waiting(1);
+    let refused = both.lock_within(WAIT).await;
+    assert!(
+        matches!(refused, Err(LockError::TooManyWaiting { limit: 1, .. })),
+        "{refused:?}"
+    );
+    // And it has left nothing in the other one.
+    assert!(!waiting(&redsync.mutex("a"), 1).await);
+    drop(held);
+}
+
+/// A waiter for several names leaves: those behind it in each queue go on.
+#[tokio::test(start_paused = true)]
+async fn those_behind_go_on_when_it_leaves() {
+    let ([redsync], _) = in_memory();
+    let held = redsync.mutex("a").lock().await.unwrap();
+    let several = queue(redsync.mutex_many(["a", "b", "c"]).lock_within(WAIT)).await;
+    let behind = ["b", "c"].map(|name| redsync.mutex(name));
+    let behind = behind.map(|mutex| {
+        tokio::spawn(async move {
+            queue(mutex.lock_within(WAIT))
+                .await
+                .await
+                .map(Guard::release)
+        })
+    });
+    sleep(ms(10)).await;
+    assert!(behind.iter().all(|waiter| !waiter.is_finished()));
+    let start = Instant::now();
+    drop(several);
+    for waiter in behind {
+        drop(waiter.await.unwrap().unwrap().await);
+    }
+    assert_before_a_poll(start);
+    drop(held);
+}
