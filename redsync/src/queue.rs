@@ -58,6 +58,8 @@ struct Queue {
     order: Order<Arc<Waiter>>,
     /// The exclusive holder of this process, as far as it is known.
     holder: Weak<Lease>,
+    /// Whether the last holder of this process was a shared one, as far as it is known.
+    was_shared: bool,
     /// How many attempts in a row found no quorum of nodes.
     outages: u32,
     fairness: Fairness,
@@ -89,6 +91,9 @@ pub(crate) struct Standing {
     pub(crate) may_act: bool,
     /// How many attempts in a row found no quorum of nodes, by those that made them.
     pub(crate) outages: u32,
+    /// Whether it wants to exclude shared holders of this process. That they have gone cannot be
+    /// seen by whether the name is free: a node keeps it for a while for an exclusive one.
+    pub(crate) is_behind_shared: bool,
 }
 
 /// The waiters to wake. A waker is foreign code, so it is called after the book is unlocked.
@@ -205,17 +210,33 @@ impl Queues {
                 return false;
             };
             book.remove(&head);
-            book.each_queue(names, |queue| queue.holder = Arc::downgrade(&passed));
+            book.each_queue(names, |queue| queue.acquired(&passed));
             // Nobody else moves up: all names are held.
             head.notify(Notice::HandedOver(passed), to_wake);
             true
         })
     }
 
-    /// Notifies the waiters at the head of the queues of these names, which were released here.
-    pub(crate) fn notify(&self, names: &[Arc<str>]) {
-        if !self.is_empty() {
-            self.change(|book, to_wake| book.notify_heads(names, 0, to_wake));
+    /// A lock was released: notifies the waiters at the head of the queues of its names.
+    pub(crate) fn notify(&self, released: &Lease) {
+        if self.is_empty() {
+            return;
+        }
+        let entry = released.entry();
+        self.change(|book, to_wake| {
+            let was_shared = entry.mode == Mode::Shared;
+            book.each_queue(&entry.names, |queue| queue.was_shared = was_shared);
+            book.notify_heads(&entry.names, 0, to_wake);
+        });
+    }
+}
+
+impl Queue {
+    /// This process holds the name, by a waiter that has left.
+    fn acquired(&mut self, lease: &Arc<Lease>) {
+        self.was_shared = lease.entry().mode == Mode::Shared;
+        if !self.was_shared {
+            self.holder = Arc::downgrade(lease);
         }
     }
 }
@@ -413,10 +434,13 @@ impl Ticket {
 
     pub(crate) fn standing(&self) -> Standing {
         let book = self.queues.lock();
-        let queues = book.queues(&self.request().names);
+        let names = &self.request().names;
+        let outages = book.queues(names).map(|queue| queue.outages);
         Standing {
-            outages: queues.map(|queue| queue.outages).max().unwrap_or(0),
             may_act: book.may_act(&self.waiter),
+            outages: outages.max().unwrap_or(0),
+            is_behind_shared: self.waiter.mode() == Mode::Exclusive
+                && book.queues(names).any(|queue| queue.was_shared),
         }
     }
 
@@ -457,12 +481,10 @@ impl Ticket {
         let (waiter, names) = (&self.waiter, &self.request().names);
         self.queues.change(|book, to_wake| {
             book.each_queue(names, |queue| {
+                queue.acquired(lease);
                 queue.outages = 0;
                 match waiter.mode() {
-                    Mode::Exclusive => {
-                        queue.holder = Arc::downgrade(lease);
-                        queue.fairness.acquired();
-                    }
+                    Mode::Exclusive => queue.fairness.acquired(),
                     Mode::Shared => queue.fairness.acquired_shared(),
                 }
             });

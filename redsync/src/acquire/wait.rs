@@ -76,7 +76,9 @@ pub(crate) async fn wait(
             },
             Signal::Watched(watched) => waiter.watched(watched),
             Signal::Timer => {
-                let Standing { may_act, outages } = waiter.standing();
+                let Standing {
+                    may_act, outages, ..
+                } = waiter.standing();
                 waiter.on(Event::Timer { may_act, outages })
             }
         };
@@ -162,14 +164,15 @@ impl<'a> Waiter<'a> {
     }
 
     fn notified(&mut self, notice: &Notice) -> Action {
+        let standing = self.standing();
         match notice {
             Notice::Share => self.on(Event::Shared),
             // By now another may act, or hold the name.
-            _ if !self.standing().may_act => Action::Wait,
-            _ => {
-                let stay_back = self.ticket().stay_back();
-                self.on(Event::Notified { stay_back })
-            }
+            _ if !standing.may_act => Action::Wait,
+            _ => self.on(Event::Notified {
+                stay_back: self.ticket().stay_back(),
+                can_watch: !standing.is_behind_shared,
+            }),
         }
     }
 

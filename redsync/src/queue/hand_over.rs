@@ -78,7 +78,7 @@ impl Holding {
     }
 
     fn notify(&self) {
-        self.shared.queues.notify(&self.lease.entry().names);
+        self.shared.queues.notify(&self.lease);
     }
 }
 
@@ -131,7 +131,7 @@ impl Notifies {
     fn now(&mut self) {
         if !self.is_done {
             self.is_done = true;
-            self.shared.queues.notify(&self.lease.entry().names);
+            self.shared.queues.notify(&self.lease);
         }
     }
 }

@@ -171,6 +171,31 @@ async fn a_reader_behind_a_waiting_writer_waits() {
     }
 }
 
+/// Nodes keep a name for the writer that they have refused, for half a second after the last reader
+/// has left. The writer knows that it has.
+#[tokio::test(start_paused = true)]
+async fn a_writer_enters_when_the_last_reader_has_left() {
+    for between in [0, 1, 2, 3, 5, 8] {
+        let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
+        let redsync = from_afar(&stores, ms(2));
+        let mutex = redsync.mutex(NAME);
+        let mut readers = Vec::new();
+        for _ in 0..8 {
+            readers.push(mutex.read().await.unwrap());
+        }
+        let writer = tokio::spawn(mutex.lock_within(WAIT));
+        sleep(ms(100)).await;
+        for reader in readers {
+            sleep(ms(between)).await;
+            tokio::spawn(reader.release());
+        }
+        let start = Instant::now();
+        drop(writer.await.unwrap().unwrap());
+        let took = start.elapsed();
+        assert!(took <= ms(20), "{between} ms between them: {took:?}");
+    }
+}
+
 /// Readers on both sides of a writer: those before it enter at once, and those behind it after it.
 #[tokio::test(start_paused = true)]
 async fn a_run_ends_at_the_next_writer() {

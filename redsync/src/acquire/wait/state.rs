@@ -34,8 +34,13 @@ enum State {
     /// Another of this process acts first: an earlier waiter, or the holder. From this instant on
     /// it may be this waiter's to act without a notice, as a holder that stands still gives none.
     Queued { until: Option<Instant> },
-    /// At the head. Other processes come first, for this pause.
-    StayingBack { until: Instant, pause: Duration },
+    /// At the head. Other processes come first, for this pause. Then the nodes are watched, if they can
+    /// tell whether the name is free.
+    StayingBack {
+        until: Instant,
+        pause: Duration,
+        can_watch: bool,
+    },
     /// At the head. The nodes are watched.
     Watching(Watching),
     /// At the head, without a watch, up to an instant or the next poll.
@@ -72,8 +77,12 @@ enum Cause {
 pub(super) enum Event {
     /// It has joined the queues.
     Joined { may_act: bool },
-    /// It has moved to the head, or the name was released here, and it may act.
-    Notified { stay_back: Option<Duration> },
+    /// It has moved to the head, or the name was released here, and it may act. `can_watch` says
+    /// whether the nodes can tell when the name is free.
+    Notified {
+        stay_back: Option<Duration>,
+        can_watch: bool,
+    },
     /// A waiter of this process shares the names.
     Shared,
     /// A quorum of nodes may have the names free.
@@ -170,18 +179,25 @@ impl Waiting {
             (Event::Joined { may_act: true }, _) => {
                 self.watch(Cause::Failure { divided: false }, expiry, 0, now)
             }
-            (Event::Notified { stay_back: None }, _) => {
-                self.watch(Cause::Release { stayed_back: None }, expiry, 0, now)
-            }
-            (Event::Notified { stay_back }, _) => {
-                // The nodes notify others of the release as well. The process that held the name
-                // comes last, and checks whether it is free before it makes an attempt.
-                let pause = stay_back.unwrap_or_default();
-                self.go_to(State::StayingBack {
+            // The nodes notify others of the release as well. The process that held the name comes
+            // last, and checks whether it is free before it makes an attempt.
+            (
+                Event::Notified {
+                    stay_back,
+                    can_watch,
+                },
+                _,
+            ) => match stay_back {
+                Some(pause) => self.go_to(State::StayingBack {
                     until: now + pause,
                     pause,
-                })
-            }
+                    can_watch,
+                }),
+                None if can_watch => {
+                    self.watch(Cause::Release { stayed_back: None }, expiry, 0, now)
+                }
+                None => self.attempt(false),
+            },
             (Event::Shared, _) => self.attempt(false),
             (
                 Event::Free {
@@ -233,7 +249,11 @@ impl Waiting {
                     _ if !may_act => self.go_to(State::Queued {
                         until: Some(expiry),
                     }),
-                    State::StayingBack { pause, .. } => {
+                    State::StayingBack {
+                        pause,
+                        can_watch: true,
+                        ..
+                    } => {
                         let stayed_back = Some(pause);
                         self.watch(Cause::Release { stayed_back }, expiry, 0, now)
                     }
