@@ -1,38 +1,35 @@
 //! The queues of this process, one for each name: first come, first served.
 //!
-//! A waiter for several names has a ticket in the queue of each, with one number, taken at once
-//! under one lock. So all queues agree on the order of any two waiters: of all that wait, the one
-//! with the smallest number is at the head of all its queues, and there is no deadlock. A waiter
-//! that is at the [head](order) of all its queues acts: it asks the nodes. It has to be notified
-//! when that begins, and when the name is released in this process.
+//! A waiter for several names has one ticket, with one number, in the queue of each, and all of that
+//! happens at once, under one lock. So all queues agree on the order of any two waiters. Of all that
+//! wait, the one with the smallest number is at the head of all its queues: there is no deadlock.
 //!
-//! Shared waiters at the head enter together. The first of them acts, and the others with the same
-//! names follow it: they neither watch the nodes nor poll them, and are notified when it holds the
-//! lock.
+//! A waiter that is at the [head](order) of all its queues *acts*: it asks the nodes. It is notified
+//! when that begins, and whenever the name is released in this process.
+//!
+//! Shared waiters at the head enter together. The first of them acts, and those with the same names
+//! follow it: they neither watch the nodes nor poll them, and are notified when it holds the lock.
 
+mod book;
 pub(crate) mod fairness;
 pub(crate) mod hand_over;
 mod order;
 
 use std::{
-    collections::HashMap,
-    mem,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use smallvec::SmallVec;
-use tokio::{
-    sync::{Notify, futures::Notified},
-    time::Instant,
-};
+use tokio::{sync::futures::Notified, time::Instant};
 
+pub(crate) use self::book::{Notice, Standing};
 use self::{
-    fairness::{Fairness, Sign},
-    order::{Number, Order},
+    book::{Book, Queue, ToWake, Waiter},
+    fairness::Sign,
 };
 use crate::{LockError, Mode, lease::Lease, request::Request};
 
@@ -45,64 +42,8 @@ pub(crate) struct Queues {
     book: Mutex<Book>,
 }
 
-/// What the lock protects: the queues of all names that somebody waits for.
-#[derive(Default)]
-struct Book {
-    by_name: HashMap<Arc<str>, Queue>,
-    waiting: usize,
-    last: Number,
-}
-
-#[derive(Default)]
-struct Queue {
-    order: Order<Arc<Waiter>>,
-    /// The exclusive holder of this process, as far as it is known.
-    holder: Weak<Lease>,
-    /// Whether the last holder of this process was a shared one, as far as it is known.
-    was_shared: bool,
-    /// How many attempts in a row found no quorum of nodes.
-    outages: u32,
-    fairness: Fairness,
-}
-
-struct Waiter {
-    number: Number,
-    request: Request,
-    /// What it has been notified of and has not read yet. Written while the book is locked.
-    notice: Mutex<Option<Notice>>,
-    notify: Notify,
-}
-
-/// What a waiter is notified of. A stronger notice replaces a weaker one.
-#[derive(Clone)]
-pub(crate) enum Notice {
-    /// It has moved to the head, or the name was released here: it may be for this waiter to act.
-    Act,
-    /// A waiter of this process shares the names now, so that it can share them too.
-    Share,
-    /// It holds the lock, and has left the queues.
-    HandedOver(Arc<Lease>),
-}
-
-/// What a waiter goes by besides its notices.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    /// Whether it is for this waiter to act.
-    pub(crate) may_act: bool,
-    /// How many attempts in a row found no quorum of nodes, by those that made them.
-    pub(crate) outages: u32,
-    /// Whether it wants to exclude shared holders of this process. That they have gone cannot be
-    /// seen by whether the name is free: a node keeps it for a while for an exclusive one.
-    pub(crate) is_behind_shared: bool,
-}
-
-/// The waiters to wake. A waker is foreign code, so it is called after the book is unlocked.
-///
-/// A waiter that leaves between its notice and its wake-up has passed the notice on when it left.
-type ToWake = SmallVec<[Arc<Waiter>; 1]>;
-
-/// A ticket of a waiter in the queue of each of its names. Dropped, it leaves them, and others move
-/// up.
+/// A ticket of a waiter in the queue of each of its names. It [leaves](Self::leave) them when its
+/// [`Recipient`](hand_over::Recipient) is dropped.
 pub(crate) struct Ticket {
     queues: Arc<Queues>,
     waiter: Arc<Waiter>,
@@ -119,8 +60,8 @@ impl Queues {
         let mut to_wake = ToWake::new();
         let mut book = self.lock();
         let changed = change(&mut book, &mut to_wake);
-        // Relaxed: see `is_empty`. The lock orders the writers.
-        self.waiting.store(book.waiting, Ordering::Relaxed);
+        // Relaxed, for the reason that `is_empty` gives. The lock orders the writers.
+        self.waiting.store(book.waiting(), Ordering::Relaxed);
         drop(book);
         for waiter in to_wake {
             waiter.notify.notify_one();
@@ -130,66 +71,47 @@ impl Queues {
 
     /// Whether nobody waits for anything.
     ///
-    /// A holder asks when it gives its lock up, and notifies nobody if so, while a newcomer joins.
-    /// One of the two sees the other:
+    /// A holder asks this when it gives up its lock, and if so it notifies nobody, while a newcomer
+    /// may be about to join. One of the two sees the other:
     ///
-    /// * A newcomer that joins an empty queue does not know of the holder, so it watches the nodes.
-    ///   It asks them after it has joined: either the release has reached them, and it finds the
-    ///   name free, or the release comes later, and is a wake-up. It does not need the holder.
-    /// * A waiter does not watch the nodes only if its queue names a holder of this process. That
-    ///   was written under the lock, while the waiter or others were in the queue, by the task that
-    ///   had acquired the lock or handed it over; the holder does all it does after that. So it
-    ///   reads a count of then or later (of one atomic variable, nobody reads an older value than
-    ///   it knows of already). If it reads zero, then all have left since, the queue with its
-    ///   holder was removed, and whoever has joined after that is a newcomer as above.
+    /// * A newcomer to an empty queue does not know of the holder, so it watches the nodes. It asks
+    ///   them after it has joined. Either the release has reached them, and it finds the name free;
+    ///   or the release comes later, and is a wake-up. It needs no notice from the holder.
+    /// * A waiter at the head does not watch the nodes only if its queue knows a holder of this
+    ///   process. That was written under the lock, while somebody waited in the queue, by the task
+    ///   that then became the holder or handed the lock over to it. All that the holder does comes
+    ///   after that, so it reads the count of that moment or a later one: nobody reads an older
+    ///   value of an atomic variable than it has seen. If it reads zero, then all waiters have left
+    ///   since, and the queue was removed with what it knew. Whoever joins after that is a newcomer
+    ///   as above.
     ///
-    /// So the count orders nothing else, and `Relaxed` is enough. A newcomer on nodes that cannot
-    /// be watched has no such help if it joins after the holder has read the count: it polls.
+    /// Nothing else is ordered by the count, so `Relaxed` is enough. A newcomer on nodes that cannot
+    /// be watched may join just after the holder has read the count, and then waits for a poll.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
     /// Whether one of the names has a queue, so that a newcomer has to join it.
     ///
-    /// A queue that begins at the same time may be missed: the newcomer then makes one attempt, as
-    /// if it had come a moment earlier.
+    /// A queue that begins at the same time may be missed. The newcomer then makes one attempt, as if
+    /// it had come a moment earlier.
     pub(crate) fn has_queue_for(&self, request: &Request) -> bool {
-        !self.is_empty() && {
-            let book = self.lock();
-            (request.names.iter()).any(|name| book.by_name.contains_key(name))
-        }
+        !self.is_empty() && self.lock().has_queue_for(&request.names)
     }
 
     /// Joins the queue of each of the names, at their ends.
     pub(crate) fn join(self: &Arc<Self>, request: Request) -> Result<Ticket, LockError> {
-        let waiter = self.change(|book, _| {
-            let limit = request.options.queueing.max_waiting;
-            let is_full =
-                |name: &Arc<str>| book.queue(name).map_or(0, |queue| queue.order.len()) >= limit;
-            if request.names.iter().any(is_full) {
-                let name = Arc::clone(&request.label);
-                return Err(LockError::TooManyWaiting { name, limit });
-            }
-            book.last += 1;
-            let waiter = Arc::new(Waiter {
-                number: book.last,
-                request,
-                notice: Mutex::new(None),
-                notify: Notify::new(),
-            });
-            book.insert(&waiter);
-            Ok(waiter)
-        })?;
+        let waiter = self.change(|book, _| book.join(request))?;
         Ok(Ticket {
             queues: Arc::clone(self),
             waiter,
         })
     }
 
-    /// Hands a lock over to the waiter at the head, if it wants exactly this. Returns whether.
+    /// Hands a lock over to the waiter at the head, if it wants exactly this. Says whether it did.
     ///
-    /// All of it happens under one lock, up to the notice: a waiter that leaves does so before, and
-    /// then it is another's, or after, and then it finds the lock in its notice and gives it up.
+    /// All of it, up to the notice, happens under one lock. So a waiter leaves either before that, and
+    /// the lock goes to the next; or after it, and finds the lock in its notice and gives it up.
     pub(crate) fn hand_over(&self, lease: &Lease) -> bool {
         if self.is_empty() {
             return false;
@@ -197,200 +119,28 @@ impl Queues {
         let now = Instant::now();
         self.change(|book, to_wake| {
             let names = &lease.entry().names;
-            let head = (names.first())
-                .and_then(|name| book.queue(name)?.order.writer())
-                .filter(|head| book.is_head(head));
-            let Some(head) = head.map(Arc::clone) else {
+            let next = names.first().and_then(|name| book.next_exclusive(name));
+            let Some(next) = next.map(Arc::clone) else {
                 return false;
             };
-            let time = head.request.options.hand_over_time();
-            let times = book.queues(&head.request.names);
+            let time = next.request.options.hand_over_time();
+            let times = book.queues(&next.request.names);
             let times = times.map(|queue| queue.fairness.hand_over_time(time, now));
-            let Some(passed) = lease.hand_over(&head.request, times.min().unwrap_or(time)) else {
+            let Some(passed) = lease.hand_over(&next.request, times.min().unwrap_or(time)) else {
                 return false;
             };
-            book.remove(&head);
+            book.remove(&next);
             book.each_queue(names, |queue| queue.acquired(&passed));
-            // Nobody else moves up: all names are held.
-            head.notify(Notice::HandedOver(passed), to_wake);
+            // Nobody acts now: all names are held.
+            next.notify(Notice::HandedOver(passed), to_wake);
             true
         })
     }
 
-    /// A lock was released: notifies the waiters at the head of the queues of its names.
+    /// Notifies the waiters at the heads of the queues of a lock that was released.
     pub(crate) fn notify(&self, released: &Lease) {
-        if self.is_empty() {
-            return;
-        }
-        let entry = released.entry();
-        self.change(|book, to_wake| {
-            let was_shared = entry.mode == Mode::Shared;
-            book.each_queue(&entry.names, |queue| queue.was_shared = was_shared);
-            book.notify_heads(&entry.names, 0, to_wake);
-        });
-    }
-}
-
-impl Queue {
-    /// This process holds the name, by a waiter that has left.
-    fn acquired(&mut self, lease: &Arc<Lease>) {
-        self.was_shared = lease.entry().mode == Mode::Shared;
-        if !self.was_shared {
-            self.holder = Arc::downgrade(lease);
-        }
-    }
-}
-
-impl Book {
-    fn queue(&self, name: &str) -> Option<&Queue> {
-        self.by_name.get(name)
-    }
-
-    fn queues(&self, names: &[Arc<str>]) -> impl Iterator<Item = &Queue> {
-        names.iter().filter_map(|name| self.by_name.get(name))
-    }
-
-    fn each_queue(&mut self, names: &[Arc<str>], mut change: impl FnMut(&mut Queue)) {
-        for name in names {
-            if let Some(queue) = self.by_name.get_mut(name) {
-                change(queue);
-            }
-        }
-    }
-
-    fn insert(&mut self, waiter: &Arc<Waiter>) {
-        for name in waiter.request.names.iter() {
-            let queue = self.by_name.entry(Arc::clone(name)).or_default();
-            queue
-                .order
-                .insert(waiter.number, waiter.mode(), Arc::clone(waiter));
-        }
-        self.waiting += 1;
-    }
-
-    /// Takes a waiter out of its queues, and queues away that are empty then. Returns whether it was
-    /// still in them.
-    fn remove(&mut self, waiter: &Waiter) -> bool {
-        let mut was_there = false;
-        for name in waiter.request.names.iter() {
-            let Some(queue) = self.by_name.get_mut(name) else {
-                continue;
-            };
-            was_there |= (queue.order.remove(waiter.number, waiter.mode())).is_some();
-            if queue.order.is_empty() {
-                self.by_name.remove(name);
-            }
-        }
-        // What was allocated for a crowd is not kept when it has gone.
-        if self.by_name.len() < self.by_name.capacity() / 4 {
-            self.by_name.shrink_to_fit();
-        }
-        self.waiting -= usize::from(was_there);
-        was_there
-    }
-
-    /// Whether a waiter is at the head of all its queues.
-    fn is_head(&self, waiter: &Waiter) -> bool {
-        let names = &waiter.request.names;
-        names.iter().all(|name| {
-            let queue = self.queue(name);
-            queue.is_some_and(|queue| queue.order.is_head(waiter.number, waiter.mode()))
-        })
-    }
-
-    /// Whether a waiter at the head acts, or another one acts for it: of shared waiters with the
-    /// same names in a run, the first.
-    ///
-    /// If a waiter is at the head of all its queues, so is an earlier one with the same names in
-    /// the run of one of them: what stands before it stands before the later one, too.
-    fn leads(&self, waiter: &Waiter) -> bool {
-        let names = &waiter.request.names;
-        waiter.mode() == Mode::Exclusive || {
-            let queue = names.first().and_then(|name| self.queue(name));
-            let same = |other: &&Arc<Waiter>| other.request.names == *names;
-            let first = queue.and_then(|queue| queue.order.run().find(same));
-            first.is_some_and(|first| first.number == waiter.number)
-        }
-    }
-
-    fn is_held_here(&self, names: &[Arc<str>]) -> bool {
-        self.queues(names).any(|queue| {
-            let holder = queue.holder.upgrade();
-            holder.is_some_and(|holder| !holder.has_ended() && !holder.is_lost())
-        })
-    }
-
-    /// Whether no other waiter acts before this one, or for it.
-    fn is_first(&self, waiter: &Waiter) -> bool {
-        self.is_head(waiter) && self.leads(waiter)
-    }
-
-    /// Whether it is for a waiter to ask the nodes.
-    fn may_act(&self, waiter: &Waiter) -> bool {
-        self.is_first(waiter) && !self.is_held_here(&waiter.request.names)
-    }
-
-    /// Notifies those whose number is above `after`, and before which no other acts. One of the names
-    /// may be held here: the waiter asks for that when it reads the notice.
-    fn notify_heads(&self, names: &[Arc<str>], after: Number, to_wake: &mut ToWake) {
-        let heads = (self.queues(names)).flat_map(|queue| queue.order.heads());
-        for head in heads.filter(|head| head.number > after && self.is_first(head)) {
-            head.notify(Notice::Act, to_wake);
-        }
-    }
-
-    /// A waiter holds its names shared now, and has left the queues: notifies those that can share
-    /// them, and an exclusive one that has moved to the head.
-    fn notify_run(&self, holder: &Waiter, to_wake: &mut ToWake) {
-        let names = &holder.request.names;
-        let runs = (self.queues(names)).flat_map(|queue| queue.order.run());
-        let can_share = |waiter: &&Arc<Waiter>| {
-            let mut wanted = waiter.request.names.iter();
-            wanted.all(|name| names.contains(name)) && self.is_head(waiter)
-        };
-        for waiter in runs.filter(can_share) {
-            waiter.notify(Notice::Share, to_wake);
-        }
-        let writers = (self.queues(names)).filter_map(|queue| queue.order.writer());
-        let has_moved_up = |writer: &&Arc<Waiter>| writer.number > holder.number;
-        for writer in writers.filter(has_moved_up) {
-            if self.is_first(writer) {
-                writer.notify(Notice::Act, to_wake);
-            }
-        }
-    }
-}
-
-impl Waiter {
-    fn mode(&self) -> Mode {
-        self.request.options.kind.mode
-    }
-
-    fn notice(&self) -> MutexGuard<'_, Option<Notice>> {
-        // An assignment is whole.
-        self.notice.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Leaves a notice, unless a stronger one is there.
-    fn notify(self: &Arc<Self>, notice: Notice, to_wake: &mut ToWake) {
-        let mut current = self.notice();
-        if current
-            .as_ref()
-            .is_none_or(|current| current.strength() < notice.strength())
-        {
-            *current = Some(notice);
-        }
-        drop(current);
-        to_wake.push(Arc::clone(self));
-    }
-}
-
-impl Notice {
-    const fn strength(&self) -> u8 {
-        match self {
-            Self::Act => 0,
-            Self::Share => 1,
-            Self::HandedOver(_) => 2,
+        if !self.is_empty() {
+            self.change(|book, to_wake| book.notify_released(released, to_wake));
         }
     }
 }
@@ -410,77 +160,57 @@ impl Ticket {
     }
 
     pub(crate) fn take_notice(&self) -> Option<Notice> {
-        self.waiter.notice().take()
+        self.waiter.take_notice()
     }
 
     /// The lock, if it was handed over to this waiter. Any other notice stays.
     pub(crate) fn take_handed_over(&self) -> Option<Arc<Lease>> {
-        let mut notice = self.waiter.notice();
-        match mem::take(&mut *notice) {
-            Some(Notice::HandedOver(lease)) => Some(lease),
-            other => {
-                *notice = other;
-                None
-            }
-        }
+        self.waiter.take_handed_over()
     }
 
-    fn with_queues<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
+    pub(crate) fn standing(&self) -> Standing {
+        self.queues.lock().standing(&self.waiter)
+    }
+
+    fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
         let mut answers = SmallVec::new();
         let mut book = self.queues.lock();
         book.each_queue(&self.request().names, |queue| answers.push(ask(queue)));
         answers
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        let book = self.queues.lock();
-        let names = &self.request().names;
-        let outages = book.queues(names).map(|queue| queue.outages);
-        Standing {
-            may_act: book.may_act(&self.waiter),
-            outages: outages.max().unwrap_or(0),
-            is_behind_shared: self.waiter.mode() == Mode::Exclusive
-                && book.queues(names).any(|queue| queue.was_shared),
-        }
-    }
-
-    /// Whether this process is known to hold one of the names exclusively.
-    pub(crate) fn is_held_here(&self) -> bool {
-        self.queues.lock().is_held_here(&self.request().names)
-    }
-
-    /// How long to stay back, now that the name was released here. With several names, which of
-    /// them other processes want is not known: what holds for one holds for all.
+    /// How long to stay back, now that the name was released here. Which of several names other
+    /// processes want is not known: the longest counts.
     pub(crate) fn stay_back(&self) -> Option<Duration> {
         let time = self.request().options.hand_over_time();
         let now = Instant::now();
-        let stays = self.with_queues(|queue| queue.fairness.stay_back(time, now));
+        let stays = self.each_queue(|queue| queue.fairness.stay_back(time, now));
         stays.into_iter().flatten().max()
     }
 
-    /// The name has changed hands among others: how often to check that it is free before the next
-    /// attempt.
+    /// The name has changed hands among other processes. Returns how often to check that it is free
+    /// before the next attempt.
     pub(crate) fn changed_hands(&self) -> u32 {
-        let checks = self.with_queues(|queue| queue.fairness.changed_hands());
-        checks.into_iter().max().unwrap_or_default()
+        let checks = self.each_queue(|queue| queue.fairness.changed_hands());
+        checks.into_iter().max().unwrap_or(0)
     }
 
     /// Notes a sign of other processes.
     pub(crate) fn note(&self, sign: Sign) {
         let now = Instant::now();
-        self.with_queues(|queue| queue.fairness.note(sign, now));
+        self.each_queue(|queue| queue.fairness.note(sign, now));
     }
 
     /// Reports to the other waiters how many attempts in a row found no quorum of nodes.
     pub(crate) fn report_outages(&self, outages: u32) {
-        self.with_queues(|queue| queue.outages = outages);
+        self.each_queue(|queue| queue.outages = outages);
     }
 
     /// Leaves with a lock that was acquired. Others of a run of shared waiters follow.
     pub(crate) fn leave_with(&self, lease: &Arc<Lease>) {
-        let (waiter, names) = (&self.waiter, &self.request().names);
+        let waiter = &self.waiter;
         self.queues.change(|book, to_wake| {
-            book.each_queue(names, |queue| {
+            book.each_queue(&waiter.request.names, |queue| {
                 queue.acquired(lease);
                 queue.outages = 0;
                 match waiter.mode() {
@@ -489,34 +219,30 @@ impl Ticket {
                 }
             });
             book.remove(waiter);
-            // After an exclusive one nobody has anything to do: all its names are held.
+            // After an exclusive one nobody acts: all its names are held.
             if waiter.mode() == Mode::Shared {
-                book.notify_run(waiter, to_wake);
+                book.notify_shared(waiter, to_wake);
             }
         });
     }
 
-    /// Joins again where it was: what was handed over to it came too late to be used.
+    /// Joins again where it was, with the same number: the lock that was handed over to it came too
+    /// late to be used.
     pub(crate) fn rejoin(&self) {
         self.queues.change(|book, _| book.insert(&self.waiter));
     }
 
-    /// Leaves the queues, and lets others move up. A notice that it has not acted on is theirs.
+    /// Leaves the queues, and lets others move up. They get a notice even if this waiter has had one
+    /// and has not acted on it.
     pub(crate) fn leave(&self) {
         let waiter = &self.waiter;
         self.queues.change(|book, to_wake| {
-            // If another acts for it, it leaves nothing that somebody has to go on with.
-            let led = book.leads(waiter);
-            if book.remove(waiter) && led {
-                // Those before it were there already: only later ones have moved up.
-                book.notify_heads(&waiter.request.names, waiter.number, to_wake);
+            // Behind a follower nobody moves up: the waiter that acts for it stands before all
+            // that it stands before.
+            let follows = book.follows(waiter);
+            if book.remove(waiter) && !follows {
+                book.notify_behind(waiter, to_wake);
             }
         });
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.leave();
     }
 }

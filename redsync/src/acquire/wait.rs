@@ -218,7 +218,9 @@ impl<'a> Waiter<'a> {
                 self.came_too_late(holding);
             }
             None => {
-                if failure.reason == Reason::Taken && !self.ticket().is_held_here() {
+                let standing = self.standing();
+                let may_be_held_here = standing.is_held_here || standing.is_behind_shared;
+                if failure.reason == Reason::Taken && !may_be_held_here {
                     self.ticket().note(Sign::Held);
                 }
             }

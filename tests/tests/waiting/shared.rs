@@ -327,3 +327,48 @@ async fn live(redsync: Redsync, names: [&'static str; 3]) -> Duration {
     }
     longest
 }
+
+/// Threads that wait for one or several names, shared or not, and go away at any moment: a notice that
+/// is lost then is a hang.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_mix_on_several_threads() {
+    let redsync = drowsy(Redsync::in_memory(3));
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let redsync = redsync.clone();
+        tasks.spawn(async move {
+            let mut locks = 0;
+            for _ in 0..300 {
+                let count = fastrand::usize(1..=3);
+                let mutex = redsync.mutex_many(fastrand::choose_multiple(["a", "b", "c"], count));
+                let mutex = if fastrand::bool() {
+                    mutex.shared()
+                } else {
+                    mutex
+                };
+                let lock = mutex.lock_within(WAIT);
+                let guard = if fastrand::bool() {
+                    Some(lock.await)
+                } else {
+                    let limit = Duration::from_micros(fastrand::u64(1..2000));
+                    timeout(limit, lock).await.ok()
+                };
+                let Some(guard) = guard else { continue };
+                locks += 1;
+                match fastrand::u8(..3) {
+                    0 => drop(guard.expect("a lock")),
+                    1 => drop(guard.expect("a lock").release()),
+                    _ => drop(guard.expect("a lock").release().await),
+                }
+            }
+            locks
+        });
+    }
+    let locks = timeout(SOON, tasks.join_all()).await;
+    let locks: u32 = locks.expect("a lost notice").into_iter().sum();
+    println!("8 tasks, {locks} locks: {:?}", start.elapsed());
+    for name in ["a", "b", "c"] {
+        assert!(!waiting(&redsync.mutex(name), 1).await);
+    }
+}

@@ -336,3 +336,6 @@ impl Cause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
