@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use crate::{
-    SOON, WAIT, assert_before_a_poll, got, in_memory, ms, on_servers, poll_once, queue,
-    turns::from_afar, waiting,
+    SOON, WAIT, assert_before_a_poll, fairness::from_afar, got, in_memory, ms, on_servers,
+    poll_once, queue, waiting,
 };
 
 const ACCOUNTS: [&str; 5] = ["a", "b", "c", "d", "e"];

@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    NAME, SOON, WAIT, assert_before_a_poll, drowsy, got, in_memory, ms, on_servers, poll_once,
-    queue, told::Told, turns::from_afar, until_waiting, waiting,
+    NAME, SOON, WAIT, assert_before_a_poll, drowsy, fairness::from_afar, got, in_memory, ms,
+    on_servers, poll_once, queue, until_waiting, waiting, watched::Watched,
 };
 
 #[tokio::test(start_paused = true)]
@@ -71,14 +71,14 @@ async fn fifty_behind_a_writer_enter_together() {
     let distance = ms(10);
     for from_here in [true, false] {
         let nodes: Vec<_> = (0..3)
-            .map(|_| Told {
+            .map(|_| Watched {
                 after: distance,
-                ..Told::new()
+                ..Watched::new()
             })
             .collect();
-        for told in &nodes {
+        for watched in &nodes {
             let late = Fault::late_request(distance).and_late_reply(distance);
-            told.node.always(late);
+            watched.node.always(late);
         }
         let process = || drowsy(Redsync::new(nodes.clone()).expect("nodes"));
         let (here, there) = (process(), process());
