@@ -16,7 +16,7 @@ use crate::{
     quorum::majority,
 };
 
-/// A watch of the nodes, until a quorum may be had: a quorum has the names free, or one node says
+/// A watch of the nodes, until a quorum may be free: a quorum has the names free, or one node says
 /// that they have changed. A holder releases on all nodes at once, so that the others are about to
 /// say the same; to wait for them would take as long as a round.
 ///
