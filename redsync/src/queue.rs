@@ -1,182 +1,147 @@
-//! The queue of each name in this process: first come, first served.
+//! The queues of this process, one for each name: first come, first served.
+//!
+//! A waiter for several names has one ticket, with one number, in the queue of each, and all of that
+//! happens at once, under one lock. So all queues agree on the order of any two waiters. Of all that
+//! wait, the one with the smallest number is at the head of all its queues: there is no deadlock.
+//!
+//! A waiter that is at the [head](order) of all its queues *acts*: it asks the nodes. It is notified
+//! when that begins, and whenever the name is released in this process.
+//!
+//! Shared waiters at the head enter together. The first of them acts, and those with the same names
+//! follow it: they neither watch the nodes nor poll them, and are notified when it holds the lock.
 
-mod fairness;
+mod book;
+pub(crate) mod fairness;
 pub(crate) mod hand_over;
+mod order;
 
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, futures::Notified},
-    time::Instant,
-};
+use smallvec::SmallVec;
+use tokio::{sync::futures::Notified, time::Instant};
 
-use self::fairness::Fairness;
+pub(crate) use self::book::{Notice, Standing};
+use self::{
+    book::{Book, Queue, ToWake, Waiter},
+    fairness::Sign,
+};
 use crate::{LockError, Mode, lease::Lease, request::Request};
 
-/// The queues of one [`Redsync`](crate::Redsync): one for each name that somebody waits for.
+/// The queues of one [`Redsync`](crate::Redsync).
 #[derive(Default)]
 pub(crate) struct Queues {
-    /// How many wait, so that those who meet nobody need not look.
+    /// How many wait, so that a lock that nobody waits for is not looked up. See
+    /// [`is_empty`](Self::is_empty).
     waiting: AtomicUsize,
-    /// How many of them for several names at once.
-    waiting_for_several: AtomicUsize,
-    /// By their names, as what errors call them does not tell several names from one with commas.
-    queues: Mutex<HashMap<Arc<[Arc<str>]>, Queue>>,
+    book: Mutex<Book>,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiters: VecDeque<Arc<Waiter>>,
-    /// Who of this process is known to hold the name.
-    holder: Weak<Lease>,
-    /// How many tries in a row found no quorum of nodes.
-    outages: u32,
-    fairness: Fairness,
-}
-
-struct Waiter {
-    request: Request,
-    /// Rung for the one at the head when there may be something to do, and for one that was handed
-    /// the lock.
-    bell: Notify,
-    handed: Mutex<Option<Arc<Lease>>>,
-}
-
-/// A place in the queue. Dropped, it is given up: the next one moves up, and a lock that was handed
-/// here goes on to them.
+/// A ticket of a waiter in the queue of each of its names. It [leaves](Self::leave) them when its
+/// [`Recipient`](hand_over::Recipient) is dropped.
 pub(crate) struct Ticket {
     queues: Arc<Queues>,
     waiter: Arc<Waiter>,
 }
 
 impl Queues {
-    fn queues(&self) -> MutexGuard<'_, HashMap<Arc<[Arc<str>]>, Queue>> {
-        // No operation on it panics half-way.
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        // No change of the book panics half-way.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the book, and wakes those that were notified by it.
+    fn change<T>(&self, change: impl FnOnce(&mut Book, &mut ToWake) -> T) -> T {
+        let mut to_wake = ToWake::new();
+        let mut book = self.lock();
+        let changed = change(&mut book, &mut to_wake);
+        // Relaxed, for the reason that `is_empty` gives. The lock orders the writers.
+        self.waiting.store(book.waiting(), Ordering::Relaxed);
+        drop(book);
+        for waiter in to_wake {
+            waiter.notify.notify_one();
+        }
+        changed
     }
 
     /// Whether nobody waits for anything.
+    ///
+    /// A holder asks this when it gives up its lock, and if so it notifies nobody, while a newcomer
+    /// may be about to join. One of the two sees the other:
+    ///
+    /// * A newcomer to an empty queue does not know of the holder, so it watches the nodes. It asks
+    ///   them after it has joined. Either the release has reached them, and it finds the name free;
+    ///   or the release comes later, and is a wake-up. It needs no notice from the holder.
+    /// * A waiter at the head does not watch the nodes only if its queue knows a holder of this
+    ///   process. That was written under the lock, while somebody waited in the queue, by the task
+    ///   that then became the holder or handed the lock over to it. All that the holder does comes
+    ///   after that, so it reads the count of that moment or a later one: nobody reads an older
+    ///   value of an atomic variable than it has seen. If it reads zero, then all waiters have left
+    ///   since, and the queue was removed with what it knew. Whoever joins after that is a newcomer
+    ///   as above.
+    ///
+    /// Nothing else is ordered by the count, so `Relaxed` is enough. A newcomer on nodes that cannot
+    /// be watched may join just after the holder has read the count, and then waits for a poll.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) == 0
+        self.waiting.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether somebody waits for the same, so that whoever comes now has to wait behind them.
+    /// Whether one of the names has a queue, so that a newcomer has to join it.
+    ///
+    /// A queue that begins at the same time may be missed. The newcomer then makes one attempt, as if
+    /// it had come a moment earlier.
     pub(crate) fn has_queue_for(&self, request: &Request) -> bool {
-        !self.is_empty() && self.queues().contains_key(&request.names)
+        !self.is_empty() && self.lock().has_queue_for(&request.names)
     }
 
-    /// Takes a place at the end of the queue.
+    /// Joins the queue of each of the names, at their ends.
     pub(crate) fn join(self: &Arc<Self>, request: Request) -> Result<Ticket, LockError> {
-        let waiter = Arc::new(Waiter {
-            request,
-            bell: Notify::new(),
-            handed: Mutex::new(None),
-        });
-        let request = &waiter.request;
-        let mut queues = self.queues();
-        let waiting = (queues.get(&request.names)).map_or(0, |queue| queue.waiters.len());
-        let limit = request.options.queueing.max_waiting;
-        if waiting >= limit {
-            let name = Arc::clone(&request.label);
-            return Err(LockError::TooManyWaiting { name, limit });
-        }
-        let queue = queues.entry(Arc::clone(&request.names)).or_default();
-        queue.waiters.push_back(Arc::clone(&waiter));
-        self.count(request);
-        drop(queues);
+        let waiter = self.change(|book, _| book.join(request))?;
         Ok(Ticket {
             queues: Arc::clone(self),
             waiter,
         })
     }
 
-    /// Hands a lock over to the waiter at the head of its queue; whether it may be.
+    /// Hands a lock over to the waiter at the head, if it wants exactly this. Says whether it did.
+    ///
+    /// All of it, up to the notice, happens under one lock. So a waiter leaves either before that, and
+    /// the lock goes to the next; or after it, and finds the lock in its notice and gives it up.
     pub(crate) fn hand_over(&self, lease: &Lease) -> bool {
         if self.is_empty() {
             return false;
         }
         let now = Instant::now();
-        let mut queues = self.queues();
-        let Some(queue) = queues.get_mut(&lease.entry().names) else {
-            return false;
-        };
-        let Some(next) = queue.waiters.front() else {
-            return false;
-        };
-        let turn = queue
-            .fairness
-            .turn(next.request.options.hand_over_time(), now);
-        let Some(passed) = lease.hand_over(&next.request, turn) else {
-            return false;
-        };
-        queue.holder = Arc::downgrade(&passed);
-        let next = self.leave(&mut queues, &lease.entry().names, 0);
-        drop(queues);
-        next.handed().replace(passed);
-        next.bell.notify_one();
-        true
+        self.change(|book, to_wake| {
+            let names = &lease.entry().names;
+            let next = names.first().and_then(|name| book.next_exclusive(name));
+            let Some(next) = next.map(Arc::clone) else {
+                return false;
+            };
+            let time = next.request.options.hand_over_time();
+            let times = book.queues(&next.request.names);
+            let times = times.map(|queue| queue.fairness.hand_over_time(time, now));
+            let Some(passed) = lease.hand_over(&next.request, times.min().unwrap_or(time)) else {
+                return false;
+            };
+            book.remove(&next);
+            book.each_queue(names, |queue| queue.acquired(&passed));
+            // Nobody acts now: all names are held.
+            next.notify(Notice::HandedOver(passed), to_wake);
+            true
+        })
     }
 
-    /// Notifies the waiters for one of these names that it may be free.
-    pub(crate) fn notify(&self, names: &[Arc<str>]) {
-        if self.is_empty() {
-            return;
+    /// Notifies the waiters at the heads of the queues of a lock that was released.
+    pub(crate) fn notify(&self, released: &Lease) {
+        if !self.is_empty() {
+            self.change(|book, to_wake| book.notify_released(released, to_wake));
         }
-        let queues = self.queues();
-        if names.len() == 1 && self.waiting_for_several.load(Ordering::SeqCst) == 0 {
-            let head = queues.get(names).and_then(|queue| queue.waiters.front());
-            head.inspect(|head| head.bell.notify_one());
-            return;
-        }
-        for head in queues.values().filter_map(|queue| queue.waiters.front()) {
-            if head.request.names.iter().any(|name| names.contains(name)) {
-                head.bell.notify_one();
-            }
-        }
-    }
-
-    fn count(&self, request: &Request) {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        if request.names.len() > 1 {
-            self.waiting_for_several.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    /// Takes the one at a position out of a queue, and the queue away if that was the last.
-    fn leave(
-        &self,
-        queues: &mut HashMap<Arc<[Arc<str>]>, Queue>,
-        names: &[Arc<str>],
-        position: usize,
-    ) -> Arc<Waiter> {
-        let queue = queues.get_mut(names).expect("who waits has a queue");
-        let left = queue.waiters.remove(position).expect("a position in it");
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        if left.request.names.len() > 1 {
-            self.waiting_for_several.fetch_sub(1, Ordering::SeqCst);
-        }
-        if queue.waiters.is_empty() {
-            queues.remove(names);
-            // What was allocated for a crowd need not be kept when it has gone.
-            if queues.len() < queues.capacity() / 4 {
-                queues.shrink_to_fit();
-            }
-        }
-        left
-    }
-}
-
-impl Waiter {
-    fn handed(&self) -> MutexGuard<'_, Option<Arc<Lease>>> {
-        // An assignment is whole.
-        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,112 +150,99 @@ impl Ticket {
         &self.waiter.request
     }
 
-    /// Resolves when there may be something to do.
-    pub(crate) fn rung(&self) -> Notified<'_> {
-        self.waiter.bell.notified()
+    /// Resolves when there is a notice.
+    ///
+    /// # Cancel safety
+    ///
+    /// A notice is not lost if the future is dropped.
+    pub(crate) fn notified(&self) -> Notified<'_> {
+        self.waiter.notify.notified()
     }
 
-    /// The lock, if it was handed here.
-    pub(crate) fn take(&self) -> Option<Arc<Lease>> {
-        self.waiter.handed().take()
+    pub(crate) fn take_notice(&self) -> Option<Notice> {
+        self.waiter.take_notice()
     }
 
-    fn with_queue<T>(&self, ask: impl FnOnce(&mut Queue) -> T) -> Option<T> {
-        let mut queues = self.queues.queues();
-        let queue = queues.get_mut(&self.request().names)?;
-        Some(ask(queue))
+    /// The lock, if it was handed over to this waiter. Any other notice stays.
+    pub(crate) fn take_handed_over(&self) -> Option<Arc<Lease>> {
+        self.waiter.take_handed_over()
     }
 
-    /// Whether it falls to this one to try.
-    pub(crate) fn is_head(&self) -> bool {
-        let is_head = |queue: &mut Queue| {
-            (queue.waiters.front()).is_some_and(|head| Arc::ptr_eq(head, &self.waiter))
-        };
-        self.with_queue(is_head).unwrap_or_default()
+    pub(crate) fn standing(&self) -> Standing {
+        self.queues.lock().standing(&self.waiter)
     }
 
-    /// Whether this process is known to hold the name, so that trying is of no use.
-    pub(crate) fn is_held_here(&self) -> bool {
-        let holder = self.with_queue(|queue| queue.holder.upgrade()).flatten();
-        holder.is_some_and(|holder| !holder.has_ended() && !holder.is_lost())
+    fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
+        let mut answers = SmallVec::new();
+        let mut book = self.queues.lock();
+        book.each_queue(&self.request().names, |queue| answers.push(ask(queue)));
+        answers
     }
 
-    /// The turn of another has ended: how many looks to give way for.
-    pub(crate) fn saw_turn_end(&self) -> u32 {
-        self.with_queue(|queue| queue.fairness.turn_ended())
-            .unwrap_or_default()
+    /// How long to stay back, now that the name was released here. Which of several names other
+    /// processes want is not known: the longest counts.
+    pub(crate) fn stay_back(&self) -> Option<Duration> {
+        let time = self.request().options.hand_over_time();
+        let now = Instant::now();
+        let stays = self.each_queue(|queue| queue.fairness.stay_back(time, now));
+        stays.into_iter().flatten().max()
     }
 
-    /// Another process was seen to want the name: it is to have its turn soon.
-    pub(crate) fn saw_rival(&self) {
-        self.with_queue(|queue| queue.fairness.seen(Instant::now()));
+    /// The name has changed hands among other processes. Returns how often to check that it is free
+    /// before the next attempt.
+    pub(crate) fn changed_hands(&self) -> u32 {
+        let checks = self.each_queue(|queue| queue.fairness.changed_hands());
+        checks.into_iter().max().unwrap_or(0)
     }
 
-    /// For how long to stay back, now that the name was released here.
-    pub(crate) fn courtesy(&self) -> Option<Duration> {
-        let turn = self.request().options.hand_over_time();
-        let pause = |queue: &mut Queue| queue.fairness.courtesy(turn, Instant::now());
-        self.with_queue(pause).flatten()
+    /// Notes a sign of other processes.
+    pub(crate) fn note(&self, sign: Sign) {
+        let now = Instant::now();
+        self.each_queue(|queue| queue.fairness.note(sign, now));
     }
 
-    /// Nobody came while this one stayed back.
-    pub(crate) fn nobody_came(&self, pause: Duration) {
-        self.with_queue(|queue| queue.fairness.nobody_came(pause));
-    }
-
-    /// How many tries in a row found no quorum of nodes, by those who tried.
-    pub(crate) fn outages(&self) -> u32 {
-        self.with_queue(|queue| queue.outages).unwrap_or_default()
-    }
-
+    /// Reports to the other waiters how many attempts in a row found no quorum of nodes.
     pub(crate) fn report_outages(&self, outages: u32) {
-        self.with_queue(|queue| queue.outages = outages);
+        self.each_queue(|queue| queue.outages = outages);
     }
 
-    /// Leaves with a lock that was acquired.
+    /// Leaves with a lock that was acquired. Others of a run of shared waiters follow.
     pub(crate) fn leave_with(&self, lease: &Arc<Lease>) {
-        let exclusive = self.request().options.kind.mode == Mode::Exclusive;
-        self.with_queue(|queue| {
-            queue.outages = 0;
-            queue.fairness.own_turn_begins();
-            if exclusive {
-                queue.holder = Arc::downgrade(lease);
+        let waiter = &self.waiter;
+        self.queues.change(|book, to_wake| {
+            book.each_queue(&waiter.request.names, |queue| {
+                queue.acquired(lease);
+                queue.outages = 0;
+                match waiter.mode() {
+                    Mode::Exclusive => queue.fairness.acquired(),
+                    Mode::Shared => queue.fairness.acquired_shared(),
+                }
+            });
+            book.remove(waiter);
+            // After an exclusive one nobody acts: all its names are held.
+            if waiter.mode() == Mode::Shared {
+                book.notify_shared(waiter, to_wake);
             }
         });
-        // Others may share it.
-        self.give_up(!exclusive);
     }
 
-    /// Goes to the head: what was handed here came too late to be used.
-    pub(crate) fn back_to_head(&self) {
-        let request = self.request();
-        let mut queues = self.queues.queues();
-        let queue = queues.entry(Arc::clone(&request.names)).or_default();
-        queue.waiters.push_front(Arc::clone(&self.waiter));
-        self.queues.count(request);
+    /// Joins again where it was, with the same number: the lock that was handed over to it came too
+    /// late to be used.
+    pub(crate) fn rejoin(&self) {
+        self.queues.change(|book, _| book.insert(&self.waiter));
     }
 
-    pub(crate) fn give_up(&self, rings: bool) {
-        let mut queues = self.queues.queues();
-        let names = &self.request().names;
-        let position = queues.get(names).and_then(|queue| {
-            let mut waiters = queue.waiters.iter();
-            waiters.position(|waiter| Arc::ptr_eq(waiter, &self.waiter))
+    /// Leaves the queues, and lets others move up. They get a notice even if this waiter has had one
+    /// and has not acted on it.
+    pub(crate) fn leave(&self) {
+        let waiter = &self.waiter;
+        self.queues.change(|book, to_wake| {
+            // Behind a follower nobody moves up: the waiter that acts for it stands before all
+            // that it stands before.
+            let follows = book.follows(waiter);
+            if book.remove(waiter) && !follows {
+                book.notify_behind(waiter, to_wake);
+            }
         });
-        let Some(position) = position else {
-            return;
-        };
-        self.queues.leave(&mut queues, names, position);
-        let next = queues.get(names).and_then(|queue| queue.waiters.front());
-        if let Some(next) = next.filter(|_| rings && position == 0) {
-            next.bell.notify_one();
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        // Perhaps called to do something, and gone before it was done.
-        self.give_up(true);
     }
 }

@@ -1,10 +1,16 @@
-//! How many tries, how long between them, and until when.
+//! How many attempts, how long between them, and until when.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::options::Retry;
+
+/// A time without an end, as far as a clock can tell.
+const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The shortest pause of a waiter that has nothing to attempt: without it, time could not pass.
+const IDLE: Duration = Duration::from_millis(1);
 
 /// When to give up.
 #[derive(Clone, Copy, Debug)]
@@ -14,13 +20,13 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    /// Whether there may be more than one try.
+    /// Whether there may be more than one attempt.
     pub(crate) const fn retries(self) -> bool {
         !matches!(self, Self::Tries(1))
     }
 
-    /// Whether to give up after `tries` tries, the last `outages` of which found no quorum.
-    pub(crate) fn is_over(self, retry: &Retry, tries: u32, outages: u32, now: Instant) -> bool {
+    /// Whether to give up after `tries` attempts, the last `outages` of which found no quorum.
+    fn is_over(self, retry: &Retry, tries: u32, outages: u32, now: Instant) -> bool {
         let is_over = match self {
             Self::Tries(limit) => tries >= limit,
             Self::Until(deadline) => now >= deadline,
@@ -28,14 +34,87 @@ impl Limit {
         is_over || outages >= retry.outage_attempts
     }
 
-    /// The pause after `tries` tries. The last try before a deadline is made at the deadline.
-    pub(crate) fn pause(self, retry: &Retry, tries: u32, now: Instant) -> Duration {
+    /// The pause after `tries` attempts. The last attempt before a deadline is made at the deadline.
+    fn pause(self, retry: &Retry, tries: u32, now: Instant) -> Duration {
         let pause = retry.delay(tries);
         match self {
             Self::Tries(_) => pause,
             Self::Until(deadline) => pause.min(deadline.saturating_duration_since(now)),
         }
     }
+}
+
+/// The polls of a waiter: the attempts that count as tries, each after a pause, whether it makes
+/// them itself or waits behind others meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Polls {
+    limit: Limit,
+    tries: u32,
+    /// How many attempts in a row found no quorum of nodes.
+    outages: u32,
+    due: Instant,
+}
+
+impl Polls {
+    /// The polls of a waiter whose first attempt has been made.
+    pub(super) fn new(limit: Limit, retry: &Retry, now: Instant) -> Self {
+        Self {
+            due: after(now, limit.pause(retry, 1, now)),
+            limit,
+            tries: 1,
+            outages: 0,
+        }
+    }
+
+    /// When the next one is due.
+    pub(super) const fn due(&self) -> Instant {
+        self.due
+    }
+
+    pub(super) const fn outages(&self) -> u32 {
+        self.outages
+    }
+
+    /// Whether no attempt follows.
+    pub(super) fn are_over(&self, retry: &Retry, now: Instant) -> bool {
+        self.limit.is_over(retry, self.tries, self.outages, now)
+    }
+
+    /// Counts the poll that is due, and says whether to make an attempt: if the waiter `may_act`, and
+    /// in any case if it is the last one, as its failure is the answer to the caller. `outages` is
+    /// how many attempts of others in a row found no quorum.
+    pub(super) fn count(
+        &mut self,
+        retry: &Retry,
+        may_act: bool,
+        outages: u32,
+        now: Instant,
+    ) -> bool {
+        self.tries = self.tries.saturating_add(1);
+        if self.are_over(retry, now) {
+            return true;
+        }
+        let pause = self.limit.pause(retry, self.tries, now);
+        self.due = after(now, if may_act { pause } else { pause.max(IDLE) });
+        self.outages = self.outages.max(outages);
+        // One more without a quorum of nodes is the last.
+        let is_last = self.outages > 0 && self.outages + 1 >= retry.outage_attempts;
+        is_last || may_act
+    }
+
+    /// An attempt has failed, with or without a quorum of nodes.
+    pub(super) const fn failed(&mut self, found_quorum: bool) {
+        self.outages = if found_quorum {
+            0
+        } else {
+            self.outages.saturating_add(1)
+        };
+    }
+}
+
+/// The instant after a pause, which a user may have chosen.
+pub(super) fn after(now: Instant, pause: Duration) -> Instant {
+    now + pause.min(EVER)
 }
 
 #[cfg(test)]
@@ -70,5 +149,31 @@ mod tests {
         let now = Instant::now();
         assert!(!Limit::Tries(9).is_over(&retry, 1, 1, now));
         assert!(Limit::Tries(9).is_over(&retry, 2, 2, now));
+    }
+
+    #[test]
+    fn a_poll_behind_others_counts_and_only_the_last_is_an_attempt() {
+        let retry = Retry::default();
+        let now = Instant::now();
+        let mut polls = Polls::new(Limit::Tries(4), &retry, now);
+        assert!(!polls.count(&retry, false, 0, now));
+        assert!(polls.count(&retry, true, 0, now));
+        assert!(!polls.are_over(&retry, now));
+        assert!(polls.count(&retry, false, 0, now));
+        assert!(polls.are_over(&retry, now));
+    }
+
+    #[test]
+    fn the_outages_of_others_make_a_poll_the_last() {
+        let retry = Retry {
+            outage_attempts: 3,
+            ..Retry::default()
+        };
+        let now = Instant::now();
+        let mut polls = Polls::new(Limit::Tries(9), &retry, now);
+        assert!(!polls.count(&retry, false, 1, now));
+        assert!(polls.count(&retry, false, 2, now));
+        polls.failed(false);
+        assert!(polls.are_over(&retry, now));
     }
 }

@@ -1,4 +1,4 @@
-//! What the one at the head of a line learns from the nodes while it waits.
+//! What a waiter at the head learns from the nodes while it waits.
 
 use std::{
     sync::Arc,
@@ -16,9 +16,9 @@ use crate::{
     quorum::majority,
 };
 
-/// Waits until a quorum may be had: so many nodes have the names free, or one tells that it has changed.
-/// Whoever releases does so on all nodes at once, and the others are about to tell the same; to wait
-/// for them costs as long as a round.
+/// A watch of the nodes, until a quorum may be free: a quorum has the names free, or one node says
+/// that they have changed. A holder releases on all nodes at once, so that the others are about to
+/// say the same; to wait for them would take as long as a round.
 ///
 /// # Cancel safety
 ///
@@ -27,24 +27,25 @@ pub(super) struct Watch {
     nodes: FuturesUnordered<BoxFuture<'static, Result<WakeUp, NodeError>>>,
     free: usize,
     quorum: usize,
-    changed: bool,
-    told: bool,
+    has_changed: bool,
+    is_done: bool,
 }
 
-/// What there is to see.
+/// The end of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum Watched {
     /// A quorum may be free.
     Free {
         /// Whether it was held when the watch began.
-        changed: bool,
+        has_changed: bool,
     },
-    /// Too few nodes can be watched: there will be nothing to see.
+    /// Too few nodes can be watched: there will be no wake-up.
     Blind,
 }
 
 impl Watch {
-    /// Watches all nodes but those `own`, which hold nothing but what is about to be released.
+    /// Watches all nodes but those marked as `own`, which hold nothing but a key that is about to be
+    /// released.
     pub(super) fn start(nodes: &Arc<Nodes>, names: &Arc<[Arc<str>]>, own: &[bool]) -> Self {
         let all = nodes.len();
         let others = (0..all).filter(|node| !own.get(*node).is_some_and(|own| *own));
@@ -58,35 +59,37 @@ impl Watch {
             free: all - watched.len(),
             nodes: watched,
             quorum: majority(all),
-            changed: false,
-            told: false,
+            has_changed: false,
+            is_done: false,
         }
     }
 
-    /// Tells once, and then never again.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Sight> {
+    /// Resolves once, and never again.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Watched> {
         loop {
-            if self.told {
+            if self.is_done {
                 return Poll::Pending;
             }
-            let sight = if self.changed || self.free >= self.quorum {
-                let changed = self.changed;
-                Some(Sight::Free { changed })
-            } else {
-                let blind = self.free + self.nodes.len() < self.quorum;
-                blind.then_some(Sight::Blind)
-            };
-            if let Some(sight) = sight {
-                self.told = true;
-                return Poll::Ready(sight);
+            if let Some(watched) = self.watched() {
+                self.is_done = true;
+                return Poll::Ready(watched);
             }
             // There are some: else it would be blind.
             match ready!(self.nodes.poll_next_unpin(cx)) {
                 Some(Ok(WakeUp::Free)) => self.free += 1,
-                Some(Ok(WakeUp::Changed)) => self.changed = true,
+                Some(Ok(WakeUp::Changed)) => self.has_changed = true,
                 Some(Err(error)) => tracing::trace!(%error, "a node cannot be watched"),
                 None => return Poll::Pending,
             }
         }
+    }
+
+    fn watched(&self) -> Option<Watched> {
+        let has_changed = self.has_changed;
+        if has_changed || self.free >= self.quorum {
+            return Some(Watched::Free { has_changed });
+        }
+        let can_be_free = self.free + self.nodes.len() >= self.quorum;
+        (!can_be_free).then_some(Watched::Blind)
     }
 }

@@ -20,9 +20,11 @@ use crate::{
 };
 
 pin_project! {
-    /// The future of [`Mutex::lock`] and its like.
+    /// The future of [`Mutex::lock`](crate::Mutex::lock) and its like.
     ///
-    /// The first try is polled in place; only what waits, for a second one or in line, is boxed.
+    /// The first attempt is polled in place. Only a future that has to wait allocates.
+    ///
+    #[doc = include_str!("../docs/waiting.md")]
     #[must_use = "futures do nothing unless polled"]
     pub struct Lock {
         #[pin]

@@ -1,121 +1,222 @@
-//! What is seen from here of other processes that want a name, and how to treat them.
+//! How processes that cannot see each other share a name.
 //!
-//! Processes that wait for one name do not know of each other. What one can see is that the name was held
-//! when nobody here had it, and how often it changed hands. From that comes how long this process may
-//! keep it, for how long it stays back when it has given it up, and whether it lets others come first.
+//! Processes that wait for one name do not know of each other. A process can see that the name was
+//! held while nobody here held it, and how often it changed hands. From that it derives how long it
+//! may keep the name for its own waiters, how long it stays back after it has released it, and
+//! whether another process comes first.
+//!
+//! Each rule is one type or one function, and its constants say how to switch it off. All of them
+//! are advice: they decide when a waiter makes an attempt, and never whether it holds the lock.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// For how long after another process was seen its wants are reckoned with.
-const RIVALRY: Duration = Duration::from_millis(500);
+/// How long another process that was seen with the name is taken to want it. Zero switches off
+/// [shorter hand-overs](Fairness::hand_over_time) and [staying back](Stays) for known processes.
+const WANTED_FOR: Duration = Duration::from_millis(500);
 
-/// By how much a turn is shorter while another process wants the name.
-const RIVALS_PART: u32 = 10;
+/// By how much the time for hand-overs is shorter while another process wants the name. One
+/// switches it off.
+const CONTENDED_PART: u32 = 10;
 
-/// For how long a process stays back at the least, if others are known to want the name.
-const SHORTEST_COURTESY: Duration = Duration::from_millis(1);
+/// How long a process stays back at the least, if another is known to want the name.
+const SHORTEST_STAY: Duration = Duration::from_millis(1);
 
-/// After staying back in vain so often in a row, they are gone.
-const IN_VAIN: u32 = 4;
+/// After this many stays in a row to which nobody came, no other process wants the name.
+const FRUITLESS_STAYS: u32 = 4;
 
-/// What a turn counts as at the least, where it is about staying back.
-const SHORTEST_TURN: Duration = Duration::from_millis(10);
+/// What the time for hand-overs counts as at the least, where stays are derived from it.
+const LEAST_TIME: Duration = Duration::from_millis(10);
 
-/// The longest time, in turns of others, for which a process lets those come first who have waited for
-/// longer.
-const MOST_TURNS: u32 = 3;
+/// How often a process stays back for others that it does not know of. [`Duration::MAX`] switches
+/// it off.
+const CHANCE_EVERY: Duration = Duration::from_millis(500);
 
-/// After so many turns that came earlier than usual, they are usual.
-const NOTICED: u32 = 8;
+/// What part of the time for hand-overs such a stay lasts, but for each
+/// [`LONG_CHANCE`]th, which lasts all of it: so rare that it is not felt.
+const CHANCE_PART: u32 = 8;
+const LONG_CHANCE: u32 = 8;
 
+/// The most changes of hands for which a process lets others come first. Zero switches it off.
+const MOST_CHANGES: u32 = 3;
+
+/// After this many acquisitions that came earlier than usual, they are the usual.
+const RELEARNED_AFTER: u32 = 8;
+
+/// What takes no longer is not a hold by another process.
+pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+
+/// After this many attempts that followed a wake-up and failed, a waiter first checks whether the
+/// name is free: a failed attempt can itself be a change that wakes others. [`u32::MAX`] switches it
+/// off.
+pub(crate) const FAILED_WAKE_UPS: u32 = 5;
+
+/// The largest part of the time for hand-overs for which a process stays back if it cannot see
+/// whether others come.
+const BLIND_PART: u32 = 4;
+
+/// How long to stay back, by chance, if the nodes do not say when the name is free.
+pub(crate) fn blind_stay(time: Duration) -> Duration {
+    (time / BLIND_PART).mul_f64(fastrand::f64())
+}
+
+/// Whether to pause for a [`MOMENT`] first, by chance, after an attempt that got some of the nodes
+/// while others got the rest: else all would be in each other's way again.
+pub(crate) fn pauses_after_division() -> bool {
+    fastrand::bool()
+}
+
+/// A sign of other processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// Another process has held the name.
+    Held,
+    /// This process stayed back for so long, and nobody came.
+    NobodyCame(Duration),
+}
+
+/// What one name's queue knows of other processes.
 #[derive(Default)]
 pub(crate) struct Fairness {
+    /// When another process was last seen with the name.
     seen: Option<Instant>,
-    /// How many turns they had since the last of this process, and how many that usually are.
-    turns: u32,
-    usual: u32,
-    /// How many of its own came earlier than usual, in a row.
-    early: u32,
-    /// What is known to be too short for them to come, and how often in a row they did not.
-    too_short: Duration,
-    in_vain: u32,
-    /// When this process last stayed back for others of whom it knew nothing, and how often it did.
-    stayed_back: Option<Instant>,
-    stays: u32,
+    stays: Stays,
+    changes: Changes,
 }
 
 impl Fairness {
-    /// Another process was seen with the name.
-    pub(crate) const fn seen(&mut self, now: Instant) {
-        self.seen = Some(now);
-        self.in_vain = 0;
+    pub(crate) const fn note(&mut self, sign: Sign, now: Instant) {
+        match sign {
+            Sign::Held => {
+                self.seen = Some(now);
+                self.stays.fruitless = 0;
+            }
+            Sign::NobodyCame(stay) => {
+                if self.stays.nobody_came(stay) {
+                    self.seen = None;
+                }
+            }
+        }
     }
 
-    fn are_there(&self, now: Instant) -> bool {
-        self.seen.is_some_and(|seen| now - seen < RIVALRY)
+    fn is_contended(&self, now: Instant) -> bool {
+        self.seen.is_some_and(|seen| now - seen < WANTED_FOR)
     }
 
-    /// For how long this process may keep the name, if that would be `turn` without them.
-    pub(crate) fn turn(&self, turn: Duration, now: Instant) -> Duration {
-        if self.are_there(now) {
-            turn / RIVALS_PART
+    /// How long the lock may be handed over in this process, if it were `time` without others.
+    pub(crate) fn hand_over_time(&self, time: Duration, now: Instant) -> Duration {
+        if self.is_contended(now) {
+            time / CONTENDED_PART
         } else {
-            turn
+            time
         }
     }
 
-    /// For how long to stay back when the name was given up, if at all.
-    ///
-    /// Who is told of it may be farther from the nodes than this process, and need longer to come than it
-    /// takes to look whether they have. So it stays back if others are there, for twice as long if nobody
-    /// came; and now and then if none are known, or they would never be.
-    pub(crate) fn courtesy(&mut self, turn: Duration, now: Instant) -> Option<Duration> {
-        let turn = turn.max(SHORTEST_TURN);
-        if self.are_there(now) {
-            return Some((2 * self.too_short).clamp(SHORTEST_COURTESY, turn / 2));
+    /// How long to stay back now that the name was released here, if at all. `time` is that for
+    /// hand-overs.
+    pub(crate) fn stay_back(&mut self, time: Duration, now: Instant) -> Option<Duration> {
+        let time = time.max(LEAST_TIME);
+        if self.is_contended(now) {
+            Some(self.stays.for_known(time))
+        } else {
+            self.stays.by_chance(time, now)
         }
+    }
+
+    /// The name has changed hands among others. Returns how often to check that it is free before
+    /// the next attempt, so that others come first.
+    pub(crate) const fn changed_hands(&mut self) -> u32 {
+        self.changes.count()
+    }
+
+    /// This process has acquired the name.
+    pub(crate) fn acquired(&mut self) {
+        self.changes.restart();
+    }
+
+    /// This process has acquired the name for a shared holder, perhaps beside others of its own.
+    pub(crate) fn acquired_shared(&mut self) {
+        // Those that follow the first of their run see no change, and count as one with it.
+        if self.changes.count > 0 {
+            self.changes.restart();
+        }
+    }
+}
+
+/// How long a process stays back after a release.
+///
+/// A process that is farther from the nodes may need longer to come than this one takes to check
+/// whether somebody has come. So it stays back if others want the name, twice as long each time
+/// nobody came; and now and then if it knows of none, for it would otherwise never meet them.
+#[derive(Default)]
+struct Stays {
+    /// What is known to be too short for others to come.
+    too_short: Duration,
+    /// How many stays in a row nobody came to.
+    fruitless: u32,
+    /// When it last stayed back for others that it did not know of, and how often it has.
+    last_chance: Option<Instant>,
+    chances: u32,
+}
+
+impl Stays {
+    fn for_known(&self, time: Duration) -> Duration {
+        (2 * self.too_short).clamp(SHORTEST_STAY, time / 2)
+    }
+
+    fn by_chance(&mut self, time: Duration, now: Instant) -> Option<Duration> {
         self.too_short = Duration::ZERO;
-        if now - *self.stayed_back.get_or_insert(now) < RIVALRY {
+        if now - *self.last_chance.get_or_insert(now) < CHANCE_EVERY {
             return None;
         }
-        self.stayed_back = Some(now);
-        self.stays = self.stays.wrapping_add(1);
-        // The long ones are so few that they are not felt.
-        let part = if self.stays.is_multiple_of(8) { 1 } else { 8 };
-        Some(turn / part)
+        self.last_chance = Some(now);
+        self.chances = self.chances.wrapping_add(1);
+        let is_long = self.chances.is_multiple_of(LONG_CHANCE);
+        Some(if is_long { time } else { time / CHANCE_PART })
     }
 
-    /// Nobody came while this process stayed back for so long.
-    pub(crate) const fn nobody_came(&mut self, pause: Duration) {
-        self.too_short = pause;
-        self.in_vain += 1;
-        if self.in_vain == IN_VAIN {
-            self.in_vain = 0;
-            self.seen = None;
+    /// Returns whether the others are gone.
+    const fn nobody_came(&mut self, stay: Duration) -> bool {
+        self.too_short = stay;
+        self.fruitless += 1;
+        let are_gone = self.fruitless == FRUITLESS_STAYS;
+        if are_gone {
+            self.fruitless = 0;
         }
+        are_gone
+    }
+}
+
+/// How often the name changes hands between two acquisitions of this process.
+///
+/// The process that has waited for more changes than usual comes first, so that the name goes
+/// around, where it would otherwise be chance.
+#[derive(Default)]
+struct Changes {
+    /// Since the last acquisition of this process.
+    count: u32,
+    usual: u32,
+    /// How many acquisitions in a row came earlier than usual.
+    early: u32,
+}
+
+impl Changes {
+    const fn count(&mut self) -> u32 {
+        self.count = self.count.saturating_add(1);
+        self.usual.saturating_sub(self.count)
     }
 
-    /// The turn of another has ended: for how many looks to give way.
-    ///
-    /// Those come first who have waited for more turns than usual, so that turns go about, where it would
-    /// be chance.
-    pub(crate) const fn turn_ended(&mut self) -> u32 {
-        self.turns = self.turns.saturating_add(1);
-        self.usual.saturating_sub(self.turns)
-    }
-
-    pub(crate) fn own_turn_begins(&mut self) {
-        let turns = self.turns.min(MOST_TURNS);
-        self.turns = 0;
-        self.early = if turns < self.usual {
+    fn restart(&mut self) {
+        let count = self.count.min(MOST_CHANGES);
+        self.count = 0;
+        self.early = if count < self.usual {
             self.early + 1
         } else {
             0
         };
-        if turns > self.usual || self.early == NOTICED {
-            self.usual = turns;
+        if count > self.usual || self.early == RELEARNED_AFTER {
+            self.usual = count;
             self.early = 0;
         }
     }
@@ -125,78 +226,89 @@ impl Fairness {
 mod tests {
     use super::*;
 
-    const TURN: Duration = Duration::from_millis(48);
+    const TIME: Duration = Duration::from_millis(48);
 
     #[test]
-    fn turns_are_short_while_others_want_the_name() {
+    fn hand_overs_end_sooner_while_another_process_wants_the_name() {
         let mut fairness = Fairness::default();
         let now = Instant::now();
-        assert_eq!(fairness.turn(TURN, now), TURN);
-        fairness.seen(now);
-        assert_eq!(fairness.turn(TURN, now), TURN / RIVALS_PART);
-        assert_eq!(fairness.turn(TURN, now + RIVALRY), TURN);
+        assert_eq!(fairness.hand_over_time(TIME, now), TIME);
+        fairness.note(Sign::Held, now);
+        assert_eq!(fairness.hand_over_time(TIME, now), TIME / CONTENDED_PART);
+        assert_eq!(fairness.hand_over_time(TIME, now + WANTED_FOR), TIME);
     }
 
     #[test]
-    fn who_stays_back_in_vain_stays_back_for_longer() {
+    fn a_stay_to_which_nobody_came_is_followed_by_a_longer_one() {
         let mut fairness = Fairness::default();
         let now = Instant::now();
-        fairness.seen(now);
-        for stays in 0..IN_VAIN {
-            let pause = SHORTEST_COURTESY * (1 << stays);
-            assert_eq!(fairness.courtesy(TURN, now), Some(pause));
-            fairness.nobody_came(pause);
+        fairness.note(Sign::Held, now);
+        for stays in 0..FRUITLESS_STAYS {
+            let stay = SHORTEST_STAY * (1 << stays);
+            assert_eq!(fairness.stay_back(TIME, now), Some(stay));
+            fairness.note(Sign::NobodyCame(stay), now);
         }
         // They are gone.
-        assert_eq!(fairness.courtesy(TURN, now), None);
-        assert_eq!(fairness.turn(TURN, now), TURN);
+        assert_eq!(fairness.stay_back(TIME, now), None);
+        assert_eq!(fairness.hand_over_time(TIME, now), TIME);
     }
 
     #[test]
-    fn for_those_who_came_it_stays_back_for_as_long_as_it_took() {
+    fn a_stay_is_as_long_as_others_needed_to_come() {
         let mut fairness = Fairness::default();
         let mut now = Instant::now();
-        fairness.seen(now);
+        fairness.note(Sign::Held, now);
         let far = Duration::from_millis(5);
         for _ in 0..20 {
-            let pause = fairness.courtesy(TURN, now).unwrap();
-            if pause < far {
-                fairness.nobody_came(pause);
+            let stay = fairness.stay_back(TIME, now).unwrap();
+            if stay < far {
+                fairness.note(Sign::NobodyCame(stay), now);
             } else {
-                assert_eq!(pause, Duration::from_millis(8));
-                fairness.seen(now);
+                assert_eq!(stay, Duration::from_millis(8));
+                fairness.note(Sign::Held, now);
             }
-            now += RIVALRY / 10;
+            now += WANTED_FOR / 10;
         }
     }
 
     #[test]
-    fn strangers_are_given_a_chance_now_and_then() {
+    fn unknown_processes_are_given_a_chance_now_and_then() {
         let mut fairness = Fairness::default();
         let mut now = Instant::now();
-        assert_eq!(fairness.courtesy(TURN, now), None);
+        assert_eq!(fairness.stay_back(TIME, now), None);
         for stays in 1..=16 {
-            assert_eq!(fairness.courtesy(TURN, now + RIVALRY / 2), None);
-            now += RIVALRY;
+            assert_eq!(fairness.stay_back(TIME, now + CHANCE_EVERY / 2), None);
+            now += CHANCE_EVERY;
             let part = if stays % 8 == 0 { 1 } else { 8 };
-            assert_eq!(fairness.courtesy(TURN, now), Some(TURN / part));
+            assert_eq!(fairness.stay_back(TIME, now), Some(TIME / part));
         }
     }
 
     #[test]
-    fn who_has_waited_for_as_many_turns_as_usual_gives_way_to_nobody() {
+    fn a_process_that_has_waited_as_long_as_usual_lets_nobody_come_first() {
         let mut fairness = Fairness::default();
-        let turn_after = |fairness: &mut Fairness, turns| {
-            let looks: Vec<_> = (0..turns).map(|_| fairness.turn_ended()).collect();
-            fairness.own_turn_begins();
-            looks
+        let acquire_after = |fairness: &mut Fairness, changes| {
+            let checks: Vec<_> = (0..changes).map(|_| fairness.changed_hands()).collect();
+            fairness.acquired();
+            checks
         };
-        assert_eq!(turn_after(&mut fairness, 5), [0; 5]);
-        assert_eq!(turn_after(&mut fairness, 3), [2, 1, 0]);
+        assert_eq!(acquire_after(&mut fairness, 5), [0; 5]);
+        assert_eq!(acquire_after(&mut fairness, 3), [2, 1, 0]);
         // One process less.
-        for _ in 0..NOTICED {
-            assert_eq!(turn_after(&mut fairness, 2), [2, 1]);
+        for _ in 0..RELEARNED_AFTER {
+            assert_eq!(acquire_after(&mut fairness, 2), [2, 1]);
         }
-        assert_eq!(turn_after(&mut fairness, 2), [1, 0]);
+        assert_eq!(acquire_after(&mut fairness, 2), [1, 0]);
+    }
+
+    #[test]
+    fn a_run_of_shared_holders_counts_as_one() {
+        let mut fairness = Fairness::default();
+        let three_changes = |fairness: &mut Fairness| [(); 3].map(|()| fairness.changed_hands());
+        three_changes(&mut fairness);
+        for _ in 0..2 * RELEARNED_AFTER {
+            fairness.acquired_shared();
+        }
+        assert_eq!(three_changes(&mut fairness), [2, 1, 0]);
     }
 }

@@ -1,5 +1,4 @@
-//! What becomes of a lock that is given up: the next waiter of this process gets it, or it is
-//! released.
+//! A lock that is given up: it is handed over to the next waiter of this process, or released.
 
 use std::{
     future::Future,
@@ -10,9 +9,12 @@ use std::{
 
 use pin_project_lite::pin_project;
 
+use super::Ticket;
 use crate::{
+    LockError,
     lease::{Answers, Lease},
     quorum::{round::RoundVotes, tally::Verdict},
+    request::Request,
     shared::Shared,
 };
 
@@ -76,7 +78,7 @@ impl Holding {
     }
 
     fn notify(&self) {
-        self.shared.queues.notify(&self.lease.entry().names);
+        self.shared.queues.notify(&self.lease);
     }
 }
 
@@ -85,9 +87,10 @@ impl Drop for Holding {
         if self.is_given_up || self.hand_over() {
             return;
         }
+        // A waiter that joins after this question watches the nodes: see `Queues::is_empty`.
         if self.lease.hold().was_held() && !self.shared.queues.is_empty() {
             let releasing = self.release();
-            // Waiters are notified when the release is known.
+            // Waiters are notified when the release is confirmed.
             (self.lease).finish_in_background(async move {
                 releasing.await;
             });
@@ -137,7 +140,7 @@ impl Notifies {
     fn now(&mut self) {
         if !self.is_done {
             self.is_done = true;
-            self.shared.queues.notify(&self.lease.entry().names);
+            self.shared.queues.notify(&self.lease);
         }
     }
 }
@@ -145,5 +148,44 @@ impl Notifies {
 impl Drop for Notifies {
     fn drop(&mut self) {
         self.now();
+    }
+}
+
+/// A waiter's ticket, with which a lock can be handed over to it.
+///
+/// Dropped, it leaves the queues, and a lock that was handed over to it goes on to the next waiter, or
+/// is released.
+pub(crate) struct Recipient {
+    ticket: Ticket,
+    shared: Arc<Shared>,
+}
+
+impl Recipient {
+    /// Joins the queues of the names of a request.
+    pub(crate) fn join(request: Request, shared: Arc<Shared>) -> Result<Self, LockError> {
+        let ticket = shared.queues.join(request)?;
+        Ok(Self { ticket, shared })
+    }
+
+    pub(crate) const fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The lock, if it was handed over to this waiter.
+    pub(crate) fn take(&self) -> Option<Holding> {
+        let lease = self.ticket.take_handed_over()?;
+        Some(Holding::new(lease, Arc::clone(&self.shared)))
+    }
+}
+
+impl Drop for Recipient {
+    fn drop(&mut self) {
+        // First: from here on nothing is handed over to this waiter.
+        self.ticket.leave();
+        drop(self.take());
     }
 }

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    NAME, SOON, WAIT, assert_before_a_poll, drowsy, got, in_memory, ms, poll_once, queue,
-    told::Told, waiting,
+    NAME, SOON, WAIT, assert_before_a_poll, drowsy, got, in_memory, ms, poll_once, queue, waiting,
+    watched::Watched,
 };
 
 /// Polls a future so many times, each time it is woken, and drops it. Whether it had ended by then.
@@ -91,7 +91,7 @@ async fn dropped_with_what_it_was_handed_and_nobody_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn dropped_while_it_tries() {
-    let nodes: Vec<_> = (0..3).map(|_| Told::new()).collect();
+    let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
     let process = || drowsy(Redsync::new(nodes.clone()).unwrap());
     let (here, there) = (process(), process());
     let held = there.mutex(NAME).lock().await.unwrap();
@@ -100,8 +100,8 @@ async fn dropped_while_it_tries() {
     sleep(ms(1)).await;
     let next = tokio::spawn(mutex.lock_within(WAIT));
     sleep(ms(1)).await;
-    for told in &nodes {
-        told.node.once(
+    for watched in &nodes {
+        watched.node.once(
             Operation::Acquire,
             Fault::late_request(ms(40)).and_late_reply(ms(40)),
         );
@@ -131,14 +131,14 @@ async fn dropped_anywhere() {
 async fn dropped_after_each_poll(from_here: bool, after: Duration) {
     for polls in 0..300 {
         let nodes: Vec<_> = (0..3)
-            .map(|_| Told {
+            .map(|_| Watched {
                 after,
-                ..Told::new()
+                ..Watched::new()
             })
             .collect();
-        for (index, told) in (1..).zip(&nodes) {
+        for (index, watched) in (1..).zip(&nodes) {
             let late = Fault::late_request(ms(index)).and_late_reply(ms(2 * index));
-            told.node.plan(move |_: Operation| late.clone());
+            watched.node.plan(move |_: Operation| late.clone());
         }
         let process = || {
             let redsync = drowsy(Redsync::new(nodes.clone()).unwrap());
@@ -163,7 +163,7 @@ async fn dropped_after_each_poll(from_here: bool, after: Duration) {
         assert_before_a_poll(start);
         here.drain().await;
         assert!(
-            nodes.iter().all(|told| told.node.inner().is_empty()),
+            nodes.iter().all(|watched| watched.node.inner().is_empty()),
             "after {polls} polls"
         );
         if ended {
@@ -210,7 +210,9 @@ async fn at_any_moment_on_several_threads() {
             got
         });
     }
-    let got = timeout(SOON, tasks.join_all()).await.expect("a lost turn");
+    let got = timeout(SOON, tasks.join_all())
+        .await
+        .expect("a lost notice");
     println!(
         "8 tasks, {} locks, 12000 tries to lock: {:?}",
         got.iter().sum::<i32>(),
@@ -224,7 +226,7 @@ async fn at_any_moment_on_several_threads() {
     );
 }
 
-/// A runtime that is shut down with a line, and a guard that outlives it.
+/// A runtime that is shut down with a queue, and a guard that outlives it.
 #[test]
 fn with_the_runtime() {
     let redsync = drowsy(Redsync::in_memory(3));

@@ -79,7 +79,7 @@ async fn where_nodes_do_not_tell_their_expiry_does() {
     assert!(took >= ms(1500) && took < ms(1600), "{took:?}");
 }
 
-/// A holder of this process that does not go on, so that nobody is told.
+/// A holder of this process that does not go on, so that nobody is watched.
 #[tokio::test(start_paused = true)]
 async fn a_guard_of_this_process_that_is_never_given_up() {
     let ([redsync], _) = in_memory();

@@ -1,4 +1,4 @@
-//! What the old guard tells when its lock is handed on.
+//! What the old guard tells when its lock is handed over.
 
 use redsync::Released;
 use tokio::time::{Duration, Instant, sleep};
@@ -61,9 +61,9 @@ async fn the_keep_alive_of_the_old_guard_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_extension_under_way_is_worth_nothing_after_the_hand_off() {
+async fn an_extension_under_way_is_worth_nothing_after_the_hand_over() {
     use redsync_tests::faulty::{Fault, Operation};
-    let nodes: Vec<_> = (0..3).map(|_| crate::told::Told::new()).collect();
+    let nodes: Vec<_> = (0..3).map(|_| crate::watched::Watched::new()).collect();
     let redsync = crate::drowsy(redsync::Redsync::new(nodes.clone()).unwrap());
     for heals in [false, true] {
         let mutex = (redsync.mutex(NAME).with_fencing(true))
@@ -72,9 +72,9 @@ async fn an_extension_under_way_is_worth_nothing_after_the_hand_off() {
         let old = mutex.lock().await.unwrap();
         let waiter = tokio::spawn(mutex.lock_within(WAIT));
         sleep(ms(1)).await;
-        for told in &nodes {
+        for watched in &nodes {
             let late = Fault::late_request(ms(20)).and_late_reply(ms(200));
-            told.node.once(Operation::Extend, late);
+            watched.node.once(Operation::Extend, late);
         }
         let mut extension = Box::pin(old.extend());
         assert!(crate::poll_once(&mut extension).await.is_pending());
@@ -90,7 +90,7 @@ async fn an_extension_under_way_is_worth_nothing_after_the_hand_off() {
         // Released behind it: nothing is left.
         drop(new);
         redsync.drain().await;
-        assert!(nodes.iter().all(|told| told.node.inner().is_empty()));
+        assert!(nodes.iter().all(|watched| watched.node.inner().is_empty()));
         let next = mutex.lock_within(WAIT).await.unwrap();
         assert!(next.fencing_token() > token);
         drop(next);

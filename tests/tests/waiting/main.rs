@@ -1,4 +1,4 @@
-//! Waiting in line: the order of service, hand-offs, wake-ups, and what becomes of a line when those
+//! Waiting in queues: the order of service, hand-overs, wake-ups, and what becomes of a queue when those
 //! in it, the holder or the nodes go away.
 //!
 //! Most of it is with pauses between polls of a minute ([`POLL`]), so that what was not woken is
@@ -8,17 +8,19 @@ mod bounds;
 mod cancelled;
 mod crashes;
 mod ends;
-mod handed;
+mod fairness;
+mod hand_over;
 mod memory;
 mod order;
 mod outage;
 mod paces;
 mod process;
 mod processes;
+mod several;
+mod shared;
 mod simulation;
-mod told;
-mod turns;
 mod wake_ups;
+mod watched;
 
 use std::{
     future::{Future, poll_fn},
@@ -79,7 +81,7 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 
 type Waiter = Pin<Box<Lock>>;
 
-/// Somebody who has joined the line, and is not polled meanwhile. On nodes that answer at once.
+/// A waiter that has joined the queue and is not polled meanwhile. On nodes that answer at once.
 async fn queue(lock: Lock) -> Waiter {
     let mut waiter = Box::pin(lock);
     assert!(poll_once(&mut waiter).await.is_pending(), "it is free");
@@ -95,15 +97,15 @@ fn got(polled: Poll<Result<Guard, LockError>>) -> Guard {
     }
 }
 
-/// Waits until so many stand in the line for a mutex that is held.
+/// Waits until so many stand in the queue for a mutex that is held.
 async fn until_waiting(mutex: &Mutex, count: usize) {
-    until_async("they wait in line", SOON, async || {
+    until_async("they wait in the queue", SOON, async || {
         waiting(mutex, count).await
     })
     .await;
 }
 
-/// Whether so many stand in the line for a mutex that is held.
+/// Whether so many stand in the queue for a mutex that is held.
 async fn waiting(mutex: &Mutex, count: usize) -> bool {
     let probe = mutex.clone().with_max_waiting(count);
     let refused = probe.lock_within(Duration::ZERO).await;

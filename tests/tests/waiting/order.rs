@@ -42,7 +42,7 @@ impl Served {
     }
 }
 
-/// Given up in different ways, after different times: handed on, or released and found free.
+/// Given up in different ways, after different times: handed over, or released and found free.
 async fn hold(guard: Guard, number: usize) {
     sleep(ms([0, 1, 70, 3][number % 4])).await;
     match number % 3 {
@@ -56,8 +56,8 @@ async fn hold(guard: Guard, number: usize) {
 async fn who_comes_first_is_served_first_whatever_their_limits() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME);
-    for hand_offs in [100_000, 0, 3] {
-        let mutex = mutex.clone().with_hand_over(hand_offs, ms(50));
+    for hand_overs in [100_000, 0, 3] {
+        let mutex = mutex.clone().with_hand_over(hand_overs, ms(50));
         let first = mutex.lock().await.unwrap();
         let served = Served::default();
         let mut tasks = JoinSet::new();
@@ -78,11 +78,11 @@ async fn who_comes_first_is_served_first_whatever_their_limits() {
     }
 }
 
-/// At each turn somebody new comes, when the lock is about to be given up or has just been.
-async fn newcomers(redsync: &Redsync, hand_offs: u32, count: usize) {
-    let mutex = redsync.mutex(NAME).with_hand_over(hand_offs, ms(50));
+/// Each time a newcomer joins, when the lock is about to be given up or has just been.
+async fn newcomers(redsync: &Redsync, hand_overs: u32, count: usize) {
+    let mutex = redsync.mutex(NAME).with_hand_over(hand_overs, ms(50));
     let mut guard = mutex.lock().await.expect("a lock");
-    let mut line = VecDeque::new();
+    let mut waiters = VecDeque::new();
     for number in 0..5 {
         let mut waiter = Box::pin(lock(&mutex, number));
         // The first tries before it joins.
@@ -90,41 +90,41 @@ async fn newcomers(redsync: &Redsync, hand_offs: u32, count: usize) {
             assert!(poll_once(&mut waiter).await.is_pending());
             sleep(ms(1)).await;
         }
-        line.push_back(waiter);
+        waiters.push_back(waiter);
     }
     for number in 5..count {
         let mut release = Box::pin(guard.release());
         let newcomer_first = number % 2 == 0;
         if newcomer_first {
-            line.push_back(queue(lock(&mutex, number)).await);
+            waiters.push_back(queue(lock(&mutex, number)).await);
         }
         let released = poll_once(&mut release).await;
         if !newcomer_first {
             // The lock may be free by now, or on its way.
-            line.push_back(queue(lock(&mutex, number)).await);
+            waiters.push_back(queue(lock(&mutex, number)).await);
         }
-        let next = line.pop_front().expect("a line");
+        let next = waiters.pop_front().expect("a waiter");
         // The others are awake, too.
-        let (next, others) = match select(next, select_all(line)).await {
+        let (next, others) = match select(next, select_all(waiters)).await {
             Either::Left((guard, others)) => (guard, others.into_inner()),
             Either::Right(((_, place, _), _)) => panic!("{place} has overtaken"),
         };
-        line = others.into();
+        waiters = others.into();
         guard = next.expect("a lock");
         if released.is_pending() {
             release.await.expect("an answer");
         }
     }
-    drop(line);
+    drop(waiters);
     drop(guard);
     redsync.drain().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn newcomers_do_not_overtake() {
-    for hand_offs in [100_000, 0] {
+    for hand_overs in [100_000, 0] {
         let ([redsync], _) = in_memory();
-        newcomers(&redsync, hand_offs, 40).await;
+        newcomers(&redsync, hand_overs, 40).await;
     }
 }
 

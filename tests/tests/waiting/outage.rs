@@ -1,4 +1,4 @@
-//! A line while the nodes are away.
+//! A queue while the nodes are away.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{NAME, SOON, WAIT, ms, told::Told};
+use crate::{NAME, SOON, WAIT, ms, watched::Watched};
 
 const PAUSE: Duration = ms(200);
 
-fn redsync(nodes: &[Told]) -> Redsync {
+fn redsync(nodes: &[Watched]) -> Redsync {
     Redsync::new(nodes.to_vec())
         .and_then(|redsync| redsync.with_defaults(|mutex| mutex.with_retry_delay(PAUSE)))
         .expect("a configuration that works")
@@ -28,7 +28,7 @@ fn faults() -> [Fault; 2] {
 async fn all_of_a_line_learn_of_it_soon() {
     for fault in faults() {
         for first_come in [false, true] {
-            let nodes = [Told::new(), Told::new(), Told::new()];
+            let nodes = [Watched::new(), Watched::new(), Watched::new()];
             let here = redsync(&nodes);
             let there = redsync(&nodes);
             let mutex = (here.mutex(NAME)).with_outage_attempts(2);
@@ -37,7 +37,7 @@ async fn all_of_a_line_learn_of_it_soon() {
             let away = || {
                 nodes[..2]
                     .iter()
-                    .for_each(|told| told.node.always(fault.clone()))
+                    .for_each(|watched| watched.node.always(fault.clone()))
             };
             if first_come {
                 away();
@@ -66,7 +66,7 @@ async fn all_of_a_line_learn_of_it_soon() {
 #[tokio::test(start_paused = true)]
 async fn a_line_is_served_when_the_nodes_are_back() {
     for fault in faults() {
-        let nodes = [Told::new(), Told::new(), Told::new()];
+        let nodes = [Watched::new(), Watched::new(), Watched::new()];
         let redsync = redsync(&nodes);
         let mutex = redsync.mutex(NAME);
         let held = mutex.lock().await.unwrap();
@@ -75,17 +75,17 @@ async fn a_line_is_served_when_the_nodes_are_back() {
             tasks.spawn(use_it(mutex.lock_within(WAIT)));
             sleep(ms(1)).await;
         }
-        for told in &nodes[1..] {
-            told.node.always(fault.clone());
+        for watched in &nodes[1..] {
+            watched.node.always(fault.clone());
         }
-        // Not handed on: the turn is over.
+        // Not handed over: the time for that is over.
         sleep(ms(100)).await;
         drop(held);
         sleep(Duration::from_secs(20)).await;
         assert_eq!(tasks.len(), 16);
         assert!(tasks.try_join_next().is_none());
-        for told in &nodes {
-            told.node.always(Fault::none());
+        for watched in &nodes {
+            watched.node.always(Fault::none());
         }
         let start = Instant::now();
         tasks.join_all().await;
@@ -105,7 +105,7 @@ async fn use_it(lock: redsync::future::Lock) {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_is_over_is_forgotten() {
-    let nodes = [Told::new(), Told::new(), Told::new()];
+    let nodes = [Watched::new(), Watched::new(), Watched::new()];
     let (here, there) = (redsync(&nodes), redsync(&nodes));
     let mutex = here.mutex(NAME).with_outage_attempts(3);
     let mut held = there.mutex(NAME).lock().await.unwrap();
@@ -118,12 +118,12 @@ async fn an_outage_that_is_over_is_forgotten() {
     }
     for _ in 0..20 {
         // For one try of the head's, and not long enough for the holder to notice.
-        for told in &nodes[..2] {
-            told.node.always(Fault::unreachable());
+        for watched in &nodes[..2] {
+            watched.node.always(Fault::unreachable());
         }
         sleep(PAUSE - ms(20)).await;
-        for told in &nodes[..2] {
-            told.node.always(Fault::none());
+        for watched in &nodes[..2] {
+            watched.node.always(Fault::none());
         }
         sleep(3 * PAUSE).await;
     }
@@ -165,7 +165,7 @@ async fn servers_that_are_killed_and_come_back() {
         );
     }
     println!(
-        "16 in line: all know of an outage after {:?}",
+        "16 in the queue: all know of an outage after {:?}",
         start.elapsed()
     );
     drop((held, other));
@@ -176,5 +176,5 @@ async fn servers_that_are_killed_and_come_back() {
     timeout(SOON, patient_ones.join_all())
         .await
         .expect("an end");
-    println!("16 in line: all served {:?} after it", start.elapsed());
+    println!("16 in the queue: all served {:?} after it", start.elapsed());
 }

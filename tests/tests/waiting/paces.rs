@@ -18,7 +18,7 @@ use redsync::{
 use redsync_tests::{Servers, faulty::Fault};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{LONG, NAME, SOON, WAIT, ms, on_servers, queue, told::Told};
+use crate::{LONG, NAME, SOON, WAIT, ms, on_servers, queue, watched::Watched};
 
 /// A server that can be read and not be written, such as one that is out of memory.
 #[derive(Clone)]
@@ -83,9 +83,9 @@ async fn nodes_that_are_free_and_grant_nothing_are_not_besieged() {
 
 #[tokio::test(start_paused = true)]
 async fn locks_that_come_too_late_are_not_tried_for_without_a_pause() {
-    let nodes: Vec<_> = (0..3).map(|_| Told::new()).collect();
-    for told in &nodes {
-        told.node.always(Fault::late_reply(ms(10)));
+    let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
+    for watched in &nodes {
+        watched.node.always(Fault::late_reply(ms(10)));
     }
     let redsync = Redsync::new(nodes.clone()).unwrap();
     // All grant, and too little of the validity is left.

@@ -11,7 +11,7 @@ const ROUNDS: u32 = 5000;
 
 const NAMES: [&str; 2] = ["ping", "pong"];
 
-/// Two names, each held by one of two processes: by turns, one gives its own up and waits for the
+/// Two names, each held by one of two processes: alternately, one gives its own up and waits for the
 /// other, and the other waits for it and then gives up its own. So each lock is one that the other
 /// process gives up, in the very moment in which it is looked for.
 async fn rally(redsync: &Redsync, mut own: usize, mut held: Guard) -> (Duration, Guard) {

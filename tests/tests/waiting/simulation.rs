@@ -19,7 +19,7 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 
-use crate::{ms, told::Told};
+use crate::{ms, watched::Watched};
 
 const NAMES: [&str; 2] = ["order:1", "order:2"];
 const PROCESSES: usize = 3;
@@ -41,7 +41,7 @@ struct Belief {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Figures {
     grants: usize,
-    hand_offs: usize,
+    hand_overs: usize,
     faults: u64,
 }
 
@@ -53,7 +53,7 @@ fn between(rng: &mut Rng, from: u64, to: u64) -> Duration {
 fn check(mut beliefs: Vec<Belief>, faults: u64) -> Result<Figures, String> {
     let mut figures = Figures {
         grants: beliefs.len(),
-        hand_offs: 0,
+        hand_overs: 0,
         faults,
     };
     beliefs.sort_by(|one, other| {
@@ -71,9 +71,9 @@ fn check(mut beliefs: Vec<Belief>, faults: u64) -> Result<Figures, String> {
         }
         let handed = pair[1].token.get() == pair[0].token.get() + 1;
         if handed && pair[0].process != pair[1].process {
-            return Err(format!("handed on to another process: {pair:?}"));
+            return Err(format!("handed over to another process: {pair:?}"));
         }
-        figures.hand_offs += usize::from(handed);
+        figures.hand_overs += usize::from(handed);
     }
     Ok(figures)
 }
@@ -172,11 +172,11 @@ impl Task {
 
 /// Late and lost messages; nodes that are away, and may have lost all when they come back, after
 /// longer than an expiry.
-async fn weather(told: Told, mut rng: Rng, faults: Arc<Mutex<u64>>) {
+async fn weather(watched: Watched, mut rng: Rng, faults: Arc<Mutex<u64>>) {
     loop {
         let mut dice = rng.fork();
         let count = Arc::clone(&faults);
-        told.node.plan(move |_| {
+        watched.node.plan(move |_| {
             let fault = match dice.u8(..100) {
                 0 => Fault::lost_request(),
                 1 => Fault::lost_reply(),
@@ -194,11 +194,11 @@ async fn weather(told: Told, mut rng: Rng, faults: Arc<Mutex<u64>>) {
         });
         sleep(between(&mut rng, 500, 15_000)).await;
         *faults.lock().expect("no panic") += 1;
-        told.node.always(Fault::unreachable());
+        watched.node.always(Fault::unreachable());
         // What is on its way arrives.
         sleep(ms(700)).await;
         if rng.bool() {
-            told.node.inner().clear();
+            watched.node.inner().clear();
             sleep(EXPIRY + ms(1500)).await;
         }
         sleep(between(&mut rng, 0, 1000)).await;
@@ -208,17 +208,17 @@ async fn weather(told: Told, mut rng: Rng, faults: Arc<Mutex<u64>>) {
 async fn simulate(mut rng: Rng, count: usize) -> Result<Figures, String> {
     let start = Instant::now();
     let nodes: Vec<_> = (0..count)
-        .map(|number| Told {
+        .map(|number| Watched {
             // Some tell later than others.
             after: ms(number as u64 % 3),
-            ..Told::new()
+            ..Watched::new()
         })
         .collect();
     let faults = Arc::new(Mutex::new(0));
     let mut weathers = JoinSet::new();
     // A majority never loses its data at a time.
-    for told in &nodes[..count.div_ceil(2) - 1] {
-        weathers.spawn(weather(told.clone(), rng.fork(), Arc::clone(&faults)));
+    for watched in &nodes[..count.div_ceil(2) - 1] {
+        weathers.spawn(weather(watched.clone(), rng.fork(), Arc::clone(&faults)));
     }
     let beliefs = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();
@@ -249,8 +249,8 @@ async fn simulate(mut rng: Rng, count: usize) -> Result<Figures, String> {
         result.map_err(|error| format!("a task panicked: {error}"))??;
     }
     weathers.shutdown().await;
-    for told in &nodes {
-        told.node.always(Fault::none());
+    for watched in &nodes {
+        watched.node.always(Fault::none());
     }
     let faults = *faults.lock().expect("no panic");
     let figures = check(beliefs.lock().expect("no panic").clone(), faults)?;
@@ -259,7 +259,7 @@ async fn simulate(mut rng: Rng, count: usize) -> Result<Figures, String> {
             let guard = redsync.mutex(name).lock_within(3 * EXPIRY).await;
             drop(guard.map_err(|error| format!("nobody can lock it any more: {error}"))?);
             if crate::waiting(&redsync.mutex(name), 1).await {
-                return Err("somebody is left in line".to_owned());
+                return Err("somebody is left in the queue".to_owned());
             }
         }
     }
@@ -289,7 +289,7 @@ fn explore(nodes: usize) {
         match run(seed, nodes) {
             Ok(figures) => {
                 sum.grants += figures.grants;
-                sum.hand_offs += figures.hand_offs;
+                sum.hand_overs += figures.hand_overs;
                 sum.faults += figures.faults;
             }
             Err(wrong) => panic!("SEED={seed} of {nodes} nodes: {wrong}"),
@@ -297,7 +297,7 @@ fn explore(nodes: usize) {
     }
     println!("{nodes} nodes, {runs} runs of {SPAN:?}: {sum:?}");
     assert!(
-        sum.grants > 1000 && sum.hand_offs > 300 && sum.faults > 100,
+        sum.grants > 1000 && sum.hand_overs > 300 && sum.faults > 100,
         "{sum:?}"
     );
 }
@@ -330,7 +330,7 @@ fn what_is_wrong_is_found() {
         ],
         0,
     );
-    assert_eq!(ok.expect("nothing wrong").hand_offs, 1);
+    assert_eq!(ok.expect("nothing wrong").hand_overs, 1);
     for wrong in [
         [belief(0, 5, 64, 0), belief(4, 9, 65, 0)],
         [belief(0, 5, 64, 0), belief(6, 9, 64, 0)],

@@ -31,7 +31,7 @@ fn info(server: &RedisServer, field: &str) -> u64 {
 }
 
 /// Waits until the server would tell of a change.
-fn until_told<'a>(servers: impl IntoIterator<Item = &'a RedisServer>) {
+fn until_tracked<'a>(servers: impl IntoIterator<Item = &'a RedisServer>) {
     for server in servers {
         until("a server tells of changes", SOON, || {
             info(server, "tracking_total_keys") > 0
@@ -88,7 +88,7 @@ async fn whatever_frees_the_name() {
     for (what, free) in ways {
         hold(&servers);
         let waiting = wait(&redsync);
-        until_told(&servers);
+        until_tracked(&servers);
         assert!(!waiting.is_finished());
         servers.iter().for_each(free);
         woken(what, waiting).await;
@@ -102,7 +102,7 @@ async fn a_majority_is_enough() {
     let [redsync] = on_servers(&servers);
     hold(&servers);
     let waiting = wait(&redsync);
-    until_told(&servers);
+    until_tracked(&servers);
     for server in &servers[1..4] {
         unlock_as_go_does(server);
     }
@@ -134,7 +134,7 @@ async fn a_connection_that_is_killed_is_made_again() {
     hold(&servers);
     let waiting = wait(&redsync);
     for _ in 0..3 {
-        until_told(&servers);
+        until_tracked(&servers);
         let old: Vec<_> = servers.iter().map(tracking).collect();
         for (server, old) in servers.iter().zip(&old) {
             for id in old {
@@ -148,7 +148,7 @@ async fn a_connection_that_is_killed_is_made_again() {
             });
         }
     }
-    // It reads what it wants to be told of when it is there.
+    // It reads what it tracks when it is there.
     until("all have tried and asked", SOON, || {
         servers
             .iter()
@@ -160,7 +160,7 @@ async fn a_connection_that_is_killed_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_never_told_is_found_by_polling() {
+async fn a_change_that_is_not_pushed_is_found_by_polling() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port()).await;
     let node = RedisNode::new(Deadpool::connect(&server.url()).unwrap());
@@ -169,7 +169,7 @@ async fn what_is_never_told_is_found_by_polling() {
     hold([&server]);
     let mutex = redsync.mutex(NAME).with_retry_delay(ms(300));
     let waiting = tokio::spawn(mutex.lock_within(WAIT));
-    until_told([&server]);
+    until_tracked([&server]);
     // Half-open: nobody sees an end of the connection.
     proxy.blackhole();
     unlock_as_go_does(&server);
@@ -188,7 +188,7 @@ async fn what_is_never_told_is_found_by_polling() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_who_may_not_ask_to_be_told_polls() {
+async fn a_user_that_may_not_track_polls() {
     let servers = Servers::start(3);
     for server in &servers {
         server.command(&[
@@ -232,9 +232,9 @@ async fn a_node_that_hangs_or_is_down_keeps_no_wake_up() {
             leave();
         }
         let waiting = wait(&redsync);
-        until_told(rest);
+        until_tracked(rest);
         if !away_first {
-            until_told([away]);
+            until_tracked([away]);
             leave();
         }
         assert!(!waiting.is_finished());

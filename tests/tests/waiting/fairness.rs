@@ -1,4 +1,4 @@
-//! Turns between processes.
+//! Fairness between processes.
 
 use std::{
     sync::{
@@ -15,11 +15,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{NAME, WAIT, drowsy, ms, told::Told};
+use crate::{NAME, WAIT, drowsy, ms, watched::Watched};
 
 const TASKS: usize = 12;
 
-/// Two processes' tasks go in and out until there have been so many sections. How many each task had.
+/// Two processes' tasks go in and out until there have been so many sections. How many each task got.
 async fn sections(processes: [Redsync; 2], total: u32, hold: Duration) -> [Vec<u32>; 2] {
     let left = Arc::new(AtomicU32::new(total));
     let inside = Arc::new(AtomicU32::new(0));
@@ -29,7 +29,7 @@ async fn sections(processes: [Redsync; 2], total: u32, hold: Duration) -> [Vec<u
             let mutex = redsync.mutex(NAME).with_fencing(true);
             let (left, inside) = (Arc::clone(&left), Arc::clone(&inside));
             tasks.spawn(async move {
-                let mut had = 0;
+                let mut acquired = 0;
                 while left.load(Ordering::SeqCst) > 0 {
                     let guard = mutex.lock_within(WAIT).await.expect("a lock");
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
@@ -37,23 +37,23 @@ async fn sections(processes: [Redsync; 2], total: u32, hold: Duration) -> [Vec<u
                     let ended = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                         left.checked_sub(1)
                     });
-                    had += u32::from(ended.is_ok());
+                    acquired += u32::from(ended.is_ok());
                     assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1);
                     drop(guard);
                 }
-                (process, had)
+                (process, acquired)
             });
         }
     }
-    let mut had = [Vec::new(), Vec::new()];
+    let mut acquired = [Vec::new(), Vec::new()];
     for (process, sections) in tasks.join_all().await {
-        had[process].push(sections);
+        acquired[process].push(sections);
     }
-    had
+    acquired
 }
 
 #[tokio::test]
-async fn processes_with_many_who_wait_have_turns_about() {
+async fn processes_with_many_waiters_alternate() {
     let servers = Servers::start(3);
     let processes = [(); 2].map(|()| {
         let redsync = Redsync::connect(servers.urls()).unwrap();
@@ -63,25 +63,27 @@ async fn processes_with_many_who_wait_have_turns_about() {
     });
     let total = 2000;
     let start = Instant::now();
-    let had = sections(processes, total, ms(2)).await;
-    let shares = had.clone().map(|had| had.iter().sum::<u32>());
-    let least = had
+    let acquired = sections(processes, total, ms(2)).await;
+    let shares = acquired
+        .clone()
+        .map(|acquired| acquired.iter().sum::<u32>());
+    let least = acquired
         .each_ref()
-        .map(|had| had.iter().min().copied().unwrap_or(0));
+        .map(|acquired| acquired.iter().min().copied().unwrap_or(0));
     println!(
         "{total} sections of two processes of {TASKS} tasks in {:?}: {shares:?}, at least {least:?} a task",
         start.elapsed()
     );
     assert!(shares.iter().all(|share| *share >= total / 4), "{shares:?}");
-    assert!(least.iter().all(|had| *had > 0), "{had:?}");
+    assert!(least.iter().all(|acquired| *acquired > 0), "{acquired:?}");
 }
 
 /// Nodes as seen from so far away: a message takes that time, and another to come back.
-fn from_afar(stores: &[MemoryNode], distance: Duration) -> Redsync {
+pub(crate) fn from_afar(stores: &[MemoryNode], distance: Duration) -> Redsync {
     let nodes = stores.iter().map(|store| {
         let node = FaultyNode::around(store.clone());
         node.always(Fault::late_request(distance).and_late_reply(distance));
-        Told {
+        Watched {
             node,
             after: distance,
         }
@@ -121,7 +123,7 @@ async fn longest_wait(busy: Duration, quiet: Duration, times: u32) -> Duration {
 async fn who_comes_now_and_then_is_not_kept_out() {
     let longest = longest_wait(ms(1), ms(1), 100).await;
     println!("a hundred who come now and then: the longest waits {longest:?}");
-    // A turn, and what it takes to lose a race or two.
+    // The time for hand-overs, and what it takes to lose a race or two.
     assert!(longest < ms(500), "{longest:?}");
 }
 

@@ -13,12 +13,12 @@ use tokio::time::sleep;
 
 /// A node whose watch is not subject to its faults, but takes a time of its own.
 #[derive(Clone)]
-pub(crate) struct Told {
+pub(crate) struct Watched {
     pub(crate) node: FaultyNode<MemoryNode>,
     pub(crate) after: Duration,
 }
 
-impl Told {
+impl Watched {
     pub(crate) fn new() -> Self {
         Self {
             node: FaultyNode::new(),
@@ -27,7 +27,7 @@ impl Told {
     }
 }
 
-impl Node for Told {
+impl Node for Watched {
     fn address(&self) -> &str {
         self.node.address()
     }

@@ -1,4 +1,4 @@
-//! Hand-offs: what may be handed on, for how long, and with which token.
+//! hand-overs: what may be handed over, for how long, and with which token.
 
 use std::collections::HashSet;
 
@@ -6,16 +6,16 @@ use redsync::{FencingToken, Guard, LockError, Mutex, Redsync, Released};
 use redsync_tests::faulty::{FaultyNode, Operation};
 use tokio::time::{Duration, Instant, advance, sleep};
 
-use crate::{NAME, WAIT, got, in_memory, ms, poll_once, queue, told::Told};
+use crate::{NAME, WAIT, got, in_memory, ms, poll_once, queue, watched::Watched};
 
 const EXPIRY: Duration = Duration::from_secs(8);
 
 /// Nodes that tell what they were asked.
 fn asked() -> (Redsync, Vec<FaultyNode>) {
-    let nodes: Vec<_> = (0..3).map(|_| Told::new()).collect();
+    let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
     let redsync = crate::drowsy(Redsync::new(nodes.clone()).expect("nodes"));
     let redsync = redsync.with_defaults(|mutex| mutex.with_expiry(EXPIRY));
-    let nodes = nodes.into_iter().map(|told| told.node).collect();
+    let nodes = nodes.into_iter().map(|watched| watched.node).collect();
     (redsync.expect("a configuration that works"), nodes)
 }
 
@@ -27,10 +27,10 @@ fn count(nodes: &[FaultyNode], operation: Operation) -> usize {
         .count()
 }
 
-/// Has a waiter for `wanted` while `held` is held, gives `held` up, and tells whether it was handed on.
+/// Has a waiter for `wanted` while `held` is held, gives `held` up, and tells whether it was handed over.
 async fn is_handed(held: Guard, wanted: Mutex, nodes: &[FaultyNode]) -> bool {
     let task = tokio::spawn(wanted.lock_within(WAIT));
-    // Until the first try is over; no more than a turn.
+    // Until the first try is over; less than the time for hand-overs.
     sleep(ms(1)).await;
     let before = count(nodes, Operation::Acquire);
     let releases = count(nodes, Operation::Release);
@@ -58,7 +58,7 @@ async fn a_lock_is_handed_on_without_a_word_to_the_nodes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_very_same_is_handed_on() {
+async fn only_the_very_same_is_handed_over() {
     let (redsync, nodes) = asked();
     let mutex = redsync.mutex(NAME);
     let others = [
@@ -141,8 +141,8 @@ async fn what_is_taken_apart_is_left_to_whoever_has_the_parts() {
 async fn turned_off_each_release_is_seen_on_the_nodes() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME);
-    for (hand_offs, values) in [(0, 11), (1, 6), (100_000, 1)] {
-        let mutex = mutex.clone().with_hand_over(hand_offs, ms(50));
+    for (hand_overs, values) in [(0, 11), (1, 6), (100_000, 1)] {
+        let mutex = mutex.clone().with_hand_over(hand_overs, ms(50));
         let mut guard = mutex.lock().await.unwrap();
         let mut seen = HashSet::new();
         for _ in 0..10 {
@@ -152,7 +152,7 @@ async fn turned_off_each_release_is_seen_on_the_nodes() {
             guard = waiter.await.unwrap();
         }
         seen.insert(holder(&mutex).await);
-        assert_eq!(seen.len(), values, "{hand_offs} hand-offs");
+        assert_eq!(seen.len(), values, "{hand_overs} hand-overs");
         drop(guard);
         redsync.drain().await;
     }
@@ -166,7 +166,7 @@ async fn holder(mutex: &Mutex) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_ends() {
+async fn hand_overs_end() {
     let (redsync, nodes) = asked();
     let mutex = redsync.mutex(NAME);
     for (held_for, handed) in [(40, true), (51, false)] {
@@ -175,7 +175,7 @@ async fn a_turn_ends() {
         assert_eq!(is_handed(held, mutex.clone(), &nodes).await, handed);
         redsync.drain().await;
     }
-    // Of a turn that all share: each is short.
+    // The time counts from the acquisition, however short each hold is.
     let mut guard = mutex.lock().await.unwrap();
     let start = count(&nodes, Operation::Acquire);
     for _ in 0..20 {
@@ -185,12 +185,12 @@ async fn a_turn_ends() {
         guard = waiter.await.unwrap().unwrap();
     }
     let tries = count(&nodes, Operation::Acquire) - start;
-    // Of whoever comes first, and when a turn is over.
+    // Those of newcomers, and one each time that the time is over.
     assert!((20 + 2..=20 + 5).contains(&tries), "{tries}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_is_no_longer_than_a_part_of_the_expiry() {
+async fn hand_overs_last_no_longer_than_a_part_of_the_expiry() {
     let (redsync, nodes) = asked();
     let mutex = redsync.mutex(NAME).with_hand_over(u32::MAX, Duration::MAX);
     let held = mutex.lock().await.unwrap();
@@ -199,7 +199,7 @@ async fn a_turn_is_no_longer_than_a_part_of_the_expiry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_grow_over_more_hand_offs_than_a_stride_has() {
+async fn tokens_grow_over_more_hand_overs_than_a_stride_has() {
     let ([here, there], _) = in_memory();
     let mutex = here.mutex(NAME).with_fencing(true);
     let mut last = FencingToken::new(0);
@@ -219,7 +219,7 @@ async fn tokens_grow_over_more_hand_offs_than_a_stride_has() {
             drop(guard);
             guard = waiter.await.unwrap();
         }
-        assert!(consecutive > 280, "{consecutive} hand-offs");
+        assert!(consecutive > 280, "{consecutive} hand-overs");
         last = guard.fencing_token().unwrap();
         guard.release().await.unwrap();
         let elsewhere = there.mutex(NAME).with_fencing(true).lock().await.unwrap();
@@ -298,7 +298,7 @@ async fn what_has_too_little_left_is_released() {
     sleep(ms(450)).await;
     assert!(!is_handed(held, mutex.clone(), &nodes).await);
     redsync.drain().await;
-    // Enough to be handed on, and no more.
+    // Enough to be handed over, and no more.
     let held = short.lock().await.unwrap();
     let until = held.until();
     let waiter = tokio::spawn(mutex.lock_within(WAIT));
@@ -309,7 +309,7 @@ async fn what_has_too_little_left_is_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_was_lost_is_not_handed_on() {
+async fn a_lock_that_was_lost_is_not_handed_over() {
     let (redsync, nodes) = asked();
     let mutex = redsync.mutex(NAME);
     let held = mutex.lock().await.unwrap();

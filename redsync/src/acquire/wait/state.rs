@@ -1,0 +1,341 @@
+//! The states of a waiter, and the events that lead from one to the next.
+//!
+//! Pure: no I/O and no clock of its own, and no chance but for the pauses that the options draw. The
+//! page `docs/waiting.md` has the diagram.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::retry::{Limit, Polls, after};
+use crate::{
+    options::Options,
+    queue::fairness::{FAILED_WAKE_UPS, MOMENT, Sign},
+};
+
+/// What is added to the time for which nodes keep a name: they drop it in the millisecond after.
+const EXPIRED: Duration = Duration::from_millis(2);
+
+/// The shortest time after which an attempt follows because the holder's key may have expired.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// A waiter, after its first attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    state: State,
+    polls: Polls,
+    /// How many attempts that followed a wake-up have failed.
+    failed_wake_ups: u32,
+}
+
+/// Where a waiter is on its way to the lock. In every state the next poll may be due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Another of this process acts first: an earlier waiter, or the holder. From this instant on
+    /// it may be this waiter's to act without a notice, as a holder that stands still gives none.
+    Queued { until: Option<Instant> },
+    /// At the head. Other processes come first, for this pause. Then the nodes are watched, if they can
+    /// tell whether the name is free.
+    StayingBack {
+        until: Instant,
+        pause: Duration,
+        can_watch: bool,
+    },
+    /// At the head. The nodes are watched.
+    Watching(Watching),
+    /// At the head, without a watch, up to an instant or the next poll.
+    Pausing {
+        until: Option<Instant>,
+        after_wake_up: bool,
+    },
+    /// An attempt is under way.
+    Attempting { after_wake_up: bool },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Watching {
+    since: Instant,
+    /// When the key of the holder may have expired.
+    until: Instant,
+    cause: Cause,
+    /// How often the name is still to be found free before the next attempt.
+    checks: u32,
+}
+
+/// Why the nodes are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// An attempt has failed: `divided` if it got some of the nodes while others got the rest.
+    Failure { divided: bool },
+    /// The name was released here, or this waiter has moved to the head: whoever is seen with it
+    /// now is another process.
+    Release { stayed_back: Option<Duration> },
+}
+
+/// What a waiter goes by. `may_act` says whether it is for this waiter to ask the nodes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    /// It has joined the queues.
+    Joined { may_act: bool },
+    /// It has moved to the head, or the name was released here, and it may act. `can_watch` says
+    /// whether the nodes can tell when the name is free.
+    Notified {
+        stay_back: Option<Duration>,
+        can_watch: bool,
+    },
+    /// A waiter of this process shares the names.
+    Shared,
+    /// A quorum of nodes may have the names free.
+    Free {
+        has_changed: bool,
+        /// How often to check that they are free before the next attempt.
+        checks: u32,
+        /// Whether to pause after a divided attempt.
+        pauses: bool,
+        may_act: bool,
+    },
+    /// The nodes cannot be watched. For how long to stay back if the name was released here.
+    Blind { stay: Duration },
+    /// The instant that [`due`](Waiting::due) says has come.
+    Timer { may_act: bool, outages: u32 },
+    /// The attempt has failed.
+    Failed(Failed),
+}
+
+/// A failed attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed {
+    /// Whether another holds the lock, or else too few nodes have answered in time.
+    pub(super) is_taken: bool,
+    pub(super) divided: bool,
+    /// When the nodes will have dropped the holder's key.
+    pub(super) free_in: Option<Duration>,
+    pub(super) may_act: bool,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing but to wait for the next event, and to watch on in the state for that.
+    Wait,
+    /// Begin a new watch of the nodes.
+    Watch,
+    /// Make an attempt.
+    Attempt,
+    /// Return the failure.
+    GiveUp,
+}
+
+impl Waiting {
+    pub(super) fn new(limit: Limit, options: &Options, now: Instant) -> Self {
+        Self {
+            state: State::Queued {
+                until: Some(now + options.timing.expiry()),
+            },
+            polls: Polls::new(limit, &options.retry, now),
+            failed_wake_ups: 0,
+        }
+    }
+
+    /// When the next [`Timer`](Event::Timer) is due.
+    pub(super) fn due(&self) -> Instant {
+        let until = match self.state {
+            State::Queued { until } | State::Pausing { until, .. } => until,
+            State::StayingBack { until, .. } | State::Watching(Watching { until, .. }) => {
+                Some(until)
+            }
+            State::Attempting { .. } => None,
+        };
+        let poll = self.polls.due();
+        until.map_or(poll, |until| until.min(poll))
+    }
+
+    pub(super) const fn is_watching(&self) -> bool {
+        matches!(self.state, State::Watching(_))
+    }
+
+    /// How many attempts in a row found no quorum of nodes.
+    pub(super) const fn outages(&self) -> u32 {
+        self.polls.outages()
+    }
+
+    /// What the end of a watch says about other processes.
+    pub(super) fn sign(&self, has_changed: bool, now: Instant) -> Option<Sign> {
+        let State::Watching(Watching { since, cause, .. }) = self.state else {
+            return None;
+        };
+        match cause {
+            // It took longer than the rest of the release in this process.
+            Cause::Release { .. } if has_changed && since + MOMENT < now => Some(Sign::Held),
+            Cause::Release { stayed_back } if !has_changed => stayed_back.map(Sign::NobodyCame),
+            _ => None,
+        }
+    }
+
+    /// Goes from one state to the next.
+    pub(super) fn on(&mut self, event: Event, options: &Options, now: Instant) -> Action {
+        let expiry = now + options.timing.expiry();
+        match (event, self.state) {
+            (Event::Joined { may_act: true }, _) => {
+                self.watch(Cause::Failure { divided: false }, expiry, 0, now)
+            }
+            // The nodes notify others of the release as well. The process that held the name comes
+            // last, and checks whether it is free before it makes an attempt.
+            (
+                Event::Notified {
+                    stay_back,
+                    can_watch,
+                },
+                _,
+            ) => match stay_back {
+                Some(pause) => self.go_to(State::StayingBack {
+                    until: now + pause,
+                    pause,
+                    can_watch,
+                }),
+                None if can_watch => {
+                    self.watch(Cause::Release { stayed_back: None }, expiry, 0, now)
+                }
+                None => self.attempt(false),
+            },
+            (Event::Shared, _) => self.attempt(false),
+            (
+                Event::Free {
+                    has_changed,
+                    checks,
+                    pauses,
+                    may_act,
+                },
+                State::Watching(watching),
+            ) => {
+                let checks = self.checks(&watching, has_changed, checks);
+                let divided = watching.cause == Cause::Failure { divided: true };
+                if checks > 0 {
+                    self.watch(watching.cause.checked(), watching.until, checks, now)
+                } else if !may_act {
+                    self.go_to(State::Queued {
+                        until: Some(watching.until),
+                    })
+                } else if divided && pauses {
+                    self.go_to(State::Pausing {
+                        until: Some(now + MOMENT),
+                        after_wake_up: has_changed,
+                    })
+                } else {
+                    self.attempt(has_changed)
+                }
+            }
+            (Event::Blind { stay }, State::Watching(watching)) => {
+                let was_released = matches!(watching.cause, Cause::Release { .. });
+                let until = if was_released {
+                    now + stay
+                } else {
+                    watching.until
+                };
+                self.go_to(State::Pausing {
+                    until: Some(until),
+                    after_wake_up: false,
+                })
+            }
+            (Event::Timer { may_act, outages }, state) => {
+                if now >= self.polls.due() {
+                    return if self.polls.count(&options.retry, may_act, outages, now) {
+                        self.attempt(false)
+                    } else {
+                        Action::Wait
+                    };
+                }
+                match state {
+                    _ if !may_act => self.go_to(State::Queued {
+                        until: Some(expiry),
+                    }),
+                    State::StayingBack {
+                        pause,
+                        can_watch: true,
+                        ..
+                    } => {
+                        let stayed_back = Some(pause);
+                        self.watch(Cause::Release { stayed_back }, expiry, 0, now)
+                    }
+                    State::Pausing { after_wake_up, .. } => self.attempt(after_wake_up),
+                    _ => self.attempt(false),
+                }
+            }
+            (Event::Failed(failed), state) => self.failed(failed, state, options, now),
+            // It has joined behind others; or a watch has ended that is not waited for any more.
+            (Event::Joined { .. } | Event::Free { .. } | Event::Blind { .. }, _) => Action::Wait,
+        }
+    }
+
+    fn checks(&self, watching: &Watching, has_changed: bool, checks: u32) -> u32 {
+        if !has_changed {
+            watching.checks.saturating_sub(1)
+        } else if self.failed_wake_ups >= FAILED_WAKE_UPS {
+            checks.max(1)
+        } else {
+            checks
+        }
+    }
+
+    fn failed(&mut self, failed: Failed, state: State, options: &Options, now: Instant) -> Action {
+        self.polls.failed(failed.is_taken);
+        if self.polls.are_over(&options.retry, now) {
+            return Action::GiveUp;
+        }
+        let after_wake_up = State::Attempting {
+            after_wake_up: true,
+        };
+        if state == after_wake_up {
+            self.failed_wake_ups = self.failed_wake_ups.saturating_add(1);
+        }
+        if !failed.is_taken {
+            // No watch: that names are free is no news if they could not be acquired for another
+            // reason. Nodes that can be read and not written would be asked without a pause.
+            return self.go_to(State::Pausing {
+                until: None,
+                after_wake_up: false,
+            });
+        }
+        let free_in = failed.free_in.unwrap_or(options.timing.expiry());
+        let until = after(now, free_in.saturating_add(EXPIRED).max(SHORTEST));
+        if failed.may_act {
+            let divided = failed.divided;
+            self.watch(Cause::Failure { divided }, until, 0, now)
+        } else {
+            self.go_to(State::Queued { until: Some(until) })
+        }
+    }
+
+    const fn go_to(&mut self, state: State) -> Action {
+        self.state = state;
+        Action::Wait
+    }
+
+    const fn attempt(&mut self, after_wake_up: bool) -> Action {
+        self.state = State::Attempting { after_wake_up };
+        Action::Attempt
+    }
+
+    const fn watch(&mut self, cause: Cause, until: Instant, checks: u32, since: Instant) -> Action {
+        self.state = State::Watching(Watching {
+            since,
+            until,
+            cause,
+            checks,
+        });
+        Action::Watch
+    }
+}
+
+impl Cause {
+    /// The same, after the nodes have been asked once more.
+    const fn checked(self) -> Self {
+        match self {
+            Self::Release { .. } => Self::Release { stayed_back: None },
+            failure @ Self::Failure { .. } => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

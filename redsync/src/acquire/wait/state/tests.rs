@@ -1,0 +1,223 @@
+//! Each transition that a rule asks for.
+
+use super::*;
+use crate::options::{Delay, Retry};
+
+const MS: Duration = Duration::from_millis(1);
+const POLL: Duration = Duration::from_secs(60);
+
+fn options() -> Options {
+    Options {
+        retry: Retry {
+            delay: Delay::Uniform(POLL..POLL),
+            ..Retry::default()
+        },
+        ..Options::default()
+    }
+}
+
+/// A waiter and its clock.
+struct Test {
+    waiting: Waiting,
+    options: Options,
+    now: Instant,
+}
+
+impl Test {
+    fn new() -> Self {
+        let (options, now) = (options(), Instant::now());
+        let limit = Limit::Tries(9);
+        Self {
+            waiting: Waiting::new(limit, &options, now),
+            options,
+            now,
+        }
+    }
+
+    fn on(&mut self, event: Event) -> Action {
+        self.waiting.on(event, &self.options, self.now)
+    }
+
+    /// Lets the time pass up to the next timer.
+    fn timer(&mut self, may_act: bool) -> Action {
+        self.now = self.waiting.due();
+        self.on(Event::Timer {
+            may_act,
+            outages: 0,
+        })
+    }
+
+    fn free(&mut self, has_changed: bool, checks: u32) -> Action {
+        self.on(Event::Free {
+            has_changed,
+            checks,
+            pauses: true,
+            may_act: true,
+        })
+    }
+
+    fn fail(&mut self, divided: bool) -> Action {
+        self.on(failed(true, divided, true))
+    }
+}
+
+fn failed(is_taken: bool, divided: bool, may_act: bool) -> Event {
+    Event::Failed(Failed {
+        is_taken,
+        divided,
+        free_in: None,
+        may_act,
+    })
+}
+
+fn notified(stay_back: Option<Duration>) -> Event {
+    Event::Notified {
+        stay_back,
+        can_watch: true,
+    }
+}
+
+#[test]
+fn a_waiter_behind_others_does_nothing_until_it_is_notified() {
+    let mut test = Test::new();
+    assert_eq!(test.on(Event::Joined { may_act: false }), Action::Wait);
+    assert_eq!(test.timer(false), Action::Wait);
+    assert_eq!(test.on(notified(None)), Action::Watch);
+    assert_eq!(test.free(true, 0), Action::Attempt);
+}
+
+#[test]
+fn a_holder_of_this_process_that_stands_still_is_found_out() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: false });
+    let start = test.now;
+    assert_eq!(test.timer(true), Action::Attempt);
+    assert_eq!(test.now - start, test.options.timing.expiry());
+}
+
+#[test]
+fn a_waiter_that_has_stayed_back_learns_whether_others_came() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: false });
+    assert_eq!(test.on(notified(Some(5 * MS))), Action::Wait);
+    assert_eq!(test.timer(true), Action::Watch);
+    let nobody = Some(Sign::NobodyCame(5 * MS));
+    assert_eq!(test.waiting.sign(false, test.now), nobody);
+    // The rest of the release in this process; and a hold by another.
+    assert_eq!(test.waiting.sign(true, test.now), None);
+    test.now += 2 * MS;
+    assert_eq!(test.waiting.sign(true, test.now), Some(Sign::Held));
+    assert_eq!(test.free(true, 0), Action::Attempt);
+    // After an attempt, a hold by another is no news.
+    assert_eq!(test.fail(false), Action::Watch);
+    test.now += 2 * MS;
+    assert_eq!(test.waiting.sign(true, test.now), None);
+}
+
+#[test]
+fn others_come_first_for_as_many_checks() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: true });
+    assert_eq!(test.free(true, 2), Action::Watch);
+    assert_eq!(test.free(false, 0), Action::Watch);
+    assert_eq!(test.free(false, 0), Action::Attempt);
+}
+
+#[test]
+fn after_wake_ups_that_led_to_nothing_it_checks_first() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: true });
+    for _ in 0..FAILED_WAKE_UPS {
+        assert_eq!(test.free(true, 0), Action::Attempt);
+        assert_eq!(test.fail(false), Action::Watch);
+    }
+    assert_eq!(test.free(true, 0), Action::Watch);
+    assert_eq!(test.free(false, 0), Action::Attempt);
+}
+
+#[test]
+fn a_divided_attempt_is_not_repeated_by_all_at_once() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: true });
+    test.free(true, 0);
+    assert_eq!(test.fail(true), Action::Watch);
+    assert_eq!(test.free(true, 0), Action::Wait);
+    assert_eq!(test.waiting.due(), test.now + MOMENT);
+    assert_eq!(test.timer(true), Action::Attempt);
+}
+
+#[test]
+fn nodes_that_are_unavailable_are_asked_at_the_next_poll() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: true });
+    test.free(true, 0);
+    let poll = test.waiting.polls.due();
+    assert_eq!(test.on(failed(false, false, true)), Action::Wait);
+    assert_eq!(test.waiting.due(), poll);
+    assert_eq!(test.timer(true), Action::Attempt);
+}
+
+#[test]
+fn without_wake_ups_it_waits_for_the_holders_expiry_or_stays_back_after_a_release() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: true });
+    let start = test.now;
+    assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
+    assert_eq!(test.waiting.due(), start + test.options.timing.expiry());
+    test.on(notified(None));
+    assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
+    assert_eq!(test.waiting.due(), start + MS);
+}
+
+#[test]
+fn where_the_nodes_cannot_tell_it_makes_an_attempt() {
+    for stay_back in [None, Some(MS)] {
+        let mut test = Test::new();
+        test.on(Event::Joined { may_act: false });
+        let released = test.on(Event::Notified {
+            stay_back,
+            can_watch: false,
+        });
+        let next = if stay_back.is_some() {
+            test.timer(true)
+        } else {
+            released
+        };
+        assert_eq!(next, Action::Attempt);
+    }
+}
+
+#[test]
+fn only_polls_count_as_tries() {
+    let mut test = Test::new();
+    let mut next = test.on(Event::Joined { may_act: true });
+    for _ in 0..50 {
+        // Checks first where others have failed before.
+        while next == Action::Watch {
+            next = test.free(false, 0);
+        }
+        assert_eq!(next, Action::Attempt);
+        next = test.fail(false);
+    }
+    let mut tries = 1;
+    while next != Action::GiveUp {
+        test.now = test.waiting.polls.due();
+        let timer = Event::Timer {
+            may_act: true,
+            outages: 0,
+        };
+        assert_eq!(test.on(timer), Action::Attempt);
+        tries += 1;
+        next = test.fail(false);
+    }
+    assert_eq!(tries, 9);
+}
+
+#[test]
+fn a_follower_makes_its_attempt_when_the_name_is_shared() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: false });
+    assert_eq!(test.on(Event::Shared), Action::Attempt);
+    assert_eq!(test.on(failed(true, false, false)), Action::Wait);
+    assert!(!test.waiting.is_watching());
+}

@@ -1,0 +1,305 @@
+//! What the lock of all queues protects: the queue of each name, and whom a change concerns.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+
+use super::{
+    fairness::Fairness,
+    order::{Number, Order},
+};
+use crate::{LockError, Mode, lease::Lease, request::Request};
+
+/// The queues of all names that somebody waits for.
+#[derive(Default)]
+pub(super) struct Book {
+    by_name: HashMap<Arc<str>, Queue>,
+    waiting: usize,
+    last: Number,
+}
+
+/// The queue of a name.
+#[derive(Default)]
+pub(super) struct Queue {
+    order: Order<Arc<Waiter>>,
+    /// The exclusive holder of this process, as far as it is known.
+    holder: Weak<Lease>,
+    /// Whether the last holder of this process was a shared one, as far as it is known.
+    was_shared: bool,
+    /// How many attempts in a row found no quorum of nodes.
+    pub(super) outages: u32,
+    pub(super) fairness: Fairness,
+}
+
+pub(super) struct Waiter {
+    number: Number,
+    pub(super) request: Request,
+    /// What it has been notified of and has not read yet. Written while the book is locked.
+    notice: Mutex<Option<Notice>>,
+    pub(super) notify: Notify,
+}
+
+/// What a waiter is notified of. A stronger notice replaces a weaker one.
+pub(crate) enum Notice {
+    /// It has moved to the head, or the name was released here: it may be for this waiter to act.
+    Act,
+    /// A waiter of this process shares the names now, so that it can share them too.
+    Share,
+    /// It holds the lock, and has left the queues.
+    HandedOver(Arc<Lease>),
+}
+
+/// What a waiter goes by besides its notices.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// Whether it is for this waiter to act.
+    pub(crate) may_act: bool,
+    /// How many attempts in a row found no quorum of nodes, by those that made them.
+    pub(crate) outages: u32,
+    /// Whether this process is known to hold one of the names exclusively.
+    pub(crate) is_held_here: bool,
+    /// Whether it is to exclude shared holders of this process. Whether they have gone cannot be
+    /// seen by whether the name is free: a node that has refused an exclusive lock keeps the name
+    /// for it for a while.
+    pub(crate) is_behind_shared: bool,
+}
+
+/// The waiters to wake. A waker is foreign code, so it is called after the book is unlocked.
+///
+/// A waiter that leaves between its notice and its wake-up passes the notice on when it leaves.
+pub(super) type ToWake = SmallVec<[Arc<Waiter>; 1]>;
+
+impl Queue {
+    /// A waiter of this queue has acquired the lock, or was handed it.
+    pub(super) fn acquired(&mut self, lease: &Arc<Lease>) {
+        self.was_shared = lease.entry().mode == Mode::Shared;
+        if !self.was_shared {
+            self.holder = Arc::downgrade(lease);
+        }
+    }
+}
+
+impl Book {
+    /// How many wait for anything.
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub(super) fn has_queue_for(&self, names: &[Arc<str>]) -> bool {
+        self.queues(names).next().is_some()
+    }
+
+    pub(super) fn queues(&self, names: &[Arc<str>]) -> impl Iterator<Item = &Queue> {
+        names.iter().filter_map(|name| self.by_name.get(name))
+    }
+
+    pub(super) fn each_queue(&mut self, names: &[Arc<str>], mut change: impl FnMut(&mut Queue)) {
+        for name in names {
+            if let Some(queue) = self.by_name.get_mut(name) {
+                change(queue);
+            }
+        }
+    }
+
+    /// A waiter at the end of the queue of each of its names, unless one of them is full.
+    pub(super) fn join(&mut self, request: Request) -> Result<Arc<Waiter>, LockError> {
+        let limit = request.options.queueing.max_waiting;
+        let longest = (self.queues(&request.names)).map(|queue| queue.order.len());
+        if longest.max().unwrap_or(0) >= limit {
+            let name = Arc::clone(&request.label);
+            return Err(LockError::TooManyWaiting { name, limit });
+        }
+        self.last += 1;
+        let waiter = Arc::new(Waiter {
+            number: self.last,
+            request,
+            notice: Mutex::new(None),
+            notify: Notify::new(),
+        });
+        self.insert(&waiter);
+        Ok(waiter)
+    }
+
+    /// Inserts a waiter where its number belongs.
+    pub(super) fn insert(&mut self, waiter: &Arc<Waiter>) {
+        for name in waiter.request.names.iter() {
+            let queue = self.by_name.entry(Arc::clone(name)).or_default();
+            (queue.order).insert(waiter.number, waiter.mode(), Arc::clone(waiter));
+        }
+        self.waiting += 1;
+    }
+
+    /// Takes a waiter out of its queues, and removes those that are empty then. Says whether it was
+    /// still in them.
+    pub(super) fn remove(&mut self, waiter: &Waiter) -> bool {
+        let mut was_there = false;
+        for name in waiter.request.names.iter() {
+            let Some(queue) = self.by_name.get_mut(name) else {
+                continue;
+            };
+            let removed = queue.order.remove(waiter.number, waiter.mode());
+            was_there |= removed.is_some();
+            if queue.order.is_empty() {
+                self.by_name.remove(name);
+            }
+        }
+        // What was allocated for a crowd is not kept when it has gone.
+        if self.by_name.len() < self.by_name.capacity() / 4 {
+            self.by_name.shrink_to_fit();
+        }
+        self.waiting -= usize::from(was_there);
+        was_there
+    }
+
+    /// The exclusive waiter at the head of the queue of a name, if it is at the head of all its
+    /// queues.
+    pub(super) fn next_exclusive(&self, name: &str) -> Option<&Arc<Waiter>> {
+        let writer = self.by_name.get(name)?.order.writer()?;
+        self.is_head(writer).then_some(writer)
+    }
+
+    /// Whether a waiter is at the head of all its queues.
+    fn is_head(&self, waiter: &Waiter) -> bool {
+        waiter.request.names.iter().all(|name| {
+            let queue = self.by_name.get(name);
+            queue.is_some_and(|queue| queue.order.is_head(waiter.number, waiter.mode()))
+        })
+    }
+
+    /// Whether a waiter at the head acts for itself. Of shared waiters with the same names in a run,
+    /// the first acts for all.
+    ///
+    /// If a waiter is at the head of all its queues, so is an earlier one with the same names in
+    /// the run of one of them: all that stand before it stand before the later one, too.
+    fn leads(&self, waiter: &Waiter) -> bool {
+        let names = &waiter.request.names;
+        waiter.mode() == Mode::Exclusive || {
+            let queue = names.first().and_then(|name| self.by_name.get(name));
+            let is_same = |other: &&Arc<Waiter>| other.request.names == *names;
+            let first = queue.and_then(|queue| queue.order.run().find(is_same));
+            first.is_some_and(|first| first.number == waiter.number)
+        }
+    }
+
+    /// Whether no other waiter acts before this one, or for it.
+    fn is_first(&self, waiter: &Waiter) -> bool {
+        self.is_head(waiter) && self.leads(waiter)
+    }
+
+    /// Whether another waiter acts for this one, which is at the head, too.
+    pub(super) fn follows(&self, waiter: &Waiter) -> bool {
+        self.is_head(waiter) && !self.leads(waiter)
+    }
+
+    fn is_held_here(&self, names: &[Arc<str>]) -> bool {
+        self.queues(names).any(|queue| {
+            let holder = queue.holder.upgrade();
+            holder.is_some_and(|holder| !holder.has_ended() && !holder.is_lost())
+        })
+    }
+
+    pub(super) fn standing(&self, waiter: &Waiter) -> Standing {
+        let names = &waiter.request.names;
+        let outages = self.queues(names).map(|queue| queue.outages);
+        let is_held_here = self.is_held_here(names);
+        Standing {
+            may_act: self.is_first(waiter) && !is_held_here,
+            outages: outages.max().unwrap_or(0),
+            is_held_here,
+            is_behind_shared: waiter.mode() == Mode::Exclusive
+                && self.queues(names).any(|queue| queue.was_shared),
+        }
+    }
+
+    /// A waiter has left: notifies those behind it that act now. Those before it did so already.
+    ///
+    /// One of the names may be held here. The waiter asks for that when it reads the notice.
+    pub(super) fn notify_behind(&self, left: &Waiter, to_wake: &mut ToWake) {
+        let heads = self.queues(&left.request.names);
+        let heads = heads.flat_map(|queue| queue.order.heads());
+        self.notify_first(heads.filter(|head| head.number > left.number), to_wake);
+    }
+
+    /// A lock was released: notifies those that act now.
+    pub(super) fn notify_released(&mut self, released: &Lease, to_wake: &mut ToWake) {
+        let entry = released.entry();
+        let was_shared = entry.mode == Mode::Shared;
+        self.each_queue(&entry.names, |queue| queue.was_shared = was_shared);
+        let heads = self.queues(&entry.names);
+        self.notify_first(heads.flat_map(|queue| queue.order.heads()), to_wake);
+    }
+
+    /// A waiter holds its names shared now, and has left: notifies those that can share them, and
+    /// exclusive ones that have moved to the head.
+    pub(super) fn notify_shared(&self, holder: &Waiter, to_wake: &mut ToWake) {
+        let names = &holder.request.names;
+        let run = self.queues(names).flat_map(|queue| queue.order.run());
+        for waiter in run.filter(|waiter| self.is_head(waiter)) {
+            let mut wanted = waiter.request.names.iter();
+            if wanted.all(|name| names.contains(name)) {
+                waiter.notify(Notice::Share, to_wake);
+            }
+        }
+        let writers = self.queues(names).filter_map(|queue| queue.order.writer());
+        self.notify_first(writers.filter(|it| it.number > holder.number), to_wake);
+    }
+
+    fn notify_first<'a>(&self, heads: impl Iterator<Item = &'a Arc<Waiter>>, to_wake: &mut ToWake) {
+        for head in heads.filter(|head| self.is_first(head)) {
+            head.notify(Notice::Act, to_wake);
+        }
+    }
+}
+
+impl Waiter {
+    pub(super) fn mode(&self) -> Mode {
+        self.request.options.kind.mode
+    }
+
+    fn notice(&self) -> MutexGuard<'_, Option<Notice>> {
+        // An assignment is whole.
+        self.notice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a notice, unless a stronger one is there.
+    pub(super) fn notify(self: &Arc<Self>, notice: Notice, to_wake: &mut ToWake) {
+        let mut current = self.notice();
+        let strength = current.as_ref().map(Notice::strength);
+        if strength < Some(notice.strength()) {
+            *current = Some(notice);
+        }
+        drop(current);
+        to_wake.push(Arc::clone(self));
+    }
+
+    pub(super) fn take_notice(&self) -> Option<Notice> {
+        self.notice().take()
+    }
+
+    /// The lock, if it was handed over to this waiter. Any other notice stays.
+    pub(super) fn take_handed_over(&self) -> Option<Arc<Lease>> {
+        let mut notice = self.notice();
+        match mem::take(&mut *notice) {
+            Some(Notice::HandedOver(lease)) => Some(lease),
+            other => {
+                *notice = other;
+                None
+            }
+        }
+    }
+}
+
+impl Notice {
+    const fn strength(&self) -> u8 {
+        match self {
+            Self::Act => 0,
+            Self::Share => 1,
+            Self::HandedOver(_) => 2,
+        }
+    }
+}
