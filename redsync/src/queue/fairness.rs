@@ -5,32 +5,46 @@
 //! may keep the name for its own waiters, how long it stays back after it has released it, and
 //! whether another process comes first.
 //!
-//! Each rule is one type or one function, and its constants say how to switch it off. All of them
-//! are advice: they decide when a waiter makes an attempt, and never whether it holds the lock.
+//! Each rule is one type or one function. All of them are advice: they decide when a waiter makes an
+//! attempt, and never whether it holds the lock.
+//!
+//! # What each constant is worth
+//!
+//! Beside a constant stands the figure that the benchmark gives without it, for four processes of 16
+//! tasks that hold a name for 2 ms each:
+//!
+//! ```sh
+//! cargo bench --bench peers -- --goals --quick --rounds 5 --only contended \
+//!     --implementations redsync/deadpool
+//! ```
+//!
+//! With all of them, in three runs, the 99th percentile of the wait was 232 to 274 ms, the share of
+//! the process that came off worst 0.52 to 0.67 of a fair one, and a section cost 246 to 279 µs of
+//! CPU time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 /// How long another process that was seen with the name is taken to want it. Zero switches off
-/// [shorter hand-overs](Fairness::hand_over_time) and [staying back](Stays) for known processes.
+/// [shorter hand-overs](Fairness::hand_over_time) and [staying back](Stays) for known processes: the
+/// wait is then 328 ms.
 const WANTED_FOR: Duration = Duration::from_millis(500);
 
 /// By how much the time for hand-overs is shorter while another process wants the name. One
-/// switches it off.
+/// switches it off: the wait is then 287 ms. (A section costs 144 µs, as more of them are hand-overs.)
 const CONTENDED_PART: u32 = 10;
 
-/// How long a process stays back at the least, if another is known to want the name.
+/// How long a process stays back at the least, if another is known to want the name. With zero, the
+/// wait is 303 ms.
 const SHORTEST_STAY: Duration = Duration::from_millis(1);
-
-/// After this many stays in a row to which nobody came, no other process wants the name.
-const FRUITLESS_STAYS: u32 = 4;
 
 /// What the time for hand-overs counts as at the least, where stays are derived from it.
 const LEAST_TIME: Duration = Duration::from_millis(10);
 
-/// How often a process stays back for others that it does not know of. [`Duration::MAX`] switches
-/// it off.
+/// How often a process stays back for others that it does not know of. [`Duration::MAX`] switches it
+/// off: a process that is farther from the nodes than one that always wants the name then never comes
+/// in. (The benchmark has no such process; the tests of waiting have.)
 const CHANCE_EVERY: Duration = Duration::from_millis(500);
 
 /// What part of the time for hand-overs such a stay lasts, but for each
@@ -38,10 +52,12 @@ const CHANCE_EVERY: Duration = Duration::from_millis(500);
 const CHANCE_PART: u32 = 8;
 const LONG_CHANCE: u32 = 8;
 
-/// The most changes of hands for which a process lets others come first. Zero switches it off.
+/// The most changes of hands for which a process lets others come first. Zero switches it off: the
+/// wait is then 350 ms, and there are rounds in which one process gets nothing.
 const MOST_CHANGES: u32 = 3;
 
-/// After this many acquisitions that came earlier than usual, they are the usual.
+/// After this many acquisitions that came earlier than usual, they are the usual. With one, the wait
+/// is 350 ms, and the smallest share 0.28.
 const RELEARNED_AFTER: u32 = 8;
 
 /// What takes no longer is not a hold by another process.
@@ -49,7 +65,7 @@ pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 /// After this many attempts that followed a wake-up and failed, a waiter first checks whether the
 /// name is free: a failed attempt can itself be a change that wakes others. [`u32::MAX`] switches it
-/// off.
+/// off: a section then costs 316 µs.
 pub(crate) const FAILED_WAKE_UPS: u32 = 5;
 
 /// The largest part of the time for hand-overs for which a process stays back if it cannot see
@@ -62,7 +78,8 @@ pub(crate) fn blind_stay(time: Duration) -> Duration {
 }
 
 /// Whether to pause for a [`MOMENT`] first, by chance, after an attempt that got some of the nodes
-/// while others got the rest: else all would be in each other's way again.
+/// while others got the rest: else all would be in each other's way again. Without it, the wait is
+/// 321 ms, and the smallest share 0.44.
 pub(crate) fn pauses_after_division() -> bool {
     fastrand::bool()
 }
@@ -88,15 +105,8 @@ pub(crate) struct Fairness {
 impl Fairness {
     pub(crate) const fn note(&mut self, sign: Sign, now: Instant) {
         match sign {
-            Sign::Held => {
-                self.seen = Some(now);
-                self.stays.fruitless = 0;
-            }
-            Sign::NobodyCame(stay) => {
-                if self.stays.nobody_came(stay) {
-                    self.seen = None;
-                }
-            }
+            Sign::Held => self.seen = Some(now),
+            Sign::NobodyCame(stay) => self.stays.too_short = stay,
         }
     }
 
@@ -153,8 +163,6 @@ impl Fairness {
 struct Stays {
     /// What is known to be too short for others to come.
     too_short: Duration,
-    /// How many stays in a row nobody came to.
-    fruitless: u32,
     /// When it last stayed back for others that it did not know of, and how often it has.
     last_chance: Option<Instant>,
     chances: u32,
@@ -174,17 +182,6 @@ impl Stays {
         self.chances = self.chances.wrapping_add(1);
         let is_long = self.chances.is_multiple_of(LONG_CHANCE);
         Some(if is_long { time } else { time / CHANCE_PART })
-    }
-
-    /// Returns whether the others are gone.
-    const fn nobody_came(&mut self, stay: Duration) -> bool {
-        self.too_short = stay;
-        self.fruitless += 1;
-        let are_gone = self.fruitless == FRUITLESS_STAYS;
-        if are_gone {
-            self.fruitless = 0;
-        }
-        are_gone
     }
 }
 
@@ -243,14 +240,13 @@ mod tests {
         let mut fairness = Fairness::default();
         let now = Instant::now();
         fairness.note(Sign::Held, now);
-        for stays in 0..FRUITLESS_STAYS {
+        for stays in 0..4 {
             let stay = SHORTEST_STAY * (1 << stays);
             assert_eq!(fairness.stay_back(TIME, now), Some(stay));
             fairness.note(Sign::NobodyCame(stay), now);
         }
         // They are gone.
-        assert_eq!(fairness.stay_back(TIME, now), None);
-        assert_eq!(fairness.hand_over_time(TIME, now), TIME);
+        assert_eq!(fairness.stay_back(TIME, now + WANTED_FOR), None);
     }
 
     #[test]
