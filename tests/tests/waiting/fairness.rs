@@ -120,7 +120,7 @@ async fn longest_wait(busy: Duration, quiet: Duration, times: u32) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_now_and_then_is_not_kept_out() {
+async fn a_process_that_comes_now_and_then_is_not_kept_out() {
     let longest = longest_wait(ms(1), ms(1), 100).await;
     println!("a hundred who come now and then: the longest waits {longest:?}");
     // The time for hand-overs, and what it takes to lose a race or two.
@@ -129,7 +129,7 @@ async fn who_comes_now_and_then_is_not_kept_out() {
 
 /// Whoever is nearer has seen that nobody came, and has the name again, before the other can come.
 #[tokio::test(start_paused = true)]
-async fn who_is_farther_from_the_nodes_is_not_kept_out() {
+async fn a_process_that_is_farther_from_the_nodes_is_not_kept_out() {
     for far in [2, 4, 8] {
         let longest = longest_wait(ms(1), ms(far), 20).await;
         println!("twenty who are {far} times as far away: the longest waits {longest:?}");
