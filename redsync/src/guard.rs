@@ -294,6 +294,8 @@ impl Guard {
     /// Asks the nodes whether a majority of them holds the lock for this guard. (go-redsync's
     /// `Valid`.)
     ///
+    /// If a majority does not, the lock is [lost](Self::lost).
+    ///
     /// The answer describes the past by the time it arrives. To decide whether to continue, use
     /// [`remaining`](Self::remaining) instead: it is a promise, and asks no node.
     ///
@@ -318,7 +320,10 @@ impl Guard {
         let kept = self.lease().inspect().await;
         match kept.verdict {
             Verdict::Granted => Ok(true),
-            Verdict::Refused => Ok(false),
+            Verdict::Refused => {
+                self.lease().lose();
+                Ok(false)
+            }
             Verdict::Unknown => Err(LockError::Unavailable(kept.votes)),
         }
     }

@@ -11,9 +11,16 @@
 //! that thread for longer than the expiry. On a multi-thread runtime the keeper is therefore woken by
 //! a [thread of its own](watchdog) when it is due.
 //!
-//! The keeper runs on the runtime on which it was first needed. If that runtime ends, the keeper
-//! moves at once to a runtime that one of the guards came from. If there is none, or if the runtime
-//! no longer runs its tasks, the keeper moves with the next guard that is kept alive.
+//! The keeper runs on the runtime on which it was first needed. If that runtime ends or stands still,
+//! the keeper moves to another one that a guard came from. If there is none, it moves with the next
+//! guard that is kept alive.
+//!
+//! # Load
+//!
+//! If nodes answer late because they have much to do, the keeper must not give them more. So it
+//! repeats a round that has no result only after a quarter of the validity that is left. And it counts
+//! the next third from the answer: guards that were locked together come apart, instead of asking
+//! the nodes together for as long as they live.
 
 mod watchdog;
 
@@ -43,8 +50,14 @@ use crate::{
     lease::{Extension, Lease},
 };
 
-/// If the keeper is this late, its runtime no longer runs its tasks.
+/// If the keeper is this late, its runtime stands still, and the keeper moves to another.
+const LATE: Duration = Duration::from_millis(100);
+
+/// If the keeper is this late, it is started again, even if there is no other runtime.
 const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// The most extensions that are begun before replies are read.
+const SLICE: usize = 256;
 
 /// Extends guards for as long as they are kept alive.
 pub(crate) struct Keeper {
@@ -65,6 +78,7 @@ struct State {
 }
 
 struct Running {
+    runtime: Id,
     /// When the task wakes by itself.
     alarm: Instant,
     waker: Option<Waker>,
@@ -114,9 +128,9 @@ impl Keeper {
         let mut state = self.state();
         state.schedule(&kept, next);
         match &mut state.runner {
-            Some(running) if now > running.alarm + STANDSTILL => {
-                tracing::debug!("the runtime that extends locks is not running; using another");
+            Some(running) if running.is_late(&current, now) => {
                 drop(state);
+                tracing::debug!("the runtime that extends locks stands still; using this one");
                 self.run_on(&current);
             }
             Some(running) if next < running.alarm => {
@@ -144,17 +158,45 @@ impl Keeper {
             keeper: Arc::clone(self),
             number: state.latest,
             runtime: runtime.id(),
-            is_watched: has_workers(runtime),
+            has_workers: has_workers(runtime),
             has_finished: false,
         };
-        let alarm = state
-            .due
-            .peek()
-            .map_or_else(Instant::now, |Reverse(due)| due.at);
-        state.runner = Some(Running { alarm, waker: None });
+        state.runner = Some(Running {
+            runtime: runtime.id(),
+            // It is polled as soon as its runtime can, and finds out what is due.
+            alarm: Instant::now(),
+            waker: None,
+        });
+        self.watch_over(Instant::now(), None);
         drop(state);
         let spawning = runtime.clone();
         off_this_worker(runtime, move || drop(spawning.spawn(runner.run())));
+    }
+
+    /// Lets the [`watchdog`] look after the present task. Called under the lock, so that the orders
+    /// for a task come after those for the task before it.
+    fn watch_over(self: &Arc<Self>, due: Instant, waker: Option<Waker>) {
+        let keeper = Arc::downgrade(self);
+        let if_late = move || {
+            if let Some(keeper) = keeper.upgrade() {
+                keeper.leave_runtime();
+            }
+        };
+        watchdog::watch_over(self.number, due.into_std(), waker, if_late);
+    }
+
+    /// Moves to the runtime of another guard, if there is one, because the present one stands still.
+    fn leave_runtime(self: &Arc<Self>) {
+        let state = self.state();
+        let Some(present) = state.runner.as_ref().map(|running| running.runtime) else {
+            return;
+        };
+        let home = state.home_besides(present);
+        drop(state);
+        if let Some(home) = home {
+            tracing::debug!("the runtime that extends locks stands still; using another");
+            self.run_on(&home);
+        }
     }
 }
 
@@ -198,6 +240,14 @@ impl Drop for Keeper {
     }
 }
 
+impl Running {
+    /// Whether to replace the task by one on the runtime `other`.
+    fn is_late(&self, other: &Handle, now: Instant) -> bool {
+        let is_same = self.runtime == other.id();
+        now > self.alarm + if is_same { STANDSTILL } else { LATE }
+    }
+}
+
 impl State {
     fn schedule(&mut self, kept: &Arc<KeptAlive>, at: Instant) {
         *kept.next() = at;
@@ -208,6 +258,38 @@ impl State {
         }
         let kept = Arc::downgrade(kept);
         self.due.push(Reverse(Due { at, kept }));
+    }
+
+    /// A runtime that a guard came from, if there is one that has not ended and is not the given one.
+    fn home_besides(&self, present: Id) -> Option<Handle> {
+        let homes = (self.due.iter())
+            .filter_map(|Reverse(due)| due.kept.upgrade())
+            .filter_map(|kept| kept.lease.home().cloned());
+        homes
+            .filter(|home| home.id() != present && !self.ended.contains(&home.id()))
+            // One thread that blocks does not stop a runtime of several.
+            .max_by_key(has_workers)
+    }
+
+    /// Takes guards that are due, to be extended, and schedules the repetition.
+    fn take_due(&mut self, now: Instant) -> Vec<Arc<KeptAlive>> {
+        let mut taken = Vec::new();
+        while taken.len() < SLICE
+            && let Some(kept) = self.pop(now)
+        {
+            if kept.lease.has_ended() {
+                continue;
+            }
+            if !kept.lease.is_lost() {
+                // The answers to the first round still count, for as long as the lock is valid.
+                let until = kept.lease.until();
+                let quarter = until.saturating_duration_since(now) / 4;
+                let again = now + quarter.max(kept.lease.options().timing.node_timeout());
+                self.schedule(&kept, again.min(until));
+            }
+            taken.push(kept);
+        }
+        taken
     }
 
     /// Takes the next guard that is due out of the queue.
@@ -231,7 +313,7 @@ struct Runner {
     number: u64,
     runtime: Id,
     /// Whether the watchdog wakes it, besides the runtime's own timer.
-    is_watched: bool,
+    has_workers: bool,
     has_finished: bool,
 }
 
@@ -256,18 +338,18 @@ impl Runner {
                 return Poll::Ready(());
             }
             state.ended.clear();
-            while let Some(kept) = state.pop(now) {
-                if let Some(renewal) = begin(&mut state, &kept, now) {
-                    renewals.push(renewal);
-                }
-            }
+            let due = state.take_due(now);
             drop(state);
-            // Polled without the lock, because this may run the code of a user's node.
+            // Without the lock, because this may run the code of a user's node.
+            renewals.extend(due.iter().filter_map(|kept| begin(kept, now)));
             while let Poll::Ready(Some(renewed)) = renewals.poll_next_unpin(cx) {
                 self.renewed(renewed);
             }
 
             let mut state = self.keeper.state();
+            if state.latest != self.number {
+                return Poll::Ready(());
+            }
             let next = state.due.peek().map(|Reverse(due)| due.at);
             let next = match next {
                 Some(next) => next,
@@ -279,15 +361,15 @@ impl Runner {
                 None => now + STANDSTILL,
             };
             state.runner = Some(Running {
+                runtime: self.runtime,
                 alarm: next,
                 waker: Some(cx.waker().clone()),
             });
+            let waker = self.has_workers.then(|| cx.waker().clone());
+            self.keeper.watch_over(next, waker);
             drop(state);
             if alarm.deadline() != next {
                 alarm.as_mut().reset(next);
-            }
-            if self.is_watched {
-                watchdog::wake_at(self.keeper.number, next.into_std(), cx.waker().clone());
             }
             ready!(alarm.as_mut().poll(cx));
         }
@@ -300,7 +382,7 @@ impl Runner {
         let lease = &kept.lease;
         let (expiry, until) = (lease.options().timing.expiry(), lease.until());
         let next = match renewed.result {
-            Ok(()) => renewed.start + expiry / 3,
+            Ok(()) => (Instant::now() + expiry / 3).min(renewed.start + expiry / 2),
             Err(error @ ExtendError::Failed(_)) => {
                 tracing::debug!(name = %lease.label(), %error, "not extended");
                 let quarter = until.saturating_duration_since(renewed.start) / 4;
@@ -312,22 +394,14 @@ impl Runner {
     }
 }
 
-/// Begins to extend a lock that is due, unless it has been released or lost.
-fn begin(state: &mut State, kept: &Arc<KeptAlive>, now: Instant) -> Option<Renewal> {
-    let lease = &kept.lease;
-    if lease.has_ended() {
+/// Begins to extend a lock that is due, unless it has been lost.
+fn begin(kept: &Arc<KeptAlive>, now: Instant) -> Option<Renewal> {
+    if kept.lease.is_lost() {
+        report_loss(&kept.lease);
         return None;
     }
-    if lease.is_lost() {
-        report_loss(lease);
-        return None;
-    }
-    // If this round has no result by then, another is started. The answers to this one still count
-    // for as long as the lock is valid.
-    let again = now + lease.options().timing.node_timeout();
-    state.schedule(kept, again.min(lease.until()));
     Some(Renewal {
-        extension: Extension::within_validity(lease),
+        extension: Extension::within_validity(&kept.lease),
         kept: Arc::downgrade(kept),
         start: now,
     })
@@ -347,21 +421,14 @@ impl Drop for Runner {
         if state.latest != self.number {
             return;
         }
-        if self.is_watched {
-            watchdog::forget(self.keeper.number);
-        }
+        watchdog::forget(self.keeper.number);
         if self.has_finished {
             return;
         }
         state.runner = None;
         state.ended.push(self.runtime);
-        let homes = (state.due.iter())
-            .filter_map(|Reverse(due)| due.kept.upgrade())
-            .filter_map(|kept| kept.lease.home().cloned());
-        // Not a runtime that has ended: it would drop the task, and this function would run again.
-        let home = homes
-            .into_iter()
-            .find(|home| !state.ended.contains(&home.id()));
+        // Not one that has ended: it would drop the task, and this function would run again.
+        let home = state.home_besides(self.runtime);
         drop(state);
         if let Some(home) = home {
             self.keeper.run_on(&home);

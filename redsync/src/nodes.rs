@@ -123,12 +123,13 @@ impl Nodes {
         Some(answering.boxed())
     }
 
-    /// Asks a node for the holders of names.
+    /// Asks a node for the holders of names, after it has been admitted.
     pub(crate) async fn inspect(
         &self,
         node: usize,
         names: &[Arc<str>],
     ) -> Result<Vec<Option<Holders>>, NodeError> {
+        self.admit(node).await?;
         let answer = self.node(node).get().inspect(names);
         self.metrics(node).time("inspect", answer).await
     }

@@ -6,9 +6,11 @@
 //! which no other worker takes it. A task that is woken from outside of the runtime is given to a
 //! worker that sleeps, and this worker polls the timers and the connections from then on.
 //!
-//! So there is one thread for the process, which sleeps until a keeper is due, and wakes it. It is
-//! started with the first guard that is kept alive on a multi-thread runtime. If it cannot be started,
-//! keepers depend on their runtimes' timers alone.
+//! So there is one thread for the process, which sleeps until a keeper is due, and wakes it. If the
+//! keeper does not run even then, its runtime stands still, and the keeper moves to another.
+//!
+//! The thread is started with the first guard that is kept alive. If it cannot be started, keepers
+//! depend on their runtimes' timers alone.
 
 use std::{
     collections::HashMap,
@@ -19,6 +21,8 @@ use std::{
     time::Instant,
 };
 
+use super::LATE;
+
 /// Whether the thread runs.
 static RUNS: LazyLock<bool> = LazyLock::new(start);
 
@@ -28,21 +32,43 @@ static CHANGED: Condvar = Condvar::new();
 
 #[derive(Default)]
 struct Orders {
-    /// By the number of the keeper: when to wake it.
-    alarms: HashMap<u64, (Instant, Waker)>,
+    /// By the number of the keeper.
+    alarms: HashMap<u64, Alarm>,
     jobs: Vec<Job>,
+}
+
+/// When to look after a keeper that has not run by then.
+struct Alarm {
+    at: Instant,
+    /// Wakes it, unless that was done.
+    waker: Option<Waker>,
+    /// What to do if it does not run even then.
+    if_late: Option<Job>,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Wakes the keeper of that number at an instant, instead of at any instant before.
-pub(super) fn wake_at(keeper: u64, at: Instant, waker: Waker) {
+/// Looks after a keeper that is due at an instant, instead of at any instant before.
+///
+/// With a waker, the thread wakes the keeper when it is due.
+pub(super) fn watch_over(
+    keeper: u64,
+    due: Instant,
+    waker: Option<Waker>,
+    if_late: impl FnOnce() + Send + 'static,
+) {
     if !*RUNS {
         return;
     }
+    let at = if waker.is_some() { due } else { due + LATE };
     let mut orders = orders();
-    let is_next = orders.alarms.values().all(|(next, _)| at < *next);
-    orders.alarms.insert(keeper, (at, waker));
+    let is_next = orders.alarms.values().all(|alarm| at < alarm.at);
+    let alarm = Alarm {
+        at,
+        waker,
+        if_late: Some(Box::new(if_late)),
+    };
+    orders.alarms.insert(keeper, alarm);
     drop(orders);
     if is_next {
         CHANGED.notify_one();
@@ -78,30 +104,47 @@ fn start() -> bool {
 
 fn watch(orders: &Mutex<Orders>, changed: &Condvar) {
     loop {
-        let (due, jobs) = next(orders, changed);
-        // Not under the lock: a keeper that is woken gives new orders.
-        due.into_iter().for_each(Waker::wake);
-        jobs.into_iter().for_each(|job| job());
+        for job in next(orders, changed) {
+            // Not under the lock: a keeper that is woken gives new orders.
+            job();
+        }
     }
 }
 
 /// Sleeps until there is something to do.
-fn next(orders: &Mutex<Orders>, changed: &Condvar) -> (Vec<Waker>, Vec<Job>) {
+fn next(orders: &Mutex<Orders>, changed: &Condvar) -> Vec<Job> {
     let mut orders = orders.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let now = Instant::now();
-        let is_due = |_: &u64, alarm: &mut (Instant, Waker)| alarm.0 <= now;
-        let due = orders.alarms.extract_if(is_due);
-        let due: Vec<_> = due.map(|(_, (_, waker))| waker).collect();
-        if !due.is_empty() || !orders.jobs.is_empty() {
-            return (due, mem::take(&mut orders.jobs));
+        orders.ring(now);
+        if !orders.jobs.is_empty() {
+            return mem::take(&mut orders.jobs);
         }
-        orders = match orders.alarms.values().map(|(at, _)| *at).min() {
+        orders = match orders.alarms.values().map(|alarm| alarm.at).min() {
             Some(next) => {
                 let waited = changed.wait_timeout(orders, next - now);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
             None => (changed.wait(orders)).unwrap_or_else(PoisonError::into_inner),
         };
+    }
+}
+
+impl Orders {
+    /// Makes jobs of the alarms that are due.
+    fn ring(&mut self, now: Instant) {
+        let Self { alarms, jobs } = self;
+        alarms.retain(|_, alarm| {
+            if alarm.at > now {
+                return true;
+            }
+            if let Some(waker) = alarm.waker.take() {
+                alarm.at = now + LATE;
+                jobs.push(Box::new(|| waker.wake()));
+                return true;
+            }
+            jobs.extend(alarm.if_late.take());
+            false
+        });
     }
 }

@@ -256,7 +256,11 @@ impl Asker for Command {
     }
 
     fn patience(&self) -> Duration {
-        self.lease.pursuit()
+        match self.operation {
+            // Repeated releases share one limit.
+            Operation::Release => self.abandon_at().saturating_duration_since(Instant::now()),
+            _ => self.lease.pursuit(),
+        }
     }
 
     fn may_ask(&self, operation: Operation) -> Result<(), NodeError> {

@@ -156,7 +156,7 @@ impl Lane {
         self.is_placed = match &answer {
             Ok(AcquireVote::Acquired { .. }) => true,
             Ok(AcquireVote::Taken { .. }) => false,
-            Err(error) => error.is_ambiguous(),
+            Err(error) => !error.is_undone(),
         };
         match answer {
             Ok(AcquireVote::Acquired { number: None }) if is_fenced => {
@@ -282,6 +282,7 @@ mod tests {
         assert!(acquired(Ok(AcquireVote::Acquired { number: None })));
         assert!(!acquired(Ok(AcquireVote::Taken { remaining: None })));
         assert!(acquired(Err(NodeError::TimedOut)));
+        assert!(acquired(Err(NodeError::Unexpected("".into()))));
         assert!(!acquired(Err(NodeError::NotSent)));
         assert!(!acquired(Err(NodeError::refused("OOM", ""))));
     }

@@ -54,9 +54,26 @@ impl NodeError {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Overloaded => true,
-            Self::Refused { code, .. } => &**code == "LOADING",
+            // The server does not know the user, or the command is wrong. All else is a state of the
+            // server, such as `READONLY` during a failover.
+            Self::Refused { code, .. } => !matches!(
+                &**code,
+                "NOAUTH" | "WRONGPASS" | "NOPERM" | "ERR" | "WRONGTYPE" | "CROSSSLOT" | "NOSCRIPT"
+            ),
             error => error.is_ambiguous(),
         }
+    }
+
+    /// Whether the node has certainly not carried the command out.
+    pub(crate) const fn is_undone(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_)
+                | Self::Refused { .. }
+                | Self::SameServer { .. }
+                | Self::Overloaded
+                | Self::NotSent
+        )
     }
 
     /// Whether the node may have carried the command out.

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    item::{Item, Undelivered},
+    item::{Item, MAX_PATIENCE, Undelivered},
     list::{Found, List},
     replies::refusal,
     sent::{Replies, Sent, Spares},
@@ -149,17 +149,16 @@ impl<C: SharedConnection> Collector<C> {
         if items.len() < before {
             self.list.over(before - items.len());
         }
-        // The limit of the first command is used for all. Mostly they are about locks with the same
-        // options; and if a command is abandoned too early, its release follows it on the same
-        // connection.
-        let Some(patience) = items.first().map(Item::patience) else {
+        if items.is_empty() {
             return self.spares.keep_items(items);
-        };
+        }
+        // Their replies arrive together. So none is abandoned before the one with the latest limit.
+        let patience = items.iter().filter_map(Item::patience).max();
         self.sent.push(Sent {
             replies: self.spares.sending(self.connection.clone(), &items),
             items,
             was_polled: false,
-            abandon_at: Instant::now() + patience,
+            abandon_at: Instant::now() + patience.unwrap_or(MAX_PATIENCE),
         });
     }
 

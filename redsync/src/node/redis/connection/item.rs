@@ -12,7 +12,7 @@ use super::{
 use crate::node::{NodeError, redis::exchange::Conversation};
 
 /// How long to wait for the reply to a command whose caller sets no limit.
-const MAX_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One command.
 pub(crate) enum Item {
@@ -41,12 +41,12 @@ impl Undelivered {
 }
 
 impl Item {
-    /// How long to wait for the reply.
-    pub(super) fn patience(&self) -> Duration {
+    /// How long to wait for the reply, if the command has a limit of its own.
+    pub(super) fn patience(&self) -> Option<Duration> {
         match self {
-            Self::Conversation(conversation) => conversation.patience(),
+            Self::Conversation(conversation) => Some(conversation.patience()),
             // The caller decides.
-            Self::Command(..) => MAX_PATIENCE,
+            Self::Command(..) => None,
         }
     }
 

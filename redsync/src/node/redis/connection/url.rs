@@ -25,15 +25,28 @@ pub(crate) fn refused(url: &str, source: impl Into<Box<dyn Error + Send + Sync>>
 }
 
 /// The URL without its user, password and query. A query can contain a password, too. The user and
-/// the password end at the last `@`.
+/// the password end at the last `@`. If it is missing, what looks like a host and a port may be a
+/// user and a password, so all of it is left out unless the port is a number.
 fn without_credentials(url: &str) -> String {
-    let bare = match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
-        (None, Some((_, rest))) => format!("…@{rest}"),
-        _ => url.to_owned(),
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let bare = match rest.rsplit_once('@') {
+        Some((_, rest)) => format!("{scheme}…@{rest}"),
+        None if may_be_credentials(rest) => format!("{scheme}…"),
+        None => format!("{scheme}{rest}"),
     };
     match bare.split_once('?') {
         Some((bare, _)) => format!("{bare}?…"),
         None => bare,
+    }
+}
+
+fn may_be_credentials(rest: &str) -> bool {
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((host, port)) => host.is_empty() || port.parse::<u16>().is_err(),
+        None => false,
     }
 }
