@@ -50,9 +50,6 @@ use crate::{
     lease::{Extension, Lease},
 };
 
-/// If the keeper is this late, its runtime stands still, and the keeper moves to another.
-const LATE: Duration = Duration::from_millis(100);
-
 /// If the keeper is this late, it is started again, even if there is no other runtime.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
@@ -244,7 +241,7 @@ impl Running {
     /// Whether to replace the task by one on the runtime `other`.
     fn is_late(&self, other: &Handle, now: Instant) -> bool {
         let is_same = self.runtime == other.id();
-        now > self.alarm + if is_same { STANDSTILL } else { LATE }
+        now > self.alarm + if is_same { STANDSTILL } else { watchdog::LATE }
     }
 }
 

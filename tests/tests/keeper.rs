@@ -1,14 +1,21 @@
 //! The task that extends guards: independent of the threads and runtimes that work under the locks.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use redsync::{Guard, Redsync, Released};
+use redsync::node::{
+    AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
+};
+use redsync::{FencingToken, Guard, NodeError, Redsync, Released};
 use redsync_tests::Servers;
 use redsync_tests::faulty::{FaultyNode, Operation};
 use redsync_tests::wait::until;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::time::{Instant, sleep};
+use tokio::sync::Mutex;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, sleep_until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -135,4 +142,150 @@ async fn an_extension_whose_answer_is_later_than_the_node_time_limit_counts() {
     }
     sleep(Duration::from_secs(60)).await;
     assert!(!guard.is_lost());
+}
+
+#[test]
+fn a_runtime_that_stands_still_loses_no_guard_of_another() {
+    let redsync = short(Redsync::in_memory(3));
+    // Nobody drives it after this.
+    let idle = Builder::new_current_thread().enable_all().build().unwrap();
+    let early = idle.block_on(kept(&redsync, "early"));
+    let driven = runtime(2);
+    let guard = driven.block_on(kept(&redsync, "late"));
+    let until_then = Instant::now() + ms(2000);
+    until("the locks are extended", SOON, || {
+        guard.until() > until_then && early.until() > until_then
+    });
+    assert!(!guard.is_lost() && !early.is_lost());
+}
+
+#[test]
+fn new_guards_do_not_keep_an_overdue_keeper_from_running() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let is_lost = runtime.block_on(async {
+        let redsync = Redsync::in_memory(3)
+            .with_defaults(|mutex| mutex.with_expiry(ms(3000)))
+            .unwrap();
+        let guard = kept(&redsync, "order:42").await;
+        for task in 0..20 {
+            let redsync = redsync.clone();
+            tokio::spawn(async move {
+                loop {
+                    let guard = kept(&redsync, &format!("job:{task}")).await;
+                    yield_now().await;
+                    guard.release().await.unwrap();
+                }
+            });
+        }
+        sleep(ms(5)).await;
+        // A handler blocks the only thread, but not for as long as the lock is valid.
+        thread::sleep(ms(2200));
+        sleep(ms(1200)).await;
+        guard.is_lost()
+    });
+    assert!(!is_lost);
+}
+
+/// A node whose extensions a test delays.
+struct Delayed<D>(MemoryNode, Arc<D>);
+
+trait Delay: Send + Sync + 'static {
+    fn delay(&self, entry: &Entry) -> impl Future<Output = ()> + Send;
+}
+
+impl<D: Delay> Node for Delayed<D> {
+    fn address(&self) -> &str {
+        self.0.address()
+    }
+
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        self.0.acquire(entry).await
+    }
+
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.0.raise(entry, token).await
+    }
+
+    async fn extend(
+        &self,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        heal: bool,
+    ) -> Result<ExtendVote, NodeError> {
+        self.1.delay(entry).await;
+        self.0.extend(entry, token, heal).await
+    }
+
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
+        self.0.release(entry).await
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+        self.0.inspect(name).await
+    }
+}
+
+/// Blocks the thread of the keeper, once.
+struct Blocks(AtomicBool);
+
+impl Delay for Blocks {
+    async fn delay(&self, entry: &Entry) {
+        if entry.names[0].as_ref() == "slow" && self.0.swap(false, Ordering::Relaxed) {
+            thread::sleep(ms(2200));
+        }
+    }
+}
+
+#[test]
+fn a_keeper_that_was_replaced_does_not_take_the_place_of_its_successor() {
+    runtime(4).block_on(async {
+        let node = Delayed(MemoryNode::new(), Arc::new(Blocks(true.into())));
+        let redsync = Redsync::new([node]).unwrap();
+        let start = Instant::now();
+        let kept = async |name: &str, expiry| {
+            let mutex = redsync.mutex(name).with_expiry(expiry);
+            let mut guard = mutex.lock().await.unwrap();
+            guard.keep_alive();
+            guard
+        };
+        // It is due after 2 s, and blocks the keeper up to 4.2 s.
+        let _slow = kept("slow", ms(6000)).await;
+        sleep_until(start + ms(3300)).await;
+        // The keeper is overdue, and is replaced.
+        let _long = kept("long", ms(30_000)).await;
+        sleep_until(start + ms(4400)).await;
+        let short = kept("short", ms(600)).await;
+        sleep(ms(1000)).await;
+        assert!(!short.is_lost());
+    });
+}
+
+/// A node that carries out one extension after the other, each in 2 ms.
+struct Serial(Mutex<Instant>);
+
+impl Delay for Serial {
+    async fn delay(&self, _: &Entry) {
+        let turn = {
+            let mut free_at = self.0.lock().await;
+            *free_at = (*free_at).max(Instant::now()) + ms(2);
+            *free_at
+        };
+        sleep_until(turn).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn extensions_that_are_late_do_not_make_each_other_later() {
+    let serial = Arc::new(Serial(Mutex::new(Instant::now())));
+    let redsync = Redsync::new([Delayed(MemoryNode::new(), serial)])
+        .and_then(|redsync| redsync.with_defaults(|mutex| mutex.with_node_timeout(ms(400))))
+        .unwrap();
+    let mut guards = Vec::new();
+    // They take 1.6 s of every 2.7 s.
+    for number in 0..800 {
+        guards.push(kept(&redsync, &format!("order:{number}")).await);
+    }
+    sleep(Duration::from_secs(60)).await;
+    let lost = guards.iter().filter(|guard| guard.is_lost()).count();
+    assert_eq!(lost, 0);
 }

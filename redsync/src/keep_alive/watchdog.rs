@@ -18,10 +18,11 @@ use std::{
     sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
     task::Waker,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use super::LATE;
+/// If the keeper is this late, its runtime stands still, and the keeper moves to another.
+pub(super) const LATE: Duration = Duration::from_millis(100);
 
 /// Whether the thread runs.
 static RUNS: LazyLock<bool> = LazyLock::new(start);

@@ -32,7 +32,8 @@ pub enum NodeError {
     /// The command was not sent: an earlier command for this lock was unanswered until its time was
     /// over, or the lock was released in the meantime.
     NotSent,
-    /// The answer does not fit the command, or the node's code panicked.
+    /// The answer does not fit the command, or the node's code panicked. The node may have carried
+    /// the command out.
     Unexpected(Box<str>),
 }
 

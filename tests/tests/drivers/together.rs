@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use redsync::node::{AcquireVote, Entry, Node, ReleaseVote};
 use redsync::{NodeError, Redsync};
-use redsync_tests::{RedisServer, wait};
+use redsync_tests::{Proxy, RedisServer, wait};
 use tokio::runtime::Builder;
 
 use crate::{acquire, deadpool, entry, manager, release};
@@ -156,4 +156,22 @@ fn a_connection_outlives_the_runtime_it_was_made_on_by_one_error_at_the_most() {
         });
     }
     assert_eq!(server.keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_command_is_not_given_up_for_the_short_expiry_of_another() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let redsync = Redsync::connect([proxy.url()]).unwrap();
+    let long = redsync
+        .mutex("long")
+        .with_node_timeout(Duration::from_secs(2));
+    long.lock().await.unwrap().release().await.unwrap();
+    // The round trip takes longer than the short lock is valid.
+    proxy.delay(Duration::from_millis(150));
+    let short = (redsync.mutex("short")).with_expiry(Duration::from_millis(60));
+    let (failed, locked) = tokio::join!(short.try_lock(), long.try_lock());
+    failed.expect_err("no time for an answer");
+    let guard = locked.expect("the answer arrives in time for this one");
+    assert!(!guard.is_lost());
 }

@@ -42,6 +42,24 @@ fn an_address_that_is_given_twice_is_refused() {
 }
 
 #[test]
+fn a_url_that_lacks_its_host_shows_no_password() {
+    for url in [
+        "redis://:secret",
+        "redis://:0123",
+        "redis://user:secret",
+        "rediss://:secret/0",
+        "redis://:secret?protocol=4",
+    ] {
+        let error = Redsync::connect([url]).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(
+            !shown.contains("secret") && !shown.contains("0123"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn a_url_that_cannot_be_used_is_refused() {
     for url in [
         "",
@@ -110,11 +128,15 @@ impl Node for Renamed {
 /// A mutex on these nodes, and the nodes.
 fn one_server_under_two_addresses() -> (Mutex, [FaultyNode; 3]) {
     let nodes = same_server_twice();
+    (in_another_process(&nodes), nodes)
+}
+
+/// A mutex on the same nodes, in a process that does not know them yet.
+fn in_another_process(nodes: &[FaultyNode; 3]) -> Mutex {
     let names = ["first", "second", "third"];
     let renamed = nodes.iter().zip(names);
     let redsync = Redsync::new(renamed.map(|(node, name)| Renamed(node.clone(), name))).unwrap();
-    let mutex = redsync.mutex(NAME).with_expiry(ms(1000));
-    (mutex, nodes)
+    redsync.mutex(NAME).with_expiry(ms(1000))
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,6 +156,18 @@ async fn a_server_under_two_addresses_has_one_vote_to_acquire() {
         matches!(node.vote(), Vote::Failed(error) if same(error))
     });
     assert_eq!(refused.count(), 1, "{votes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_under_two_addresses_has_one_vote_to_verify_and_to_resume() {
+    let (mutex, nodes) = one_server_under_two_addresses();
+    let guard = mutex.try_lock().await.unwrap();
+    assert!(guard.verify().await.unwrap());
+    // The remaining vote is no majority.
+    nodes[2].inner().clear();
+    assert_unavailable(&guard.verify().await);
+    let parts = guard.into_parts();
+    assert_unavailable(&in_another_process(&nodes).resume(parts).await);
 }
 
 #[tokio::test(start_paused = true)]

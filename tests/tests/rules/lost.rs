@@ -83,3 +83,15 @@ async fn a_loss_is_reported_at_once_when_the_nodes_say_so() {
     assert!(start.elapsed() <= ms(335), "{:?}", start.elapsed());
     assert!(guard.is_lost());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_verification_that_a_majority_denies_is_a_loss() {
+    let nodes = nodes::<3>();
+    let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();
+    nodes[0].inner().clear();
+    assert!(guard.verify().await.unwrap());
+    assert!(!guard.is_lost());
+    nodes[1].inner().clear();
+    assert!(!guard.verify().await.unwrap());
+    assert!(guard.is_lost());
+}

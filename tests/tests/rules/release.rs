@@ -1,6 +1,6 @@
 //! Rule 10: a release reports whether the lock was held to its end.
 
-use redsync::{Released, Vote};
+use redsync::{NodeError, Released, Vote};
 use redsync_tests::faulty::{Fault, Operation};
 use tokio::time::{sleep, sleep_until};
 
@@ -122,4 +122,30 @@ async fn connections_that_break_once_do_not_keep_keys_from_being_released() {
     assert_eq!(guard.release().await.unwrap(), Released::Held);
     redsync.drain().await;
     assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_is_repeated_after_a_refusal_that_may_pass() {
+    for code in [
+        "READONLY",
+        "LOADING",
+        "MISCONF",
+        "NOREPLICAS",
+        "BUSY",
+        "CLUSTERDOWN",
+        "A_CODE_OF_THE_FUTURE",
+    ] {
+        let nodes = nodes::<3>();
+        let redsync = redsync(&nodes);
+        let guard = redsync.mutex(NAME).lock().await.unwrap();
+        for node in &nodes {
+            node.once(
+                Operation::Release,
+                Fault::error(NodeError::refused(code, "")),
+            );
+        }
+        assert_eq!(guard.release().await.unwrap(), Released::Held, "{code}");
+        redsync.drain().await;
+        assert_no_keys(&nodes);
+    }
 }
