@@ -127,9 +127,12 @@ impl Mutex {
     /// It helps people who look at the keys on a server. No label by default.
     ///
     /// The function is called once per attempt, and 128 random bits are always appended to its
-    /// result. (This replaces go-redsync's `WithGenValueFunc`, by which two attempts could get the
-    /// same value. Then two clients can hold the lock: see [`OwnerValue`](crate::OwnerValue).) If
-    /// it returns an error, locking fails with [`LockError::Value`](crate::LockError::Value).
+    /// result. If it returns an error, locking fails with
+    /// [`LockError::Value`](crate::LockError::Value).
+    ///
+    /// (This replaces go-redsync's `WithGenValueFunc`, with which two attempts can get the same
+    /// value. Two clients can then hold the lock at the same time: see
+    /// [`OwnerValue`](crate::OwnerValue).)
     #[must_use]
     pub fn with_owner_label<E>(
         self,
@@ -265,7 +268,7 @@ impl Mutex {
     /// Zero turns hand-overs off. If the holder's and the next waiter's limits differ, the smaller
     /// applies.
     ///
-    /// When a limit is reached, the lock is released, so that other processes get their turn. If
+    /// When a limit is reached, the lock is released, so that other processes can acquire it. If
     /// another process was recently seen to want the name, the time is shortened to a tenth.
     /// Processes that poll are not seen: those of go-redsync, and all processes if the nodes have
     /// no [wake-ups](crate::node::Node::watch). If this process always has waiters for the name,
