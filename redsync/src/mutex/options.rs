@@ -49,7 +49,9 @@ impl Mutex {
 
     /// Sets a limit for outages: locking fails after this many attempts in a row that found no
     /// quorum of nodes, even if time or attempts are left. So a caller can wait long for another
-    /// holder, and yet fail soon in an outage. At least 1; no limit by default.
+    /// holder, and yet fail soon in an outage. An attempt that acquires the lock [too
+    /// late](crate::LockError::TooLate) counts as one that found no quorum. At least 1; no limit by
+    /// default.
     #[must_use]
     pub fn with_outage_attempts(self, tries: u32) -> Self {
         self.set(|options| options.retry.outage_attempts = tries)
