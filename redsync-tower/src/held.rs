@@ -43,8 +43,8 @@ pub struct HeldLock {
 
 /// Marks a request that passed without its lock.
 ///
-/// It is in the request's extensions if too few nodes answered and the layer [fails
-/// open](crate::RedlockLayer::with_fail_open).
+/// It is in the request's extensions if too few nodes answered, or if they answered too late, and
+/// the layer [fails open](crate::RedlockLayer::with_fail_open).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct NotLocked;
@@ -66,9 +66,9 @@ impl HeldLock {
 
     /// Takes the lock away from the request, for a background job or an upgraded connection.
     ///
-    /// The request no longer releases the lock; dropping or releasing the guard does. The lock is
-    /// still kept alive, if the layer does so. If it is lost while the handler runs, the handler is
-    /// not aborted.
+    /// The request no longer releases the lock; dropping or releasing the guard does. If the layer
+    /// [keeps locks alive](crate::RedlockLayer::with_keep_alive), this one is still kept alive. If
+    /// it is lost while the handler runs, the handler is not aborted.
     ///
     /// Returns [`None`] if the lock was detached before, or if the request has ended.
     ///
@@ -102,7 +102,7 @@ impl HeldLock {
     ///
     /// async fn update(lock: HeldLock) {
     ///     let token = lock.fencing_token().expect("the layer has fencing on");
-    ///     // UPDATE orders SET .., token = $token WHERE id = $id AND token < $token
+    ///     // UPDATE orders SET .., token = $token WHERE id = $id AND token <= $token
     ///     # let _ = token;
     /// }
     /// ```
@@ -111,8 +111,8 @@ impl HeldLock {
         self.validity.fencing_token()
     }
 
-    /// Returns the locked name as it is on the nodes, with all prefixes. Several names are separated
-    /// by `, `.
+    /// Returns the locked name as it is on the nodes, with all prefixes. Several names are
+    /// separated by `, `.
     #[must_use]
     pub fn name(&self) -> &str {
         self.validity.name()

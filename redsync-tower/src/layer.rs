@@ -23,15 +23,16 @@ pub struct RedlockLayer<K> {
     config: Arc<Config>,
 }
 
-/// The number of attempts without a quorum after which a request is answered with 503: about a
-/// second.
+/// The number of attempts in a row without a quorum after which a request is answered with 503.
+/// They take about a second.
 const OUTAGE_TRIES: u32 = 2;
 
 impl<K> RedlockLayer<K> {
     /// Creates a layer that locks the name that `key` finds in a request.
     ///
     /// The nodes, and the defaults for expiry, prefix, time limits and so on, are those of
-    /// `redsync`. Only the number of [outage tries](Self::with_outage_attempts) is the layer's own.
+    /// `redsync`. Only the limit of [attempts in an outage](Self::with_outage_attempts) is the
+    /// layer's own.
     ///
     /// By default a request that finds its lock taken is refused at once, with 409 (Conflict). See
     /// [`with_wait`](Self::with_wait).
@@ -120,8 +121,8 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.locking.naming.prefix = prefix.into())
     }
 
-    /// Sets whether names are replaced by their SHA-256, for names that contain personal data. False
-    /// by default.
+    /// Sets whether names are replaced by their SHA-256, for names that contain personal data.
+    /// False by default.
     ///
     /// Neither the nodes nor logs and errors, of this crate or the core, then contain the name. The
     /// hash is a pseudonym and not a secret: it can be computed for a guessed name. The layer's
@@ -161,7 +162,7 @@ impl<K> RedlockLayer<K> {
     /// let lock = RedlockLayer::new(redsync, key).with_fencing(true);
     ///
     /// async fn update(lock: HeldLock, Path(id): Path<u64>) -> StatusCode {
-    ///     // UPDATE orders SET .., token = $token WHERE id = $id AND token < $token
+    ///     // UPDATE orders SET .., token = $token WHERE id = $id AND token <= $token
     ///     save(id, lock.fencing_token()).await;
     ///     StatusCode::NO_CONTENT
     /// }
@@ -234,9 +235,9 @@ impl<K> RedlockLayer<K> {
     /// refused. A request beyond the limit is refused at once, with 423 (Locked). The layer and its
     /// clones count together; other instances of the service count their own.
     ///
-    /// The limit includes requests that find the lock free, so a limit of zero refuses all requests.
-    /// [`Mutex::with_max_waiting`](redsync::Mutex::with_max_waiting) is another limit: it applies to
-    /// waiters only, whichever part of the process they come from.
+    /// The limit includes requests that find the lock free, so a limit of zero refuses all
+    /// requests. [`Mutex::with_max_waiting`](redsync::Mutex::with_max_waiting) is another limit: it
+    /// applies to waiters only, whichever part of the process they come from.
     #[must_use]
     pub fn with_max_pending_per_key(self, limit: usize) -> Self {
         self.set(|config| config.waiting.pending.per_key = Some(limit))
@@ -250,9 +251,9 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.waiting.pending.total = Some(limit))
     }
 
-    /// Sets after how many attempts in a row without a quorum of answers a request is refused with
-    /// 503, however long it [may wait](Self::with_wait). The default is 2, which takes about a
-    /// second.
+    /// Sets a limit for outages: a request is refused with 503 after this many attempts in a row
+    /// that found no quorum of nodes, however long it [may wait](Self::with_wait). The default is
+    /// 2, which takes about a second.
     ///
     /// # Panics
     ///
@@ -263,12 +264,12 @@ impl<K> RedlockLayer<K> {
             let change = |mutex: redsync::Mutex| mutex.with_outage_attempts(tries);
             config
                 .locking
-                .change_defaults(change, "a number of tries of at least one");
+                .change_defaults(change, "at least one attempt");
         })
     }
 
-    /// Sets whether requests pass without their lock if too few nodes answer, instead of being
-    /// refused with 503. False by default.
+    /// Sets whether requests pass without their lock if too few nodes answer, or if they answer too
+    /// late, instead of being refused with 503 or 504. False by default.
     ///
     /// Each request that passes in this way causes a warning event, and has a
     /// [`NotLocked`](crate::NotLocked) in its extensions.
@@ -357,7 +358,7 @@ impl<K> RedlockLayer<K> {
     }
 }
 
-/// How a request is answered that does not acquire its lock, or loses it. See
+/// How the layer answers a request that does not acquire its lock, or loses it. See
 /// [`response`](crate::response).
 impl<K> RedlockLayer<K> {
     /// Sets one status for contention, in place of 409 and 423.

@@ -3,8 +3,8 @@
 //!
 //! [`RedlockLayer`] finds the name of a lock in each request, such as `order:42`. It acquires that
 //! lock on a majority of independent Redis or Valkey nodes (see [`redsync`]), holds it while the
-//! inner service handles the request, and releases it. If it cannot acquire the lock, it answers the
-//! request itself.
+//! inner service handles the request, and releases it. If it cannot acquire the lock, it answers
+//! the request itself.
 //!
 //! ```
 //! # #[cfg(feature = "axum")] {
@@ -39,11 +39,12 @@
 //! * **Which requests**: those whose method is not safe. GET, HEAD, OPTIONS and TRACE pass at no
 //!   cost, unless [`with_methods`](RedlockLayer::with_methods) or
 //!   [`with_shared_reads`](RedlockLayer::with_shared_reads) says otherwise.
-//! * **If the lock is taken**: the request is refused at once with 409 (Conflict), or waits [up to a
-//!   limit](RedlockLayer::with_wait) and is then refused with 423 (Locked). If too few nodes answer,
-//!   the response is 503, and if they answer too late for the lock to be valid, 504. [`response`] describes the responses and how to change them.
-//! * **How long the lock is held**: until the inner service has returned its response, or [until the
-//!   body has been sent](HoldUntil). A handler can [take the lock over](HeldLock::detach) for a
+//! * **If the lock is taken**: the request is refused at once with 409 (Conflict), or waits [up to
+//!   a limit](RedlockLayer::with_wait) and is then refused with 423 (Locked). If too few nodes
+//!   answer, the response is 503, and if they answer too late for the lock to be valid, 504.
+//!   [`response`] describes the responses and how to change them.
+//! * **How long the lock is held**: until the inner service has returned its response, or [until
+//!   the body has been sent](HoldUntil). A handler can [take the lock over](HeldLock::detach) for a
 //!   background job.
 //! * **If the handler takes longer than the expiry**: the lock is [extended in the
 //!   background](RedlockLayer::with_keep_alive).

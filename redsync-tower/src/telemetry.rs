@@ -1,8 +1,8 @@
 //! The span of a lock, its events and its metrics.
 //!
 //! The section "Tracing" of the crate docs has the table of fields and outcomes. A request's
-//! telemetry goes through the stages of [`Stage`]. If it is dropped before it has ended, the request
-//! was dropped or its handler panicked, and it records that.
+//! telemetry goes through the stages of [`Stage`]. If it is dropped before the last stage, the
+//! request was dropped or its handler panicked, and this is recorded.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl Telemetry {
         &self.span
     }
 
-    /// The request asks for its lock.
+    /// Records that the request asks for its lock.
     pub(crate) fn waiting(&mut self, mutex: &Mutex) {
         self.span = tracing::debug_span!(
             "lock",
@@ -75,7 +75,7 @@ impl Telemetry {
         self.enter(Stage::Waiting);
     }
 
-    /// The request has acquired its lock, in that number of attempts.
+    /// Records that the request has acquired its lock, in this number of attempts.
     pub(crate) fn acquired(&mut self, attempts: u32, validity: Validity, slot: GuardSlot) {
         let wait = self.record_wait(Some(attempts), Outcome::Acquired);
         if let Some(token) = validity.fencing_token() {
@@ -87,7 +87,7 @@ impl Telemetry {
         self.enter(Stage::Holding { validity, slot });
     }
 
-    /// The request passes although it has not acquired its lock.
+    /// Records that the request passes although it has not acquired its lock.
     pub(crate) fn failed_open(&mut self, error: &LockError) {
         let wait = self.record_wait(attempts(error), Outcome::FailedOpen);
         self.span
@@ -95,7 +95,7 @@ impl Telemetry {
         self.end(Outcome::FailedOpen);
     }
 
-    /// The request has not acquired its lock, and is about to be refused.
+    /// Records that the request has not acquired its lock. It is about to be refused.
     pub(crate) fn not_acquired(&self, error: &LockError) {
         let wait = self.record_wait(attempts(error), Reason::of(error).into());
         self.span.in_scope(|| match error {
@@ -106,7 +106,7 @@ impl Telemetry {
         });
     }
 
-    /// The layer answers the request itself.
+    /// Records that the layer answers the request itself.
     pub(crate) fn refused(&mut self, rejection: &LockRejection) {
         let (reason, status) = (rejection.reason(), rejection.status().as_u16());
         self.span
@@ -114,7 +114,7 @@ impl Telemetry {
         self.end(reason.into());
     }
 
-    /// The lock is lost, and the inner service is about to be dropped.
+    /// Records that the lock is lost. The inner service is about to be dropped.
     pub(crate) fn aborted(&self) {
         let hold = self.record_hold();
         let name = self.name();
@@ -122,7 +122,7 @@ impl Telemetry {
             .in_scope(|| tracing::warn!(name, ?hold, "the lock was lost; the request is aborted"));
     }
 
-    /// The release has ended. Returns whether the lock was lost before.
+    /// Records that the release has ended. Returns whether the lock was lost before.
     pub(crate) fn released(&mut self, released: &Result<Released, ReleaseError>) -> bool {
         let hold = self.record_hold();
         let name = self.name();
@@ -145,7 +145,7 @@ impl Telemetry {
         lost
     }
 
-    /// The response body has ended, and the lock is released in the background.
+    /// Records that the response body has ended. The lock is released in the background.
     pub(crate) fn body_ended(&mut self, lost: bool) {
         let hold = self.record_hold();
         let name = self.name();
@@ -159,7 +159,7 @@ impl Telemetry {
         self.end_of_hold(lost);
     }
 
-    /// The request has ended after the handler had detached the lock.
+    /// Records that the request has ended after the handler had detached the lock.
     pub(crate) fn detached(&mut self) {
         let hold = self.record_hold();
         let name = self.name();
@@ -215,7 +215,7 @@ impl Telemetry {
     }
 }
 
-/// The number of failed attempts, if there was one.
+/// The number of attempts that have failed, if there were any.
 fn attempts(error: &LockError) -> Option<u32> {
     error.attempts()
 }

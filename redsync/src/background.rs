@@ -21,8 +21,8 @@ impl Background {
         Self(tracker)
     }
 
-    /// Spawns the work on the current runtime, or else on `home`. Without either, drops it. The
-    /// work is abandoned at `deadline`.
+    /// Spawns the work on the current runtime, or otherwise on `home`. If there is neither, the
+    /// work is dropped. At `deadline`, it is abandoned.
     pub(crate) fn spawn(
         &self,
         home: Option<&Handle>,

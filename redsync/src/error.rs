@@ -11,8 +11,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 /// Why a lock was not acquired.
 ///
 /// * [`Taken`](Self::Taken), [`TimedOut`](Self::TimedOut) and
-///   [`TooManyWaiting`](Self::TooManyWaiting) mean contention: another holder has the lock. Attempt
-///   it again later.
+///   [`TooManyWaiting`](Self::TooManyWaiting) mean contention: another holder has the lock. A later
+///   call can succeed.
 /// * [`Unavailable`](Self::Unavailable) means an outage: too few nodes answered.
 /// * [`TooLate`](Self::TooLate) means that the nodes are too slow for the expiry.
 /// * [`NotHeld`](Self::NotHeld) means that a lock to be resumed has expired or was released.

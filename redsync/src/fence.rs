@@ -94,7 +94,8 @@ impl FencingToken {
         Self(self.0 + 1)
     }
 
-    /// Returns the number. It fits into an `i64`, the integer type of many databases.
+    /// Returns the number. For a token that was granted, it fits into an `i64`, the integer type of
+    /// many databases.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0

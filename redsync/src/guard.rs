@@ -67,7 +67,7 @@ pub struct Guard {
     holding: Holding,
 }
 
-/// A token that is cancelled at the latest when this is dropped.
+/// A token that is cancelled when the lock is lost, or when this is dropped.
 struct HeldToken {
     token: DropGuard,
     _watch: AbortOnDropHandle<()>,
@@ -156,8 +156,8 @@ impl Guard {
     /// Resolves when the lock is lost.
     ///
     /// A local timer fires at [`until`](Self::until), and follows that instant when the lock is
-    /// extended. The future resolves earlier if an extension finds that a majority of the nodes can
-    /// no longer hold the lock for this guard.
+    /// extended. The future resolves earlier if an extension finds that the nodes that may still
+    /// keep the key for this guard are too few for a majority.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -260,8 +260,8 @@ impl Guard {
     /// Extends the lock in the background for as long as the guard lives, or until the lock is
     /// lost. A second call has no effect.
     ///
-    /// The lock is extended whenever a third of the expiry has passed; after a failure, again after
-    /// a twelfth.
+    /// The lock is extended whenever a third of the expiry has passed. After a failure, the
+    /// extension is repeated after a twelfth, or sooner if little validity is left.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -366,7 +366,7 @@ impl Guard {
             holding,
         } = self;
         drop(kept_alive);
-        // Tokens are cancelled before another can acquire the lock.
+        // The tokens are cancelled before anyone else can acquire the lock.
         drop(held);
         Release::start(holding)
     }

@@ -1,4 +1,4 @@
-//! The holders of a name, shown for people.
+//! The holders of a name, for people to read.
 
 use std::{sync::Arc, time::Duration};
 

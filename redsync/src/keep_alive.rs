@@ -1,15 +1,16 @@
-//! One task that extends every guard of a [`Redsync`](crate::Redsync) that is kept alive.
+//! One task that extends all guards of a [`Redsync`](crate::Redsync) for as long as they are kept
+//! alive.
 //!
 //! The keeper has a queue of due times. It extends a lock whenever a third of the expiry has
-//! passed, and after a failure again after a twelfth, until the lock is lost or has reached its
-//! maximum hold time. It spawns no task per guard, and sends extensions that are due at the same
-//! time together.
+//! passed, until the lock is lost or has reached its maximum hold time. After a failure, it repeats
+//! the extension after a twelfth, or sooner if little validity is left. It spawns no task per
+//! guard, and sends extensions that are due at the same time together.
 //!
 //! # Threads
 //!
 //! The extension of a lock must not depend on the thread that works under it: a handler may block
-//! that thread for longer than the expiry. On a multi-thread runtime the keeper is therefore woken by
-//! a [thread of its own](watchdog) when it is due.
+//! that thread for longer than the expiry. On a multi-thread runtime the keeper is therefore woken
+//! by a [thread of its own](watchdog) when it is due.
 //!
 //! The keeper runs on the runtime on which it was first needed. If that runtime ends or stands still,
 //! the keeper moves to another one that a guard came from. If there is none, it moves with the next
@@ -17,10 +18,10 @@
 //!
 //! # Load
 //!
-//! If nodes answer late because they have much to do, the keeper must not give them more. So it
-//! repeats a round that has no result only after a quarter of the validity that is left. And it counts
-//! the next third from the answer: guards that were locked together come apart, instead of asking
-//! the nodes together for as long as they live.
+//! If nodes answer late because they are busy, the keeper must not add to their load. So it repeats
+//! a round that has no result only after a quarter of the validity that is left, and not before the
+//! node time limit. The next third counts from the answer, up to half of the expiry after the start
+//! of the round. So the extensions of guards that were locked together spread out over time.
 
 mod watchdog;
 
@@ -58,7 +59,7 @@ const SLICE: usize = 256;
 
 /// Extends guards for as long as they are kept alive.
 pub(crate) struct Keeper {
-    /// By which the watchdog knows it.
+    /// The number by which the watchdog knows this keeper.
     number: u64,
     state: Mutex<State>,
 }
@@ -197,8 +198,8 @@ impl Keeper {
     }
 }
 
-/// When a lock is due whose extension is planned for `at`. If it cannot be extended any further, it
-/// is due at the end of its validity.
+/// Returns when a lock is due if its next extension is planned for `at`. A lock that cannot be
+/// extended any further is due at the end of its validity.
 fn due_at(lease: &Lease, at: Instant) -> Instant {
     if lease.is_at_its_end() {
         lease.until()
@@ -224,7 +225,7 @@ impl Default for Keeper {
     fn default() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         Self {
-            // Only unique.
+            // Relaxed: the number only has to be unique.
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             state: Mutex::default(),
         }
@@ -424,7 +425,7 @@ impl Drop for Runner {
         }
         state.runner = None;
         state.ended.push(self.runtime);
-        // Not one that has ended: it would drop the task, and this function would run again.
+        // A runtime that has ended would drop the task, and this function would run again.
         let home = state.home_besides(self.runtime);
         drop(state);
         if let Some(home) = home {

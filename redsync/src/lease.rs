@@ -42,7 +42,7 @@ use crate::{
     request::Request,
 };
 
-/// How long to wait for answers in the background at most. A key that could not be released by then
+/// The longest time to wait for answers in the background. A key that could not be released by then
 /// stays until it expires.
 const MAX_PURSUIT: Duration = Duration::from_secs(30);
 
@@ -109,12 +109,12 @@ impl Lanes {
 }
 
 impl Lease {
-    /// A lease for an attempt that begins now.
+    /// Makes a lease for an attempt that begins now.
     pub(crate) fn new(nodes: &Arc<Nodes>, request: &Request, value: OwnerValue) -> Arc<Self> {
         Self::with_keys(nodes, request, value, false)
     }
 
-    /// A lease on keys that the nodes already have.
+    /// Makes a lease on keys that the nodes already have.
     pub(crate) fn resumed(nodes: &Arc<Nodes>, request: &Request, value: OwnerValue) -> Arc<Self> {
         // The value came from outside, so others may know it.
         Self::with_keys(nodes, request, value, true)
@@ -218,8 +218,8 @@ impl Lease {
         Instant::now() + self.options.timing.min_validity() < self.until()
     }
 
-    /// The owner value, which others now know. From here on the keys are not handed over: anyone
-    /// who knows the value could release the lock of the next holder.
+    /// Returns the owner value, which others may know from here on. The keys are then not handed
+    /// over, because anyone who knows the value could release the lock of the next holder.
     pub(crate) fn expose_value(&self) -> &OwnerValue {
         // Relaxed: the flag is read when the same guard is released or dropped, which comes after
         // this.
@@ -365,7 +365,7 @@ impl Lease {
         self.options.kind.heals && self.lanes.lock().iter().any(is_healed)
     }
 
-    /// Lets nodes count again that were without the key before `start`. A majority has kept the key
+    /// Lets nodes that were without the key before `start` count again. A majority has kept the key
     /// throughout a round that started at `start`, so nobody else can have held the lock since
     /// then.
     pub(crate) fn forget_gaps_before(&self, start: Instant) {

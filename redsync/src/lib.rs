@@ -73,10 +73,10 @@
 //!   queue. [`Mutex::with_max_waiting`] limits its length.
 //! * **Hand-over.** When a guard is released or dropped, the lock is handed over to the waiter at
 //!   the head of the queue, without a message to the nodes. After a while the lock is released
-//!   instead, so that other processes get their turn; sooner, if they are known to want the name.
+//!   instead, so that other processes can acquire it; sooner, if they are known to want the name.
 //!   [`Mutex::with_hand_over`] sets the limits, or turns hand-overs off.
 //! * **Wake-ups.** A Redis node notifies the waiters of other processes when the name is released,
-//!   by whatever client, and when it expires. This costs a release nothing. See
+//!   by any client, and when it expires. A release is no slower for that. See
 //!   [`Node::watch`](node::Node::watch).
 //! * **Expiry.** Nodes report how long they will keep the key of the present holder, which may have
 //!   crashed. A waiter makes an attempt when that time is over.
@@ -171,8 +171,8 @@
 //! [Is Redlock safe?]: http://antirez.com/news/101
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Nodes that take the questions of many locks at once are those on redis-rs. Without them, nothing
-// uses what is there for them.
+// Only nodes on redis-rs send the commands of many locks together. Without them, the code for that
+// is not used.
 #![cfg_attr(
     not(any(feature = "deadpool-redis", feature = "redis-rs")),
     allow(dead_code)

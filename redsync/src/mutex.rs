@@ -97,8 +97,8 @@ impl Mutex {
         self.options.kind.mode
     }
 
-    /// Returns whether a lock that is held already covers this mutex, so that its holder need not
-    /// lock the mutex too.
+    /// Returns whether the lock `held` covers this mutex, so that its holder need not lock the
+    /// mutex as well.
     ///
     /// It does if all of these are true:
     ///
@@ -379,8 +379,8 @@ impl Mutex {
         };
         match guard.release().await {
             Ok(Released::AlreadyLost) => Err(RunError::Lost),
-            // If too few nodes confirm, the lock was still valid by this process's clock, and this
-            // is the promise.
+            // Even if too few nodes confirm the release, the lock was valid to the end by this
+            // process's clock, and that is all that is promised.
             Ok(Released::Held) | Err(_) => Ok(output),
         }
     }

@@ -107,8 +107,8 @@ pub(crate) use self::{
 };
 use crate::FencingToken;
 
-/// For how long no new shared holder is admitted after an exclusive acquisition found shared
-/// holders, so that the exclusive one enters when they have left. It is twice the longest default
+/// For this long after an exclusive acquisition has found shared holders, no new ones are admitted,
+/// so that the exclusive one enters when those holders have left. It is twice the longest default
 /// pause between attempts.
 pub(crate) const WRITER_TURN: Duration = Duration::from_millis(500);
 

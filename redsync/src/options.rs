@@ -14,7 +14,7 @@ use crate::{ConfigError, Mode, config::MAX_NAME_LEN, error::BoxError};
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
 const RESERVED: &str = ":fence";
 
-/// A lock is handed over only within the first of this many parts of its expiry.
+/// A lock is handed over only until this part of its expiry has passed: a sixteenth.
 const HAND_OVER_PART: u32 = 16;
 
 /// All options of a mutex.

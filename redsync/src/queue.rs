@@ -1,11 +1,12 @@
 //! The queues of this process, one for each name: first come, first served.
 //!
-//! A waiter for several names has one ticket, with one number, in the queue of each, and all of that
-//! happens at once, under one lock. So all queues agree on the order of any two waiters. Of all that
-//! wait, the one with the smallest number is at the head of all its queues: there is no deadlock.
+//! A waiter for several names has a ticket in the queue of each. All its tickets have the same
+//! number, and it takes them at once, under one lock. So all queues agree on the order of any two
+//! waiters. The waiter with the smallest number is at the head of all its queues, so there is no
+//! deadlock.
 //!
-//! A waiter that is at the [head](order) of all its queues *acts*: it asks the nodes. It is notified
-//! when that begins, and whenever the name is released in this process.
+//! A waiter that is at the [head](order) of all its queues *acts*: it asks the nodes. It is
+//! notified when it gets there, and then whenever the name is released in this process.
 //!
 //! Shared waiters at the head enter together. The first of them acts, and those with the same names
 //! follow it: they neither watch the nodes nor poll them, and are notified when it holds the lock.
@@ -36,14 +37,14 @@ use crate::{LockError, Mode, lease::Lease, request::Request};
 /// The queues of one [`Redsync`](crate::Redsync).
 #[derive(Default)]
 pub(crate) struct Queues {
-    /// How many wait, so that a lock that nobody waits for is not looked up. See
+    /// The number of waiters. If it is zero, a released lock need not be looked up. See
     /// [`is_empty`](Self::is_empty).
     waiting: AtomicUsize,
     book: Mutex<Book>,
 }
 
-/// A ticket of a waiter in the queue of each of its names. It [leaves](Self::leave) them when its
-/// [`Recipient`](hand_over::Recipient) is dropped.
+/// A waiter's tickets, one in the queue of each of its names. They [leave](Self::leave) the queues
+/// when its [`Recipient`](hand_over::Recipient) is dropped.
 pub(crate) struct Ticket {
     queues: Arc<Queues>,
     waiter: Arc<Waiter>,
@@ -55,7 +56,7 @@ impl Queues {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the book, and wakes those that were notified by it.
+    /// Changes the book, and wakes the waiters that the change notified.
     fn change<T>(&self, change: impl FnOnce(&mut Book, &mut ToWake) -> T) -> T {
         let mut to_wake = ToWake::new();
         let mut book = self.lock();
@@ -69,37 +70,39 @@ impl Queues {
         changed
     }
 
-    /// Whether nobody waits for anything.
+    /// Whether no queue has a waiter.
     ///
-    /// A holder asks this when it gives up its lock, and if so it notifies nobody, while a newcomer
-    /// may be about to join. One of the two sees the other:
+    /// A holder asks this when it releases its lock. If there is no waiter, it notifies nobody,
+    /// while a newcomer may be about to join. The newcomer does not miss the release:
     ///
     /// * A newcomer to an empty queue does not know of the holder, so it watches the nodes. It asks
-    ///   them after it has joined. Either the release has reached them, and it finds the name free;
-    ///   or the release comes later, and is a wake-up. It needs no notice from the holder.
-    /// * A waiter at the head does not watch the nodes only if its queue knows a holder of this
-    ///   process. That was written under the lock, while somebody waited in the queue, by the task
-    ///   that then became the holder or handed the lock over to it. All that the holder does comes
-    ///   after that, so it reads the count of that moment or a later one: nobody reads an older
-    ///   value of an atomic variable than it has seen. If it reads zero, then all waiters have left
-    ///   since, and the queue was removed with what it knew. Whoever joins after that is a newcomer
-    ///   as above.
+    ///   them after it has joined. Either the release has reached them by then, and the newcomer
+    ///   finds the name free; or the release reaches them later, and causes a wake-up. No notice
+    ///   from the holder is needed.
+    /// * A waiter at the head leaves the nodes unwatched only if its queue has a record of a holder
+    ///   of this process. That record was written under the lock, while the queue had a waiter, by
+    ///   the task that then became the holder or handed the lock over to it. All that the holder
+    ///   does happens after that, so it reads the count of that moment or a later one: no thread
+    ///   reads an older value of an atomic variable than it has already seen. If the holder reads
+    ///   zero, then all waiters have left since, and the queue was removed with its record. A
+    ///   waiter that joins after that is a newcomer as above.
     ///
-    /// Nothing else is ordered by the count, so `Relaxed` is enough. A newcomer on nodes that cannot
-    /// be watched may join just after the holder has read the count, and then waits for a poll.
+    /// Nothing else is ordered by the count, so `Relaxed` is enough. On nodes that cannot be
+    /// watched, a newcomer may join just after the holder has read the count. It then waits for a
+    /// poll.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
     /// Whether one of the names has a queue, so that a newcomer has to join it.
     ///
-    /// A queue that begins at the same time may be missed. The newcomer then makes one attempt, as if
-    /// it had come a moment earlier.
+    /// A queue that begins at the same time may be missed. The newcomer then makes one attempt, as
+    /// if it had arrived a moment earlier.
     pub(crate) fn has_queue_for(&self, request: &Request) -> bool {
         !self.is_empty() && self.lock().has_queue_for(&request.names)
     }
 
-    /// Joins the queue of each of the names, at their ends.
+    /// Joins the queue of each of the names, at its end.
     pub(crate) fn join(self: &Arc<Self>, request: Request) -> Result<Ticket, LockError> {
         let waiter = self.change(|book, _| book.join(request))?;
         Ok(Ticket {
@@ -108,10 +111,12 @@ impl Queues {
         })
     }
 
-    /// Hands a lock over to the waiter at the head, if it wants exactly this. Says whether it did.
+    /// Hands a lock over to the waiter at the head, if that waiter wants exactly this lock. Returns
+    /// whether it did.
     ///
-    /// All of it, up to the notice, happens under one lock. So a waiter leaves either before that, and
-    /// the lock goes to the next; or after it, and finds the lock in its notice and gives it up.
+    /// All of it, up to the notice, happens under one lock. If the waiter leaves before that, the
+    /// lock goes to the next one. If it leaves after that, it finds the lock in its notice, and
+    /// hands it over or releases it.
     pub(crate) fn hand_over(&self, lease: &Lease) -> bool {
         if self.is_empty() {
             return false;
@@ -137,7 +142,7 @@ impl Queues {
         })
     }
 
-    /// Notifies the waiters at the heads of the queues of a lock that was released.
+    /// Notifies the waiters at the heads of the queues for the names of a lock that was released.
     pub(crate) fn notify(&self, released: &Lease) {
         if !self.is_empty() {
             self.change(|book, to_wake| book.notify_released(released, to_wake));
@@ -179,8 +184,8 @@ impl Ticket {
         answers
     }
 
-    /// How long to stay back, now that the name was released here. Which of several names other
-    /// processes want is not known: the longest counts.
+    /// Returns how long to stay back, now that the name was released here. With several names, it
+    /// is not known which of them other processes want, so the longest time counts.
     pub(crate) fn stay_back(&self) -> Option<Duration> {
         let time = self.request().options.hand_over_time();
         let now = Instant::now();
@@ -188,8 +193,8 @@ impl Ticket {
         stays.into_iter().flatten().max()
     }
 
-    /// The name has changed hands among other processes. Returns how often to check that it is free
-    /// before the next attempt.
+    /// Notes that the name has changed hands among other processes. Returns how many times it has
+    /// to be found free before the next attempt.
     pub(crate) fn changed_hands(&self) -> u32 {
         let checks = self.each_queue(|queue| queue.fairness.changed_hands());
         checks.into_iter().max().unwrap_or(0)
@@ -206,7 +211,8 @@ impl Ticket {
         self.each_queue(|queue| queue.outages = outages);
     }
 
-    /// Leaves with a lock that was acquired. Others of a run of shared waiters follow.
+    /// Leaves the queues, as this waiter has acquired its lock. If the lock is shared, the waiters
+    /// that can share it are notified.
     pub(crate) fn leave_with(&self, lease: &Arc<Lease>) {
         let waiter = &self.waiter;
         self.queues.change(|book, to_wake| {
@@ -219,26 +225,26 @@ impl Ticket {
                 }
             });
             book.remove(waiter);
-            // After an exclusive one nobody acts: all its names are held.
+            // If the lock is exclusive, nobody acts now: all names are held.
             if waiter.mode() == Mode::Shared {
                 book.notify_shared(waiter, to_wake);
             }
         });
     }
 
-    /// Joins again where it was, with the same number: the lock that was handed over to it came too
-    /// late to be used.
+    /// Joins the queues again at the old position, with the same number, because the lock that was
+    /// handed over to this waiter has too little validity left.
     pub(crate) fn rejoin(&self) {
         self.queues.change(|book, _| book.insert(&self.waiter));
     }
 
-    /// Leaves the queues, and lets others move up. They get a notice even if this waiter has had one
-    /// and has not acted on it.
+    /// Leaves the queues, and lets others move up. They are notified, so that a notice on which
+    /// this waiter has not acted is not lost.
     pub(crate) fn leave(&self) {
         let waiter = &self.waiter;
         self.queues.change(|book, to_wake| {
-            // Behind a follower nobody moves up: the waiter that acts for it stands before all
-            // that it stands before.
+            // If a follower leaves, nobody moves up: the waiter that acts for it stands before
+            // everyone behind it.
             let follows = book.follows(waiter);
             if book.remove(waiter) && !follows {
                 book.notify_behind(waiter, to_wake);

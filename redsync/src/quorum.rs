@@ -4,7 +4,7 @@ pub(crate) mod round;
 pub(crate) mod tally;
 pub(crate) mod votes;
 
-/// For how many nodes the state of a lease or a round is stored inline, without an allocation.
+/// Up to this number of nodes, the state of a lease is stored inline, without an allocation.
 pub(crate) const USUAL_NODES: usize = 5;
 
 /// The quorum of this many nodes: the smallest size such that any two sets of that size share a

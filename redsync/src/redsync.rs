@@ -9,7 +9,7 @@ use crate::{
     shared::Shared,
 };
 
-/// The nodes that vote on locks, and the defaults of the mutexes made from it. Cheap to clone.
+/// Makes mutexes on a set of nodes, with default options. Cheap to clone.
 ///
 /// Use an odd number of independent nodes: three tolerate the loss of one, five the loss of two. A
 /// single node is allowed; locks are then as available as that server. An even number is allowed
@@ -32,7 +32,7 @@ use crate::{
 /// // ... work on the order ...
 /// guard.release().await?;
 ///
-/// // At shutdown, wait for locks whose guards were dropped rather than released.
+/// // At shutdown, wait until the locks of dropped guards have been released.
 /// redsync.drain().await;
 /// # Ok(())
 /// # }
@@ -187,8 +187,9 @@ impl Redsync {
         self.mutex_of(sorted(names))
     }
 
-    /// Checks whether every node answers: for a log line when a service starts, or for a health
-    /// check. Each vote is [`Granted`](Vote::Granted) or [`Failed`](Vote::Failed).
+    /// Asks every node for an answer, and returns which of them gave one: for a log line when a
+    /// service starts, or for a health check. Each vote is [`Granted`](Vote::Granted) or
+    /// [`Failed`](Vote::Failed).
     ///
     /// ```
     /// # use redsync::Redsync;
@@ -206,7 +207,7 @@ impl Redsync {
     ///
     /// Dropping the future changes nothing.
     pub async fn probe(&self) -> Votes {
-        // With the prefix, because the user may have permission for no other keys.
+        // With the prefix, because the Redis user may have permission for no other keys.
         let name: Arc<str> = format!("{}redsync:probe", self.defaults.key_prefix).into();
         let nodes = &self.shared.nodes;
         let (limit, names) = (self.defaults.timing.node_timeout(), [name]);

@@ -43,7 +43,7 @@ impl OwnerValue {
         if !label.is_empty() {
             return Ok(format!("{label}{:032x}", u128::from_ne_bytes(bytes)).into());
         }
-        // Written by hand, because every lock needs it.
+        // Formatted by hand, because every attempt does this.
         let digit =
             |nibble: u8| char::from_digit(nibble.into(), 16).map_or(b'0', |digit| digit as u8);
         let mut hexadecimal = [0; 32];

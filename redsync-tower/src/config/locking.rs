@@ -1,4 +1,4 @@
-//! Which requests lock, and which mutex.
+//! Which requests lock, and which mutex they lock.
 
 use std::{fmt, sync::Arc};
 

@@ -15,7 +15,8 @@ pub(crate) struct WaitPolicy {
     /// The longest wait that a client may ask for, if it may.
     pub(crate) max_preferred: Option<Duration>,
     pub(crate) pending: PendingLimit,
-    /// Whether a request passes without its lock if too few nodes answer.
+    /// Whether a request passes without its lock if too few nodes answer, or if they answer too
+    /// late.
     pub(crate) fail_open: bool,
 }
 

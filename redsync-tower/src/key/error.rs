@@ -7,7 +7,7 @@ use http::StatusCode;
 /// Why a request that needs a lock has no valid key.
 ///
 /// It has no [source](Error::source). The layer answers with a
-/// [`LockRejection`](crate::LockRejection) that is made of it.
+/// [`LockRejection`](crate::LockRejection) that is made from it.
 ///
 /// ```
 /// use http::StatusCode;

@@ -10,15 +10,15 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 
-/// The characters that a `grpc-message` percent-encodes: everything but printable ASCII, and `%`.
+/// The characters that a `grpc-message` percent-encodes: `%`, and everything but printable ASCII.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// Makes a gRPC response: status 200, no body, and the outcome in headers, as gRPC allows for a
 /// response without messages ("Trailers-Only").
 ///
 /// A layer does this by itself for requests with the content type `application/grpc`, unless it has
-/// [a response function](crate::RedlockLayer::with_response) of its own. gRPC-Web, which has another
-/// format, is not recognized.
+/// [a response function](crate::RedlockLayer::with_response) of its own. gRPC-Web, which has
+/// another format, is not recognized.
 ///
 /// | reason | `grpc-status` | `grpc-retry-pushback-ms` |
 /// |---|---|---|
@@ -35,14 +35,15 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 /// A lost lock is not `ABORTED`, because that status invites the client to repeat the call, and the
 /// call may have been carried out in part.
 ///
-/// The pushback corresponds to `Retry-After`. A client whose retry policy lists the status waits for
-/// that many milliseconds before it repeats the call, and does not repeat it at -1. Other clients
-/// ignore the header.
+/// The pushback corresponds to `Retry-After`. A client whose retry policy lists the status waits
+/// for that number of milliseconds before it repeats the call. If the number is -1, it does not
+/// repeat the call. Other clients ignore the header.
 ///
 /// # Keys for gRPC
 ///
 /// All gRPC requests are POST requests, so all of them lock; and their paths have no parameters, so
-/// [`key::path`](crate::key::path) does not work. Take the key from the metadata, which are headers:
+/// [`key::path`](crate::key::path) does not work. Take the key from the metadata, which are
+/// headers:
 ///
 /// ```
 /// # use http::Request;
@@ -70,8 +71,8 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 ///
 /// The inner service has answered when its response begins. To hold the lock until the end of a
 /// streaming response, including the status in its trailers, use
-/// [`HoldUntil::BodyEnd`](crate::HoldUntil::BodyEnd). In a handler, [`HeldLock`](crate::HeldLock) is
-/// in the request's extensions.
+/// [`HoldUntil::BodyEnd`](crate::HoldUntil::BodyEnd). In a handler, [`HeldLock`](crate::HeldLock)
+/// is in the request's extensions.
 #[must_use]
 pub fn grpc(rejection: &LockRejection) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());

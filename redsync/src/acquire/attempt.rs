@@ -47,7 +47,7 @@ pin_project! {
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
     pub(crate) votes: Votes,
-    /// For each node, whether it granted. These nodes are being released.
+    /// For each node, whether it granted. The nodes that did are being released.
     pub(crate) own: Vec<bool>,
 }
 
@@ -178,9 +178,9 @@ impl Future for Attempt {
                     };
                     let votes = lease.votes(votes);
                     tracing::debug!(name = %lease.label(), ?reason, "not acquired");
-                    // Releases at once, so that the next attempt does not meet the keys of this
-                    // one, but behind commands that are still under way. The rest of the release
-                    // continues in the background.
+                    // The release starts at once, so that the next attempt does not meet the keys
+                    // of this one. On each node it follows the commands that are still under way.
+                    // What is left of it continues in the background.
                     let _ = pin!(holding.undo()).poll(cx);
                     return Poll::Ready(Err(Failure { reason, votes, own }));
                 }

@@ -6,13 +6,14 @@ use tokio::time::Instant;
 
 use crate::options::Retry;
 
-/// A time without an end, as far as a clock can tell.
+/// The longest pause: practically without an end, and still within the range of the clock.
 const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The shortest pause of a waiter that has nothing to attempt: without it, time could not pass.
+/// The shortest pause between the polls of a waiter that may not act. Without it, a retry delay of
+/// zero would be a busy loop.
 const IDLE: Duration = Duration::from_millis(1);
 
-/// When to give up.
+/// The limit up to which a call makes attempts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Limit {
     Tries(u32),
@@ -25,7 +26,8 @@ impl Limit {
         !matches!(self, Self::Tries(1))
     }
 
-    /// Whether to give up after `tries` attempts, the last `outages` of which found no quorum.
+    /// Whether no attempt may follow after `tries` attempts, the last `outages` of which found no
+    /// quorum.
     fn is_over(self, retry: &Retry, tries: u32, outages: u32, now: Instant) -> bool {
         let is_over = match self {
             Self::Tries(limit) => tries >= limit,
@@ -34,7 +36,8 @@ impl Limit {
         is_over || outages >= retry.outage_attempts
     }
 
-    /// The pause after `tries` attempts. The last attempt before a deadline is made at the deadline.
+    /// The pause after `tries` attempts. The last attempt before a deadline is made at the
+    /// deadline.
     fn pause(self, retry: &Retry, tries: u32, now: Instant) -> Duration {
         let pause = retry.delay(tries);
         match self {
@@ -44,8 +47,8 @@ impl Limit {
     }
 }
 
-/// The polls of a waiter: the attempts that count as tries, each after a pause, whether it makes
-/// them itself or waits behind others meanwhile.
+/// The polls of a waiter. Each follows a pause and counts as a try, whether the waiter then makes
+/// an attempt or is still behind others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Polls {
     limit: Limit,
@@ -66,7 +69,7 @@ impl Polls {
         }
     }
 
-    /// When the next one is due.
+    /// When the next poll is due.
     pub(super) const fn due(&self) -> Instant {
         self.due
     }
@@ -75,14 +78,14 @@ impl Polls {
         self.outages
     }
 
-    /// Whether no attempt follows.
+    /// Whether no attempt may follow.
     pub(super) fn are_over(&self, retry: &Retry, now: Instant) -> bool {
         self.limit.is_over(retry, self.tries, self.outages, now)
     }
 
-    /// Counts the poll that is due, and says whether to make an attempt: if the waiter `may_act`, and
-    /// in any case if it is the last one, as its failure is the answer to the caller. `outages` is
-    /// how many attempts of others in a row found no quorum.
+    /// Counts the poll that is due, and returns whether to make an attempt: if the waiter
+    /// `may_act`, and always at the last poll, because the caller gets the failure of that attempt.
+    /// `outages` is how many attempts of other waiters in a row found no quorum.
     pub(super) fn count(
         &mut self,
         retry: &Retry,
@@ -97,12 +100,12 @@ impl Polls {
         let pause = self.limit.pause(retry, self.tries, now);
         self.due = after(now, if may_act { pause } else { pause.max(IDLE) });
         self.outages = self.outages.max(outages);
-        // One more without a quorum of nodes is the last.
+        // One more attempt without a quorum of nodes is the last.
         let is_last = self.outages > 0 && self.outages + 1 >= retry.outage_attempts;
         is_last || may_act
     }
 
-    /// An attempt has failed, with or without a quorum of nodes.
+    /// Notes that an attempt has failed, with or without a quorum of nodes.
     pub(super) const fn failed(&mut self, found_quorum: bool) {
         self.outages = if found_quorum {
             0
@@ -112,7 +115,7 @@ impl Polls {
     }
 }
 
-/// The instant after a pause, which a user may have chosen.
+/// Returns the instant after a pause, which may have any length, because the user can choose it.
 pub(super) fn after(now: Instant, pause: Duration) -> Instant {
     now + pause.min(EVER)
 }

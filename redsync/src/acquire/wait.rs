@@ -33,8 +33,9 @@ use crate::{
 ///
 /// # Cancel safety
 ///
-/// Dropped, it leaves the queues. A lock that it has acquired or was handed goes on to the next
-/// waiter, or is released; and so does what it was notified of.
+/// If it is dropped, it leaves the queues. A lock that it has acquired, or that was handed over to
+/// it, goes to the next waiter or is released. If it has not acted on a notice, the waiters behind
+/// it are notified.
 pub(crate) async fn wait(
     request: Request,
     shared: Arc<Shared>,
@@ -46,7 +47,8 @@ pub(crate) async fn wait(
     let mut action = if let Some(failure) = first {
         waiter.failed(failure)?
     } else {
-        // If it is at the head at once, the others have left meanwhile, and notified nobody.
+        // If it is at the head already, the others have left in the meantime, and no notice will
+        // come.
         let may_act = waiter.standing().may_act;
         waiter.on(Event::Joined { may_act })
     };
@@ -85,16 +87,16 @@ pub(crate) async fn wait(
     }
 }
 
-/// A waiter at work.
+/// A waiter, with its state and its watch of the nodes.
 struct Waiter<'a> {
     recipient: &'a Recipient,
     limit: Limit,
     state: Waiting,
-    /// Only while the state is to watch.
+    /// There is one only while the waiter is in the state `Watching`.
     watch: Option<Watch>,
 }
 
-/// What wakes a waiter.
+/// An event that wakes a waiter.
 enum Signal {
     Notified,
     Watched(Watched),
@@ -125,7 +127,8 @@ impl<'a> Waiter<'a> {
         self.ticket().standing()
     }
 
-    /// Waits for the first signal: of several at a time, in the order of what they are worth.
+    /// Waits for the first signal. If several are ready, a notice comes before the end of a watch,
+    /// and the timer comes last.
     ///
     /// # Cancel safety
     ///
@@ -167,7 +170,7 @@ impl<'a> Waiter<'a> {
         let standing = self.standing();
         match notice {
             Notice::Share => self.on(Event::Shared),
-            // By now another may act, or hold the name.
+            // By now, another waiter may be the one that acts, or a holder may have the name.
             _ if !standing.may_act => Action::Wait,
             _ => self.on(Event::Notified {
                 stay_back: self.ticket().stay_back(),
@@ -200,7 +203,8 @@ impl<'a> Waiter<'a> {
         })
     }
 
-    /// Makes an attempt. A lock that is handed over to this waiter meanwhile is as good.
+    /// Makes an attempt. If it fails, a lock that was handed over to this waiter in the meantime is
+    /// used instead.
     async fn attempt(&mut self) -> Result<Attempted, LockError> {
         let attempt = Attempt::start(self.ticket().request(), self.recipient.shared())?;
         let failure = match attempt.await {
@@ -228,15 +232,15 @@ impl<'a> Waiter<'a> {
         self.failed(failure).map(Attempted::Failed)
     }
 
-    /// A lock that was handed over has too little of its validity left. The waiter is at the head
-    /// again before it releases the lock, and so is notified of that.
+    /// Rejects a lock that was handed over with too little validity left. The waiter joins its
+    /// queues again before it releases the lock, so that it is notified of the release.
     fn came_too_late(&self, holding: Holding) -> Action {
         self.ticket().rejoin();
         drop(holding);
         Action::Wait
     }
 
-    /// Goes on after a failed attempt, or returns the failure.
+    /// Returns what to do after a failed attempt, or the error if it was the last.
     fn failed(&mut self, failure: Failure) -> Result<Action, LockError> {
         let event = Event::Failed(Failed {
             is_taken: failure.reason == Reason::Taken,

@@ -1,4 +1,4 @@
-//! What a waiter at the head learns from the nodes while it waits.
+//! The watch that a waiter at the head keeps on the nodes.
 
 use std::{
     sync::Arc,
@@ -16,13 +16,14 @@ use crate::{
     quorum::majority,
 };
 
-/// A watch of the nodes, until a quorum may be free: a quorum has the names free, or one node says
-/// that they have changed. A holder releases on all nodes at once, so that the others are about to
-/// say the same; to wait for them would take as long as a round.
+/// A watch of the nodes, which ends when the names may be free on a quorum of them: when a quorum
+/// reports them as free, or when one node reports that they have changed. One is enough, because a
+/// holder releases on all nodes at once: the others are about to report the same, and waiting for
+/// them would take as long as a round.
 ///
 /// # Cancel safety
 ///
-/// Dropped, it stops watching; nothing else depends on it.
+/// If it is dropped, it stops watching. Nothing else changes.
 pub(super) struct Watch {
     nodes: FuturesUnordered<BoxFuture<'static, Result<WakeUp, NodeError>>>,
     free: usize,
@@ -34,9 +35,9 @@ pub(super) struct Watch {
 /// The end of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watched {
-    /// A quorum may be free.
+    /// The names may be free on a quorum of the nodes.
     Free {
-        /// Whether it was held when the watch began.
+        /// Whether a node reported a change, so that the names were held when the watch began.
         has_changed: bool,
     },
     /// Too few nodes can be watched: there will be no wake-up.
@@ -44,8 +45,8 @@ pub(super) enum Watched {
 }
 
 impl Watch {
-    /// Watches all nodes but those marked as `own`, which hold nothing but a key that is about to be
-    /// released.
+    /// Watches all nodes except those marked as `own`, which hold nothing but a key that is about
+    /// to be released.
     pub(super) fn start(nodes: &Arc<Nodes>, names: &Arc<[Arc<str>]>, own: &[bool]) -> Self {
         let all = nodes.len();
         let others = (0..all).filter(|node| !own.get(*node).is_some_and(|own| *own));
@@ -74,7 +75,7 @@ impl Watch {
                 self.is_done = true;
                 return Poll::Ready(watched);
             }
-            // There are some: else it would be blind.
+            // Watches are left: otherwise the result would be `Blind`.
             match ready!(self.nodes.poll_next_unpin(cx)) {
                 Some(Ok(WakeUp::Free)) => self.free += 1,
                 Some(Ok(WakeUp::Changed)) => self.has_changed = true,

@@ -1,10 +1,11 @@
 //! A thread that wakes the keeper when no worker of its runtime would.
 //!
-//! A handler may block its thread. If that thread was the one that polled the runtime's timers, no
-//! other takes over as long as nothing wakes it: the other workers sleep, the keeper's timer does not
-//! fire, and no reply is read. And a task that a worker wakes sits in that worker's own slot, from
-//! which no other worker takes it. A task that is woken from outside of the runtime is given to a
-//! worker that sleeps, and this worker polls the timers and the connections from then on.
+//! A handler may block its thread. If that thread was the one that polled the runtime's timers, the
+//! other workers sleep, and none of them takes over until it is woken. Meanwhile the keeper's timer
+//! does not fire, and no reply is read. Nor does it help if the worker has woken a task before it
+//! was blocked: the task sits in that worker's own slot, from which no other worker takes it. A
+//! task that is woken from outside of the runtime, however, is given to a worker that sleeps, and
+//! this worker polls the timers and the connections from then on.
 //!
 //! So there is one thread for the process, which sleeps until a keeper is due, and wakes it. If the
 //! keeper does not run even then, its runtime stands still, and the keeper moves to another.
@@ -41,15 +42,15 @@ struct Orders {
 /// When to look after a keeper that has not run by then.
 struct Alarm {
     at: Instant,
-    /// Wakes it, unless that was done.
+    /// Wakes the keeper, unless that was done.
     waker: Option<Waker>,
-    /// What to do if it does not run even then.
+    /// Runs if the keeper does not run even then.
     if_late: Option<Job>,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Looks after a keeper that is due at an instant, instead of at any instant before.
+/// Looks after a keeper that is due at an instant, which replaces the instant set before.
 ///
 /// With a waker, the thread wakes the keeper when it is due.
 pub(super) fn watch_over(
@@ -76,12 +77,12 @@ pub(super) fn watch_over(
     }
 }
 
-/// Wakes the keeper of that number no more.
+/// Cancels the waking of the keeper with this number.
 pub(super) fn forget(keeper: u64) {
     orders().alarms.remove(&keeper);
 }
 
-/// Does something on the thread: for what must not be done by a worker of the runtime.
+/// Runs a job on the thread: a job that must not run on a worker of the runtime.
 pub(super) fn run(job: impl FnOnce() + Send + 'static) {
     if !*RUNS {
         return job();

@@ -23,9 +23,9 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// When it resolves or is dropped, the nodes that have not answered are waited for in the
-    /// background. A command that was sent cannot be taken back, and its effect has to be known
-    /// before anything else is sent to that node.
+    /// When it resolves or is dropped, the background waits for the nodes that have not answered. A
+    /// command that was sent cannot be taken back, and its effect has to be known before anything
+    /// else is sent to that node.
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct Answers {
         command: Arc<Command>,
@@ -65,7 +65,7 @@ impl Answers {
         }
     }
 
-    /// Takes the votes, after the verdict. This works once.
+    /// Takes the votes, after the verdict. Only the first call returns them.
     pub(crate) fn take_votes(&self) -> RoundVotes {
         self.command.round().take_votes()
     }
@@ -98,7 +98,8 @@ impl Future for Answers {
                 this.command.round().end()
             }
         };
-        // Now, and not when this is dropped: a future that has resolved may be kept for long.
+        // Now, and not when this is dropped, because a future that has resolved may be kept for a
+        // long time.
         *this.has_ended = true;
         leave_behind(this.command, this.answering);
         Poll::Ready(verdict)

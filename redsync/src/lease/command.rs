@@ -49,8 +49,8 @@ pub(super) enum Beginning {
 }
 
 impl Command {
-    /// A command that begins at `start`. With `fail_fast`, the verdict is given as soon as it is
-    /// clear; otherwise when all nodes have voted.
+    /// Makes a command that begins at `start`. With `fail_fast`, the verdict is given as soon as it
+    /// is clear; otherwise when all nodes have voted.
     pub(super) fn new(
         lease: &Arc<Lease>,
         operation: Operation,
@@ -324,7 +324,7 @@ impl Asker for Command {
     }
 
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError) {
-        tracing::trace!(%error, "the connection had ended; asking over another");
+        tracing::trace!(%error, "the connection had ended; asking again over another");
         let question = Question::new(Arc::clone(&self) as _, node, operation);
         self.ask_in_background(node, question.retried());
     }

@@ -18,8 +18,8 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, commands that were sent are waited for in the background. The validity
-    /// stays as it was, though some nodes may keep the keys for longer.
+    /// If it is dropped, the background waits for the answers to commands that were sent. The
+    /// validity stays as it was, though some nodes may keep the keys for longer.
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct Extension {
         lease: Arc<Lease>,
@@ -33,13 +33,13 @@ pin_project! {
 }
 
 impl Extension {
-    /// An extension whose answers count up to the node time limit.
+    /// Starts an extension whose answers count up to the node time limit.
     pub(crate) fn within_node_timeout(lease: &Arc<Lease>) -> Self {
         let deadline = Instant::now() + lease.options().timing.node_timeout();
         Self::start(lease, deadline)
     }
 
-    /// An extension whose answers count for as long as the lease is valid.
+    /// Starts an extension whose answers count for as long as the lease is valid.
     pub(crate) fn within_validity(lease: &Arc<Lease>) -> Self {
         Self::start(lease, lease.until())
     }

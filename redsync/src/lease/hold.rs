@@ -50,13 +50,15 @@ impl Hold {
 
     /// Whether a quorum has granted, at any time.
     pub(crate) fn was_held(&self) -> bool {
-        // Relaxed: the task that owns the lease writes this before it shares the lease.
+        // Relaxed: the task that owns the lease writes this before it shares the lease with anyone
+        // who reads it.
         self.was_held.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        // Acquire, paired with the release in `end`: a thread that sees the end also sees the
-        // shorter validity, and never extends because it saw the old one.
+        // Acquire, paired with the release in `end`. The end is written before the validity is cut
+        // short. So a thread that sees the shorter validity also sees the end, and does not take it
+        // for a loss.
         self.has_ended.load(Ordering::Acquire)
     }
 

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct Kept {
     /// Granted if a quorum keeps the keys with the owner value of this lease.
     pub(crate) verdict: Verdict,
-    /// For how long all nodes that granted keep the keys at least.
+    /// The shortest time for which a node that granted keeps the keys.
     pub(crate) remaining: Duration,
     pub(crate) votes: Votes,
 }
@@ -70,7 +70,8 @@ impl Lease {
         }
     }
 
-    /// For how long the node will keep all names with this lease's owner value, if it has them.
+    /// Asks a node for how long it will keep all names with this lease's owner value, if it has
+    /// them.
     async fn kept_on(&self, node: usize) -> Result<Option<Duration>, NodeError> {
         let found = self.nodes.inspect(node, &self.entry.names).await?;
         let kept = found.into_iter().map(|found| {

@@ -63,7 +63,7 @@ pub(super) enum Passage {
     Passes,
 }
 
-/// What follows an answer.
+/// The consequence of an answer.
 #[derive(Debug)]
 pub(super) enum Settled {
     Vote(Vote),
@@ -127,7 +127,7 @@ impl Lane {
         self.is_placed
     }
 
-    /// From here on the node may have a key.
+    /// Notes that the node may have a key from here on.
     pub(super) const fn place(&mut self) {
         self.is_placed = true;
     }
@@ -173,7 +173,8 @@ impl Lane {
         }
     }
 
-    /// `heals` says whether missing keys are to be set again.
+    /// Decides what follows an answer to an extension. `heals` says whether missing keys are to be
+    /// set again.
     pub(super) fn extended(
         &mut self,
         answer: Result<ExtendVote, NodeError>,

@@ -88,13 +88,13 @@ impl LockMetrics {
         wait.record(since.elapsed());
     }
 
-    /// A lock was lost.
+    /// Counts a lost lock.
     pub(crate) fn lost(&self, mode: Mode) {
         let lost = || counter!(LOST, "mode" => mode.as_str());
         self.of(mode).lost.get_or_init(lost).increment(1);
     }
 
-    /// A lock is no longer held.
+    /// Records for how long a lock was held.
     pub(crate) fn held(&self, mode: Mode, hold: &Hold) {
         if let Some(since) = hold.since.get() {
             let held = || histogram!(HOLD, "mode" => mode.as_str());

@@ -49,7 +49,9 @@ impl Mutex {
 
     /// Sets a limit for outages: locking fails after this many attempts in a row that found no
     /// quorum of nodes, even if time or attempts are left. So a caller can wait long for another
-    /// holder, and yet fail soon in an outage. At least 1; no limit by default.
+    /// holder, and yet fail soon in an outage. An attempt that acquires the lock [too
+    /// late](crate::LockError::TooLate) counts as one that found no quorum. At least 1; no limit by
+    /// default.
     #[must_use]
     pub fn with_outage_attempts(self, tries: u32) -> Self {
         self.set(|options| options.retry.outage_attempts = tries)
@@ -127,9 +129,12 @@ impl Mutex {
     /// It helps people who look at the keys on a server. No label by default.
     ///
     /// The function is called once per attempt, and 128 random bits are always appended to its
-    /// result. (This replaces go-redsync's `WithGenValueFunc`, by which two attempts could get the
-    /// same value. Then two clients can hold the lock: see [`OwnerValue`](crate::OwnerValue).) If
-    /// it returns an error, locking fails with [`LockError::Value`](crate::LockError::Value).
+    /// result. If it returns an error, locking fails with
+    /// [`LockError::Value`](crate::LockError::Value).
+    ///
+    /// (This replaces go-redsync's `WithGenValueFunc`, with which two attempts can get the same
+    /// value. Two clients can then hold the lock at the same time: see
+    /// [`OwnerValue`](crate::OwnerValue).)
     #[must_use]
     pub fn with_owner_label<E>(
         self,
@@ -265,7 +270,7 @@ impl Mutex {
     /// Zero turns hand-overs off. If the holder's and the next waiter's limits differ, the smaller
     /// applies.
     ///
-    /// When a limit is reached, the lock is released, so that other processes get their turn. If
+    /// When a limit is reached, the lock is released, so that other processes can acquire it. If
     /// another process was recently seen to want the name, the time is shortened to a tenth.
     /// Processes that poll are not seen: those of go-redsync, and all processes if the nodes have
     /// no [wake-ups](crate::node::Node::watch). If this process always has waiters for the name,

@@ -1,14 +1,14 @@
 //! Tests of what a [`Node`] has to promise, for authors of nodes and drivers.
 //!
 //! [`check`] tests [all promises](super#what-a-node-has-to-promise) that can be seen in the answers
-//! of a node. If an answer breaks a promise, it panics, and names the node, the promise and the
-//! answer. It takes a second or two, because it waits for expiries by the node's own clock. It uses
-//! names of its own, so the node may be in use. The keys that it leaves behind expire within a
-//! minute, and the counters of fencing tokens within a day.
+//! of a node. If an answer breaks a promise, `check` panics with a message that names the node, the
+//! promise and the answer. It takes a second or two, because it waits for expiries by the node's
+//! own clock. It uses names of its own, so the node may be in use. The keys that it leaves behind
+//! expire within a minute, and the counters of fencing tokens within a day.
 //!
 //! The other functions test one promise each, to show which of them hold. [`driver`] tests a
 //! [`Driver`](super::redis::Driver): whether it returns the replies that a `RedisNode` has to tell
-//! apart. After that, test the node with this driver by [`check`].
+//! apart. After that, run [`check`] on a node with this driver.
 //!
 //! This module needs the feature `contract`, which belongs in `dev-dependencies`:
 //!
@@ -28,9 +28,10 @@
 //!
 //! # What it cannot test
 //!
-//! Four promises need a network that can be broken: that operations are atomic with respect to
-//! those of other clients, that keys outlive a restart, that nothing is sent twice, and that a
-//! future stays pending until it is certain what became of its operation.
+//! Four promises would need other clients, a restart, or a network that can be broken: that
+//! operations are atomic with respect to those of other clients, that keys outlive a restart, that
+//! nothing is sent twice, and that a future stays pending until the outcome of its operation is
+//! certain.
 
 mod driver;
 mod exclusive;

@@ -50,7 +50,7 @@ struct State {
     epoch: Option<(Instant, SystemTime)>,
 }
 
-/// A name that is held.
+/// A name that is held, or that is kept free for an exclusive waiter.
 struct Lock {
     mode: Mode,
     holders: Vec<Held>,

@@ -69,7 +69,7 @@
 //!
 //! # Wake-ups
 //!
-//! A server notifies the waiters for a name when the name is released, deleted or expires. For
+//! A server notifies the waiters for a name when the name is released, is deleted or expires. For
 //! this, a node reads the name on a connection with client tracking (`CLIENT TRACKING`; redis.io,
 //! "Client-side caching reference"). This connection speaks RESP3 and serves no other purpose. It
 //! is made when the first waiter needs it.

@@ -27,7 +27,7 @@ pub(crate) enum NodeTimeout {
 }
 
 impl Default for Timing {
-    /// The defaults of go-redsync. Its factor for time-outs, 0.05, makes 400 ms of its expiry.
+    /// The defaults of go-redsync. (Its time-out is 0.05 of its expiry of 8 s: 400 ms.)
     fn default() -> Self {
         Self {
             expiry: Duration::from_secs(8),

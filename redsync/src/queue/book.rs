@@ -1,4 +1,5 @@
-//! What the lock of all queues protects: the queue of each name, and whom a change concerns.
+//! The data that the lock of all queues protects: the queue of each name, and the rules by which
+//! waiters are notified of a change.
 
 use std::{
     collections::HashMap,
@@ -39,14 +40,14 @@ pub(super) struct Queue {
 pub(super) struct Waiter {
     number: Number,
     pub(super) request: Request,
-    /// What it has been notified of and has not read yet. Written while the book is locked.
+    /// The notice that it has not read yet. Written while the book is locked.
     notice: Mutex<Option<Notice>>,
     pub(super) notify: Notify,
 }
 
-/// What a waiter is notified of. A stronger notice replaces a weaker one.
+/// A notice to a waiter. A stronger notice replaces a weaker one.
 pub(crate) enum Notice {
-    /// It has moved to the head, or the name was released here: it may be for this waiter to act.
+    /// It has moved to the head, or the name was released here: it may now be the one that acts.
     Act,
     /// A waiter of this process shares the names now, so that it can share them too.
     Share,
@@ -54,28 +55,28 @@ pub(crate) enum Notice {
     HandedOver(Arc<Lease>),
 }
 
-/// What a waiter goes by besides its notices.
+/// A waiter's view of its queues.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
-    /// Whether it is for this waiter to act.
+    /// Whether this waiter is the one that acts.
     pub(crate) may_act: bool,
-    /// How many attempts in a row found no quorum of nodes, by those that made them.
+    /// How many attempts in a row found no quorum of nodes, as the waiters that made them report.
     pub(crate) outages: u32,
     /// Whether this process is known to hold one of the names exclusively.
     pub(crate) is_held_here: bool,
-    /// Whether it is to exclude shared holders of this process. Whether they have gone cannot be
-    /// seen by whether the name is free: a node that has refused an exclusive lock keeps the name
-    /// for it for a while.
+    /// Whether this waiter is exclusive and the last holders of this process were shared. A watch
+    /// does not show whether these have left: a node that has refused an exclusive lock keeps the
+    /// name reserved for a while, and does not report it as free.
     pub(crate) is_behind_shared: bool,
 }
 
 /// The waiters to wake. A waker is foreign code, so it is called after the book is unlocked.
 ///
-/// A waiter that leaves between its notice and its wake-up passes the notice on when it leaves.
+/// If a waiter leaves after its notice and before it is woken, it notifies the waiters behind it.
 pub(super) type ToWake = SmallVec<[Arc<Waiter>; 1]>;
 
 impl Queue {
-    /// A waiter of this queue has acquired the lock, or was handed it.
+    /// Notes that a waiter of this queue has acquired the lock, or that it was handed over to one.
     pub(super) fn acquired(&mut self, lease: &Arc<Lease>) {
         self.was_shared = lease.entry().mode == Mode::Shared;
         if !self.was_shared {
@@ -85,7 +86,7 @@ impl Queue {
 }
 
 impl Book {
-    /// How many wait for anything.
+    /// The number of waiters in all queues.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
     }
@@ -106,7 +107,7 @@ impl Book {
         }
     }
 
-    /// A waiter at the end of the queue of each of its names, unless one of them is full.
+    /// Adds a waiter at the end of the queue of each of its names, unless one of them is full.
     pub(super) fn join(&mut self, request: Request) -> Result<Arc<Waiter>, LockError> {
         let limit = request.options.queueing.max_waiting;
         let longest = (self.queues(&request.names)).map(|queue| queue.order.len());
@@ -134,8 +135,8 @@ impl Book {
         self.waiting += 1;
     }
 
-    /// Takes a waiter out of its queues, and removes those that are empty then. Says whether it was
-    /// still in them.
+    /// Takes a waiter out of its queues, and removes the queues that are then empty. Returns
+    /// whether the waiter was still in them.
     pub(super) fn remove(&mut self, waiter: &Waiter) -> bool {
         let mut was_there = false;
         for name in waiter.request.names.iter() {
@@ -148,7 +149,7 @@ impl Book {
                 self.by_name.remove(name);
             }
         }
-        // What was allocated for a crowd is not kept when it has gone.
+        // Memory that was allocated for a crowd is freed when the crowd has gone.
         if self.by_name.len() < self.by_name.capacity() / 4 {
             self.by_name.shrink_to_fit();
         }
@@ -171,11 +172,11 @@ impl Book {
         })
     }
 
-    /// Whether a waiter at the head acts for itself. Of shared waiters with the same names in a run,
-    /// the first acts for all.
+    /// Whether a waiter at the head acts for itself. Of shared waiters with the same names in a
+    /// run, the first acts for all.
     ///
-    /// If a waiter is at the head of all its queues, so is an earlier one with the same names in
-    /// the run of one of them: all that stand before it stand before the later one, too.
+    /// If a waiter is at the head of all its queues, so is the first one with its names: every
+    /// waiter before the first is before the others, too.
     fn leads(&self, waiter: &Waiter) -> bool {
         let names = &waiter.request.names;
         waiter.mode() == Mode::Exclusive || {
@@ -191,7 +192,7 @@ impl Book {
         self.is_head(waiter) && self.leads(waiter)
     }
 
-    /// Whether another waiter acts for this one, which is at the head, too.
+    /// Whether this waiter is at the head, and another at the head acts for it.
     pub(super) fn follows(&self, waiter: &Waiter) -> bool {
         self.is_head(waiter) && !self.leads(waiter)
     }
@@ -216,16 +217,17 @@ impl Book {
         }
     }
 
-    /// A waiter has left: notifies those behind it that act now. Those before it did so already.
+    /// Notifies the waiters behind one that has left, as far as they act now. Those before it acted
+    /// already.
     ///
-    /// One of the names may be held here. The waiter asks for that when it reads the notice.
+    /// One of the names may be held here. A waiter checks that when it reads the notice.
     pub(super) fn notify_behind(&self, left: &Waiter, to_wake: &mut ToWake) {
         let heads = self.queues(&left.request.names);
         let heads = heads.flat_map(|queue| queue.order.heads());
         self.notify_first(heads.filter(|head| head.number > left.number), to_wake);
     }
 
-    /// A lock was released: notifies those that act now.
+    /// Notifies the waiters that act after the release of a lock.
     pub(super) fn notify_released(&mut self, released: &Lease, to_wake: &mut ToWake) {
         let entry = released.entry();
         let was_shared = entry.mode == Mode::Shared;
@@ -234,8 +236,8 @@ impl Book {
         self.notify_first(heads.flat_map(|queue| queue.order.heads()), to_wake);
     }
 
-    /// A waiter holds its names shared now, and has left: notifies those that can share them, and
-    /// exclusive ones that have moved to the head.
+    /// Notifies others after a waiter has acquired its names as a shared holder and left: the
+    /// waiters that can share the names, and exclusive ones that have moved to the head.
     pub(super) fn notify_shared(&self, holder: &Waiter, to_wake: &mut ToWake) {
         let names = &holder.request.names;
         let run = self.queues(names).flat_map(|queue| queue.order.run());
@@ -262,7 +264,7 @@ impl Waiter {
     }
 
     fn notice(&self) -> MutexGuard<'_, Option<Notice>> {
-        // An assignment is whole.
+        // An assignment does not panic half-way.
         self.notice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

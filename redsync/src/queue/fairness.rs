@@ -5,13 +5,13 @@
 //! may keep the name for its own waiters, how long it stays back after it has released it, and
 //! whether another process comes first.
 //!
-//! Each rule is one type or one function. All of them are advice: they decide when a waiter makes an
-//! attempt, and never whether it holds the lock.
+//! Each rule is one type or one function. All of them are advice: they decide when a waiter makes
+//! an attempt, and never whether it holds the lock.
 //!
 //! # What each constant is worth
 //!
-//! Beside a constant stands the figure that the benchmark gives without it, for four processes of 16
-//! tasks that hold a name for 2 ms each:
+//! Beside a constant stands the figure that the benchmark gives without it, for four processes of
+//! 16 tasks that hold a name for 2 ms each:
 //!
 //! ```sh
 //! cargo bench --bench peers -- --goals --quick --rounds 5 --only contended \
@@ -19,66 +19,71 @@
 //! ```
 //!
 //! With all of them, in three runs, the 99th percentile of the wait was 232 to 274 ms, the share of
-//! the process that came off worst 0.52 to 0.67 of a fair one, and a section cost 246 to 279 µs of
-//! CPU time.
+//! the process that came off worst was 0.52 to 0.67 of a fair one, and a critical section cost 246
+//! to 279 µs of CPU time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long another process that was seen with the name is taken to want it. Zero switches off
-/// [shorter hand-overs](Fairness::hand_over_time) and [staying back](Stays) for known processes: the
-/// wait is then 328 ms.
+/// How long another process is assumed to want the name after it was seen with it. Zero switches
+/// off [shorter hand-overs](Fairness::hand_over_time) and [staying back](Stays) for known
+/// processes: the wait is then 328 ms.
 const WANTED_FOR: Duration = Duration::from_millis(500);
 
-/// By how much the time for hand-overs is shorter while another process wants the name. One
-/// switches it off: the wait is then 287 ms. (A section costs 144 µs, as more of them are hand-overs.)
+/// The time for hand-overs is divided by this while another process wants the name. One switches
+/// this off: the wait is then 287 ms. (A section then costs 144 µs, because more of them are
+/// hand-overs.)
 const CONTENDED_PART: u32 = 10;
 
-/// How long a process stays back at the least, if another is known to want the name. With zero, the
-/// wait is 303 ms.
+/// The shortest time for which a process stays back if another is known to want the name. With
+/// zero, the wait is 303 ms.
 const SHORTEST_STAY: Duration = Duration::from_millis(1);
 
-/// What the time for hand-overs counts as at the least, where stays are derived from it.
+/// The shortest time for hand-overs from which stays are derived: a shorter one counts as this.
 const LEAST_TIME: Duration = Duration::from_millis(10);
 
-/// How often a process stays back for others that it does not know of. [`Duration::MAX`] switches it
-/// off: a process that is farther from the nodes than one that always wants the name then never comes
-/// in. (The benchmark has no such process; the tests of waiting have.)
+/// The interval at which a process stays back for others that it does not know of.
+/// [`Duration::MAX`] switches this off: if another process always wants the name and is nearer to
+/// the nodes, one that is farther away then never gets it. (The benchmark has no such process; the
+/// tests of waiting have one.)
 const CHANCE_EVERY: Duration = Duration::from_millis(500);
 
-/// What part of the time for hand-overs such a stay lasts, but for each
-/// [`LONG_CHANCE`]th, which lasts all of it: so rare that it is not felt.
+/// The time for hand-overs is divided by this to get the length of such a stay.
 const CHANCE_PART: u32 = 8;
+
+/// One of this number of such stays lasts for the whole time for hand-overs: too rare to be
+/// noticed.
 const LONG_CHANCE: u32 = 8;
 
 /// The most changes of hands for which a process lets others come first. Zero switches it off: the
 /// wait is then 350 ms, and there are rounds in which one process gets nothing.
 const MOST_CHANGES: u32 = 3;
 
-/// After this many acquisitions that came earlier than usual, they are the usual. With one, the wait
-/// is 350 ms, and the smallest share 0.28.
+/// After this many acquisitions in a row that came earlier than usual, the usual number of changes
+/// is learned anew. With one, the wait is 350 ms, and the smallest share 0.28.
 const RELEARNED_AFTER: u32 = 8;
 
-/// What takes no longer is not a hold by another process.
+/// A change within this time is not taken for a hold by another process. Also the length of a pause
+/// after an attempt that got some of the nodes while others got the rest.
 pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 /// After this many attempts that followed a wake-up and failed, a waiter first checks whether the
-/// name is free: a failed attempt can itself be a change that wakes others. [`u32::MAX`] switches it
-/// off: a section then costs 316 µs.
+/// name is free: a failed attempt can itself be a change that wakes others. [`u32::MAX`] switches
+/// it off: a section then costs 316 µs.
 pub(crate) const FAILED_WAKE_UPS: u32 = 5;
 
-/// The largest part of the time for hand-overs for which a process stays back if it cannot see
-/// whether others come.
+/// The time for hand-overs is divided by this to get the longest time for which a process stays
+/// back if it cannot see whether others come.
 const BLIND_PART: u32 = 4;
 
-/// How long to stay back, by chance, if the nodes do not say when the name is free.
+/// Draws at random how long to stay back if the nodes do not report when the name is free.
 pub(crate) fn blind_stay(time: Duration) -> Duration {
     (time / BLIND_PART).mul_f64(fastrand::f64())
 }
 
-/// Whether to pause for a [`MOMENT`] first, by chance, after an attempt that got some of the nodes
-/// while others got the rest: else all would be in each other's way again. Without it, the wait is
+/// Draws at random whether to pause for a [`MOMENT`] after an attempt that got some of the nodes
+/// while others got the rest. Without such pauses, they would all collide again: the wait is then
 /// 321 ms, and the smallest share 0.44.
 pub(crate) fn pauses_after_division() -> bool {
     fastrand::bool()
@@ -89,11 +94,11 @@ pub(crate) fn pauses_after_division() -> bool {
 pub(crate) enum Sign {
     /// Another process has held the name.
     Held,
-    /// This process stayed back for so long, and nobody came.
+    /// This process stayed back for this long, and no other process came.
     NobodyCame(Duration),
 }
 
-/// What one name's queue knows of other processes.
+/// The knowledge of other processes that the queue of one name has.
 #[derive(Default)]
 pub(crate) struct Fairness {
     /// When another process was last seen with the name.
@@ -114,7 +119,8 @@ impl Fairness {
         self.seen.is_some_and(|seen| now - seen < WANTED_FOR)
     }
 
-    /// How long the lock may be handed over in this process, if it were `time` without others.
+    /// Returns how long the lock may be handed over in this process. Without other processes, that
+    /// is `time`.
     pub(crate) fn hand_over_time(&self, time: Duration, now: Instant) -> Duration {
         if self.is_contended(now) {
             time / CONTENDED_PART
@@ -123,8 +129,8 @@ impl Fairness {
         }
     }
 
-    /// How long to stay back now that the name was released here, if at all. `time` is that for
-    /// hand-overs.
+    /// Returns how long to stay back now that the name was released here, if at all. `time` is the
+    /// time for hand-overs.
     pub(crate) fn stay_back(&mut self, time: Duration, now: Instant) -> Option<Duration> {
         let time = time.max(LEAST_TIME);
         if self.is_contended(now) {
@@ -134,18 +140,19 @@ impl Fairness {
         }
     }
 
-    /// The name has changed hands among others. Returns how often to check that it is free before
-    /// the next attempt, so that others come first.
+    /// Notes that the name has changed hands among other processes. Returns how many times it has
+    /// to be found free before the next attempt, so that others come first.
     pub(crate) const fn changed_hands(&mut self) -> u32 {
         self.changes.count()
     }
 
-    /// This process has acquired the name.
+    /// Notes that this process has acquired the name.
     pub(crate) fn acquired(&mut self) {
         self.changes.restart();
     }
 
-    /// This process has acquired the name for a shared holder, perhaps beside others of its own.
+    /// Notes that this process has acquired the name for a shared holder, perhaps beside others of
+    /// its own.
     pub(crate) fn acquired_shared(&mut self) {
         // Those that follow the first of their run see no change, and count as one with it.
         if self.changes.count > 0 {
@@ -156,12 +163,13 @@ impl Fairness {
 
 /// How long a process stays back after a release.
 ///
-/// A process that is farther from the nodes may need longer to come than this one takes to check
-/// whether somebody has come. So it stays back if others want the name, twice as long each time
-/// nobody came; and now and then if it knows of none, for it would otherwise never meet them.
+/// A process that is farther from the nodes may need longer to come than this one needs to check
+/// whether somebody has come. So if others want the name, this process stays back, and each time
+/// that nobody came, it stays twice as long. If it knows of no others, it stays back only now and
+/// then, so that they have a chance to be seen.
 #[derive(Default)]
 struct Stays {
-    /// What is known to be too short for others to come.
+    /// The last stay that was too short for others to come.
     too_short: Duration,
     /// When it last stayed back for others that it did not know of, and how often it has.
     last_chance: Option<Instant>,
@@ -187,8 +195,8 @@ impl Stays {
 
 /// How often the name changes hands between two acquisitions of this process.
 ///
-/// The process that has waited for more changes than usual comes first, so that the name goes
-/// around, where it would otherwise be chance.
+/// A process that has waited for as many changes as usual lets no other come first, and one that
+/// has waited for fewer does. So the name goes around among the processes, instead of at random.
 #[derive(Default)]
 struct Changes {
     /// Since the last acquisition of this process.

@@ -1,4 +1,4 @@
-//! A lock that is given up: it is handed over to the next waiter of this process, or released.
+//! The end of a hold: the lock is handed over to the next waiter of this process, or released.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ use crate::{
     shared::Shared,
 };
 
-/// The keys of a lease, to be given up when this is dropped.
+/// The keys of a lease. If this is dropped, they are handed over or released.
 pub(crate) struct Holding {
     lease: Arc<Lease>,
     shared: Arc<Shared>,
@@ -42,13 +42,15 @@ impl Holding {
         &self.shared
     }
 
-    /// Hands the lock over to the next waiter of this process ([`None`]), or releases it.
+    /// Hands the lock over to the next waiter of this process, or releases it. Returns [`None`] if
+    /// it was handed over.
     pub(crate) fn give_up(mut self) -> Option<Releasing> {
         self.is_given_up = true;
         (!self.hand_over()).then(|| self.release())
     }
 
-    /// Releases the keys of an attempt that has failed. Nobody is notified: they were not held.
+    /// Releases the keys of an attempt that has failed. Nobody is notified, as the lock was not
+    /// held.
     pub(crate) fn undo(mut self) -> Answers {
         self.is_given_up = true;
         self.lease.release()
@@ -95,7 +97,7 @@ impl Drop for Holding {
                 releasing.await;
             });
         } else {
-            // What has not been answered goes on in the background.
+            // Commands that have not been answered go on in the background.
             drop(self.lease.release());
         }
     }
@@ -112,7 +114,7 @@ pin_project! {
 }
 
 impl Releasing {
-    /// The votes, after the verdict. They are given once.
+    /// Takes the votes, after the verdict. Only the first call returns them.
     pub(crate) fn take_votes(&self) -> RoundVotes {
         self.answers.take_votes()
     }
@@ -153,8 +155,8 @@ impl Drop for Notifies {
 
 /// A waiter's ticket, with which a lock can be handed over to it.
 ///
-/// Dropped, it leaves the queues, and a lock that was handed over to it goes on to the next waiter, or
-/// is released.
+/// If it is dropped, it leaves the queues, and a lock that was handed over to it goes to the next
+/// waiter or is released.
 pub(crate) struct Recipient {
     ticket: Ticket,
     shared: Arc<Shared>,

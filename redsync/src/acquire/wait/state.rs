@@ -1,7 +1,7 @@
 //! The states of a waiter, and the events that lead from one to the next.
 //!
-//! Pure: no I/O and no clock of its own, and no chance but for the pauses that the options draw. The
-//! page `docs/waiting.md` has the diagram.
+//! Pure: no I/O, no clock of its own, and no randomness except in the pauses that the options draw.
+//! The page `docs/waiting.md` has the diagram.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::{
     queue::fairness::{FAILED_WAKE_UPS, MOMENT, Sign},
 };
 
-/// What is added to the time for which nodes keep a name: they drop it in the millisecond after.
+/// A margin that is added to the time for which nodes keep a name, because they drop it in the
+/// millisecond after.
 const EXPIRED: Duration = Duration::from_millis(2);
 
 /// The shortest time after which an attempt follows because the holder's key may have expired.
@@ -31,11 +32,11 @@ pub(super) struct Waiting {
 /// Where a waiter is on its way to the lock. In every state the next poll may be due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Another of this process acts first: an earlier waiter, or the holder. From this instant on
-    /// it may be this waiter's to act without a notice, as a holder that stands still gives none.
+    /// Another of this process acts first: an earlier waiter, or the holder. At `until`, the waiter
+    /// checks without a notice whether it may act, because a holder that hangs gives none.
     Queued { until: Option<Instant> },
-    /// At the head. Other processes come first, for this pause. Then the nodes are watched, if they can
-    /// tell whether the name is free.
+    /// At the head. Other processes come first, for this pause. Then the nodes are watched, if they
+    /// can tell whether the name is free.
     StayingBack {
         until: Instant,
         pause: Duration,
@@ -58,7 +59,7 @@ struct Watching {
     /// When the key of the holder may have expired.
     until: Instant,
     cause: Cause,
-    /// How often the name is still to be found free before the next attempt.
+    /// How many more times the name has to be found free before the next attempt.
     checks: u32,
 }
 
@@ -67,12 +68,13 @@ struct Watching {
 enum Cause {
     /// An attempt has failed: `divided` if it got some of the nodes while others got the rest.
     Failure { divided: bool },
-    /// The name was released here, or this waiter has moved to the head: whoever is seen with it
-    /// now is another process.
+    /// The name was released here, or this waiter has moved to the head. If somebody is seen with
+    /// the name now, it is another process.
     Release { stayed_back: Option<Duration> },
 }
 
-/// What a waiter goes by. `may_act` says whether it is for this waiter to ask the nodes.
+/// An event that a waiter reacts to. `may_act` says whether this waiter is the one that asks the
+/// nodes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
     /// It has joined the queues.
@@ -94,9 +96,9 @@ pub(super) enum Event {
         pauses: bool,
         may_act: bool,
     },
-    /// The nodes cannot be watched. For how long to stay back if the name was released here.
+    /// The nodes cannot be watched. `stay` is how long to stay back if the name was released here.
     Blind { stay: Duration },
-    /// The instant that [`due`](Waiting::due) says has come.
+    /// The instant that [`due`](Waiting::due) returned has come.
     Timer { may_act: bool, outages: u32 },
     /// The attempt has failed.
     Failed(Failed),
@@ -105,7 +107,8 @@ pub(super) enum Event {
 /// A failed attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
-    /// Whether another holds the lock, or else too few nodes have answered in time.
+    /// Whether another holder has the lock. If not, too few nodes answered, or they answered too
+    /// late.
     pub(super) is_taken: bool,
     pub(super) divided: bool,
     /// When the nodes will have dropped the holder's key.
@@ -116,7 +119,7 @@ pub(super) struct Failed {
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Nothing but to wait for the next event, and to watch on in the state for that.
+    /// Wait for the next event. In the state `Watching`, go on watching.
     Wait,
     /// Begin a new watch of the nodes.
     Watch,
@@ -159,20 +162,20 @@ impl Waiting {
         self.polls.outages()
     }
 
-    /// What the end of a watch says about other processes.
+    /// Returns the sign of other processes that the end of a watch gives, if any.
     pub(super) fn sign(&self, has_changed: bool, now: Instant) -> Option<Sign> {
         let State::Watching(Watching { since, cause, .. }) = self.state else {
             return None;
         };
         match cause {
-            // It took longer than the rest of the release in this process.
+            // It took longer than the rest of a release in this process takes.
             Cause::Release { .. } if has_changed && since + MOMENT < now => Some(Sign::Held),
             Cause::Release { stayed_back } if !has_changed => stayed_back.map(Sign::NobodyCame),
             _ => None,
         }
     }
 
-    /// Goes from one state to the next.
+    /// Goes to the state that follows an event, and returns what to do.
     pub(super) fn on(&mut self, event: Event, options: &Options, now: Instant) -> Action {
         let expiry = now + options.timing.expiry();
         match (event, self.state) {
@@ -262,7 +265,7 @@ impl Waiting {
                 }
             }
             (Event::Failed(failed), state) => self.failed(failed, state, options, now),
-            // It has joined behind others; or a watch has ended that is not waited for any more.
+            // It has joined behind others, or a watch has ended that nothing waits for any more.
             (Event::Joined { .. } | Event::Free { .. } | Event::Blind { .. }, _) => Action::Wait,
         }
     }
@@ -289,8 +292,9 @@ impl Waiting {
             self.failed_wake_ups = self.failed_wake_ups.saturating_add(1);
         }
         if !failed.is_taken {
-            // No watch: that names are free is no news if they could not be acquired for another
-            // reason. Nodes that can be read and not written would be asked without a pause.
+            // No watch: the names may be free, and could not be acquired for another reason. If
+            // nodes can be read but not written, a watch would end at once, and attempts would
+            // follow each other without a pause.
             return self.go_to(State::Pausing {
                 until: None,
                 after_wake_up: false,
@@ -328,7 +332,7 @@ impl Waiting {
 }
 
 impl Cause {
-    /// The same, after the nodes have been asked once more.
+    /// The same cause, after the nodes have been asked once more.
     const fn checked(self) -> Self {
         match self {
             Self::Release { .. } => Self::Release { stayed_back: None },

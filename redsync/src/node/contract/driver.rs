@@ -1,4 +1,4 @@
-//! What a node requires of a driver.
+//! The test of a driver: whether it returns the replies that a node requires.
 
 use futures_util::future::join_all;
 

@@ -38,7 +38,7 @@ enum Step {
     Script(&'static Script, By),
 }
 
-/// What follows a reply.
+/// The consequence of a reply.
 enum Next {
     Done(Answer),
     GoOn(Step),
@@ -267,7 +267,7 @@ fn is_plain(entry: &Entry) -> bool {
     entry.names.len() == 1 && entry.mode == Mode::Exclusive
 }
 
-/// The vote on a name that another entry holds, or this entry after all.
+/// The vote on a name that is held: by another entry, or by this one after all.
 fn held_by(found: Holders, entry: &Entry) -> AcquireVote {
     match found.holders.into_iter().next() {
         // The command was delivered twice on its way.
@@ -375,7 +375,7 @@ impl Conversation {
         self.question
     }
 
-    /// How long the reply is waited for.
+    /// How long to wait for the reply.
     pub(super) fn patience(&self) -> Duration {
         self.question.patience()
     }

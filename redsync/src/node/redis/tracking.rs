@@ -29,9 +29,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// The server remembers which keys were read over this connection. It pushes a message when one of
 /// them is changed or deleted by any client, or expires (redis.io, "Client-side caching
-/// reference"). So wake-ups cost a release nothing. The connection needs RESP3, which the
-/// connection for commands does not, and which a proxy may not support. Without it, this server
-/// sends no wake-ups.
+/// reference"). So a release is no slower for wake-ups. This connection needs RESP3, unlike the
+/// connection for commands. A proxy may not support RESP3, and then there are no wake-ups from this
+/// server.
 pub(super) struct Tracking {
     link: SharedLink<ToTrack>,
     watchers: Watchers,

@@ -1,4 +1,4 @@
-//! Each transition that a rule asks for.
+//! A test for each transition that a rule requires.
 
 use super::*;
 use crate::options::{Delay, Retry};
@@ -103,7 +103,7 @@ fn a_waiter_that_has_stayed_back_learns_whether_others_came() {
     assert_eq!(test.timer(true), Action::Watch);
     let nobody = Some(Sign::NobodyCame(5 * MS));
     assert_eq!(test.waiting.sign(false, test.now), nobody);
-    // The rest of the release in this process; and a hold by another.
+    // First the rest of the release in this process, then a hold by another process.
     assert_eq!(test.waiting.sign(true, test.now), None);
     test.now += 2 * MS;
     assert_eq!(test.waiting.sign(true, test.now), Some(Sign::Held));
@@ -192,7 +192,7 @@ fn only_polls_count_as_tries() {
     let mut test = Test::new();
     let mut next = test.on(Event::Joined { may_act: true });
     for _ in 0..50 {
-        // Checks first where others have failed before.
+        // After some failures, it checks first.
         while next == Action::Watch {
             next = test.free(false, 0);
         }

@@ -23,9 +23,9 @@ use super::{
     shared::SharedConnection,
 };
 
-/// How many commands are sent together at most. None of them is answered before the last one. (With
-/// 512 tasks on three nodes, a limit of 16 yields 131,000 locks a second, 64 yields 140,000, 256
-/// yields 150,000, and 1,024 yields 135,000.)
+/// The largest number of commands that are sent together. Their replies arrive together, too, when
+/// the last command has been answered. (With 512 tasks on three nodes, a limit of 16 yields 131,000
+/// locks a second, 64 yields 140,000, 256 yields 150,000, and 1,024 yields 135,000.)
 const MAX_TOGETHER: usize = 256;
 
 /// Sends the commands in the list, until the list is closed and all commands are answered.
@@ -33,8 +33,8 @@ pub(super) struct Collector<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
     sent: Vec<Sent>,
-    /// Fires no later than the first of the sent commands is abandoned. It may fire for nothing: to
-    /// move it at each reply would cost more.
+    /// Fires no later than the first of the sent commands has to be abandoned. It may fire too
+    /// early, because moving it at each reply would cost more.
     alarm: Option<Pin<Box<Sleep>>>,
     spares: Spares,
     /// Whether other threads may add to the list while this task runs.
@@ -202,7 +202,7 @@ impl<C: SharedConnection> Collector<C> {
         let mut again = 0;
         for (item, reply) in items.zip(replies) {
             let reply = reply.and_then(Value::extract_error);
-            // The connection leads to what is a replica by now.
+            // The server has become a replica in the meantime.
             if !C::RECONNECTS && matches!(&reply, Err(error) if error.code() == Some("READONLY")) {
                 self.list.close();
             }
@@ -235,7 +235,8 @@ impl<C: SharedConnection> Collector<C> {
 }
 
 impl<C: SharedConnection> Drop for Collector<C> {
-    /// Also if its runtime shuts down, after which nothing can be sent.
+    /// Fails all commands that are left. There are some if the runtime shuts down, after which
+    /// nothing can be sent.
     fn drop(&mut self) {
         self.list.close();
         for item in self.list.take(Vec::new()) {

@@ -31,7 +31,7 @@ pub(crate) struct Undelivered {
 }
 
 impl Undelivered {
-    /// The list takes no more commands, or the collector has ended.
+    /// The error if the list takes no more commands, or if the collector has ended.
     pub(super) fn closed(is_unsent: bool) -> Self {
         Self {
             error: (redis::ErrorKind::Io, "the connection was abandoned").into(),
@@ -87,7 +87,8 @@ impl Item {
         None
     }
 
-    /// The connection has failed. `is_unsent` says whether the command has certainly not been sent.
+    /// Reports that the connection has failed. `is_unsent` says whether the command has certainly
+    /// not been sent.
     pub(super) fn fail<C: SharedConnection>(self, error: RedisError, is_unsent: bool) {
         match self {
             Self::Conversation(conversation) if is_unsent => {

@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::{health::Health, item::Item};
 
-/// A connection that has been idle for this long may have been closed by the server in the meantime.
+/// A connection that has been idle for this long may have been closed by the server in the
+/// meantime.
 const RESTED: Duration = Duration::from_millis(1);
 
-/// The list, and how its connection fares.
+/// The list, and the health of its connection.
 pub(super) struct List(Mutex<State>);
 
 struct State {
@@ -85,7 +86,7 @@ impl List {
         true
     }
 
-    /// Adds an item that has been sent before, and goes on with another command.
+    /// Adds an item again, for its next command.
     pub(super) fn push_again(&self, item: Item) {
         self.state().waiting.push(item);
     }

@@ -136,7 +136,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Makes a node error of an error of the server. Its first word is the code.
+/// Makes a node error of the text of a server's error, whose first word is the code.
 fn refusal(error: &str) -> NodeError {
     let (code, message) = error.split_once(' ').unwrap_or((error, ""));
     NodeError::refused(code, message)
