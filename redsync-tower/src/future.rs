@@ -86,7 +86,7 @@ pin_project! {
             lock: Lock,
             permit: PendingPermit,
             // From here on a drain waits, because the lock may be acquired at any time.
-            drain_delay: Option<DrainGuard>,
+            drain_guard: Option<DrainGuard>,
             call: Option<(S, Request<B>)>,
         },
         // The order of the fields is the order of their drops: first the work, then its lock.
@@ -167,12 +167,12 @@ where
         let Some(permit) = context.config.waiting.pending.enter(&key) else {
             return Self::refused(context, LockRejection::too_many_waiting());
         };
-        let drain_delay = locking.drain_guard();
+        let drain_guard = locking.drain_guard();
         let preferred_wait = context.read_preferred_wait(request.headers());
         Self::Acquiring {
             lock: context.config.waiting.lock(&mutex, preferred_wait),
             permit,
-            drain_delay: Some(drain_delay),
+            drain_guard: Some(drain_guard),
             call: Some((service, request)),
         }
     }
@@ -180,7 +180,7 @@ where
     /// Leaves `Acquiring`.
     fn lock_done(
         result: Result<Guard, LockError>,
-        drain_delay: Option<DrainGuard>,
+        drain_guard: Option<DrainGuard>,
         (mut service, mut request): (S, Request<B>),
         context: &mut RequestContext,
     ) -> Self {
@@ -198,7 +198,7 @@ where
                 return Self::refused(context, error.into());
             }
         };
-        let (lock, lost) = Self::hold(guard, drain_delay, &mut request, context);
+        let (lock, lost) = Self::hold(guard, drain_guard, &mut request, context);
         Self::Working {
             // `lock` exists, so a panic of the service releases it.
             inner: service.call(request),
@@ -210,7 +210,7 @@ where
     /// Makes the guard the request's lock, and shows it to the handler.
     fn hold(
         mut guard: Guard,
-        drain_delay: Option<DrainGuard>,
+        drain_guard: Option<DrainGuard>,
         request: &mut Request<B>,
         context: &mut RequestContext,
     ) -> (RequestLock, Lost) {
@@ -218,7 +218,7 @@ where
             guard.keep_alive();
         }
         let (attempts, validity, lost) = (guard.attempts(), guard.validity(), guard.lost());
-        let lock = RequestLock::new(guard, drain_delay);
+        let lock = RequestLock::new(guard, drain_guard);
         let extensions = request.extensions_mut();
         let outer = extensions.remove::<HeldLock>();
         extensions.insert(HeldLock::new(validity.clone(), lock.slot(), outer));
@@ -262,13 +262,13 @@ where
                 StateProj::Acquiring {
                     lock,
                     permit: _,
-                    drain_delay,
+                    drain_guard,
                     call,
                 } => {
                     let result = ready!(context.telemetry.span().in_scope(|| lock.poll(cx)));
                     let call = call.take().expect(TAKEN_ONCE);
                     let span = context.telemetry.span().clone();
-                    span.in_scope(|| State::lock_done(result, drain_delay.take(), call, context))
+                    span.in_scope(|| State::lock_done(result, drain_guard.take(), call, context))
                 }
                 StateProj::Working { inner, lost, lock } => {
                     match context.telemetry.span().in_scope(|| inner.poll(cx)) {

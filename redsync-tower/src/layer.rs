@@ -25,7 +25,7 @@ pub struct RedlockLayer<K> {
 
 /// The number of attempts in a row without a quorum after which a request is answered with 503.
 /// They take about a second.
-const OUTAGE_TRIES: u32 = 2;
+const OUTAGE_ATTEMPTS: u32 = 2;
 
 impl<K> RedlockLayer<K> {
     /// Creates a layer that locks the name that `key` finds in a request.
@@ -51,7 +51,7 @@ impl<K> RedlockLayer<K> {
     #[must_use]
     pub fn new(redsync: Redsync, key: K) -> Self {
         let config = Arc::new(Config::new(redsync));
-        Self { key, config }.with_outage_attempts(OUTAGE_TRIES)
+        Self { key, config }.with_outage_attempts(OUTAGE_ATTEMPTS)
     }
 
     fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {

@@ -65,14 +65,14 @@ impl GuardSlot {
 pub(crate) struct RequestLock {
     slot: GuardSlot,
     /// Dropped after the guard, so that a drain does not miss the release.
-    _drain_delay: Option<DrainGuard>,
+    _drain_guard: Option<DrainGuard>,
 }
 
 impl RequestLock {
-    pub(crate) fn new(guard: Guard, drain_delay: Option<DrainGuard>) -> Self {
+    pub(crate) fn new(guard: Guard, drain_guard: Option<DrainGuard>) -> Self {
         Self {
             slot: GuardSlot::new(guard),
-            _drain_delay: drain_delay,
+            _drain_guard: drain_guard,
         }
     }
 

@@ -89,7 +89,7 @@ impl Telemetry {
 
     /// Records that the request passes although it has not acquired its lock.
     pub(crate) fn failed_open(&mut self, error: &LockError) {
-        let wait = self.record_wait(attempts(error), Outcome::FailedOpen);
+        let wait = self.record_wait(error.attempts(), Outcome::FailedOpen);
         self.span
             .in_scope(|| tracing::warn!(%error, ?wait, "the request passes without its lock"));
         self.end(Outcome::FailedOpen);
@@ -97,7 +97,7 @@ impl Telemetry {
 
     /// Records that the request has not acquired its lock. It is about to be refused.
     pub(crate) fn not_acquired(&self, error: &LockError) {
-        let wait = self.record_wait(attempts(error), Reason::of(error).into());
+        let wait = self.record_wait(error.attempts(), Reason::of(error).into());
         self.span.in_scope(|| match error {
             LockError::Unavailable(_) | LockError::TooLate(_) => {
                 tracing::warn!(%error, ?wait, "locks are unavailable")
@@ -213,11 +213,6 @@ impl Telemetry {
         self.span.record("outcome", outcome.label());
         self.metrics.request(outcome);
     }
-}
-
-/// The number of attempts that have failed, if there were any.
-fn attempts(error: &LockError) -> Option<u32> {
-    error.attempts()
 }
 
 impl Drop for Telemetry {

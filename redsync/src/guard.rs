@@ -19,9 +19,9 @@ pub use self::{
 };
 use crate::{
     ExtendError, FencingToken, LockError, OwnerValue,
+    hand_over::Holding,
     keep_alive::KeptAlive,
     lease::{Extension, Lease},
-    queue::hand_over::Holding,
     quorum::tally::Verdict,
 };
 

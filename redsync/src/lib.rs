@@ -184,6 +184,7 @@ mod config;
 mod error;
 pub mod fence;
 mod guard;
+mod hand_over;
 mod inspect;
 mod keep_alive;
 mod lease;

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 pub use self::lock::Lock;
 use crate::{
     ConfigError, FencingToken, Guard, Inspection, LockError, Mode, Released, Resume, RunError,
-    Validity, acquire::Limit, config::MAX_NAME_LEN, inspect, lease::Lease, options::Options,
-    queue::hand_over::Holding, quorum::tally::Verdict, request::Request, shared::Shared,
+    Validity, acquire::Limit, config::MAX_NAME_LEN, hand_over::Holding, inspect, lease::Lease,
+    options::Options, quorum::tally::Verdict, request::Request, shared::Shared,
 };
 
 /// A distributed mutex: a name (or several names), and how to lock it.

@@ -92,7 +92,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 #[doc(hidden)]
-pub use self::question::{Answer, Operation, Question};
+pub use self::question::Question;
+pub(crate) use self::question::{Answer, Operation};
 pub use self::{
     answers::{AcquireVote, ExtendVote, Holder, Holders, RaiseVote, ReleaseVote, WakeUp},
     entry::Entry,

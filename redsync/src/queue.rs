@@ -13,7 +13,6 @@
 
 mod book;
 pub(crate) mod fairness;
-pub(crate) mod hand_over;
 mod order;
 
 use std::{
@@ -44,7 +43,7 @@ pub(crate) struct Queues {
 }
 
 /// A waiter's tickets, one in the queue of each of its names. They [leave](Self::leave) the queues
-/// when its [`Recipient`](hand_over::Recipient) is dropped.
+/// when its [`Recipient`](crate::hand_over::Recipient) is dropped.
 pub(crate) struct Ticket {
     queues: Arc<Queues>,
     waiter: Arc<Waiter>,

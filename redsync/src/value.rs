@@ -1,8 +1,6 @@
 //! Owner values: random values that prove who holds a key.
 
-use std::{fmt, sync::Arc};
-
-use crate::error::BoxError;
+use std::{error::Error, fmt, sync::Arc};
 
 /// The value that a node keeps at the name of a mutex while the lock is held. It proves who holds
 /// the lock.
@@ -37,7 +35,7 @@ impl OwnerValue {
 
     /// Makes a value of the label and 128 random bits. They come from the operating system, because
     /// a generator in this process could repeat itself after a fork or in a cloned virtual machine.
-    pub(crate) fn random(label: &str) -> Result<Self, BoxError> {
+    pub(crate) fn random(label: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         if !label.is_empty() {

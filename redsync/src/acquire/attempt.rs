@@ -14,8 +14,8 @@ use super::retry::Limit;
 use crate::{
     FencingToken, Guard, LockError, OwnerValue,
     fence::Agreement,
+    hand_over::Holding,
     lease::{Answers, Lease},
-    queue::hand_over::Holding,
     quorum::{
         majority,
         round::RoundVotes,

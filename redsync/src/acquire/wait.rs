@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     Guard, LockError,
+    hand_over::{Holding, Recipient},
     queue::{
         Notice, Standing, Ticket,
         fairness::{Sign, blind_stay, pauses_after_division},
-        hand_over::{Holding, Recipient},
     },
     request::Request,
     shared::Shared,

@@ -15,7 +15,10 @@ impl Mutex {
         change(options);
         self
     }
+}
 
+/// How long the lock is held, and how long nodes may take.
+impl Mutex {
     /// Sets the expiry: how long a node keeps the key if nobody extends or releases it. If the
     /// holder crashes, others wait for this long at most.
     ///
@@ -37,57 +40,20 @@ impl Mutex {
         self.set(|options| options.timing.expiry = expiry)
     }
 
-    /// Sets how many attempts [`lock`](Self::lock) makes, including the first. At least 1; 32 by
-    /// default.
-    ///
-    /// Only attempts that follow a [pause](Self::with_retry_delay) count, not those that follow a
-    /// [wake-up](crate#waiting).
+    /// Sets how long a lock may be held in total, counted from the start of its acquisition. After
+    /// that it is lost, however often it is extended. When a lock is [resumed](Self::resume), the
+    /// time starts again. No limit by default.
     #[must_use]
-    pub fn with_tries(self, tries: u32) -> Self {
-        self.set(|options| options.retry.tries = tries)
+    pub fn with_max_hold(self, limit: Duration) -> Self {
+        self.set(|options| options.timing.max_hold = Some(limit))
     }
 
-    /// Sets a limit for outages: locking fails after this many attempts in a row that found no
-    /// quorum of nodes, even if time or attempts are left. So a caller can wait long for another
-    /// holder, and yet fail soon in an outage. An attempt that acquires the lock [too
-    /// late](crate::LockError::TooLate) counts as one that found no quorum. At least 1; no limit by
-    /// default.
+    /// Sets the least validity that a lock must have left when it has been acquired. A lock with
+    /// less is released and counts as not acquired: see
+    /// [`LockError::TooLate`](crate::LockError::TooLate). A tenth of the expiry by default.
     #[must_use]
-    pub fn with_outage_attempts(self, tries: u32) -> Self {
-        self.set(|options| options.retry.outage_attempts = tries)
-    }
-
-    /// Sets the pause between attempts to a fixed time.
-    ///
-    /// Waiters in different processes should not all pause for the same time, or their attempts
-    /// collide; prefer [`with_retry_delay_range`](Self::with_retry_delay_range).
-    #[must_use]
-    pub fn with_retry_delay(self, delay: Duration) -> Self {
-        self.with_retry_delay_range(delay..delay)
-    }
-
-    /// Sets the range from which each pause between attempts is drawn at random, with equal
-    /// probability. 50 ms to 250 ms by default.
-    #[must_use]
-    pub fn with_retry_delay_range(self, range: Range<Duration>) -> Self {
-        self.set(|options| options.retry.delay = Delay::Uniform(range))
-    }
-
-    /// Computes each pause between attempts by a function of the number of attempts made so far.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # let redsync = redsync::Redsync::in_memory(1);
-    /// let mutex = redsync
-    ///     .mutex("order:42")
-    ///     .with_retry_delay_fn(|attempts| Duration::from_millis(10) * attempts.min(20));
-    /// ```
-    #[must_use]
-    pub fn with_retry_delay_fn(
-        self,
-        delay: impl Fn(u32) -> Duration + Send + Sync + 'static,
-    ) -> Self {
-        self.set(|options| options.retry.delay = Delay::Function(Arc::new(delay)))
+    pub fn with_min_validity(self, validity: Duration) -> Self {
+        self.set(|options| options.timing.min_validity = Some(validity))
     }
 
     /// Sets the drift factor: the part of the expiry that is subtracted from the validity because
@@ -100,14 +66,6 @@ impl Mutex {
         self.set(|options| options.timing.drift_factor = factor)
     }
 
-    /// Sets the least validity that a lock must have left when it has been acquired. A lock with
-    /// less is released and counts as not acquired: see
-    /// [`LockError::TooLate`](crate::LockError::TooLate). A tenth of the expiry by default.
-    #[must_use]
-    pub fn with_min_validity(self, validity: Duration) -> Self {
-        self.set(|options| options.timing.min_validity = Some(validity))
-    }
-
     /// Sets the node time limit: how long to wait for one node's answer when a lock is acquired,
     /// extended, released or inspected. Never longer than the expiry. 400 ms by default.
     ///
@@ -117,91 +75,10 @@ impl Mutex {
     pub fn with_node_timeout(self, limit: Duration) -> Self {
         self.set(|options| options.timing.node_timeout = NodeTimeout::Absolute(limit))
     }
+}
 
-    /// Sets the [node time limit](Self::with_node_timeout) as a part of the expiry. Above 0 and at
-    /// most 1. (go-redsync's default is 0.05, which is 400 ms of its expiry of 8 s.)
-    #[must_use]
-    pub fn with_timeout_factor(self, factor: f64) -> Self {
-        self.set(|options| options.timing.node_timeout = NodeTimeout::Factor(factor))
-    }
-
-    /// Sets a function that returns a label, such as the host name, with which owner values begin.
-    /// It helps people who look at the keys on a server. No label by default.
-    ///
-    /// The function is called once per attempt, and 128 random bits are always appended to its
-    /// result. If it returns an error, locking fails with
-    /// [`LockError::Value`](crate::LockError::Value).
-    ///
-    /// (This replaces go-redsync's `WithGenValueFunc`, with which two attempts can get the same
-    /// value. Two clients can then hold the lock at the same time: see
-    /// [`OwnerValue`](crate::OwnerValue).)
-    #[must_use]
-    pub fn with_owner_label<E>(
-        self,
-        label: impl Fn() -> Result<String, E> + Send + Sync + 'static,
-    ) -> Self
-    where
-        E: Into<Box<dyn Error + Send + Sync>>,
-    {
-        self.set(|options| {
-            options.rounds.owner_label = Some(Arc::new(move || label().map_err(Into::into)))
-        })
-    }
-
-    /// Sets whether a call returns as soon as the nodes' votes decide its outcome, rather than when
-    /// all nodes have answered or timed out. True by default. (go-redsync's default is false.)
-    #[must_use]
-    pub fn with_fail_fast(self, fail_fast: bool) -> Self {
-        self.set(|options| options.rounds.fail_fast = fail_fast)
-    }
-
-    /// Sets whether commands are sent to the nodes in a random order each time. False by default.
-    #[must_use]
-    pub fn with_shuffled_nodes(self, shuffled: bool) -> Self {
-        self.set(|options| options.rounds.shuffled_nodes = shuffled)
-    }
-
-    /// Sets whether an extension sets the key again on nodes that have lost it, so that a node that
-    /// restarted without data takes part in the lock again. False by default. (go-redsync's
-    /// `WithSetNXOnExtend`.)
-    ///
-    /// It repairs nodes, not locks: the extension succeeds only if a majority has kept the key all
-    /// the time. (go-redsync counts keys that it has just set. So it can resume a lock that another
-    /// client has held in between.)
-    #[must_use]
-    pub fn with_set_if_absent_on_extend(self, set: bool) -> Self {
-        self.set(|options| options.kind.heals = set)
-    }
-
-    /// Sets the prefix that is put before each name to make the key on the nodes, such as `shop:`.
-    /// No prefix by default.
-    #[must_use]
-    pub fn with_key_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
-        self.set(|options| options.key_prefix = prefix.into())
-    }
-
-    /// Sets whether every acquisition gets a [fencing token](crate::fence), which is larger than
-    /// all earlier tokens of the name. For exclusive locks. False by default.
-    ///
-    /// Acquiring then takes a script instead of a plain command, a second round (with its own time
-    /// limit) when the nodes' counters differ, and one more key per name, which stays for a day.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let redsync = redsync::Redsync::in_memory(3);
-    /// let guard = redsync.mutex("order:42").with_fencing(true).lock().await?;
-    /// let token = guard.fencing_token().expect("the mutex is fenced");
-    /// // ... send the token along with each write ...
-    /// # let _ = token;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn with_fencing(self, fencing: bool) -> Self {
-        self.set(|options| options.kind.fencing = fencing)
-    }
-
+/// What is locked.
+impl Mutex {
     /// Sets the mode: exclusive (the default) or [shared](Self::shared).
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
@@ -248,14 +125,107 @@ impl Mutex {
         self.shared().lock()
     }
 
-    /// Sets how long a lock may be held in total, counted from the start of its acquisition. After
-    /// that it is lost, however often it is extended. When a lock is [resumed](Self::resume), the
-    /// time starts again. No limit by default.
+    /// Sets the prefix that is put before each name to make the key on the nodes, such as `shop:`.
+    /// No prefix by default.
     #[must_use]
-    pub fn with_max_hold(self, limit: Duration) -> Self {
-        self.set(|options| options.timing.max_hold = Some(limit))
+    pub fn with_key_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
+        self.set(|options| options.key_prefix = prefix.into())
     }
 
+    /// Sets a function that returns a label, such as the host name, with which owner values begin.
+    /// It helps people who look at the keys on a server. No label by default.
+    ///
+    /// The function is called once per attempt, and 128 random bits are always appended to its
+    /// result. If it returns an error, locking fails with
+    /// [`LockError::Value`](crate::LockError::Value).
+    ///
+    /// (This replaces go-redsync's `WithGenValueFunc`, with which two attempts can get the same
+    /// value. Two clients can then hold the lock at the same time: see
+    /// [`OwnerValue`](crate::OwnerValue).)
+    #[must_use]
+    pub fn with_owner_label<E>(
+        self,
+        label: impl Fn() -> Result<String, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.set(|options| {
+            options.rounds.owner_label = Some(Arc::new(move || label().map_err(Into::into)))
+        })
+    }
+
+    /// Sets whether every acquisition gets a [fencing token](crate::fence), which is larger than
+    /// all earlier tokens of the name. For exclusive locks. False by default.
+    ///
+    /// Acquiring then takes a script instead of a plain command, a second round (with its own time
+    /// limit) when the nodes' counters differ, and one more key per name, which stays for a day.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let guard = redsync.mutex("order:42").with_fencing(true).lock().await?;
+    /// let token = guard.fencing_token().expect("the mutex is fenced");
+    /// // ... send the token along with each write ...
+    /// # let _ = token;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_fencing(self, fencing: bool) -> Self {
+        self.set(|options| options.kind.fencing = fencing)
+    }
+}
+
+/// How often a lock is tried while another holder has it, or while nodes fail.
+impl Mutex {
+    /// Sets the pause between attempts to a fixed time.
+    ///
+    /// Waiters in different processes should not all pause for the same time, or their attempts
+    /// collide; prefer [`with_retry_delay_range`](Self::with_retry_delay_range).
+    #[must_use]
+    pub fn with_retry_delay(self, delay: Duration) -> Self {
+        self.with_retry_delay_range(delay..delay)
+    }
+
+    /// Sets the range from which each pause between attempts is drawn at random, with equal
+    /// probability. 50 ms to 250 ms by default.
+    #[must_use]
+    pub fn with_retry_delay_range(self, range: Range<Duration>) -> Self {
+        self.set(|options| options.retry.delay = Delay::Uniform(range))
+    }
+
+    /// Computes each pause between attempts by a function of the number of attempts made so far.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let redsync = redsync::Redsync::in_memory(1);
+    /// let mutex = redsync
+    ///     .mutex("order:42")
+    ///     .with_retry_delay_fn(|attempts| Duration::from_millis(10) * attempts.min(20));
+    /// ```
+    #[must_use]
+    pub fn with_retry_delay_fn(
+        self,
+        delay: impl Fn(u32) -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        self.set(|options| options.retry.delay = Delay::Function(Arc::new(delay)))
+    }
+
+    /// Sets a limit for outages: locking fails after this many attempts in a row that found no
+    /// quorum of nodes, even if time or attempts are left. So a caller can wait long for another
+    /// holder, and yet fail soon in an outage. An attempt that acquires the lock [too
+    /// late](crate::LockError::TooLate) counts as one that found no quorum. At least 1; no limit by
+    /// default.
+    #[must_use]
+    pub fn with_outage_attempts(self, attempts: u32) -> Self {
+        self.set(|options| options.retry.outage_attempts = attempts)
+    }
+}
+
+/// The waiters of this process.
+impl Mutex {
     /// Sets how many callers may wait for a name in this process. Further callers fail at once with
     /// [`LockError::TooManyWaiting`](crate::LockError::TooManyWaiting). No limit by default.
     #[must_use]
@@ -284,5 +254,50 @@ impl Mutex {
             options.queueing.hand_overs = times;
             options.queueing.hand_over_time = time;
         })
+    }
+}
+
+/// For parity with go-redsync. Other programs hardly need them.
+impl Mutex {
+    /// Sets how many attempts [`lock`](Self::lock) makes, including the first. At least 1; 32 by
+    /// default.
+    ///
+    /// Only attempts that follow a [pause](Self::with_retry_delay) count, not those that follow a
+    /// [wake-up](crate#waiting).
+    #[must_use]
+    pub fn with_tries(self, tries: u32) -> Self {
+        self.set(|options| options.retry.tries = tries)
+    }
+
+    /// Sets the [node time limit](Self::with_node_timeout) as a part of the expiry. Above 0 and at
+    /// most 1. (go-redsync's default is 0.05, which is 400 ms of its expiry of 8 s.)
+    #[must_use]
+    pub fn with_timeout_factor(self, factor: f64) -> Self {
+        self.set(|options| options.timing.node_timeout = NodeTimeout::Factor(factor))
+    }
+
+    /// Sets whether a call returns as soon as the nodes' votes decide its outcome, rather than when
+    /// all nodes have answered or timed out. True by default. (go-redsync's default is false.)
+    #[must_use]
+    pub fn with_fail_fast(self, fail_fast: bool) -> Self {
+        self.set(|options| options.rounds.fail_fast = fail_fast)
+    }
+
+    /// Sets whether commands are sent to the nodes in a random order each time. False by default.
+    #[must_use]
+    pub fn with_shuffled_nodes(self, shuffled: bool) -> Self {
+        self.set(|options| options.rounds.shuffled_nodes = shuffled)
+    }
+
+    /// Sets whether an extension sets the key again on nodes that have lost it, so that a node that
+    /// restarted without data takes part in the lock again. False by default. (go-redsync's
+    /// `WithSetNXOnExtend`.)
+    ///
+    /// It repairs nodes, not locks: the extension succeeds only if a majority has kept the key all
+    /// the time. (go-redsync counts keys that it has just set. So it can resume a lock that another
+    /// client has held in between.)
+    #[must_use]
+    pub fn with_set_if_absent_on_extend(self, set: bool) -> Self {
+        self.set(|options| options.kind.heals = set)
     }
 }

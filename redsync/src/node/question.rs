@@ -13,8 +13,7 @@ use crate::FencingToken;
 
 /// An operation that a node is asked to carry out on an [`Entry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
-pub enum Operation {
+pub(crate) enum Operation {
     Acquire,
     /// Raise the counters to the asker's token.
     Raise,
@@ -37,8 +36,7 @@ impl Operation {
 
 /// A node's answer to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(hidden)]
-pub enum Answer {
+pub(crate) enum Answer {
     Acquire(AcquireVote),
     Raise(RaiseVote),
     Extend(ExtendVote),

@@ -101,7 +101,6 @@ mod driver;
 mod drivers;
 mod exchange;
 mod reply;
-#[macro_use]
 mod script;
 #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
 mod tracking;

@@ -9,10 +9,10 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::Ticket;
 use crate::{
     LockError,
     lease::{Answers, Lease},
+    queue::Ticket,
     quorum::{round::RoundVotes, tally::Verdict},
     request::Request,
     shared::Shared,
