@@ -41,6 +41,19 @@ impl Imports {
             .map(|((from, to), names)| (&**from, &**to, names))
     }
 
+    /// The imports between rooms: a file and the folder of its name are one.
+    pub(crate) fn between_rooms(&self) -> Self {
+        let mut rooms = Self::default();
+        for ((from, to), names) in &self.0 {
+            let (from, to) = (room(from), room(to));
+            if from != to {
+                let all = rooms.0.entry((from.into(), to.into())).or_default();
+                all.extend(names.iter().cloned());
+            }
+        }
+        rooms
+    }
+
     fn add(&mut self, modules: &Modules, from: usize, Defined { module, name }: Defined) {
         let (from, to) = (&modules.get(from).file, &modules.get(module).file);
         if from != to {
@@ -48,6 +61,11 @@ impl Imports {
             names.insert(name);
         }
     }
+}
+
+fn room(file: &str) -> &str {
+    let first = file.split('/').next().unwrap_or(file);
+    first.strip_suffix(".rs").unwrap_or(first)
 }
 
 fn is_inside(modules: &Modules, module: usize, outer: usize) -> bool {

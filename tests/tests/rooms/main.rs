@@ -1,4 +1,5 @@
-//! How the crates' modules import each other: no module is part of a circle.
+//! How the crates' modules import each other: no module is part of a circle, and no room. A room is
+//! a file at the top of a crate, together with the folder of its name.
 //!
 //! A module is a file. It imports another if a `use`, or a path in its code, leads to an item that the
 //! other file *defines*. Re-exports are followed: a name from the root of the crate is an import of the
@@ -45,6 +46,8 @@ fn check(package: &str, modules_at_least: usize) {
     assert!(count >= files, "found only {count} imports");
 
     let circles = circles::of(&imports);
+    assert!(circles.is_empty(), "{package}\n{}", circles.join("\n"));
+    let circles = circles::of(&imports.between_rooms());
     assert!(circles.is_empty(), "{package}\n{}", circles.join("\n"));
 }
 

@@ -31,6 +31,21 @@ fn two_modules_that_import_each_other_are_a_circle() {
 }
 
 #[test]
+fn two_rooms_whose_files_import_each_other_are_a_circle() {
+    let sources = [
+        ("lib.rs", "mod a; mod b;"),
+        ("a.rs", "mod c; pub struct A;"),
+        ("a/c.rs", "use crate::b::B;"),
+        ("b.rs", "use crate::a::A; pub struct B;"),
+    ];
+    assert_eq!(circles_in(sources), [""; 0]);
+    let sources = sources.map(|(file, text)| (file.to_owned(), text.to_owned()));
+    let imports = Imports::of(&Modules::of(&Sources::from(sources)));
+    let text = "a circle of 2 modules:\n  a -> b: B\n  b -> a: A";
+    assert_eq!(circles::of(&imports.between_rooms()), [text]);
+}
+
+#[test]
 fn each_circle_is_shown_with_all_its_imports() {
     let circles = circles_in([
         ("lib.rs", "mod a; mod b; mod c; mod d; mod e;"),
