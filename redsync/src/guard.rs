@@ -276,10 +276,11 @@ impl Guard {
     /// # }
     /// ```
     ///
-    /// One task extends all guards of a [`Redsync`](crate::Redsync). On a multi-thread runtime,
-    /// this task does not depend on the thread that works under the lock, and that thread may block
-    /// for longer than the expiry. On a current-thread runtime, no task runs while the thread is
-    /// blocked, so the lock would be lost: run blocking work in [`tokio::task::spawn_blocking`].
+    /// One task extends all guards of a [`Redsync`](crate::Redsync). The first call in a process
+    /// starts a thread, `redsync-keeper`, which wakes this task. So on a multi-thread runtime the
+    /// task does not depend on the thread that works under the lock, and that thread may block for
+    /// longer than the expiry. On a current-thread runtime, no task runs while the thread is blocked,
+    /// so the lock may be lost: run blocking work in [`tokio::task::spawn_blocking`].
     ///
     /// # Panics
     ///

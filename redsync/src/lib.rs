@@ -51,7 +51,7 @@
 //!
 //! # More than one name, more than one holder
 //!
-//! * [`Mutex::shared`] and [`Mutex::read`] allow many shared holders or one exclusive holder.
+//! * [`Mutex::shared`] allows many shared holders or one exclusive holder.
 //! * [`Redsync::mutex_many`] locks several names, all or none, in one round trip per node.
 //! * [`Mutex::run`] runs work under a lock, and extends the lock meanwhile.
 //! * [`Guard::into_parts`] and [`Mutex::resume`] pass a lock to another process.

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt::Write, sync::Arc};
 
-use redsync::{Mode, Mutex, Redsync};
+use redsync::{Mutex, Redsync};
 use sha2::{Digest, Sha256};
 
 use super::lock_key::LockKey;
@@ -31,10 +31,7 @@ impl Naming {
             (1, Some(only)) => redsync.mutex(self.name(only)),
             _ => redsync.mutex_many(key.names().map(|name| self.name(name))),
         };
-        match key.mode() {
-            Mode::Exclusive => mutex.with_mode(Mode::Exclusive),
-            Mode::Shared => mutex.shared(),
-        }
+        mutex.with_mode(key.mode())
     }
 
     fn name(&self, name: &str) -> Arc<str> {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, ops::Range, sync::Arc, time::Duration};
 
-use super::{Lock, Mutex};
+use super::Mutex;
 use crate::{
     Mode,
     options::{Delay, NodeTimeout, Options},
@@ -79,13 +79,17 @@ impl Mutex {
 
 /// What is locked.
 impl Mutex {
-    /// Sets the mode: exclusive (the default) or [shared](Self::shared).
+    /// Sets the mode: exclusive (the default) or [shared](Self::shared). The shared mode turns
+    /// [fencing](Self::with_fencing) off.
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
         if self.options.kind.mode == mode {
             return self;
         }
-        self.set(|options| options.kind.mode = mode)
+        self.set(|options| {
+            options.kind.mode = mode;
+            options.kind.fencing &= mode == Mode::Exclusive;
+        })
     }
 
     /// Returns the same mutex in shared mode: it can have any number of shared holders, or one
@@ -102,8 +106,8 @@ impl Mutex {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let redsync = redsync::Redsync::in_memory(3);
     /// let catalog = redsync.mutex("catalog");
-    /// let one = catalog.read().await?;
-    /// let another = catalog.read().await?;
+    /// let one = catalog.shared().lock().await?;
+    /// let another = catalog.shared().lock().await?;
     /// assert!(catalog.try_lock().await.is_err());
     /// # Ok(())
     /// # }
@@ -113,16 +117,7 @@ impl Mutex {
     /// [fencing tokens](crate::fence).
     #[must_use]
     pub fn shared(&self) -> Self {
-        self.clone().with_mode(Mode::Shared).with_fencing(false)
-    }
-
-    /// Acquires the lock in [shared](Self::shared) mode: short for `shared().lock()`.
-    ///
-    /// # Errors, cancel safety, panics
-    ///
-    /// As for [`lock`](Self::lock).
-    pub fn read(&self) -> Lock {
-        self.shared().lock()
+        self.clone().with_mode(Mode::Shared)
     }
 
     /// Sets the prefix that is put before each name to make the key on the nodes, such as `shop:`.

@@ -10,7 +10,10 @@ use super::{MILLI, memory, patient};
 /// Checks that a name has many shared holders or one exclusive holder.
 async fn exclude(redsync: &Redsync) {
     let mutex = redsync.mutex("catalog").with_expiry(60_000 * MILLI);
-    let (one, another) = (mutex.read().await.unwrap(), mutex.read().await.unwrap());
+    let (one, another) = (
+        mutex.shared().lock().await.unwrap(),
+        mutex.shared().lock().await.unwrap(),
+    );
     assert!(matches!(mutex.try_lock().await, Err(LockError::Taken(_))));
     assert_eq!(one.release().await.unwrap(), Released::Held);
     assert!(matches!(mutex.try_lock().await, Err(LockError::Taken(_))));
@@ -56,9 +59,9 @@ async fn many_shared_or_one_exclusive_on_real_servers() {
 async fn each_shared_holder_has_an_expiry_of_its_own() {
     let (redsync, _) = memory();
     let mutex = redsync.mutex("catalog").with_expiry(1000 * MILLI);
-    let mut kept = mutex.read().await.unwrap();
+    let mut kept = mutex.shared().lock().await.unwrap();
     kept.keep_alive();
-    let forgotten = mutex.read().await.unwrap();
+    let forgotten = mutex.shared().lock().await.unwrap();
     sleep(Duration::from_secs(5)).await;
     assert!(forgotten.is_lost());
     assert!(!kept.is_lost());
@@ -75,7 +78,7 @@ async fn a_stream_of_shared_holders_does_not_starve_an_exclusive_one() {
     let stream = tokio::spawn({
         let mutex = mutex.clone();
         async move {
-            let mut last = mutex.read().await;
+            let mut last = mutex.shared().lock().await;
             loop {
                 sleep(30 * MILLI).await;
                 let next = mutex.shared().try_lock().await;
@@ -100,7 +103,7 @@ async fn a_stream_of_shared_holders_does_not_starve_an_exclusive_one() {
 async fn a_go_client_sees_a_shared_lock_as_taken_and_cannot_destroy_it() {
     let servers = Servers::start(3);
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
-    let guard = redsync.mutex("catalog").read().await.unwrap();
+    let guard = redsync.mutex("catalog").shared().lock().await.unwrap();
     let compare_and_delete = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
     // Then the commands under way have settled, on the third server too.
     redsync.drain().await;

@@ -1,4 +1,4 @@
-//! The answers of DESIGN §7: which status, which headers, which body.
+//! The answers of the layer: which status, which headers, which body.
 
 use std::{
     error::Error,

@@ -196,7 +196,7 @@ impl Nodes {
         redsync.expect("an expiry that works")
     }
 
-    /// Takes the first so many down, and the others up.
+    /// Stops this number of nodes, and starts the others.
     pub(crate) fn take_down(&self, count: usize) {
         for (index, node) in self.0.iter().enumerate() {
             node.state.down.store(index < count, Ordering::SeqCst);
@@ -210,7 +210,7 @@ impl Nodes {
         }
     }
 
-    /// Lets the first so many lose all their keys.
+    /// Deletes all keys of this number of nodes.
     pub(crate) fn clear(&self, count: usize) {
         for node in &self.0[..count] {
             node.memory.clear();

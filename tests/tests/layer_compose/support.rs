@@ -74,7 +74,7 @@ impl World {
         until_async("the lock is free", SOON, async || self.is_free(name).await).await;
     }
 
-    /// Waits for somebody else who tries to get a lock in vain.
+    /// Waits for another request whose attempt to lock fails.
     pub(crate) async fn until_tried_again(&self) {
         let tries = || {
             let operations = self.nodes[0].operations().into_iter();

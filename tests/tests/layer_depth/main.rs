@@ -57,7 +57,7 @@ impl Stage {
         self.may_end.acquire().await.unwrap().forget();
     }
 
-    /// Waits for so many that have begun.
+    /// Waits until this number have begun.
     async fn has(&self, count: u32) {
         let begun = self.begun.acquire_many(count);
         let begun = tokio::time::timeout(Duration::from_secs(60), begun).await;

@@ -20,7 +20,8 @@ use crate::{
     watched::Watched,
 };
 
-/// Polls a future so many times, each time it is woken, and drops it. Whether it had ended by then.
+/// Polls a future this number of times, each time it is woken, and drops it. Returns whether it had ended
+/// by then.
 async fn poll_and_drop<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;

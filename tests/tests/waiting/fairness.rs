@@ -19,7 +19,8 @@ use crate::{NAME, WAIT, drowsy, ms, watched::Watched};
 
 const TASKS: usize = 12;
 
-/// Two processes' tasks go in and out until there have been so many sections. How many each task got.
+/// Lets the tasks of two processes lock until there have been this number of sections. Returns how many
+/// each task got.
 async fn sections(processes: [Redsync; 2], total: u32, hold: Duration) -> [Vec<u32>; 2] {
     let left = Arc::new(AtomicU32::new(total));
     let inside = Arc::new(AtomicU32::new(0));

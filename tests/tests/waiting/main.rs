@@ -97,7 +97,7 @@ fn got(polled: Poll<Result<Guard, LockError>>) -> Guard {
     }
 }
 
-/// Waits until so many stand in the queue for a mutex that is held.
+/// Waits until the queue of a mutex that is held has this number of waiters.
 async fn until_waiting(mutex: &Mutex, count: usize) {
     until_async("they wait in the queue", SOON, async || {
         waiting(mutex, count).await
@@ -105,7 +105,7 @@ async fn until_waiting(mutex: &Mutex, count: usize) {
     .await;
 }
 
-/// Whether so many stand in the queue for a mutex that is held.
+/// Whether the queue of a mutex that is held has this number of waiters.
 async fn waiting(mutex: &Mutex, count: usize) -> bool {
     let probe = mutex.clone().with_max_waiting(count);
     let refused = probe.lock_within(Duration::ZERO).await;

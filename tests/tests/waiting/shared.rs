@@ -147,7 +147,7 @@ async fn a_reader_behind_a_waiting_writer_waits() {
     for several in [false, true] {
         let ([redsync], _) = in_memory();
         let mutex = redsync.mutex(NAME);
-        let held = mutex.read().await.unwrap();
+        let held = mutex.shared().lock().await.unwrap();
         let mut writer = queue(mutex.lock_within(WAIT)).await;
         // Longer than the nodes hold readers back for a writer.
         sleep(ms(2000)).await;
@@ -181,7 +181,7 @@ async fn a_writer_enters_when_the_last_reader_has_left() {
         let mutex = redsync.mutex(NAME);
         let mut readers = Vec::new();
         for _ in 0..8 {
-            readers.push(mutex.read().await.unwrap());
+            readers.push(mutex.shared().lock().await.unwrap());
         }
         let writer = tokio::spawn(mutex.lock_within(WAIT));
         sleep(ms(100)).await;
