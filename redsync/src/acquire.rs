@@ -1,12 +1,15 @@
-//! The way from a request to a guard: one [attempt], and the [wait] while the lock is taken.
+//! The way from a request to a guard: one [attempt], and the [wait] while the lock is taken; or a lock
+//! that is resumed.
 
 mod attempt;
+mod resume;
 mod retry;
 mod wait;
 mod watch;
 
 pub(crate) use self::{
     attempt::{Attempt, Failure},
+    resume::resume,
     retry::Limit,
     wait::wait,
 };

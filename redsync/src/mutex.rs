@@ -10,9 +10,13 @@ use tokio::time::Instant;
 
 pub use self::lock::Lock;
 use crate::{
-    ConfigError, FencingToken, Guard, Inspection, LockError, Mode, Released, Resume, RunError,
-    Validity, acquire::Limit, config::MAX_NAME_LEN, hand_over::Holding, inspect, lease::Lease,
-    options::Options, quorum::tally::Verdict, request::Request, shared::Shared,
+    ConfigError, Guard, Inspection, LockError, Mode, Released, Resume, RunError, Validity,
+    acquire::{self, Limit},
+    config::MAX_NAME_LEN,
+    inspect,
+    options::Options,
+    request::Request,
+    shared::Shared,
 };
 
 /// A distributed mutex: a name (or several names), and how to lock it.
@@ -287,47 +291,7 @@ impl Mutex {
     /// If the future is dropped, the lock stays as it is: no guard releases it, and it expires if
     /// no guard extends it.
     pub async fn resume(&self, parts: impl Into<Resume>) -> Result<Guard, LockError> {
-        let Resume { value, token, kind } = parts.into();
-        let request = self.request()?;
-        if value.as_str().is_empty() {
-            return Err(LockError::Value("it is empty".into()));
-        }
-        let mode = self.options.kind.mode;
-        if kind.is_some_and(|(names, held)| *names != *request.names || held != mode) {
-            return Err(ConfigError::OtherLock {
-                name: request.label,
-            }
-            .into());
-        }
-        if let Some(token) = token.filter(|token| *token > FencingToken::MAX) {
-            return Err(ConfigError::Option {
-                option: "fencing_token",
-                must: "one that was granted",
-                is: token.to_string().into(),
-            }
-            .into());
-        }
-        let lease = Lease::resumed(&self.shared.nodes, &request, value);
-        if let Some(token) = token {
-            lease.set_token(token);
-        }
-        let start = Instant::now();
-        let kept = lease.inspect().await;
-        match kept.verdict {
-            Verdict::Granted => {
-                // A majority granted, and each of these nodes keeps the names for at least this
-                // long.
-                let until = lease.options().timing.until_from(start, kept.remaining);
-                let until = lease.capped(until);
-                if Instant::now() >= until {
-                    return Err(LockError::NotHeld(kept.votes));
-                }
-                lease.begin(until);
-                Ok(Guard::new(Holding::new(lease, Arc::clone(&self.shared))))
-            }
-            Verdict::Refused => Err(LockError::NotHeld(kept.votes)),
-            Verdict::Unknown => Err(LockError::Unavailable(kept.votes)),
-        }
+        acquire::resume(self.request()?, Arc::clone(&self.shared), parts.into()).await
     }
 
     /// Acquires the lock, runs `work` while extending the lock, and releases the lock.

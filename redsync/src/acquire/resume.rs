@@ -1,0 +1,65 @@
+//! The way from a lock of another process to a guard: its nodes are asked whether they still keep it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::{
+    ConfigError, FencingToken, Guard, LockError, Resume, hand_over::Holding, lease::Lease,
+    quorum::tally::Verdict, request::Request, shared::Shared,
+};
+
+/// Takes over a lock that a quorum still keeps for its owner value. It changes nothing on the nodes.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the lock stays as it was.
+pub(crate) async fn resume(
+    request: Request,
+    shared: Arc<Shared>,
+    resumed: Resume,
+) -> Result<Guard, LockError> {
+    check(&request, &resumed)?;
+    let lease = Lease::resumed(&shared.nodes, &request, resumed.value);
+    if let Some(token) = resumed.token {
+        lease.set_token(token);
+    }
+    let start = Instant::now();
+    let kept = lease.inspect().await;
+    match kept.verdict {
+        Verdict::Granted => {
+            // A majority granted, and each of these nodes keeps the names for at least this long.
+            let until = lease.options().timing.until_from(start, kept.remaining);
+            let until = lease.capped(until);
+            if Instant::now() >= until {
+                return Err(LockError::NotHeld(kept.votes));
+            }
+            lease.begin(until);
+            Ok(Guard::new(Holding::new(lease, shared)))
+        }
+        Verdict::Refused => Err(LockError::NotHeld(kept.votes)),
+        Verdict::Unknown => Err(LockError::Unavailable(kept.votes)),
+    }
+}
+
+/// Finds out what is wrong before any node is asked.
+fn check(request: &Request, resumed: &Resume) -> Result<(), LockError> {
+    if resumed.value.as_str().is_empty() {
+        return Err(LockError::Value("it is empty".into()));
+    }
+    if let Some((names, mode)) = &resumed.kind
+        && (names[..] != request.names[..] || *mode != request.options.kind.mode)
+    {
+        let name = Arc::clone(&request.label);
+        return Err(ConfigError::OtherLock { name }.into());
+    }
+    match resumed.token {
+        Some(token) if token > FencingToken::MAX => Err(ConfigError::Option {
+            option: "fencing_token",
+            must: "one that was granted",
+            is: token.to_string().into(),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
