@@ -2,14 +2,14 @@
 //! that is resumed.
 
 mod attempt;
+mod limit;
 mod resume;
-mod retry;
 mod wait;
 mod watch;
 
 pub(crate) use self::{
     attempt::{Attempt, Failure},
+    limit::Limit,
     resume::resume,
-    retry::Limit,
     wait::wait,
 };

@@ -111,7 +111,7 @@ use crate::FencingToken;
 /// For this long after an exclusive acquisition has found shared holders, no new ones are admitted,
 /// so that the exclusive one enters when those holders have left. It is twice the longest default
 /// pause between attempts.
-pub(crate) const WRITER_TURN: Duration = Duration::from_millis(500);
+pub(crate) const EXCLUSIVE_NEXT: Duration = Duration::from_millis(500);
 
 /// A store that votes on locks. See the [module docs](self) for what it has to promise.
 pub trait Node: Send + Sync + 'static {

@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::retry::Limit;
+use super::limit::Limit;
 use crate::{
     FencingToken, Guard, LockError, OwnerValue,
     fence::Agreement,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::state::{Action, Event, Failed, Waiting};
 use super::{
     attempt::{Attempt, Failure, Reason},
-    retry::Limit,
+    limit::Limit,
     watch::{Watch, Watched},
 };
 use crate::{

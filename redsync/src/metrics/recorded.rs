@@ -74,18 +74,19 @@ impl LockMetrics {
     }
 
     fn acquisition(&self, mode: Mode, outcome: &'static str, since: Instant) {
-        let Some(index) = OUTCOMES.iter().position(|known| *known == outcome) else {
-            return;
-        };
-        let (count, wait) = self.of(mode).outcomes[index].get_or_init(|| {
-            let mode = mode.as_str();
+        let index = OUTCOMES.iter().position(|known| *known == outcome);
+        let handles = index.map(|index| &self.of(mode).outcomes[index]);
+        let mode = mode.as_str();
+        let make = || {
             (
                 counter!(ACQUISITIONS, "outcome" => outcome, "mode" => mode),
                 histogram!(WAIT, "outcome" => outcome, "mode" => mode),
             )
+        };
+        with_handle(handles, make, |(count, wait)| {
+            count.increment(1);
+            wait.record(since.elapsed());
         });
-        count.increment(1);
-        wait.record(since.elapsed());
     }
 
     /// Counts a lost lock.
@@ -236,24 +237,33 @@ impl NodeMetrics {
     }
 
     fn record(&self, command: &'static str, since: Instant, error: Option<&'static str>) {
-        let Some(index) = COMMANDS.iter().position(|known| *known == command) else {
-            return;
-        };
-        let handles = &self.commands[index];
+        let index = COMMANDS.iter().position(|known| *known == command);
+        let handles = index.map(|index| &self.commands[index]);
         let address = || String::from(&*self.address);
-        let seconds = (handles.seconds)
-            .get_or_init(|| histogram!(NODE, "node" => address(), "command" => command));
-        seconds.record(since.elapsed());
+        with_handle(
+            handles.map(|handles| &handles.seconds),
+            || histogram!(NODE, "node" => address(), "command" => command),
+            |seconds| seconds.record(since.elapsed()),
+        );
         let Some(kind) = error else {
             return;
         };
         let index = KINDS.iter().position(|known| *known == kind);
-        let errors = index.map(|index| &handles.errors[index]);
-        let counter =
-            || counter!(NODE_ERRORS, "node" => address(), "command" => command, "kind" => kind);
-        if let Some(errors) = errors {
-            errors.get_or_init(counter).increment(1);
-        }
+        let errors = handles.and_then(|handles| Some(&handles.errors[index?]));
+        with_handle(
+            errors,
+            || counter!(NODE_ERRORS, "node" => address(), "command" => command, "kind" => kind),
+            |errors| errors.increment(1),
+        );
+    }
+}
+
+/// Uses a handle. If its labels are among the listed ones, it is made once; otherwise each time, so that
+/// a label that is missing in a list is slow rather than lost.
+fn with_handle<T>(listed: Option<&OnceLock<T>>, make: impl FnOnce() -> T, record: impl FnOnce(&T)) {
+    match listed {
+        Some(handle) => record(handle.get_or_init(make)),
+        None => record(&make()),
     }
 }
 

@@ -47,7 +47,7 @@ pub use self::{
     exclusive::{acquire, expire, extend, heal, inspect, release},
     fencing::{fence, fence_several, lift, raise},
     several::{acquire_several, extend_several, release_several},
-    shared::{share, share_several, take_turns},
+    shared::{let_exclusive_enter, share, share_several},
 };
 use super::Node;
 
@@ -79,7 +79,7 @@ pub async fn check<N: Node>(node: &N) {
         release_several(node).boxed(),
         share(node).boxed(),
         share_several(node).boxed(),
-        take_turns(node).boxed(),
+        let_exclusive_enter(node).boxed(),
         fence(node).boxed(),
         fence_several(node).boxed(),
         raise(node).boxed(),

@@ -13,8 +13,8 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    AcquireVote, Entry, ExtendVote, Holder, Holders, Node, NodeError, RaiseVote, ReleaseVote,
-    WRITER_TURN, WakeUp, watchers::Watchers,
+    AcquireVote, EXCLUSIVE_NEXT, Entry, ExtendVote, Holder, Holders, Node, NodeError, RaiseVote,
+    ReleaseVote, WakeUp, watchers::Watchers,
 };
 use crate::{
     FencingToken, Mode, OwnerValue,
@@ -55,7 +55,7 @@ struct Lock {
     mode: Mode,
     holders: Vec<Held>,
     /// Up to when no new shared holder is admitted, because an exclusive one wants the name.
-    writers_turn: Option<Instant>,
+    exclusive_next: Option<Instant>,
 }
 
 struct Held {
@@ -136,10 +136,10 @@ impl State {
             let others = others.map(|held| held.expires).max();
             let until = match (entry.mode, lock.mode) {
                 (Mode::Shared, Mode::Shared) if lock.holds(&entry.value) => None,
-                (Mode::Shared, Mode::Shared) => lock.writers_turn,
+                (Mode::Shared, Mode::Shared) => lock.exclusive_next,
                 (Mode::Exclusive, Mode::Shared) => {
                     // Kept out by shared holders: the exclusive one is next.
-                    others.inspect(|_| lock.writers_turn = Some(now + WRITER_TURN))
+                    others.inspect(|_| lock.exclusive_next = Some(now + EXCLUSIVE_NEXT))
                 }
                 (_, Mode::Exclusive) => others,
             };
@@ -163,7 +163,7 @@ impl State {
                 let lock = Lock {
                     mode: entry.mode,
                     holders: vec![held],
-                    writers_turn: None,
+                    exclusive_next: None,
                 };
                 self.locks.insert(Arc::clone(name), lock);
             }
@@ -242,14 +242,14 @@ impl Lock {
     /// Removes expired holders. Returns whether anything is left.
     fn lives(&mut self, now: Instant) -> bool {
         self.holders.retain(|held| held.expires > now);
-        self.writers_turn = self.writers_turn.filter(|until| *until > now);
-        !self.holders.is_empty() || self.writers_turn.is_some()
+        self.exclusive_next = self.exclusive_next.filter(|until| *until > now);
+        !self.holders.is_empty() || self.exclusive_next.is_some()
     }
 
     /// When the name becomes free if no holder extends or releases it.
     fn ends(&self) -> Option<Instant> {
         let holders = self.holders.iter().map(|held| held.expires);
-        holders.chain(self.writers_turn).max()
+        holders.chain(self.exclusive_next).max()
     }
 
     fn holds(&self, value: &OwnerValue) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::retry::{Limit, Polls, after};
+use super::super::limit::{Limit, Polls, after};
 use crate::{
     options::Options,
     queue::fairness::{FAILED_WAKE_UPS, MOMENT, Sign},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::subject::{LONG, SHORT, Subject, passed};
 use crate::{
     Mode,
-    node::{ExtendVote, Node, ReleaseVote, WRITER_TURN},
+    node::{EXCLUSIVE_NEXT, ExtendVote, Node, ReleaseVote},
 };
 
 /// Tests that a name can have any number of shared holders, each with its own expiry, and no
@@ -156,7 +156,7 @@ pub async fn share_several<N: Node>(node: &N) {
 /// # Panics
 ///
 /// If the promise is broken, or the node answers with an error.
-pub async fn take_turns<N: Node>(node: &N) {
+pub async fn let_exclusive_enter<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, late) = (subject.shared("a", "one"), subject.shared("a", "late"));
     let exclusive = subject.entry("a", "exclusive");
@@ -165,7 +165,7 @@ pub async fn take_turns<N: Node>(node: &N) {
     subject.acquired(&one, "a free name can be shared").await;
     subject.taken(&exclusive, LONG, promise).await;
     let promise = "an exclusive one that shared holders have kept out is next";
-    subject.taken(&late, WRITER_TURN, promise).await;
+    subject.taken(&late, EXCLUSIVE_NEXT, promise).await;
     let promise = "an exclusive one that is next is not a holder";
     subject
         .held_by("a", Some((Mode::Shared, &["one"])), promise)
@@ -197,7 +197,7 @@ pub async fn take_turns<N: Node>(node: &N) {
     subject
         .taken(&exclusive, LONG, "shared holders keep an exclusive one out")
         .await;
-    tokio::time::sleep(WRITER_TURN + Duration::from_millis(20)).await;
+    tokio::time::sleep(EXCLUSIVE_NEXT + Duration::from_millis(20)).await;
     let promise = "if the exclusive one does not come back, shared ones are admitted again";
     subject.acquired(&one, promise).await;
 }

@@ -16,8 +16,8 @@ use crate::{
     FencingToken, Mode, OwnerValue,
     fence::{RETENTION, STRIDE},
     node::{
-        AcquireVote, Answer, Entry, ExtendVote, Holder, Holders, NodeAnswer, NodeError, Operation,
-        Question, RaiseVote, ReleaseVote, WRITER_TURN,
+        AcquireVote, Answer, EXCLUSIVE_NEXT, Entry, ExtendVote, Holder, Holders, NodeAnswer,
+        NodeError, Operation, Question, RaiseVote, ReleaseVote,
     },
 };
 
@@ -141,7 +141,7 @@ impl Exchange {
                 command.number(names as u64);
                 command.number(STRIDE);
                 command.number(millis(RETENTION));
-                command.number(millis(WRITER_TURN));
+                command.number(millis(EXCLUSIVE_NEXT));
             }
             Operation::Raise => {
                 command.number(token.map(FencingToken::get).unwrap_or_default());

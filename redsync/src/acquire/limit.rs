@@ -11,7 +11,7 @@ const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The shortest pause between the polls of a waiter that may not act. Without it, a retry delay of
 /// zero would be a busy loop.
-const IDLE: Duration = Duration::from_millis(1);
+const MIN_PAUSE: Duration = Duration::from_millis(1);
 
 /// The limit up to which a call makes attempts.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ impl Polls {
             return true;
         }
         let pause = self.limit.pause(retry, self.tries, now);
-        self.due = after(now, if may_act { pause } else { pause.max(IDLE) });
+        self.due = after(now, if may_act { pause } else { pause.max(MIN_PAUSE) });
         self.outages = self.outages.max(outages);
         // One more attempt without a quorum of nodes is the last.
         let is_last = self.outages > 0 && self.outages + 1 >= retry.outage_attempts;
