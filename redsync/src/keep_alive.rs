@@ -363,12 +363,12 @@ impl Runner {
                 alarm: next,
                 waker: Some(cx.waker().clone()),
             });
-            let waker = self.has_workers.then(|| cx.waker().clone());
-            self.keeper.watch_over(next, waker);
-            drop(state);
             if alarm.deadline() != next {
                 alarm.as_mut().reset(next);
+                let waker = self.has_workers.then(|| cx.waker().clone());
+                self.keeper.watch_over(next, waker);
             }
+            drop(state);
             ready!(alarm.as_mut().poll(cx));
         }
     }

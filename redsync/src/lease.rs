@@ -395,7 +395,7 @@ impl Lease {
     }
 
     /// The votes with the addresses of their nodes, for an error.
-    pub(crate) fn votes(&self, ballot: RoundVotes) -> Votes {
+    pub(crate) fn votes(&self, round: RoundVotes) -> Votes {
         let vote = |(node, vote): (usize, Option<_>)| {
             let address = Arc::clone(self.nodes.address(node));
             vote.map(|vote| NodeVote { address, vote })
@@ -404,7 +404,7 @@ impl Lease {
             name: Arc::clone(&self.label),
             nodes: self.nodes.len(),
             attempt: self.attempt,
-            votes: ballot.into_iter().enumerate().filter_map(vote).collect(),
+            votes: round.into_iter().enumerate().filter_map(vote).collect(),
         }
     }
 }

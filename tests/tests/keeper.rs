@@ -1,6 +1,5 @@
 //! The task that extends guards: independent of the threads and runtimes that work under the locks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -10,10 +9,9 @@ use redsync::node::{
 };
 use redsync::{FencingToken, Guard, NodeError, Redsync, Released};
 use redsync_tests::Servers;
-use redsync_tests::faulty::{FaultyNode, Operation};
+use redsync_tests::faulty::{Fault, FaultyNode, Operation};
 use redsync_tests::wait::until;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Mutex;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -130,8 +128,6 @@ async fn a_thousand_guards_are_extended_by_one_task_and_no_oftener_than_they_mus
 
 #[tokio::test(start_paused = true)]
 async fn an_extension_whose_answer_is_later_than_the_node_time_limit_counts() {
-    use redsync_tests::faulty::Fault;
-
     let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
     let redsync = Redsync::new(nodes.clone()).expect("nodes");
     let mutex = redsync.mutex("order:42").with_node_timeout(ms(50));
@@ -186,14 +182,10 @@ fn new_guards_do_not_keep_an_overdue_keeper_from_running() {
     assert!(!is_lost);
 }
 
-/// A node whose extensions a test delays.
-struct Delayed<D>(MemoryNode, Arc<D>);
+/// A node that blocks the thread of the keeper, once.
+struct Blocks(MemoryNode, AtomicBool);
 
-trait Delay: Send + Sync + 'static {
-    fn delay(&self, entry: &Entry) -> impl Future<Output = ()> + Send;
-}
-
-impl<D: Delay> Node for Delayed<D> {
+impl Node for Blocks {
     fn address(&self) -> &str {
         self.0.address()
     }
@@ -212,7 +204,9 @@ impl<D: Delay> Node for Delayed<D> {
         token: Option<FencingToken>,
         heal: bool,
     ) -> Result<ExtendVote, NodeError> {
-        self.1.delay(entry).await;
+        if entry.names[0].as_ref() == "slow" && self.1.swap(false, Ordering::Relaxed) {
+            thread::sleep(ms(2200));
+        }
         self.0.extend(entry, token, heal).await
     }
 
@@ -225,22 +219,10 @@ impl<D: Delay> Node for Delayed<D> {
     }
 }
 
-/// Blocks the thread of the keeper, once.
-struct Blocks(AtomicBool);
-
-impl Delay for Blocks {
-    async fn delay(&self, entry: &Entry) {
-        if entry.names[0].as_ref() == "slow" && self.0.swap(false, Ordering::Relaxed) {
-            thread::sleep(ms(2200));
-        }
-    }
-}
-
 #[test]
 fn a_keeper_that_was_replaced_does_not_take_the_place_of_its_successor() {
     runtime(4).block_on(async {
-        let node = Delayed(MemoryNode::new(), Arc::new(Blocks(true.into())));
-        let redsync = Redsync::new([node]).unwrap();
+        let redsync = Redsync::new([Blocks(MemoryNode::new(), true.into())]).unwrap();
         let start = Instant::now();
         let kept = async |name: &str, expiry| {
             let mutex = redsync.mutex(name).with_expiry(expiry);
@@ -260,24 +242,20 @@ fn a_keeper_that_was_replaced_does_not_take_the_place_of_its_successor() {
     });
 }
 
-/// A node that carries out one extension after the other, each in 2 ms.
-struct Serial(Mutex<Instant>);
-
-impl Delay for Serial {
-    async fn delay(&self, _: &Entry) {
-        let turn = {
-            let mut free_at = self.0.lock().await;
-            *free_at = (*free_at).max(Instant::now()) + ms(2);
-            *free_at
-        };
-        sleep_until(turn).await;
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn extensions_that_are_late_do_not_make_each_other_later() {
-    let serial = Arc::new(Serial(Mutex::new(Instant::now())));
-    let redsync = Redsync::new([Delayed(MemoryNode::new(), serial)])
+    let node = FaultyNode::new();
+    let mut free_at = Instant::now();
+    // It carries out one extension after the other, each in 2 ms.
+    node.plan(move |operation| match operation {
+        Operation::Extend => {
+            let now = Instant::now();
+            free_at = free_at.max(now) + ms(2);
+            Fault::late_request(free_at - now)
+        }
+        _ => Fault::none(),
+    });
+    let redsync = Redsync::new([node])
         .and_then(|redsync| redsync.with_defaults(|mutex| mutex.with_node_timeout(ms(400))))
         .unwrap();
     let mut guards = Vec::new();

@@ -137,34 +137,34 @@ impl Node for TestNode {
         self.memory.address()
     }
 
-    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
         self.state.tries.fetch_add(1, Ordering::SeqCst);
         self.check()?;
-        self.memory.acquire(terms).await
+        self.memory.acquire(entry).await
     }
 
-    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
         self.check()?;
-        self.memory.raise(terms, token).await
+        self.memory.raise(entry, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Entry,
+        entry: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
         self.check()?;
-        self.memory.extend(terms, token, set_if_absent).await
+        self.memory.extend(entry, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
         self.check()?;
         let takes = *self.state.release_takes.lock().expect("not poisoned");
         if !takes.is_zero() {
             sleep(takes).await;
         }
-        self.memory.release(terms).await
+        self.memory.release(entry).await
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {

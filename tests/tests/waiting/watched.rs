@@ -32,25 +32,25 @@ impl Node for Watched {
         self.node.address()
     }
 
-    async fn acquire(&self, terms: &Entry) -> Result<AcquireVote, NodeError> {
-        self.node.acquire(terms).await
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        self.node.acquire(entry).await
     }
 
-    async fn raise(&self, terms: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.node.raise(terms, token).await
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.node.raise(entry, token).await
     }
 
     async fn extend(
         &self,
-        terms: &Entry,
+        entry: &Entry,
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> Result<ExtendVote, NodeError> {
-        self.node.extend(terms, token, set_if_absent).await
+        self.node.extend(entry, token, set_if_absent).await
     }
 
-    async fn release(&self, terms: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.node.release(terms).await
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
+        self.node.release(entry).await
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
