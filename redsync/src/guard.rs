@@ -287,7 +287,7 @@ impl Guard {
     /// Outside of a tokio runtime.
     pub fn keep_alive(&mut self) {
         if self.kept_alive.is_none() {
-            let keeper = &self.holding.shared().keeper;
+            let keeper = &self.holding.common().keeper;
             self.kept_alive = Some(keeper.keep(self.holding.lease()));
         }
     }

@@ -11,25 +11,25 @@ use pin_project_lite::pin_project;
 
 use crate::{
     LockError,
-    lease::{Answers, Lease},
+    common::Common,
+    lease::{Lease, Pending},
     queue::Ticket,
-    quorum::{round::RoundVotes, tally::Verdict},
+    quorum::{count::RoundVotes, tally::Verdict},
     request::Request,
-    shared::Shared,
 };
 
 /// The keys of a lease. If this is dropped, they are handed over or released.
 pub(crate) struct Holding {
     lease: Arc<Lease>,
-    shared: Arc<Shared>,
+    common: Arc<Common>,
     is_given_up: bool,
 }
 
 impl Holding {
-    pub(crate) const fn new(lease: Arc<Lease>, shared: Arc<Shared>) -> Self {
+    pub(crate) const fn new(lease: Arc<Lease>, common: Arc<Common>) -> Self {
         Self {
             lease,
-            shared,
+            common,
             is_given_up: false,
         }
     }
@@ -38,8 +38,8 @@ impl Holding {
         &self.lease
     }
 
-    pub(crate) const fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(crate) const fn common(&self) -> &Arc<Common> {
+        &self.common
     }
 
     /// Hands the lock over to the next waiter of this process, or releases it. Returns [`None`] if
@@ -51,7 +51,7 @@ impl Holding {
 
     /// Releases the keys of an attempt that has failed. Nobody is notified, as the lock was not
     /// held.
-    pub(crate) fn undo(mut self) -> Answers {
+    pub(crate) fn undo(mut self) -> Pending {
         self.is_given_up = true;
         self.lease.release()
     }
@@ -65,22 +65,22 @@ impl Holding {
     }
 
     fn hand_over(&self) -> bool {
-        self.shared.queues.hand_over(&self.lease)
+        self.common.queues.hand_over(&self.lease)
     }
 
     fn release(&self) -> Releasing {
         Releasing {
-            answers: self.lease.release(),
+            pending: self.lease.release(),
             notifies: Notifies {
                 lease: Arc::clone(&self.lease),
-                shared: Arc::clone(&self.shared),
+                common: Arc::clone(&self.common),
                 is_done: false,
             },
         }
     }
 
     fn notify(&self) {
-        self.shared.queues.notify(&self.lease);
+        self.common.queues.notify(&self.lease);
     }
 }
 
@@ -90,7 +90,7 @@ impl Drop for Holding {
             return;
         }
         // A waiter that joins after this question watches the nodes: see `Queues::is_empty`.
-        if self.lease.hold().was_held() && !self.shared.queues.is_empty() {
+        if self.lease.hold().was_held() && !self.common.queues.is_empty() {
             let releasing = self.release();
             // Waiters are notified when the release is confirmed.
             (self.lease).finish_in_background(async move {
@@ -108,7 +108,7 @@ pin_project! {
     pub(crate) struct Releasing {
         // Dropped first: when the waiters are notified, the commands are on their way.
         #[pin]
-        answers: Answers,
+        pending: Pending,
         notifies: Notifies,
     }
 }
@@ -116,7 +116,7 @@ pin_project! {
 impl Releasing {
     /// Takes the votes, after the verdict. Only the first call returns them.
     pub(crate) fn take_votes(&self) -> RoundVotes {
-        self.answers.take_votes()
+        self.pending.take_votes()
     }
 }
 
@@ -125,7 +125,7 @@ impl Future for Releasing {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
         let this = self.project();
-        let verdict = ready!(this.answers.poll(cx));
+        let verdict = ready!(this.pending.poll(cx));
         this.notifies.now();
         Poll::Ready(verdict)
     }
@@ -134,7 +134,7 @@ impl Future for Releasing {
 /// Notifies waiters, once.
 struct Notifies {
     lease: Arc<Lease>,
-    shared: Arc<Shared>,
+    common: Arc<Common>,
     is_done: bool,
 }
 
@@ -142,7 +142,7 @@ impl Notifies {
     fn now(&mut self) {
         if !self.is_done {
             self.is_done = true;
-            self.shared.queues.notify(&self.lease);
+            self.common.queues.notify(&self.lease);
         }
     }
 }
@@ -159,28 +159,28 @@ impl Drop for Notifies {
 /// waiter or is released.
 pub(crate) struct Recipient {
     ticket: Ticket,
-    shared: Arc<Shared>,
+    common: Arc<Common>,
 }
 
 impl Recipient {
     /// Joins the queues of the names of a request.
-    pub(crate) fn join(request: Request, shared: Arc<Shared>) -> Result<Self, LockError> {
-        let ticket = shared.queues.join(request)?;
-        Ok(Self { ticket, shared })
+    pub(crate) fn join(request: Request, common: Arc<Common>) -> Result<Self, LockError> {
+        let ticket = common.queues.join(request)?;
+        Ok(Self { ticket, common })
     }
 
     pub(crate) const fn ticket(&self) -> &Ticket {
         &self.ticket
     }
 
-    pub(crate) const fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(crate) const fn common(&self) -> &Arc<Common> {
+        &self.common
     }
 
     /// The lock, if it was handed over to this waiter.
     pub(crate) fn take(&self) -> Option<Holding> {
         let lease = self.ticket.take_handed_over()?;
-        Some(Holding::new(lease, Arc::clone(&self.shared)))
+        Some(Holding::new(lease, Arc::clone(&self.common)))
     }
 }
 

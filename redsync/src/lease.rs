@@ -2,16 +2,16 @@
 //! to the last.
 //!
 //! A [`Lease`] has an [entry](crate::node::Entry) with its own owner value, a [validity](hold), and
-//! a [lane](lane) to each node. Each of its [operations](operations) sends a [command](command) to
-//! all nodes and counts the answers in a round.
+//! a [lane](lane) to each node. Each of its [operations](operations) is a [round](round) over all
+//! nodes.
 
-mod answers;
-mod command;
 mod extension;
 mod hold;
 mod inspection;
 mod lane;
 mod operations;
+mod pending;
+mod round;
 
 use std::{
     future::Future,
@@ -25,7 +25,7 @@ use std::{
 use smallvec::SmallVec;
 use tokio::{runtime::Handle, time::Instant};
 
-pub(crate) use self::{answers::Answers, extension::Extension};
+pub(crate) use self::{extension::Extension, pending::Pending};
 use self::{hold::Hold, lane::Lane};
 use crate::{
     FencingToken, Mode, OwnerValue,
@@ -35,8 +35,9 @@ use crate::{
     nodes::Nodes,
     options::Options,
     quorum::{
-        USUAL_NODES, majority,
-        round::RoundVotes,
+        USUAL_NODES,
+        count::RoundVotes,
+        majority,
         votes::{NodeVote, Votes},
     },
     request::Request,
@@ -65,7 +66,7 @@ pub(crate) struct Lease {
     /// The number of the attempt, starting from 1. If the lock was handed over, the number of
     /// attempts that its waiter made.
     attempt: u32,
-    metrics: metrics::Hold,
+    metrics: metrics::HoldTime,
     /// The runtime that clean-up uses if it begins outside of any runtime.
     home: Option<Handle>,
 }
@@ -144,7 +145,7 @@ impl Lease {
             succession: Succession::new(now, are_placed),
             token: OnceLock::new(),
             attempt: request.count_attempt(),
-            metrics: metrics::Hold::new(),
+            metrics: metrics::HoldTime::new(),
             home: Handle::try_current().ok(),
         })
     }
@@ -177,7 +178,7 @@ impl Lease {
             token: (self.token().map(FencingToken::next))
                 .map_or_else(OnceLock::new, OnceLock::from),
             attempt: request.attempts(),
-            metrics: metrics::Hold::new(),
+            metrics: metrics::HoldTime::new(),
             home: Handle::try_current().ok().or_else(|| self.home.clone()),
         };
         lease.begin(lease.capped(self.until()));

@@ -101,15 +101,15 @@
 //! | `redsync_wait_seconds` | histogram | `mode`, `outcome` | the time from such a call to its outcome |
 //! | `redsync_hold_seconds` | histogram | `mode` | the time from acquiring or resuming a lock to the end of its guard |
 //! | `redsync_lost_total` | counter | `mode` | lost locks, each counted once: when an extension finds out, otherwise when the guard is released or dropped |
-//! | `redsync_node_seconds` | histogram | `node`, `command` | the time from the start of a command to the node's answer, or until the answer was no longer awaited |
-//! | `redsync_node_errors_total` | counter | `node`, `command`, `kind` | commands that failed on a node or were not answered |
+//! | `redsync_node_seconds` | histogram | `node`, `operation` | the time from the start of a command to the node's answer, or until the answer was no longer awaited |
+//! | `redsync_node_errors_total` | counter | `node`, `operation`, `kind` | commands that failed on a node or were not answered |
 //!
 //! | label | values |
 //! |---|---|
 //! | `mode` | `exclusive`, `shared` |
 //! | `outcome` | `acquired`; `taken`, `timed_out`, `too_many_waiting` (contention); `unavailable`; `too_late` (acquired too late to be valid); `misconfigured`; `dropped` (the future was dropped before it resolved) |
 //! | `node` | the node's [address](node::Node::address) |
-//! | `command` | `identity`, `acquire`, `raise`, `extend`, `release`, `inspect` |
+//! | `operation` | `identity`, `acquire`, `raise`, `extend`, `release`, `inspect` |
 //! | `kind` | the variant of [`NodeError`]: `timed_out`, `unreachable`, `disconnected`, `refused`, `same_server`, `overloaded`, `not_sent`, `unexpected`; or `unanswered` if the answer was no longer awaited |
 //!
 //! No label contains the name of a lock. A command on a node that hangs is counted late: when the
@@ -180,7 +180,8 @@
 
 mod acquire;
 mod background;
-mod config;
+mod common;
+mod config_error;
 mod error;
 pub mod fence;
 mod guard;
@@ -198,7 +199,6 @@ mod queue;
 mod quorum;
 mod redsync;
 mod request;
-mod shared;
 mod value;
 
 /// The futures that [`Mutex`] and [`Guard`] return, for code that has to name their types.
@@ -211,7 +211,7 @@ pub mod future {
 
 pub use self::{
     background::DrainGuard,
-    config::ConfigError,
+    config_error::ConfigError,
     error::{ExtendError, LockError, ReleaseError, RunError},
     fence::FencingToken,
     guard::{Guard, GuardParts, Released, Resume, Validity},

@@ -12,11 +12,11 @@ pub use self::lock::Lock;
 use crate::{
     ConfigError, Guard, Inspection, LockError, Mode, Released, Resume, RunError, Validity,
     acquire::{self, Limit},
-    config::MAX_NAME_LEN,
+    common::Common,
+    config_error::MAX_NAME_LEN,
     inspect,
     options::Options,
     request::Request,
-    shared::Shared,
 };
 
 /// A distributed mutex: a name (or several names), and how to lock it.
@@ -53,7 +53,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Mutex {
-    shared: Arc<Shared>,
+    common: Arc<Common>,
     names: Arc<[Arc<str>]>,
     options: Arc<Options>,
 }
@@ -63,12 +63,12 @@ impl Mutex {
     pub const MAX_NAME_LEN: usize = MAX_NAME_LEN;
 
     pub(crate) const fn new(
-        shared: Arc<Shared>,
+        common: Arc<Common>,
         names: Arc<[Arc<str>]>,
         options: Arc<Options>,
     ) -> Self {
         Self {
-            shared,
+            common,
             names,
             options,
         }
@@ -126,7 +126,7 @@ impl Mutex {
     pub fn is_covered_by(&self, held: &Validity) -> bool {
         let lease = held.lease();
         !held.is_lost()
-            && lease.is_on(&self.shared.nodes)
+            && lease.is_on(&self.common.nodes)
             && self.request().is_ok_and(|request| lease.covers(&request))
     }
 
@@ -150,7 +150,7 @@ impl Mutex {
     }
 
     fn lock_up_to(&self, limit: Limit) -> Lock {
-        Lock::new(self.request(), Arc::clone(&self.shared), limit)
+        Lock::new(self.request(), Arc::clone(&self.common), limit)
     }
 
     /// Acquires the lock, and waits while another holder has it.
@@ -291,7 +291,7 @@ impl Mutex {
     /// If the future is dropped, the lock stays as it is: no guard releases it, and it expires if
     /// no guard extends it.
     pub async fn resume(&self, parts: impl Into<Resume>) -> Result<Guard, LockError> {
-        acquire::resume(self.request()?, Arc::clone(&self.shared), parts.into()).await
+        acquire::resume(self.request()?, Arc::clone(&self.common), parts.into()).await
     }
 
     /// Acquires the lock, runs `work` while extending the lock, and releases the lock.
@@ -380,7 +380,7 @@ impl Mutex {
     /// Dropping the future changes nothing.
     pub async fn inspect(&self) -> Result<Vec<Inspection>, ConfigError> {
         let request = self.request()?;
-        Ok(inspect::inspect(&request, &self.shared.nodes).await)
+        Ok(inspect::inspect(&request, &self.common.nodes).await)
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) use self::{
     retry::{Delay, Retry},
     timing::{NodeTimeout, Timing},
 };
-use crate::{ConfigError, Mode, config::MAX_NAME_LEN, error::BoxError};
+use crate::{ConfigError, Mode, config_error::MAX_NAME_LEN, error::BoxError};
 
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
 const RESERVED: &str = ":fence";

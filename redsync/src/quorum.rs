@@ -1,6 +1,6 @@
-//! Decisions of a majority of nodes: [votes], their [tally], and [rounds](round).
+//! Decisions of a majority of nodes: [votes], their [tally], and the [count](count) of one round.
 
-pub(crate) mod round;
+pub(crate) mod count;
 pub(crate) mod tally;
 pub(crate) mod votes;
 

@@ -3,10 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    ConfigError, DrainGuard, Mutex, NodeVote, Vote, Votes, metrics,
+    ConfigError, DrainGuard, Mutex, NodeVote, Vote, Votes,
+    common::Common,
+    metrics,
     node::{AnyNode, MemoryNode, sorted},
     options::Options,
-    shared::Shared,
 };
 
 /// Makes mutexes on a set of nodes, with default options. Cheap to clone.
@@ -39,7 +40,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Redsync {
-    shared: Arc<Shared>,
+    common: Arc<Common>,
     defaults: Arc<Options>,
 }
 
@@ -64,10 +65,10 @@ impl Redsync {
     /// [`NodeError::SameServer`](crate::NodeError::SameServer). It is not detected if the server
     /// does not reveal its identity, for instance because the user lacks the permission for `INFO`.
     pub fn new<N: Into<AnyNode>>(nodes: impl IntoIterator<Item = N>) -> Result<Self, ConfigError> {
-        let shared = Shared::new(nodes.into_iter().map(Into::into))?;
+        let common = Common::new(nodes.into_iter().map(Into::into))?;
         metrics::describe();
         Ok(Self {
-            shared,
+            common,
             defaults: Options::checked_default(),
         })
     }
@@ -164,7 +165,7 @@ impl Redsync {
     }
 
     fn mutex_of(&self, names: Arc<[Arc<str>]>) -> Mutex {
-        Mutex::new(Arc::clone(&self.shared), names, Arc::clone(&self.defaults))
+        Mutex::new(Arc::clone(&self.common), names, Arc::clone(&self.defaults))
     }
 
     /// Creates a mutex with several names, which are acquired all or none, in one round trip per
@@ -209,7 +210,7 @@ impl Redsync {
     pub async fn probe(&self) -> Votes {
         // With the prefix, because the Redis user may have permission for no other keys.
         let name: Arc<str> = format!("{}redsync:probe", self.defaults.key_prefix).into();
-        let nodes = &self.shared.nodes;
+        let nodes = &self.common.nodes;
         let (limit, names) = (self.defaults.timing.node_timeout(), [name]);
         let answers = nodes.ask_all(limit, async |node| {
             nodes.admit(node).await?;
@@ -252,7 +253,7 @@ impl Redsync {
     ///
     /// If the future is dropped, the work continues.
     pub async fn drain(&self) {
-        self.shared.nodes.background().drain().await;
+        self.common.nodes.background().drain().await;
     }
 
     /// Returns a guard that makes [`drain`](Self::drain) wait until it is dropped.
@@ -276,16 +277,16 @@ impl Redsync {
     /// ```
     #[must_use = "a guard that is dropped at once delays nothing"]
     pub fn drain_guard(&self) -> DrainGuard {
-        self.shared.nodes.background().guard()
+        self.common.nodes.background().guard()
     }
 }
 
 impl fmt::Debug for Redsync {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redsync")
-            .field("nodes", &self.shared.nodes)
+            .field("nodes", &self.common.nodes)
             .field("defaults", &self.defaults)
-            .field("background", self.shared.nodes.background())
+            .field("background", self.common.nodes.background())
             .finish()
     }
 }

@@ -13,17 +13,17 @@ use tokio::time::Instant;
 use super::limit::Limit;
 use crate::{
     FencingToken, Guard, LockError, OwnerValue,
+    common::Common,
     fence::Agreement,
     hand_over::Holding,
-    lease::{Answers, Lease},
+    lease::{Lease, Pending},
     quorum::{
+        count::RoundVotes,
         majority,
-        round::RoundVotes,
         tally::Verdict,
         votes::{Vote, Votes},
     },
     request::Request,
-    shared::Shared,
 };
 
 pin_project! {
@@ -37,7 +37,7 @@ pin_project! {
     pub(crate) struct Attempt {
         // Dropped before `holding`, so that the release follows the acquisition.
         #[pin]
-        answers: Answers,
+        pending: Pending,
         raising_to: Option<FencingToken>,
         holding: Option<Holding>,
     }
@@ -107,18 +107,18 @@ fn decide(
 
 impl Attempt {
     /// Starts an attempt. The clock is read before anything is sent.
-    pub(crate) fn start(request: &Request, shared: &Arc<Shared>) -> Result<Self, LockError> {
+    pub(crate) fn start(request: &Request, common: &Arc<Common>) -> Result<Self, LockError> {
         let label = match &request.options.rounds.owner_label {
             Some(label) => label().map_err(LockError::Value)?,
             None => String::new(),
         };
         let value = OwnerValue::random(&label).map_err(LockError::Value)?;
-        let lease = Lease::new(&shared.nodes, request, value);
-        let answers = lease.acquire();
+        let lease = Lease::new(&common.nodes, request, value);
+        let pending = lease.acquire();
         Ok(Self {
-            answers,
+            pending,
             raising_to: None,
-            holding: Some(Holding::new(lease, Arc::clone(shared))),
+            holding: Some(Holding::new(lease, Arc::clone(common))),
         })
     }
 }
@@ -129,7 +129,7 @@ impl Future for Attempt {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let verdict = ready!(this.answers.as_mut().poll(cx));
+            let verdict = ready!(this.pending.as_mut().poll(cx));
             let holding = this.holding.take().expect("polled after it was ready");
             let lease = holding.lease();
             let agreement = lease.entry().fenced.then(|| match *this.raising_to {
@@ -141,7 +141,7 @@ impl Future for Attempt {
             let votes = if verdict == Verdict::Granted {
                 RoundVotes::new()
             } else {
-                this.answers.take_votes()
+                this.pending.take_votes()
             };
             let answered =
                 |vote: &&Option<Vote>| matches!(vote, Some(Vote::Granted | Vote::Refused { .. }));
@@ -166,13 +166,13 @@ impl Future for Attempt {
                     let raise = lease.raise(token);
                     *this.raising_to = Some(token);
                     *this.holding = Some(holding);
-                    this.answers.set(raise);
+                    this.pending.set(raise);
                 }
                 Decision::Failed(reason) => {
                     let is_own = |vote: &Option<Vote>| matches!(vote, Some(Vote::Granted));
                     let own = votes.iter().map(is_own).collect();
                     let votes = if verdict == Verdict::Granted {
-                        this.answers.take_votes()
+                        this.pending.take_votes()
                     } else {
                         votes
                     };

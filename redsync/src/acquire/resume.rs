@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::{
-    ConfigError, FencingToken, Guard, LockError, Resume, hand_over::Holding, lease::Lease,
-    quorum::tally::Verdict, request::Request, shared::Shared,
+    ConfigError, FencingToken, Guard, LockError, Resume, common::Common, hand_over::Holding,
+    lease::Lease, quorum::tally::Verdict, request::Request,
 };
 
 /// Takes over a lock that a quorum still keeps for its owner value. It changes nothing on the nodes.
@@ -16,11 +16,11 @@ use crate::{
 /// If the future is dropped, the lock stays as it was.
 pub(crate) async fn resume(
     request: Request,
-    shared: Arc<Shared>,
+    common: Arc<Common>,
     resumed: Resume,
 ) -> Result<Guard, LockError> {
     check(&request, &resumed)?;
-    let lease = Lease::resumed(&shared.nodes, &request, resumed.value);
+    let lease = Lease::resumed(&common.nodes, &request, resumed.value);
     if let Some(token) = resumed.token {
         lease.set_token(token);
     }
@@ -35,7 +35,7 @@ pub(crate) async fn resume(
                 return Err(LockError::NotHeld(kept.votes));
             }
             lease.begin(until);
-            Ok(Guard::new(Holding::new(lease, shared)))
+            Ok(Guard::new(Holding::new(lease, common)))
         }
         Verdict::Refused => Err(LockError::NotHeld(kept.votes)),
         Verdict::Unknown => Err(LockError::Unavailable(kept.votes)),

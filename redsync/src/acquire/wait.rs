@@ -19,13 +19,13 @@ use super::{
 };
 use crate::{
     Guard, LockError,
+    common::Common,
     hand_over::{Holding, Recipient},
     queue::{
         Notice, Standing, Ticket,
         fairness::{Sign, blind_stay, pauses_after_division},
     },
     request::Request,
-    shared::Shared,
 };
 
 /// Waits for the lock in the queues of its names, after a first attempt that failed, or because
@@ -38,11 +38,11 @@ use crate::{
 /// it are notified.
 pub(crate) async fn wait(
     request: Request,
-    shared: Arc<Shared>,
+    common: Arc<Common>,
     limit: Limit,
     first: Option<Failure>,
 ) -> Result<Guard, LockError> {
-    let recipient = Recipient::join(request, shared)?;
+    let recipient = Recipient::join(request, common)?;
     let mut waiter = Waiter::new(&recipient, limit);
     let mut action = if let Some(failure) = first {
         waiter.failed(failure)?
@@ -67,7 +67,7 @@ pub(crate) async fn wait(
         action = match waiter.signal(timer.as_mut()).await {
             Signal::Notified => match recipient.ticket().take_notice() {
                 Some(Notice::HandedOver(lease)) => {
-                    let holding = Holding::new(lease, Arc::clone(recipient.shared()));
+                    let holding = Holding::new(lease, Arc::clone(recipient.common()));
                     if holding.lease().is_worth_having() {
                         return Ok(Guard::new(holding));
                     }
@@ -158,7 +158,7 @@ impl<'a> Waiter<'a> {
         let request = self.ticket().request();
         let action = self.state.on(event, &request.options, Instant::now());
         if action == Action::Watch {
-            let nodes = &self.recipient.shared().nodes;
+            let nodes = &self.recipient.common().nodes;
             self.watch = Some(Watch::start(nodes, &request.names, own));
         } else if !self.state.is_watching() {
             self.watch = None;
@@ -206,7 +206,7 @@ impl<'a> Waiter<'a> {
     /// Makes an attempt. If it fails, a lock that was handed over to this waiter in the meantime is
     /// used instead.
     async fn attempt(&mut self) -> Result<Attempted, LockError> {
-        let attempt = Attempt::start(self.ticket().request(), self.recipient.shared())?;
+        let attempt = Attempt::start(self.ticket().request(), self.recipient.common())?;
         let failure = match attempt.await {
             Ok(guard) => {
                 self.ticket().leave_with(guard.lease());

@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{Answers, Lease};
+use super::{Lease, Pending};
 use crate::{ExtendError, quorum::tally::Verdict};
 
 pin_project! {
@@ -26,7 +26,7 @@ pin_project! {
         start: Instant,
         // None if the lease was already lost.
         #[pin]
-        answers: Option<Answers>,
+        pending: Option<Pending>,
         deadline: Instant,
         is_confirming: bool,
     }
@@ -50,7 +50,7 @@ impl Extension {
             lease: Arc::clone(lease),
             start,
             // Answers after the end of the validity do not count.
-            answers: (start < until).then(|| lease.extend(deadline.min(until))),
+            pending: (start < until).then(|| lease.extend(deadline.min(until))),
             deadline,
             is_confirming: false,
         }
@@ -64,10 +64,10 @@ impl Future for Extension {
         let mut this = self.project();
         let lease = &*this.lease;
         let verdict = loop {
-            let Some(answers) = this.answers.as_mut().as_pin_mut() else {
+            let Some(pending) = this.pending.as_mut().as_pin_mut() else {
                 return Poll::Ready(Err(ExtendError::Lost));
             };
-            let verdict = ready!(answers.poll(cx));
+            let verdict = ready!(pending.poll(cx));
             let start = *this.start;
             // The new validity counts from before the round was sent.
             let is_extended =
@@ -82,7 +82,7 @@ impl Future for Extension {
                 *this.is_confirming = true;
                 *this.start = Instant::now();
                 let deadline = (*this.deadline).min(lease.until());
-                this.answers.set(Some(lease.extend(deadline)));
+                this.pending.set(Some(lease.extend(deadline)));
                 continue;
             }
             if is_extended {
@@ -91,8 +91,8 @@ impl Future for Extension {
             break verdict;
         };
         let votes = || {
-            let answers = this.answers.as_ref().as_pin_ref();
-            answers.map_or_else(Vec::new, |answers| answers.take_votes())
+            let pending = this.pending.as_ref().as_pin_ref();
+            pending.map_or_else(Vec::new, |pending| pending.take_votes())
         };
         Poll::Ready(match verdict {
             Verdict::Granted => Err(ExtendError::Lost),

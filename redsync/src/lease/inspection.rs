@@ -9,7 +9,7 @@ use super::Lease;
 use crate::{
     node::NodeError,
     quorum::{
-        round::RoundVotes,
+        count::RoundVotes,
         tally::{Tally, Verdict},
         votes::{Vote, Votes},
     },

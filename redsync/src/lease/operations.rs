@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     Lease,
-    answers::Answers,
-    command::{Beginning, Command},
+    pending::Pending,
+    round::{Beginning, Round},
 };
 use crate::{
     FencingToken,
@@ -17,68 +17,68 @@ use crate::{
 
 impl Lease {
     /// Acquires the keys, for an attempt that has just begun.
-    pub(crate) fn acquire(self: &Arc<Self>) -> Answers {
+    pub(crate) fn acquire(self: &Arc<Self>) -> Pending {
         let deadline = self.begun() + self.options.timing.node_timeout();
-        let command = Arc::new(Command::new(
+        let round = Arc::new(Round::new(
             self,
             Operation::Acquire,
             self.begun(),
             self.options.rounds.fail_fast,
         ));
-        let answering = command.send(|command, lane| {
+        let answering = round.send(|round, lane| {
             lane.place();
-            command.enter(lane)
+            round.enter(lane)
         });
-        Answers::new(command, answering, deadline)
+        Pending::new(round, answering, deadline)
     }
 
     /// Raises lower counters to `token`. A node whose counter is at the token has granted already.
     /// A node that has not answered the acquisition takes no part.
-    pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Answers {
+    pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Pending {
         let now = Instant::now();
-        let command = Command::new(self, Operation::Raise, now, true).with_token(Some(token));
-        let command = Arc::new(command);
-        let answering = command.send(|command, lane| match lane.number() {
+        let round = Round::new(self, Operation::Raise, now, true).with_token(Some(token));
+        let round = Arc::new(round);
+        let answering = round.send(|round, lane| match lane.number() {
             Some(number) if number == token => Beginning::Votes(Vote::Granted),
-            Some(_) => command.enter(lane),
+            Some(_) => round.enter(lane),
             None => Beginning::Votes(Vote::Failed(NodeError::TimedOut)),
         });
-        Answers::new(command, answering, now + self.options.timing.node_timeout())
+        Pending::new(round, answering, now + self.options.timing.node_timeout())
     }
 
     /// Extends the keys. No node is asked after `deadline`, and no later answer counts.
     ///
     /// Without `fail_fast`, it waits for all nodes, but for at most half of the remaining validity,
     /// so that a node that hangs does not keep the extension from counting.
-    pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Answers {
+    pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Pending {
         let now = Instant::now();
         let fail_fast = self.options.rounds.fail_fast;
-        let command = Command::new(self, Operation::Extend, now, fail_fast)
+        let round = Round::new(self, Operation::Extend, now, fail_fast)
             .with_token(self.token())
             .asked_until(deadline);
-        let command = Arc::new(command);
+        let round = Arc::new(round);
         let wait_until = if fail_fast {
             deadline
         } else {
             let left = self.until().saturating_duration_since(now);
             deadline.min(now + left / 2)
         };
-        let answering = command.send(Command::enter);
-        Answers::new(command, answering, wait_until)
+        let answering = round.send(Round::enter);
+        Pending::new(round, answering, wait_until)
     }
 
     /// Releases the keys. From here on, nothing is extended.
-    pub(crate) fn release(self: &Arc<Self>) -> Answers {
+    pub(crate) fn release(self: &Arc<Self>) -> Pending {
         let now = Instant::now();
         self.end_at(now);
-        let command = Arc::new(Command::new(self, Operation::Release, now, true));
-        let answering = command.send(|command, lane| {
+        let round = Arc::new(Round::new(self, Operation::Release, now, true));
+        let answering = round.send(|round, lane| {
             if lane.has_nothing_to_release() {
                 Beginning::Votes(Vote::Refused { remaining: None })
             } else {
-                command.enter(lane)
+                round.enter(lane)
             }
         });
-        Answers::new(command, answering, now + self.options.timing.node_timeout())
+        Pending::new(round, answering, now + self.options.timing.node_timeout())
     }
 }

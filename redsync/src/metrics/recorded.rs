@@ -96,7 +96,7 @@ impl LockMetrics {
     }
 
     /// Records for how long a lock was held.
-    pub(crate) fn held(&self, mode: Mode, hold: &Hold) {
+    pub(crate) fn held(&self, mode: Mode, hold: &HoldTime) {
         if let Some(since) = hold.since.get() {
             let held = || histogram!(HOLD, "mode" => mode.as_str());
             self.of(mode).hold.get_or_init(held).record(since.elapsed());
@@ -149,11 +149,11 @@ impl Drop for Acquisition {
 }
 
 /// The time that a lock is held.
-pub(crate) struct Hold {
+pub(crate) struct HoldTime {
     since: OnceLock<Instant>,
 }
 
-impl Hold {
+impl HoldTime {
     pub(crate) const fn new() -> Self {
         Self {
             since: OnceLock::new(),
@@ -168,15 +168,15 @@ impl Hold {
 /// The commands of one node, with a handle for each figure.
 pub(crate) struct NodeMetrics {
     address: Arc<str>,
-    commands: [CommandMetrics; COMMANDS.len()],
+    operations: [OperationMetrics; OPERATIONS.len()],
 }
 
-const COMMANDS: [&str; 6] = [
+const OPERATIONS: [&str; 6] = [
     "identity", "acquire", "raise", "extend", "release", "inspect",
 ];
 
 #[derive(Default)]
-struct CommandMetrics {
+struct OperationMetrics {
     seconds: OnceLock<Histogram>,
     errors: [OnceLock<Counter>; KINDS.len()],
 }
@@ -199,35 +199,35 @@ impl NodeMetrics {
     pub(crate) fn new(address: &Arc<str>) -> Self {
         Self {
             address: Arc::clone(address),
-            commands: Default::default(),
+            operations: Default::default(),
         }
     }
 
     /// Records the answer to a command that began at `since`.
     pub(crate) fn answered(
         &self,
-        command: &'static str,
+        operation: &'static str,
         since: Instant,
         error: Option<&NodeError>,
     ) {
-        self.record(command, since, error.map(kind));
+        self.record(operation, since, error.map(kind));
     }
 
     /// Records that nobody waits any longer for the answer to a command that began at `since`.
-    pub(crate) fn unanswered(&self, command: &'static str, since: Instant) {
-        self.record(command, since, Some(UNANSWERED));
+    pub(crate) fn unanswered(&self, operation: &'static str, since: Instant) {
+        self.record(operation, since, Some(UNANSWERED));
     }
 
     /// Waits for an answer, and records it. If the future is dropped, the command is recorded as
     /// unanswered.
     pub(crate) async fn time<T>(
         &self,
-        command: &'static str,
+        operation: &'static str,
         answer: impl Future<Output = Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
         let mut timed = Timed {
             metrics: self,
-            command,
+            operation,
             since: Instant::now(),
             error: Some(UNANSWERED),
         };
@@ -236,13 +236,13 @@ impl NodeMetrics {
         answer
     }
 
-    fn record(&self, command: &'static str, since: Instant, error: Option<&'static str>) {
-        let index = COMMANDS.iter().position(|known| *known == command);
-        let handles = index.map(|index| &self.commands[index]);
+    fn record(&self, operation: &'static str, since: Instant, error: Option<&'static str>) {
+        let index = OPERATIONS.iter().position(|known| *known == operation);
+        let handles = index.map(|index| &self.operations[index]);
         let address = || String::from(&*self.address);
         with_handle(
             handles.map(|handles| &handles.seconds),
-            || histogram!(NODE, "node" => address(), "command" => command),
+            || histogram!(NODE, "node" => address(), "operation" => operation),
             |seconds| seconds.record(since.elapsed()),
         );
         let Some(kind) = error else {
@@ -252,7 +252,7 @@ impl NodeMetrics {
         let errors = handles.and_then(|handles| Some(&handles.errors[index?]));
         with_handle(
             errors,
-            || counter!(NODE_ERRORS, "node" => address(), "command" => command, "kind" => kind),
+            || counter!(NODE_ERRORS, "node" => address(), "operation" => operation, "kind" => kind),
             |errors| errors.increment(1),
         );
     }
@@ -269,14 +269,14 @@ fn with_handle<T>(listed: Option<&OnceLock<T>>, make: impl FnOnce() -> T, record
 
 struct Timed<'a> {
     metrics: &'a NodeMetrics,
-    command: &'static str,
+    operation: &'static str,
     since: Instant,
     error: Option<&'static str>,
 }
 
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
-        self.metrics.record(self.command, self.since, self.error);
+        self.metrics.record(self.operation, self.since, self.error);
     }
 }
 

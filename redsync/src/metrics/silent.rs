@@ -15,7 +15,7 @@ pub(crate) struct LockMetrics;
 #[expect(clippy::unused_self, reason = "used with the feature")]
 impl LockMetrics {
     pub(crate) const fn lost(&self, _: Mode) {}
-    pub(crate) const fn held(&self, _: Mode, _: &Hold) {}
+    pub(crate) const fn held(&self, _: Mode, _: &HoldTime) {}
 }
 
 /// A call that locks.
@@ -35,10 +35,10 @@ impl Acquisition {
 }
 
 /// The time that a lock is held.
-pub(crate) struct Hold;
+pub(crate) struct HoldTime;
 
 #[expect(clippy::unused_self, reason = "used with the feature")]
-impl Hold {
+impl HoldTime {
     pub(crate) const fn new() -> Self {
         Self
     }

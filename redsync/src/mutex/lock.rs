@@ -14,9 +14,9 @@ use pin_project_lite::pin_project;
 use crate::{
     ConfigError, Guard, LockError, Mode,
     acquire::{Attempt, Failure, Limit, wait},
+    common::Common,
     metrics,
     request::Request,
-    shared::Shared,
 };
 
 pin_project! {
@@ -30,7 +30,7 @@ pin_project! {
         #[pin]
         state: State,
         limit: Limit,
-        shared: Arc<Shared>,
+        common: Arc<Common>,
         counted: metrics::Acquisition,
     }
 }
@@ -47,12 +47,12 @@ pin_project! {
 impl State {
     fn waiting(
         request: Request,
-        shared: &Arc<Shared>,
+        common: &Arc<Common>,
         limit: Limit,
         first: Option<Failure>,
     ) -> Self {
         Self::Waiting {
-            future: wait(request, Arc::clone(shared), limit, first).boxed(),
+            future: wait(request, Arc::clone(common), limit, first).boxed(),
         }
     }
 }
@@ -60,17 +60,17 @@ impl State {
 impl Lock {
     pub(super) fn new(
         request: Result<Request, ConfigError>,
-        shared: Arc<Shared>,
+        common: Arc<Common>,
         limit: Limit,
     ) -> Self {
         let mode = (request.as_ref()).map_or(Mode::Exclusive, |request| request.options.kind.mode);
-        let counted = metrics::Acquisition::begin(shared.nodes.lock_metrics(), mode);
+        let counted = metrics::Acquisition::begin(common.nodes.lock_metrics(), mode);
         Self {
             state: State::Start {
                 request: Some(request),
             },
             limit,
-            shared,
+            common,
             counted,
         }
     }
@@ -81,11 +81,11 @@ impl Lock {
             let next = match this.state.as_mut().project() {
                 StateProj::Start { request } => {
                     let request = request.take().expect("polled after it was ready")?;
-                    if this.limit.retries() && this.shared.queues.has_queue_for(&request) {
-                        State::waiting(request, this.shared, *this.limit, None)
+                    if this.limit.retries() && this.common.queues.has_queue_for(&request) {
+                        State::waiting(request, this.common, *this.limit, None)
                     } else {
                         State::First {
-                            attempt: Attempt::start(&request, this.shared)?,
+                            attempt: Attempt::start(&request, this.common)?,
                             request: Some(request),
                         }
                     }
@@ -94,7 +94,7 @@ impl Lock {
                     Ok(guard) => return Poll::Ready(Ok(guard)),
                     Err(failure) if this.limit.retries() => {
                         let request = request.take().expect("polled after it was ready");
-                        State::waiting(request, this.shared, *this.limit, Some(failure))
+                        State::waiting(request, this.common, *this.limit, Some(failure))
                     }
                     Err(failure) => return Poll::Ready(Err(failure.into_error(*this.limit))),
                 },

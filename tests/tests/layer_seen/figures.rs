@@ -219,9 +219,9 @@ async fn contention_on_real_servers() {
         2
     );
     for server in &servers {
-        let of = |command| {
+        let of = |operation| {
             format!(
-                "redsync_node_seconds{{command={command},node={}}}",
+                "redsync_node_seconds{{node={},operation={operation}}}",
                 server.address()
             )
         };
@@ -294,9 +294,9 @@ async fn a_server_that_hangs() {
     let hangs = servers[1].address();
     until_async("it is counted", SOON, async || {
         let figures = figures(&recorded);
-        figures.keys().any(|name| {
-            name.starts_with("redsync_node_errors_total{command=acquire,") && name.contains(&hangs)
-        })
+        let failed =
+            format!("redsync_node_errors_total{{kind=unanswered,node={hangs},operation=acquire}}");
+        figures.contains_key(&failed)
     })
     .await;
     servers[1].cont();

@@ -1,4 +1,4 @@
-//! The future of a command: it waits for the answers of the nodes.
+//! The future of a round: it waits for the verdict of the nodes.
 
 use std::{
     future::Future,
@@ -12,14 +12,15 @@ use futures_util::future::{FutureExt, join_all};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::command::Command;
+use super::round::Round;
 use crate::{
     node::Answering,
-    quorum::{round::RoundVotes, tally::Verdict},
+    quorum::{count::RoundVotes, tally::Verdict},
 };
 
 pin_project! {
-    /// A future that resolves when the verdict is clear or the time limit has passed.
+    /// A round whose verdict is pending. It resolves when the verdict is clear, or when the time
+    /// limit has passed.
     ///
     /// # Cancel safety
     ///
@@ -27,8 +28,8 @@ pin_project! {
     /// command that was sent cannot be taken back, and its effect has to be known before anything
     /// else is sent to that node.
     #[must_use = "futures do nothing unless polled"]
-    pub(crate) struct Answers {
-        command: Arc<Command>,
+    pub(crate) struct Pending {
+        round: Arc<Round>,
         // For nodes that do not count answers themselves. There are few of them: polling all of
         // them each time is cheaper than tracking which one has woken the task.
         answering: Vec<Answering>,
@@ -39,25 +40,25 @@ pin_project! {
         has_ended: bool,
     }
 
-    impl PinnedDrop for Answers {
+    impl PinnedDrop for Pending {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !*this.has_ended {
-                leave_behind(this.command, this.answering);
+                leave_behind(this.round, this.answering);
             }
         }
     }
 }
 
-impl Answers {
-    /// The answers to a command that arrive before a deadline.
+impl Pending {
+    /// Waits for the answers that arrive before a deadline.
     pub(super) const fn new(
-        command: Arc<Command>,
+        round: Arc<Round>,
         answering: Vec<Answering>,
         deadline: Instant,
     ) -> Self {
         Self {
-            command,
+            round,
             answering,
             deadline,
             limit: None,
@@ -67,27 +68,27 @@ impl Answers {
 
     /// Takes the votes, after the verdict. Only the first call returns them.
     pub(crate) fn take_votes(&self) -> RoundVotes {
-        self.command.round().take_votes()
+        self.round.count().take_votes()
     }
 }
 
 /// Moves the waiting for outstanding answers to the background.
-fn leave_behind(command: &Arc<Command>, answering: &mut Vec<Answering>) {
-    command.abandon();
+fn leave_behind(round: &Arc<Round>, answering: &mut Vec<Answering>) {
+    round.abandon();
     if !answering.is_empty() {
         let work = join_all(mem::take(answering)).map(drop);
-        (command.lease()).in_background(command.abandon_at(), work);
+        (round.lease()).in_background(round.abandon_at(), work);
     }
 }
 
-impl Future for Answers {
+impl Future for Pending {
     type Output = Verdict;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
         let mut this = self.project();
         this.answering
             .retain_mut(|answering| answering.as_mut().poll(cx).is_pending());
-        let verdict = match this.command.round().poll_verdict(cx) {
+        let verdict = match this.round.count().poll_verdict(cx) {
             Poll::Ready(verdict) => verdict,
             Poll::Pending => {
                 if this.limit.is_none() {
@@ -95,13 +96,13 @@ impl Future for Answers {
                 }
                 let limit = this.limit.as_mut().as_pin_mut().expect("just set");
                 ready!(limit.poll(cx));
-                this.command.round().end()
+                this.round.count().end()
             }
         };
         // Now, and not when this is dropped, because a future that has resolved may be kept for a
         // long time.
         *this.has_ended = true;
-        leave_behind(this.command, this.answering);
+        leave_behind(this.round, this.answering);
         Poll::Ready(verdict)
     }
 }

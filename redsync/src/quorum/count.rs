@@ -1,4 +1,5 @@
-//! A round: one question to every node, and the count of their votes.
+//! The count of the votes of one round, while they arrive: a [tally](super::tally) that any thread
+//! adds to, and that one task waits for.
 
 use std::{
     mem,
@@ -17,11 +18,11 @@ use crate::node::NodeError;
 /// The votes of one round, by node. [`None`] if the verdict was clear before the node voted.
 pub(crate) type RoundVotes = Vec<Option<Vote>>;
 
-/// The votes of one round while they are counted.
+/// The count of the votes of one round.
 ///
 /// A vote is counted where it arrives, on any thread. The task that waits for the verdict is woken
 /// once: by the vote that decides.
-pub(crate) struct Round {
+pub(crate) struct Count {
     state: Mutex<State>,
     /// Whether the verdict is given as soon as it is clear, rather than when all nodes have voted.
     fail_fast: bool,
@@ -49,7 +50,7 @@ enum Cast {
     NotGranted,
 }
 
-impl Round {
+impl Count {
     pub(crate) fn new(nodes: usize, fail_fast: bool) -> Self {
         Self {
             state: Mutex::new(State {
@@ -205,47 +206,47 @@ mod tests {
         }
     }
 
-    fn polled(round: &Round, woken: &Arc<Woken>) -> Poll<Verdict> {
+    fn polled(count: &Count, woken: &Arc<Woken>) -> Poll<Verdict> {
         let waker = Waker::from(Arc::clone(woken));
-        round.poll_verdict(&Context::from_waker(&waker))
+        count.poll_verdict(&Context::from_waker(&waker))
     }
 
     #[test]
     fn the_deciding_vote_wakes_the_task_once() {
-        let (round, woken) = (Round::new(5, true), Arc::new(Woken::default()));
-        assert!(polled(&round, &woken).is_pending());
+        let (count, woken) = (Count::new(5, true), Arc::new(Woken::default()));
+        assert!(polled(&count, &woken).is_pending());
         for node in 0..2 {
-            assert!(!round.vote(node, Vote::Granted));
+            assert!(!count.vote(node, Vote::Granted));
             assert_eq!(woken.0.load(Ordering::Relaxed), 0);
         }
         for node in 2..5 {
-            assert_eq!(round.vote(node, Vote::Granted), node == 4);
+            assert_eq!(count.vote(node, Vote::Granted), node == 4);
             assert_eq!(woken.0.load(Ordering::Relaxed), 1);
         }
-        assert_eq!(polled(&round, &woken), Poll::Ready(Verdict::Granted));
+        assert_eq!(polled(&count, &woken), Poll::Ready(Verdict::Granted));
     }
 
     #[test]
     fn without_fail_fast_the_last_vote_wakes_the_task() {
-        let (round, woken) = (Round::new(3, false), Arc::new(Woken::default()));
+        let (count, woken) = (Count::new(3, false), Arc::new(Woken::default()));
         for node in 0..3 {
-            assert!(polled(&round, &woken).is_pending());
-            round.vote(node, Vote::Granted);
+            assert!(polled(&count, &woken).is_pending());
+            count.vote(node, Vote::Granted);
         }
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        assert_eq!(polled(&round, &woken), Poll::Ready(Verdict::Granted));
+        assert_eq!(polled(&count, &woken), Poll::Ready(Verdict::Granted));
     }
 
     #[test]
     fn a_vote_after_the_end_is_not_counted() {
-        let round = Round::new(3, true);
-        round.vote(0, Vote::Granted);
-        assert_eq!(round.end(), Verdict::Unknown);
-        assert!(round.abandon());
-        assert!(!round.vote(1, Vote::Granted));
-        assert!(round.vote(2, Vote::Granted));
-        assert!(!round.abandon());
-        let votes = round.take_votes();
+        let count = Count::new(3, true);
+        count.vote(0, Vote::Granted);
+        assert_eq!(count.end(), Verdict::Unknown);
+        assert!(count.abandon());
+        assert!(!count.vote(1, Vote::Granted));
+        assert!(count.vote(2, Vote::Granted));
+        assert!(!count.abandon());
+        let votes = count.take_votes();
         assert!(matches!(votes[0], Some(Vote::Granted)));
         assert!(matches!(votes[1], Some(Vote::Failed(NodeError::TimedOut))));
     }
@@ -253,13 +254,13 @@ mod tests {
     #[test]
     fn a_preliminary_vote_counts_if_no_final_vote_arrives() {
         let taken = || Vote::Refused { remaining: None };
-        let round = Round::new(3, true);
+        let count = Count::new(3, true);
         for node in 0..3 {
-            round.expect(node, taken());
+            count.expect(node, taken());
         }
-        round.vote(1, Vote::Granted);
-        assert_eq!(round.end(), Verdict::Refused);
-        let votes = round.take_votes();
+        count.vote(1, Vote::Granted);
+        assert_eq!(count.end(), Verdict::Refused);
+        let votes = count.take_votes();
         assert!(matches!(votes[0], Some(Vote::Refused { .. })));
         assert!(matches!(votes[1], Some(Vote::Granted)));
     }

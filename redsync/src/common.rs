@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::{ConfigError, keep_alive::Keeper, node::AnyNode, nodes::Nodes, queue::Queues};
 
 /// The nodes, the queues of this process, and the task that extends guards.
-pub(crate) struct Shared {
+pub(crate) struct Common {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) keeper: Arc<Keeper>,
 }
 
-impl Shared {
+impl Common {
     pub(crate) fn new(nodes: impl IntoIterator<Item = AnyNode>) -> Result<Arc<Self>, ConfigError> {
         Ok(Arc::new(Self {
             nodes: Arc::new(Nodes::new(nodes)?),

@@ -1,7 +1,7 @@
-//! Commands: one operation on every node of a lease, and the round that counts the answers.
+//! Rounds: one command to every node of a lease, and the count of the answers.
 //!
-//! A [`Command`] enters the [lane](super::lane) to each node. When the lane lets it pass, the node
-//! is asked. The node's answer is counted where it arrives, on any thread.
+//! The command of a [`Round`] enters the [lane](super::lane) to each node. When the lane lets it
+//! pass, the node is asked. The node's answer is counted where it arrives, on any thread.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,10 +22,10 @@ use crate::{
         AcquireVote, Answer, Answering, Asker, Entry, NodeAnswer, NodeError, Operation, Question,
         RaiseVote,
     },
-    quorum::{USUAL_NODES, round::Round, votes::Vote},
+    quorum::{USUAL_NODES, count::Count, votes::Vote},
 };
 
-pub(super) struct Command {
+pub(super) struct Round {
     lease: Arc<Lease>,
     operation: Operation,
     /// The token that counters are raised to, if there is one.
@@ -33,12 +33,12 @@ pub(super) struct Command {
     start: Instant,
     /// No node is asked after this instant.
     ask_until: Option<Instant>,
-    round: Round,
+    count: Count,
     /// Makes a drain wait while answers are outstanding that no caller waits for.
     late: Mutex<Option<DrainGuard>>,
 }
 
-/// How a command begins on one node.
+/// How a round begins on one node.
 pub(super) enum Beginning {
     /// The node is asked now, because the lane is free.
     Asks,
@@ -48,8 +48,8 @@ pub(super) enum Beginning {
     Votes(Vote),
 }
 
-impl Command {
-    /// Makes a command that begins at `start`. With `fail_fast`, the verdict is given as soon as it
+impl Round {
+    /// Makes a round that begins at `start`. With `fail_fast`, the verdict is given as soon as it
     /// is clear; otherwise when all nodes have voted.
     pub(super) fn new(
         lease: &Arc<Lease>,
@@ -63,7 +63,7 @@ impl Command {
             token: None,
             start,
             ask_until: None,
-            round: Round::new(lease.nodes.len(), fail_fast),
+            count: Count::new(lease.nodes.len(), fail_fast),
             late: Mutex::new(None),
         }
     }
@@ -84,11 +84,11 @@ impl Command {
         &self.lease
     }
 
-    pub(super) const fn round(&self) -> &Round {
-        &self.round
+    pub(super) const fn count(&self) -> &Count {
+        &self.count
     }
 
-    /// Sends the command to every node. The returned futures have to be driven for answers to
+    /// Sends the command of this round to every node. The returned futures have to be driven for answers to
     /// arrive.
     pub(super) fn send(
         self: &Arc<Self>,
@@ -148,7 +148,7 @@ impl Command {
                 "a node failed"
             );
         }
-        if self.round.vote(node, vote) {
+        if self.count.vote(node, vote) {
             self.late().take();
         }
     }
@@ -161,11 +161,11 @@ impl Command {
     /// Ends the round, because no caller waits for the answers any longer. A drain waits for those
     /// that are outstanding.
     pub(super) fn abandon(&self) {
-        if self.round.abandon() {
+        if self.count.abandon() {
             *self.late() = Some(self.lease.nodes.background().guard());
             // If the last vote was counted between these two calls, it found no drain guard to
             // drop.
-            if !self.round.abandon() {
+            if !self.count.abandon() {
                 self.late().take();
             }
         }
@@ -191,8 +191,8 @@ impl Command {
             let leaves = is_clear && self.passage() == Passage::Keeps;
             (settled, leaves.then(|| lane.leave()))
         };
-        for command in next.into_iter().flatten() {
-            command.go_on(node);
+        for round in next.into_iter().flatten() {
+            round.go_on(node);
         }
         match settled {
             Settled::Vote(vote) => self.vote(node, vote),
@@ -213,17 +213,17 @@ impl Command {
         // Made before the pause: if the background work is dropped during the pause, so is the
         // question, which then reports that it was not answered.
         let question = Question::new(Arc::clone(self) as _, node, self.operation);
-        let command = Arc::clone(self);
+        let round = Arc::clone(self);
         self.lease.in_background(self.abandon_at(), async move {
             sleep(pause).await;
-            if let Some(answering) = command.lease.nodes.ask(node, question, at) {
+            if let Some(answering) = round.lease.nodes.ask(node, question, at) {
                 answering.await;
             }
         });
     }
 }
 
-impl LaneCommand for Command {
+impl LaneCommand for Round {
     fn passage(&self) -> Passage {
         match self.operation {
             Operation::Acquire | Operation::Release => Passage::Keeps,
@@ -246,7 +246,7 @@ impl LaneCommand for Command {
     }
 }
 
-impl Asker for Command {
+impl Asker for Round {
     fn entry(&self) -> &Entry {
         &self.lease.entry
     }
@@ -308,7 +308,7 @@ impl Asker for Command {
 
     fn expect(&self, node: usize, answer: Answer) {
         if let Answer::Acquire(AcquireVote::Taken { remaining }) = answer {
-            self.round.expect(node, Vote::Refused { remaining });
+            self.count.expect(node, Vote::Refused { remaining });
         }
     }
 
