@@ -32,7 +32,7 @@ use std::{
     future::Future,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, MutexGuard, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
@@ -49,6 +49,7 @@ use tokio::{
 use crate::{
     ExtendError,
     lease::{Extension, Lease},
+    sync::Mutex,
 };
 
 /// If the keeper is this late, it is started again, even if there is no other runtime.
@@ -91,8 +92,7 @@ pub(crate) struct KeptAlive {
 
 impl KeptAlive {
     fn next(&self) -> MutexGuard<'_, Instant> {
-        // It is only ever assigned to, so a panic leaves a valid value.
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+        self.next.lock()
     }
 }
 
@@ -103,8 +103,7 @@ struct Due {
 
 impl Keeper {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics between two changes that belong together.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Keeps a lock alive for as long as the returned value exists.

@@ -16,7 +16,7 @@ mod round;
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -41,6 +41,7 @@ use crate::{
         votes::{NodeVote, Votes},
     },
     request::Request,
+    sync::Mutex,
 };
 
 /// The longest time to wait for answers in the background. A key that could not be released by then
@@ -104,8 +105,7 @@ impl Lanes {
     }
 
     fn lock(&self) -> MutexGuard<'_, SmallVec<[Lane; USUAL_NODES]>> {
-        // Nothing panics between two changes that belong together.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

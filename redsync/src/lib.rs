@@ -199,6 +199,7 @@ mod queue;
 mod quorum;
 mod redsync;
 mod request;
+mod sync;
 mod value;
 
 /// The futures that [`Mutex`] and [`Guard`] return, for code that has to name their types.

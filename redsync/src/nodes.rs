@@ -1,11 +1,6 @@
 //! All nodes of a [`Redsync`](crate::Redsync): their admission, and the background work on them.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::{FutureExt, join_all};
 use tokio::{
@@ -18,6 +13,7 @@ use crate::{
     background::Background,
     metrics::{LockMetrics, NodeMetrics},
     node::{Answering, AnyNode, Holders, NodeError, Question},
+    sync::Mutex,
 };
 
 /// All nodes, in the order in which the user gave them.
@@ -169,9 +165,7 @@ impl Nodes {
     }
 
     fn identify(&self, node: usize, identity: String) -> Result<(), NodeError> {
-        let identities = self.identities.lock();
-        // Nothing panics between two changes that belong together.
-        let mut identities = identities.unwrap_or_else(PoisonError::into_inner);
+        let mut identities = self.identities.lock();
         match identities.iter().find(|(known, _)| *known == identity) {
             Some((_, other)) if *other != node => Err(NodeError::SameServer {
                 other: Arc::clone(self.address(*other)),

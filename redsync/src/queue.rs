@@ -17,7 +17,7 @@ mod order;
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -31,7 +31,7 @@ use self::{
     book::{Book, Queue, ToWake, Waiter},
     fairness::Sign,
 };
-use crate::{LockError, Mode, lease::Lease, request::Request};
+use crate::{LockError, Mode, lease::Lease, request::Request, sync::Mutex};
 
 /// The queues of one [`Redsync`](crate::Redsync).
 #[derive(Default)]
@@ -51,8 +51,7 @@ pub(crate) struct Ticket {
 
 impl Queues {
     fn lock(&self) -> MutexGuard<'_, Book> {
-        // No change of the book panics half-way.
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 
     /// Changes the book, and wakes the waiters that the change notified.

@@ -16,11 +16,13 @@
 use std::{
     collections::HashMap,
     mem,
-    sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{LazyLock, MutexGuard},
     task::Waker,
     thread,
     time::{Duration, Instant},
 };
+
+use crate::sync::{Condvar, Mutex};
 
 /// If the keeper is this late, its runtime stands still, and the keeper moves to another.
 pub(super) const LATE: Duration = Duration::from_millis(100);
@@ -92,8 +94,7 @@ pub(super) fn run(job: impl FnOnce() + Send + 'static) {
 }
 
 fn orders() -> MutexGuard<'static, Orders> {
-    // Nothing panics while they are changed.
-    ORDERS.lock().unwrap_or_else(PoisonError::into_inner)
+    ORDERS.lock()
 }
 
 fn start() -> bool {
@@ -115,20 +116,15 @@ fn watch(orders: &Mutex<Orders>, changed: &Condvar) {
 
 /// Sleeps until there is something to do.
 fn next(orders: &Mutex<Orders>, changed: &Condvar) -> Vec<Job> {
-    let mut orders = orders.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut orders = orders.lock();
     loop {
         let now = Instant::now();
         orders.ring(now);
         if !orders.jobs.is_empty() {
             return mem::take(&mut orders.jobs);
         }
-        orders = match orders.alarms.values().map(|alarm| alarm.at).min() {
-            Some(next) => {
-                let waited = changed.wait_timeout(orders, next - now);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => (changed.wait(orders)).unwrap_or_else(PoisonError::into_inner),
-        };
+        let first = orders.alarms.values().map(|alarm| alarm.at).min();
+        orders = changed.wait(orders, first.map(|first| first - now));
     }
 }
 

@@ -1,12 +1,14 @@
 //! The hold of a lease: whether it is valid, and until when.
 
 use std::sync::{
-    Mutex, MutexGuard, OnceLock, PoisonError,
+    OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::sync::Mutex;
 
 /// The validity as the holder sees it: by the clock of this process, independent of the nodes.
 pub(crate) struct Hold {
@@ -35,13 +37,8 @@ impl Hold {
         }
     }
 
-    fn lock_until(&self) -> MutexGuard<'_, Instant> {
-        // It is only ever assigned to, so a panic leaves a valid value.
-        self.until.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn until(&self) -> Instant {
-        *self.lock_until()
+        *self.until.lock()
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -64,14 +61,14 @@ impl Hold {
 
     /// Begins the validity of a lock that has just been acquired.
     pub(crate) fn begin(&self, until: Instant) {
-        *self.lock_until() = until;
+        *self.until.lock() = until;
         self.was_held.store(true, Ordering::Relaxed);
     }
 
     /// Prolongs the validity, unless it has ended: a lost lock stays lost. Returns whether it was
     /// still valid.
     pub(crate) fn prolong(&self, until: Instant) -> bool {
-        let mut current = self.lock_until();
+        let mut current = self.until.lock();
         let is_valid = Instant::now() < *current;
         if is_valid {
             *current = until.max(*current);
@@ -82,7 +79,7 @@ impl Hold {
     /// Ends the validity at `now`. Returns whether it was still valid.
     pub(crate) fn cut_short(&self, now: Instant) -> bool {
         let was_valid = {
-            let mut until = self.lock_until();
+            let mut until = self.until.lock();
             let was_valid = now < *until;
             *until = now.min(*until);
             was_valid

@@ -3,10 +3,7 @@
 //! The command of a [`Round`] enters the [lane](super::lane) to each node. When the lane lets it
 //! pass, the node is asked. The node's answer is counted where it arrives, on any thread.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use tokio::time::{Instant, sleep};
@@ -23,6 +20,7 @@ use crate::{
         RaiseVote,
     },
     quorum::{USUAL_NODES, count::Count, votes::Vote},
+    sync::Mutex,
 };
 
 pub(super) struct Round {
@@ -149,24 +147,19 @@ impl Round {
             );
         }
         if self.count.vote(node, vote) {
-            self.late().take();
+            self.late.lock().take();
         }
-    }
-
-    fn late(&self) -> MutexGuard<'_, Option<DrainGuard>> {
-        // It is only ever assigned to, so a panic leaves a valid value.
-        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the round, because no caller waits for the answers any longer. A drain waits for those
     /// that are outstanding.
     pub(super) fn abandon(&self) {
         if self.count.abandon() {
-            *self.late() = Some(self.lease.nodes.background().guard());
+            *self.late.lock() = Some(self.lease.nodes.background().guard());
             // If the last vote was counted between these two calls, it found no drain guard to
             // drop.
             if !self.count.abandon() {
-                self.late().take();
+                self.late.lock().take();
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     FencingToken, Mode, OwnerValue,
     fence::{RETENTION, STRIDE},
+    sync::Mutex,
 };
 
 /// A node in the memory of this process, on tokio's clock.
@@ -110,8 +111,7 @@ impl MemoryNode {
     }
 
     fn with<T>(&self, operation: impl FnOnce(&mut State, Instant) -> T) -> T {
-        // No operation panics between two changes that belong together.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         operation(&mut state, Instant::now())
     }
 }

@@ -3,10 +3,12 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
 };
 
 use tokio::sync::{Notify, futures::Notified};
+
+use crate::sync::Mutex;
 
 /// The watchers of one node, by name.
 #[derive(Clone, Default)]
@@ -24,8 +26,7 @@ pub(crate) struct Watcher {
 
 impl Watchers {
     fn lock(&self) -> MutexGuard<'_, ByName> {
-        // No operation on it panics.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Starts to watch names: from here on, the watcher misses no change of any of them.

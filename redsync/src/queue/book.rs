@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, MutexGuard, Weak},
 };
 
 use smallvec::SmallVec;
@@ -14,7 +14,7 @@ use super::{
     fairness::Fairness,
     order::{Number, Order},
 };
-use crate::{LockError, Mode, lease::Lease, request::Request};
+use crate::{LockError, Mode, lease::Lease, request::Request, sync::Mutex};
 
 /// The queues of all names that somebody waits for.
 #[derive(Default)]
@@ -264,8 +264,7 @@ impl Waiter {
     }
 
     fn notice(&self) -> MutexGuard<'_, Option<Notice>> {
-        // An assignment does not panic half-way.
-        self.notice.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notice.lock()
     }
 
     /// Leaves a notice, unless a stronger one is there.

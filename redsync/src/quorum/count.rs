@@ -3,7 +3,6 @@
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -13,7 +12,7 @@ use super::{
     tally::{Tally, Verdict},
     votes::Vote,
 };
-use crate::node::NodeError;
+use crate::{node::NodeError, sync::Mutex};
 
 /// The votes of one round, by node. [`None`] if the verdict was clear before the node voted.
 pub(crate) type RoundVotes = Vec<Option<Vote>>;
@@ -65,14 +64,9 @@ impl Count {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics between two changes that belong together.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts the vote of a node. Returns whether it was the last outstanding vote.
     pub(crate) fn vote(&self, node: usize, vote: Vote) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.outstanding -= 1;
         let is_last = state.outstanding == 0;
         if state.has_ended {
@@ -93,7 +87,7 @@ impl Count {
 
     /// Notes the preliminary vote of a node. It counts if no final vote arrives in time.
     pub(crate) fn expect(&self, node: usize, vote: Vote) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if !state.has_ended && state.cast[node] == Cast::Outstanding {
             state.cast[node] = Cast::Expected;
             state.reasons.push((node, vote));
@@ -110,7 +104,7 @@ impl Count {
 
     /// The verdict, once it is clear. Later votes do not count.
     pub(crate) fn poll_verdict(&self, cx: &Context<'_>) -> Poll<Verdict> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let Some(verdict) = self.verdict(&state) {
             state.has_ended = true;
             return Poll::Ready(verdict);
@@ -124,7 +118,7 @@ impl Count {
 
     /// Ends the round because its time is over, and returns the verdict. Later votes do not count.
     pub(crate) fn end(&self) -> Verdict {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for node in 0..state.cast.len() {
             match state.cast[node] {
                 Cast::Outstanding => state.count(node, Vote::Failed(NodeError::TimedOut)),
@@ -144,7 +138,7 @@ impl Count {
 
     /// Takes the votes of a round that has ended. The reasons can be taken once.
     pub(crate) fn take_votes(&self) -> RoundVotes {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let granted = |cast: &Cast| (*cast == Cast::Granted).then_some(Vote::Granted);
         let mut votes: RoundVotes = state.cast.iter().map(granted).collect();
         for (node, vote) in mem::take(&mut state.reasons) {
@@ -158,7 +152,7 @@ impl Count {
     /// Ends the round, because nobody waits for its verdict any longer. Returns whether votes are
     /// outstanding.
     pub(crate) fn abandon(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.has_ended = true;
         state.waker = None;
         state.outstanding > 0

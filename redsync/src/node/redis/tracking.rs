@@ -2,7 +2,7 @@
 
 use std::{
     fmt, mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
@@ -20,7 +20,10 @@ use super::{
     },
     driver::unreachable,
 };
-use crate::node::{NodeError, WakeUp, watchers::Watchers};
+use crate::{
+    node::{NodeError, WakeUp, watchers::Watchers},
+    sync::Mutex,
+};
 
 /// How long to wait after a failure to connect before connecting to the server again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -93,10 +96,7 @@ impl Tracking {
 
 impl ToTrack {
     fn failed_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        // It is only ever assigned to, so a panic leaves a valid value.
-        self.failed_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.failed_at.lock()
     }
 
     async fn try_to_connect(&self) -> Result<MultiplexedConnection, NodeError> {

@@ -3,7 +3,7 @@
 use std::{
     mem,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
@@ -18,7 +18,10 @@ use super::{
     replies::failure,
     shared::{SharedConnection, sealed::Sealed},
 };
-use crate::node::{NodeError, redis::driver::unreachable};
+use crate::{
+    node::{NodeError, redis::driver::unreachable},
+    sync::Mutex,
+};
 
 /// How long it may take to make a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -91,8 +94,7 @@ impl<M: Connect> SharedLink<M> {
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot<M>> {
-        // Each change of the slot is a single assignment.
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slot.lock()
     }
 
     /// Adds an item to the list of the connection, if there is one that is ready for use. Returns
@@ -232,8 +234,8 @@ async fn connect<M: Connect>(connect: M) -> Result<LinkOf<M>, NodeError> {
 
 impl<C: SharedConnection, K> Link<C, K> {
     fn leave<M: Connect<Connection = C, Place = K>>(&self) {
-        let place = self.place.lock();
-        if let Some(place) = place.unwrap_or_else(PoisonError::into_inner).take() {
+        let place = self.place.lock().take();
+        if let Some(place) = place {
             M::leave(place);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::MutexGuard,
     task::{Context, Waker},
     time::Duration,
 };
@@ -11,6 +11,7 @@ use redis::RedisResult;
 use tokio::time::Instant;
 
 use super::{health::Health, item::Item};
+use crate::sync::Mutex;
 
 /// A connection that has been idle for this long may have been closed by the server in the
 /// meantime.
@@ -51,8 +52,7 @@ impl List {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(super) fn health(&self) -> Health {

@@ -1,27 +1,26 @@
 //! The driver for connections of redis-rs.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, future::Future, sync::Arc};
 
 use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
-use crate::node::{
-    NodeError,
-    redis::{
-        Reply,
-        connection::{
-            batch::Batch,
-            item::Item,
-            replies::{failure, packed, reply},
-            shared::SharedConnection,
+use crate::{
+    node::{
+        NodeError,
+        redis::{
+            Reply,
+            connection::{
+                batch::Batch,
+                item::Item,
+                replies::{failure, packed, reply},
+                shared::SharedConnection,
+            },
+            driver::{Driver, unreachable},
+            exchange::Conversation,
         },
-        driver::{Driver, unreachable},
-        exchange::Conversation,
     },
+    sync::Mutex,
 };
 
 /// The driver for connections of [redis-rs](redis) that are cheap to clone and shared by their
@@ -81,8 +80,7 @@ impl<C: SharedConnection> Multiplexed<C> {
     }
 
     fn batch(&self) -> Arc<Batch<C>> {
-        // It is only ever assigned to, so a panic leaves a valid value.
-        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = self.batch.lock();
         match &*batch {
             Some(batch) if !batch.is_closed() => Arc::clone(batch),
             _ => {
@@ -111,7 +109,7 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
 
     fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
         let mut conversation = Some(conversation);
-        let batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = self.batch.lock();
         if let Some(batch) = &*batch {
             batch.push_if(
                 |_, _| true,

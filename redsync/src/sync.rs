@@ -1,0 +1,73 @@
+//! A mutex whose lock cannot fail, for state of this process.
+//!
+//! `std` poisons a mutex if a thread panics while it has it locked, because the value may then be
+//! half changed. Here it is whole: no code of users runs under these mutexes, and nothing under
+//! them panics between two changes that belong together. To panic once more would do harm, because
+//! locks are released in drops: a panic there ends the process, and its locks stay until they
+//! expire.
+
+use std::{
+    sync::{self, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A condition on a value in a [`Mutex`].
+#[derive(Debug)]
+pub(crate) struct Condvar(sync::Condvar);
+
+impl Condvar {
+    pub(crate) const fn new() -> Self {
+        Self(sync::Condvar::new())
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits for a notification, at most for `limit` if there is one. It may return without either.
+    pub(crate) fn wait<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, T> {
+        match limit {
+            Some(limit) => {
+                let waited = self.0.wait_timeout(guard, limit);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => (self.0.wait(guard)).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn after_a_panic_the_value_can_still_be_used() {
+        let mutex = Mutex::new(1);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let mut value = mutex.lock();
+            *value = 2;
+            panic!("planted");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(*mutex.lock(), 2);
+    }
+}
