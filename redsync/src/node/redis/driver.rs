@@ -6,7 +6,7 @@ use std::{error::Error, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Reply, exchange::Conversation};
+use super::{Reply, conversation::Conversation};
 use crate::node::NodeError;
 
 /// Sends commands to one server through a client library.

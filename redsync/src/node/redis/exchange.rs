@@ -4,21 +4,17 @@
 //! reply, until there is an answer. It does no I/O of its own, so it serves drivers that send one
 //! command at a time as well as drivers that send the commands of many locks together.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{ptr, sync::Arc};
 
 use super::{
     Reply,
     command::Arguments,
     dialect::{DeleteIfEqual, Dialect, is_missing},
-    script::{ACQUIRE, By, DELETE, EXTEND, INSPECT, RAISE, RELEASE, SHARE, Script},
+    script::{ACQUIRE, By, DELETE, EXTEND, INSPECT, RAISE, RELEASE, SHARE, Script, millis},
 };
 use crate::{
-    FencingToken, Mode, OwnerValue,
-    fence::{RETENTION, STRIDE},
-    node::{
-        AcquireVote, Answer, EXCLUSIVE_NEXT, Entry, ExtendVote, Holder, Holders, NodeAnswer,
-        NodeError, Operation, Question, RaiseVote, ReleaseVote,
-    },
+    FencingToken, Mode,
+    node::{AcquireVote, Answer, Entry, Holders, NodeAnswer, NodeError, Operation},
 };
 
 /// One operation on one server, until there is an answer.
@@ -27,36 +23,33 @@ pub(super) struct Exchange {
     step: Step,
 }
 
-#[derive(Clone, Copy)]
+/// The command that is sent next, or whose reply is awaited.
 enum Step {
     /// Sets the key as go-redsync does. This is the most common lock: one name, exclusive, not
     /// fenced.
     SetIfAbsent,
-    /// Asks who holds the name, after it could not be set.
-    FindHolder(By),
-    DeleteIfEqual(DeleteIfEqual),
+    /// Deletes the key with a command that the server may not know. The dialect remembers if not.
+    DeleteIfEqual(DeleteIfEqual, Arc<Dialect>),
     Script(&'static Script, By),
 }
 
-/// The consequence of a reply.
-enum Next {
-    Done(Answer),
-    GoOn(Step),
+/// What a reply leads to.
+enum Outcome {
+    Answered(Answer),
+    /// Another command has to be sent.
+    Continued(Step),
 }
 
 impl Exchange {
-    pub(super) fn new(operation: Operation, entry: &Entry, dialect: &Dialect) -> Self {
+    pub(super) fn new(operation: Operation, entry: &Entry, dialect: &Arc<Dialect>) -> Self {
         let step = match operation {
             Operation::Acquire if is_plain(entry) && !entry.fenced => Step::SetIfAbsent,
-            Operation::Acquire if entry.mode == Mode::Shared => Step::Script(&SHARE, By::Hash),
-            Operation::Acquire => Step::Script(&ACQUIRE, By::Hash),
-            Operation::Raise => Step::Script(&RAISE, By::Hash),
-            Operation::Extend | Operation::Heal => Step::Script(&EXTEND, By::Hash),
-            Operation::Release if is_plain(entry) => match dialect.delete_if_equal() {
-                DeleteIfEqual::Script => Step::Script(&DELETE, By::Hash),
-                form => Step::DeleteIfEqual(form),
-            },
-            Operation::Release => Step::Script(&RELEASE, By::Hash),
+            Operation::Acquire if entry.mode == Mode::Shared => Step::script(&SHARE),
+            Operation::Acquire => Step::script(&ACQUIRE),
+            Operation::Raise => Step::script(&RAISE),
+            Operation::Extend | Operation::Heal => Step::script(&EXTEND),
+            Operation::Release if is_plain(entry) => Step::delete_if_equal(dialect),
+            Operation::Release => Step::script(&RELEASE),
         };
         Self { operation, step }
     }
@@ -65,11 +58,9 @@ impl Exchange {
     ///
     /// Before the second question, the server has already said that the name is held. This counts
     /// even if the reply to the second question is late.
-    pub(super) const fn interim(&self) -> Option<Answer> {
-        match self.step {
-            Step::FindHolder(_) => Some(Answer::Acquire(AcquireVote::Taken { remaining: None })),
-            _ => None,
-        }
+    pub(super) fn interim(&self) -> Option<Answer> {
+        let taken = Answer::Acquire(AcquireVote::Taken { remaining: None });
+        self.step.asks_for_holder().then_some(taken)
     }
 
     /// Writes the next command.
@@ -80,7 +71,7 @@ impl Exchange {
         command: &mut impl Arguments,
     ) {
         let (name, value) = (entry.names[0].as_bytes(), entry.value.as_str().as_bytes());
-        match self.step {
+        match &self.step {
             Step::SetIfAbsent => {
                 command.arg(b"SET");
                 command.arg(name);
@@ -89,79 +80,18 @@ impl Exchange {
                 command.arg(b"PX");
                 command.number(millis(entry.expiry));
             }
-            Step::FindHolder(by) => {
-                INSPECT.write(by, 1, command);
-                command.arg(name);
-            }
-            Step::DeleteIfEqual(DeleteIfEqual::Delifeq) => {
+            Step::DeleteIfEqual(DeleteIfEqual::Delifeq, _) => {
                 command.arg(b"DELIFEQ");
                 command.arg(name);
                 command.arg(value);
             }
-            Step::DeleteIfEqual(_) => {
+            Step::DeleteIfEqual(..) => {
                 command.arg(b"DELEX");
                 command.arg(name);
                 command.arg(b"IFEQ");
                 command.arg(value);
             }
-            Step::Script(script, by) => self.write_script(script, by, entry, token, command),
-        }
-    }
-
-    fn write_script(
-        &self,
-        script: &'static Script,
-        by: By,
-        entry: &Entry,
-        token: Option<FencingToken>,
-        command: &mut impl Arguments,
-    ) {
-        let has_counters = match self.operation {
-            Operation::Acquire => entry.fenced,
-            Operation::Raise => true,
-            Operation::Extend | Operation::Heal => token.is_some(),
-            Operation::Release => false,
-        };
-        let names = entry.names.len();
-        script.write(by, if has_counters { 2 * names } else { names }, command);
-        for name in entry.names.iter() {
-            command.arg(name.as_bytes());
-        }
-        if has_counters {
-            for name in entry.names.iter() {
-                command.arg(counter_key(name).as_bytes());
-            }
-        }
-        command.arg(entry.value.as_str().as_bytes());
-        let expiry = millis(entry.expiry);
-        match self.operation {
-            Operation::Acquire if entry.mode == Mode::Shared => command.number(expiry),
-            Operation::Acquire => {
-                command.number(expiry);
-                command.number(names as u64);
-                command.number(STRIDE);
-                command.number(millis(RETENTION));
-                command.number(millis(EXCLUSIVE_NEXT));
-            }
-            Operation::Raise => {
-                command.number(token.map(FencingToken::get).unwrap_or_default());
-                command.number(names as u64);
-                command.number(millis(RETENTION));
-            }
-            Operation::Extend | Operation::Heal => {
-                command.number(expiry);
-                command.number(names as u64);
-                command.arg(entry.mode.as_str().as_bytes());
-                command.number((self.operation == Operation::Heal).into());
-                match token {
-                    Some(token) => command.number(token.get()),
-                    None => command.arg(b""),
-                }
-                command.number(millis(RETENTION));
-            }
-            // The script for one exclusive name takes no further argument.
-            Operation::Release if is_plain(entry) => {}
-            Operation::Release => command.arg(entry.mode.as_str().as_bytes()),
+            Step::Script(script, by) => script.write(*by, self.operation, entry, token, command),
         }
     }
 
@@ -169,12 +99,11 @@ impl Exchange {
     pub(super) fn reply(
         &mut self,
         entry: &Entry,
-        dialect: Option<&Dialect>,
         reply: Result<Reply, NodeError>,
     ) -> Option<NodeAnswer> {
-        match self.read(entry, dialect, reply) {
-            Ok(Next::Done(answer)) => Some(Ok(answer)),
-            Ok(Next::GoOn(step)) => {
+        match self.read(entry, reply) {
+            Ok(Outcome::Answered(answer)) => Some(Ok(answer)),
+            Ok(Outcome::Continued(step)) => {
                 self.step = step;
                 None
             }
@@ -182,83 +111,70 @@ impl Exchange {
         }
     }
 
-    fn read(
-        &self,
-        entry: &Entry,
-        dialect: Option<&Dialect>,
-        reply: Result<Reply, NodeError>,
-    ) -> Result<Next, NodeError> {
-        match (self.step, reply) {
-            (Step::Script(script, By::Hash), Err(error)) if is_unknown(&error) => {
-                Ok(Next::GoOn(Step::Script(script, By::Code)))
-            }
-            (Step::FindHolder(By::Hash), Err(error)) if is_unknown(&error) => {
-                Ok(Next::GoOn(Step::FindHolder(By::Code)))
-            }
-            (Step::FindHolder(_), reply) => Ok(match reply.and_then(|reply| holders(&reply)) {
-                Ok(Some(found)) if found.mode == Mode::Exclusive => {
-                    Next::Done(Answer::Acquire(held_by(found, entry)))
-                }
-                // It is shared, or has become free: the script handles both.
-                Ok(_) => Next::GoOn(Step::Script(&ACQUIRE, By::Hash)),
-                Err(_) => Next::Done(Answer::Acquire(AcquireVote::Taken { remaining: None })),
-            }),
-            (Step::DeleteIfEqual(form), Err(error)) if is_missing(&error) => {
-                let known = dialect.map(|dialect| {
-                    dialect.lacks(form);
-                    dialect.delete_if_equal()
-                });
-                Ok(Next::GoOn(match known {
-                    None | Some(DeleteIfEqual::Script) => Step::Script(&DELETE, By::Hash),
-                    Some(form) => Step::DeleteIfEqual(form),
-                }))
-            }
-            // The key may have another type. The script can tell.
-            (Step::DeleteIfEqual(_), Err(NodeError::Refused { code, .. }))
-                if matches!(&*code, "ERR" | "WRONGTYPE") =>
-            {
-                Ok(Next::GoOn(Step::Script(&DELETE, By::Hash)))
-            }
+    fn read(&self, entry: &Entry, reply: Result<Reply, NodeError>) -> Result<Outcome, NodeError> {
+        if let Err(error) = &reply
+            && let Some(step) = self.step.after(error)
+        {
+            return Ok(Outcome::Continued(step));
+        }
+        Ok(match (&self.step, reply) {
             (Step::SetIfAbsent, reply) => match reply? {
-                Reply::Status(_) => Ok(Next::Done(Answer::Acquire(AcquireVote::Acquired {
-                    number: None,
-                }))),
-                Reply::Nil => Ok(Next::GoOn(Step::FindHolder(By::Hash))),
-                reply => Err(reply.unexpected()),
+                Reply::Status(_) => {
+                    Outcome::Answered(Answer::Acquire(AcquireVote::Acquired { number: None }))
+                }
+                Reply::Nil => Outcome::Continued(Step::script(&INSPECT)),
+                reply => return Err(reply.unexpected()),
             },
-            (Step::DeleteIfEqual(_) | Step::Script(..), reply) => {
-                self.answer(&reply?).map(Next::Done)
+            (step, reply) if step.asks_for_holder() => {
+                match reply.and_then(|reply| reply.holders()) {
+                    Ok(Some(found)) if found.mode == Mode::Exclusive => {
+                        Outcome::Answered(Answer::Acquire(held_by(found, entry)))
+                    }
+                    // It is shared, or has become free: the script handles both.
+                    Ok(_) => Outcome::Continued(Step::script(&ACQUIRE)),
+                    Err(_) => {
+                        Outcome::Answered(Answer::Acquire(AcquireVote::Taken { remaining: None }))
+                    }
+                }
             }
+            (_, reply) => Outcome::Answered(reply?.answer(self.operation)?),
+        })
+    }
+}
+
+impl Step {
+    const fn script(script: &'static Script) -> Self {
+        Self::Script(script, By::Hash)
+    }
+
+    fn delete_if_equal(dialect: &Arc<Dialect>) -> Self {
+        match dialect.delete_if_equal() {
+            DeleteIfEqual::Script => Self::script(&DELETE),
+            form => Self::DeleteIfEqual(form, Arc::clone(dialect)),
         }
     }
 
-    fn answer(&self, reply: &Reply) -> Result<Answer, NodeError> {
-        Ok(match (self.operation, reply) {
-            (Operation::Acquire, Reply::Array(parts)) => Answer::Acquire(match &parts[..] {
-                [Reply::Integer(1)] => AcquireVote::Acquired { number: None },
-                [Reply::Integer(1), Reply::Bytes(number)] => AcquireVote::Acquired {
-                    number: Some(parse(number)?),
-                },
-                [Reply::Integer(0), Reply::Integer(left)] => AcquireVote::Taken {
-                    remaining: remaining(*left),
-                },
-                _ => return Err(reply.unexpected()),
-            }),
-            (Operation::Raise, Reply::Integer(1)) => Answer::Raise(RaiseVote::Raised),
-            (Operation::Raise, Reply::Integer(0)) => Answer::Raise(RaiseVote::Refused),
-            (Operation::Extend | Operation::Heal, Reply::Integer(2)) => {
-                Answer::Extend(ExtendVote::Healed)
+    /// Whether the server is asked who holds the name, after it could not be set.
+    fn asks_for_holder(&self) -> bool {
+        matches!(self, Self::Script(script, _) if ptr::eq(*script, &raw const INSPECT))
+    }
+
+    /// What to send after the command has been refused, if another command does the same.
+    fn after(&self, error: &NodeError) -> Option<Self> {
+        match (self, error) {
+            (Self::Script(script, by), error) => Some(Self::Script(script, by.after(error)?)),
+            (Self::DeleteIfEqual(form, dialect), error) if is_missing(error) => {
+                dialect.lacks(*form);
+                Some(Self::delete_if_equal(dialect))
             }
-            (Operation::Extend | Operation::Heal, Reply::Integer(1)) => {
-                Answer::Extend(ExtendVote::Extended)
+            // The key may have another type. The script can tell.
+            (Self::DeleteIfEqual(..), NodeError::Refused { code, .. })
+                if matches!(&**code, "ERR" | "WRONGTYPE") =>
+            {
+                Some(Self::script(&DELETE))
             }
-            (Operation::Extend | Operation::Heal, Reply::Integer(0)) => {
-                Answer::Extend(ExtendVote::NotOwner)
-            }
-            (Operation::Release, Reply::Integer(1)) => Answer::Release(ReleaseVote::Released),
-            (Operation::Release, Reply::Integer(0)) => Answer::Release(ReleaseVote::NotOwner),
-            (_, reply) => return Err(reply.unexpected()),
-        })
+            _ => None,
+        }
     }
 }
 
@@ -278,147 +194,12 @@ fn held_by(found: Holders, entry: &Entry) -> AcquireVote {
     }
 }
 
-/// Whether the error says that the server does not know the script.
-pub(super) fn is_unknown(error: &NodeError) -> bool {
-    matches!(error, NodeError::Refused { code, .. } if &**code == "NOSCRIPT")
-}
-
-/// Reads the reply of the script that inspects a name.
-pub(super) fn holders(reply: &Reply) -> Result<Option<Holders>, NodeError> {
-    let parts = match reply {
-        Reply::Nil => return Ok(None),
-        Reply::Array(parts) => &parts[..],
-        _ => return Err(reply.unexpected()),
-    };
-    let (mode, holders) = match parts {
-        [Reply::Bytes(mode), holders @ ..] if mode == b"exclusive" => (Mode::Exclusive, holders),
-        [Reply::Bytes(mode), holders @ ..] if mode == b"shared" => (Mode::Shared, holders),
-        _ => return Err(reply.unexpected()),
-    };
-    let holders = holders.chunks(2).map(|holder| match holder {
-        [Reply::Bytes(value), Reply::Integer(left)] => Ok(Holder {
-            // A value that is not UTF-8 is not one of ours, and the lossy text is none either.
-            value: OwnerValue::from(String::from_utf8_lossy(value).into_owned()),
-            remaining: remaining(*left),
-        }),
-        _ => Err(reply.unexpected()),
-    });
-    Ok(Some(Holders {
-        mode,
-        holders: holders.collect::<Result<_, _>>()?,
-    }))
-}
-
-/// The key of a name's counter.
-///
-/// In a cluster it has to be in the slot of the name. The slot depends on the part of the name in
-/// its first `{...}`, or on the whole name if it has none (redis.io, "Redis cluster
-/// specification"). A name that contains `}` or `{}` but no such part has no suitable key: a
-/// cluster refuses to fence it, with the error `CROSSSLOT`.
-fn counter_key(name: &str) -> String {
-    let has_tag = (name.split_once('{'))
-        .and_then(|(_, rest)| rest.split_once('}'))
-        .is_some_and(|(tag, _)| !tag.is_empty());
-    if has_tag {
-        format!("{name}:fence")
-    } else {
-        format!("{{{name}}}:fence")
-    }
-}
-
-/// Whole milliseconds. No overflow: the range of expiries is checked.
-const fn millis(duration: Duration) -> u64 {
-    duration.as_millis() as u64
-}
-
-/// The remaining time of a key. A negative number means that the key has no expiry.
-fn remaining(left: i64) -> Option<Duration> {
-    u64::try_from(left).ok().map(Duration::from_millis)
-}
-
-fn parse(number: &[u8]) -> Result<FencingToken, NodeError> {
-    let number = std::str::from_utf8(number)
-        .ok()
-        .and_then(|number| number.parse().ok());
-    number
-        .map(FencingToken::new)
-        .ok_or_else(|| NodeError::Unexpected("a counter that is not a number".into()))
-}
-
-/// A question of a lock, and the exchange with one server that answers it.
-#[doc(hidden)]
-pub struct Conversation {
-    question: Question,
-    exchange: Exchange,
-    /// The dialect of the server, if the exchange may find out more about it.
-    dialect: Option<Arc<Dialect>>,
-}
-
-impl fmt::Debug for Conversation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Conversation").field(&self.question).finish()
-    }
-}
-
-impl Conversation {
-    pub(super) fn new(question: Question, dialect: &Arc<Dialect>) -> Self {
-        let exchange = Exchange::new(question.operation(), question.entry(), dialect);
-        let finds_out = matches!(exchange.step, Step::DeleteIfEqual(_));
-        Self {
-            question,
-            exchange,
-            dialect: finds_out.then(|| Arc::clone(dialect)),
-        }
-    }
-
-    pub(super) fn into_question(self) -> Question {
-        self.question
-    }
-
-    /// How long to wait for the reply.
-    pub(super) fn patience(&self) -> Duration {
-        self.question.patience()
-    }
-
-    /// Whether it is still worth sending. If not, it has been answered.
-    pub(super) fn may_be_sent(&mut self) -> bool {
-        self.question.may_be_sent()
-    }
-
-    /// Writes the next command.
-    pub(super) fn write(&self, command: &mut impl Arguments) {
-        let (entry, token) = (self.question.entry(), self.question.token());
-        self.exchange.write(entry, token, command);
-    }
-
-    /// Reads the reply. Returns the conversation if another command follows.
-    pub(super) fn reply(mut self, reply: Result<Reply, NodeError>) -> Option<Self> {
-        let entry = self.question.entry();
-        if let Some(answer) = (self.exchange).reply(entry, self.dialect.as_deref(), reply) {
-            self.question.answer(answer);
-            return None;
-        }
-        if let Some(answer) = self.exchange.interim() {
-            self.question.expect(answer);
-        }
-        Some(self)
-    }
-
-    /// Reports that the connection has failed, and that the last command may have been carried out.
-    pub(super) fn fail(self, error: NodeError) {
-        self.question.answer(self.exchange.interim().ok_or(error));
-    }
-
-    /// Reports that the last command has certainly not been sent.
-    pub(super) fn unsent(self, error: NodeError) {
-        self.question.unsent(error);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::node::redis::command::Command;
+    use crate::node::{ReleaseVote, redis::command::Command};
 
     fn entry() -> Entry {
         Entry::new("a", "mine".into(), Duration::from_secs(8))
@@ -427,7 +208,7 @@ mod tests {
     /// The commands of an exchange with a server that sends these replies, and the answer.
     fn exchange(
         operation: Operation,
-        dialect: &Dialect,
+        dialect: &Arc<Dialect>,
         replies: impl IntoIterator<Item = Result<Reply, NodeError>>,
     ) -> (Vec<String>, NodeAnswer) {
         let entry = entry();
@@ -442,7 +223,7 @@ mod tests {
                 .map(|word| if word.len() > 39 { "...".into() } else { word })
                 .collect();
             asked.push(words.join(" "));
-            if let Some(answer) = exchange.reply(&entry, Some(dialect), reply) {
+            if let Some(answer) = exchange.reply(&entry, reply) {
                 return (asked, answer);
             }
         }
@@ -458,7 +239,7 @@ mod tests {
     #[test]
     fn each_command_that_a_server_does_not_know_is_sent_once() {
         for error in [("ERR", "unknown command 'X'"), ("NOPERM", "")] {
-            let dialect = Dialect::default();
+            let dialect = Arc::<Dialect>::default();
             let missing = || refused(error.0, error.1);
             let one = || Ok(Reply::Integer(1));
             let (asked, answer) =
@@ -480,7 +261,7 @@ mod tests {
     #[test]
     fn after_an_error_about_the_key_the_script_is_sent() {
         for error in [("WRONGTYPE", ""), ("ERR", "Key should be of string type")] {
-            let dialect = Dialect::default();
+            let dialect = Arc::<Dialect>::default();
             let replies = [refused(error.0, error.1), Ok(Reply::Integer(0))];
             let (asked, answer) = exchange(Operation::Release, &dialect, replies);
             assert_eq!(asked, ["DELIFEQ a mine", "EVALSHA ... 1 a mine"]);
@@ -492,7 +273,7 @@ mod tests {
     #[test]
     fn an_unknown_script_is_sent_as_code() {
         let replies = [refused("NOSCRIPT", ""), Ok(Reply::Integer(1))];
-        let (asked, _) = exchange(Operation::Raise, &Dialect::default(), replies);
+        let (asked, _) = exchange(Operation::Raise, &Arc::<Dialect>::default(), replies);
         assert!(
             asked[0].starts_with("EVALSHA") && asked[1].starts_with("EVAL "),
             "{asked:?}"
@@ -506,7 +287,7 @@ mod tests {
             let parts = vec![bytes("exclusive"), bytes(value), Reply::Integer(70)];
             [Ok(Reply::Nil), Ok(Reply::Array(parts))]
         };
-        let acquire = |replies| exchange(Operation::Acquire, &Dialect::default(), replies);
+        let acquire = |replies| exchange(Operation::Acquire, &Arc::<Dialect>::default(), replies);
         let (asked, answer) = acquire(held("other"));
         assert_eq!(asked, ["SET a mine NX PX 8000", "EVALSHA ... 1 a"]);
         let remaining = Some(Duration::from_millis(70));

@@ -16,17 +16,17 @@ local function kind_of(key)
   elseif kind == 'string' then
     return 'exclusive'
   end
-  local turn = kind == 'zset' and redis.call('ZSCORE', key, '')
-  if not turn then
+  local exclusive_next = kind == 'zset' and redis.call('ZSCORE', key, '')
+  if not exclusive_next then
     return 'foreign'
   end
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
-  turn = tonumber(turn)
+  exclusive_next = tonumber(exclusive_next)
   if redis.call('ZCARD', key) == 0 then
     return 'none'
   end
-  redis.call('ZADD', key, turn, '')
-  return 'shared', turn
+  redis.call('ZADD', key, exclusive_next, '')
+  return 'shared', exclusive_next
 end
 
 -- Makes a shared lock expire with the last of its members.

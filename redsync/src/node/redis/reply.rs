@@ -1,8 +1,14 @@
 //! Replies of servers.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
-use crate::node::NodeError;
+use crate::{
+    FencingToken, Mode, OwnerValue,
+    node::{
+        AcquireVote, Answer, ExtendVote, Holder, Holders, NodeError, Operation, RaiseVote,
+        ReleaseVote,
+    },
+};
 
 /// A server's reply, reduced to the kinds that locks have to tell apart.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +30,62 @@ impl Reply {
     pub(crate) fn unexpected(&self) -> NodeError {
         NodeError::Unexpected(format!("{self:?}").into())
     }
+
+    /// Reads the reply of the script or command that carries an operation out.
+    pub(super) fn answer(&self, operation: Operation) -> Result<Answer, NodeError> {
+        Ok(match (operation, self) {
+            (Operation::Acquire, Self::Array(parts)) => Answer::Acquire(match &parts[..] {
+                [Self::Integer(1)] => AcquireVote::Acquired { number: None },
+                [Self::Integer(1), Self::Bytes(number)] => AcquireVote::Acquired {
+                    number: Some(parse(number)?),
+                },
+                [Self::Integer(0), Self::Integer(left)] => AcquireVote::Taken {
+                    remaining: remaining(*left),
+                },
+                _ => return Err(self.unexpected()),
+            }),
+            (Operation::Raise, Self::Integer(1)) => Answer::Raise(RaiseVote::Raised),
+            (Operation::Raise, Self::Integer(0)) => Answer::Raise(RaiseVote::Refused),
+            (Operation::Extend | Operation::Heal, Self::Integer(2)) => {
+                Answer::Extend(ExtendVote::Healed)
+            }
+            (Operation::Extend | Operation::Heal, Self::Integer(1)) => {
+                Answer::Extend(ExtendVote::Extended)
+            }
+            (Operation::Extend | Operation::Heal, Self::Integer(0)) => {
+                Answer::Extend(ExtendVote::NotOwner)
+            }
+            (Operation::Release, Self::Integer(1)) => Answer::Release(ReleaseVote::Released),
+            (Operation::Release, Self::Integer(0)) => Answer::Release(ReleaseVote::NotOwner),
+            _ => return Err(self.unexpected()),
+        })
+    }
+
+    /// Reads the reply of the script that inspects a name.
+    pub(super) fn holders(&self) -> Result<Option<Holders>, NodeError> {
+        let parts = match self {
+            Self::Nil => return Ok(None),
+            Self::Array(parts) => &parts[..],
+            _ => return Err(self.unexpected()),
+        };
+        let (mode, holders) = match parts {
+            [Self::Bytes(mode), holders @ ..] if mode == b"exclusive" => (Mode::Exclusive, holders),
+            [Self::Bytes(mode), holders @ ..] if mode == b"shared" => (Mode::Shared, holders),
+            _ => return Err(self.unexpected()),
+        };
+        let holders = holders.chunks(2).map(|holder| match holder {
+            [Self::Bytes(value), Self::Integer(left)] => Ok(Holder {
+                // A value that is not UTF-8 is not one of ours, and the lossy text is none either.
+                value: OwnerValue::from(String::from_utf8_lossy(value).into_owned()),
+                remaining: remaining(*left),
+            }),
+            _ => Err(self.unexpected()),
+        });
+        Ok(Some(Holders {
+            mode,
+            holders: holders.collect::<Result<_, _>>()?,
+        }))
+    }
 }
 
 /// Shows the kind of the reply, and not its content, which may be an owner value.
@@ -37,4 +99,18 @@ impl fmt::Debug for Reply {
             Self::Array(_) => "an array",
         })
     }
+}
+
+/// The remaining time of a key. A negative number means that the key has no expiry.
+fn remaining(left: i64) -> Option<Duration> {
+    u64::try_from(left).ok().map(Duration::from_millis)
+}
+
+fn parse(number: &[u8]) -> Result<FencingToken, NodeError> {
+    let number = std::str::from_utf8(number)
+        .ok()
+        .and_then(|number| number.parse().ok());
+    number
+        .map(FencingToken::new)
+        .ok_or_else(|| NodeError::Unexpected("a counter that is not a number".into()))
 }

@@ -1,31 +1,69 @@
-//! Lua scripts, which are sent by their hash.
+//! Lua scripts: their keys and arguments, and the two ways to send them.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
+use self::Argument::{Expiry, Mode, Names, NextFor, Retention, SetIfAbsent, Stride, Token, Value};
 use super::command::Arguments;
+use crate::{
+    FencingToken,
+    fence::{RETENTION, STRIDE},
+    node::{EXCLUSIVE_NEXT, Entry, NodeError, Operation},
+};
 
 /// Loads a script that changes a lock, after the prelude that such scripts have in common.
 macro_rules! script {
-    ($name:literal) => {
-        Script::new(concat!(
-            include_str!("prelude.lua"),
-            include_str!(concat!($name, ".lua"))
-        ))
+    ($name:literal, $arguments:expr) => {
+        Script::new(
+            concat!(
+                include_str!("prelude.lua"),
+                include_str!(concat!($name, ".lua"))
+            ),
+            $arguments,
+        )
     };
 }
 
-pub(super) static ACQUIRE: Script = script!("acquire");
-pub(super) static SHARE: Script = script!("share");
-pub(super) static RAISE: Script = script!("raise");
-pub(super) static EXTEND: Script = script!("extend");
-pub(super) static RELEASE: Script = script!("release");
-pub(super) static DELETE: Script = Script::new(include_str!("delete.lua"));
-pub(super) static INSPECT: Script = Script::new(include_str!("inspect.lua"));
+pub(super) static ACQUIRE: Script = script!(
+    "acquire",
+    &[Value, Expiry, Names, Stride, Retention, NextFor]
+);
+pub(super) static SHARE: Script = script!("share", &[Value, Expiry]);
+pub(super) static RAISE: Script = script!("raise", &[Value, Token, Names, Retention]);
+pub(super) static EXTEND: Script = script!(
+    "extend",
+    &[Value, Expiry, Names, Mode, SetIfAbsent, Token, Retention]
+);
+pub(super) static RELEASE: Script = script!("release", &[Value, Mode]);
+pub(super) static DELETE: Script = Script::new(include_str!("delete.lua"), &[Value]);
+pub(super) static INSPECT: Script = Script::new(include_str!("inspect.lua"), &[]);
 
 /// A Lua script.
 pub(super) struct Script {
     code: &'static str,
+    arguments: &'static [Argument],
     hash: OnceLock<String>,
+}
+
+/// An argument of a script, in its `ARGV`.
+enum Argument {
+    /// The owner value.
+    Value,
+    /// The expiry in ms.
+    Expiry,
+    /// How many of the keys are names. The others are counters.
+    Names,
+    /// `exclusive` or `shared`.
+    Mode,
+    /// 1 to set missing names, else 0.
+    SetIfAbsent,
+    /// The fencing token, or an empty text.
+    Token,
+    /// By how much a counter grows.
+    Stride,
+    /// How long a counter is kept, in ms.
+    Retention,
+    /// For how many ms an exclusive acquisition that is kept out by shared holders is next.
+    NextFor,
 }
 
 /// How a script is sent.
@@ -39,10 +77,23 @@ pub(super) enum By {
     Code,
 }
 
+impl By {
+    /// How to send the script after it has been refused, if another way may help.
+    pub(super) fn after(self, error: &NodeError) -> Option<Self> {
+        match (self, error) {
+            (Self::Hash, NodeError::Refused { code, .. }) if &**code == "NOSCRIPT" => {
+                Some(Self::Code)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Script {
-    const fn new(code: &'static str) -> Self {
+    const fn new(code: &'static str, arguments: &'static [Argument]) -> Self {
         Self {
             code,
+            arguments,
             hash: OnceLock::new(),
         }
     }
@@ -52,8 +103,55 @@ impl Script {
             .get_or_init(|| sha1_smol::Sha1::from(self.code).digest().to_string())
     }
 
-    /// Writes the beginning of the command that runs the script. Keys and arguments have to follow.
-    pub(super) fn write(&self, by: By, keys: usize, command: &mut impl Arguments) {
+    /// Writes the command that runs the script for an operation on an entry.
+    pub(super) fn write(
+        &self,
+        by: By,
+        operation: Operation,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        command: &mut impl Arguments,
+    ) {
+        let has_counters = match operation {
+            Operation::Acquire => entry.fenced,
+            Operation::Raise | Operation::Extend | Operation::Heal => token.is_some(),
+            Operation::Release => false,
+        };
+        let names = entry.names.len();
+        self.write_head(by, if has_counters { 2 * names } else { names }, command);
+        for name in entry.names.iter() {
+            command.arg(name.as_bytes());
+        }
+        if has_counters {
+            for name in entry.names.iter() {
+                command.arg(counter_key(name).as_bytes());
+            }
+        }
+        for argument in self.arguments {
+            match argument {
+                Value => command.arg(entry.value.as_str().as_bytes()),
+                Expiry => command.number(millis(entry.expiry)),
+                Names => command.number(names as u64),
+                Mode => command.arg(entry.mode.as_str().as_bytes()),
+                SetIfAbsent => command.number((operation == Operation::Heal).into()),
+                Token => match token {
+                    Some(token) => command.number(token.get()),
+                    None => command.arg(b""),
+                },
+                Stride => command.number(STRIDE),
+                Retention => command.number(millis(RETENTION)),
+                NextFor => command.number(millis(EXCLUSIVE_NEXT)),
+            }
+        }
+    }
+
+    /// Writes the command that runs a script with one name as its only key, and without arguments.
+    pub(super) fn write_for_name(&self, by: By, name: &str, command: &mut impl Arguments) {
+        self.write_head(by, 1, command);
+        command.arg(name.as_bytes());
+    }
+
+    fn write_head(&self, by: By, keys: usize, command: &mut impl Arguments) {
         match by {
             By::Hash => {
                 command.arg(b"EVALSHA");
@@ -66,4 +164,26 @@ impl Script {
         }
         command.number(keys as u64);
     }
+}
+
+/// The key of a name's counter.
+///
+/// In a cluster it has to be in the slot of the name. The slot depends on the part of the name in
+/// its first `{...}`, or on the whole name if it has none (redis.io, "Redis cluster
+/// specification"). A name that contains `}` or `{}` but no such part has no suitable key: a
+/// cluster refuses to fence it, with the error `CROSSSLOT`.
+fn counter_key(name: &str) -> String {
+    let has_tag = (name.split_once('{'))
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .is_some_and(|(tag, _)| !tag.is_empty());
+    if has_tag {
+        format!("{name}:fence")
+    } else {
+        format!("{{{name}}}:fence")
+    }
+}
+
+/// Whole milliseconds. No overflow: the range of expiries is checked.
+pub(super) const fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
 }

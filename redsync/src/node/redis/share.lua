@@ -6,10 +6,10 @@ local value, expiry = ARGV[1], tonumber(ARGV[2])
 
 local kept_out
 for i = 1, #KEYS do
-  local kind, turn = kind_of(KEYS[i])
+  local kind, exclusive_next = kind_of(KEYS[i])
   if kind == 'shared' then
-    if turn > now and not redis.call('ZSCORE', KEYS[i], value) then
-      kept_out = longer(turn - now, kept_out)
+    if exclusive_next > now and not redis.call('ZSCORE', KEYS[i], value) then
+      kept_out = longer(exclusive_next - now, kept_out)
     end
   elseif kind ~= 'none' then
     kept_out = longer(redis.call('PTTL', KEYS[i]), kept_out)

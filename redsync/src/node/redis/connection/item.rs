@@ -9,7 +9,7 @@ use super::{
     replies::{failure, reply},
     shared::SharedConnection,
 };
-use crate::node::{NodeError, redis::exchange::Conversation};
+use crate::node::{NodeError, redis::conversation::Conversation};
 
 /// How long to wait for the reply to a command whose caller sets no limit.
 pub(super) const MAX_PATIENCE: Duration = Duration::from_secs(60);

@@ -19,8 +19,8 @@ use crate::{
                 replies::{packed, refusal, reply},
                 url,
             },
+            conversation::Conversation,
             driver::{Driver, unreachable},
-            exchange::Conversation,
         },
     },
 };

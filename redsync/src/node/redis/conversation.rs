@@ -1,0 +1,69 @@
+//! A question of a lock on its way to one server and back.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{Reply, command::Arguments, dialect::Dialect, exchange::Exchange};
+use crate::node::{NodeError, Question};
+
+/// A question of a lock, and the exchange with one server that answers it.
+#[doc(hidden)]
+pub struct Conversation {
+    question: Question,
+    exchange: Exchange,
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Conversation").field(&self.question).finish()
+    }
+}
+
+impl Conversation {
+    pub(super) fn new(question: Question, dialect: &Arc<Dialect>) -> Self {
+        let exchange = Exchange::new(question.operation(), question.entry(), dialect);
+        Self { question, exchange }
+    }
+
+    pub(super) fn into_question(self) -> Question {
+        self.question
+    }
+
+    /// How long to wait for the reply.
+    pub(super) fn patience(&self) -> Duration {
+        self.question.patience()
+    }
+
+    /// Whether it is still worth sending. If not, it has been answered.
+    pub(super) fn may_be_sent(&mut self) -> bool {
+        self.question.may_be_sent()
+    }
+
+    /// Writes the next command.
+    pub(super) fn write(&self, command: &mut impl Arguments) {
+        let (entry, token) = (self.question.entry(), self.question.token());
+        self.exchange.write(entry, token, command);
+    }
+
+    /// Reads the reply. Returns the conversation if another command follows.
+    pub(super) fn reply(mut self, reply: Result<Reply, NodeError>) -> Option<Self> {
+        let entry = self.question.entry();
+        if let Some(answer) = self.exchange.reply(entry, reply) {
+            self.question.answer(answer);
+            return None;
+        }
+        if let Some(answer) = self.exchange.interim() {
+            self.question.expect(answer);
+        }
+        Some(self)
+    }
+
+    /// Reports that the connection has failed, and that the last command may have been carried out.
+    pub(super) fn fail(self, error: NodeError) {
+        self.question.answer(self.exchange.interim().ok_or(error));
+    }
+
+    /// Reports that the last command has certainly not been sent.
+    pub(super) fn unsent(self, error: NodeError) {
+        self.question.unsent(error);
+    }
+}

@@ -1,0 +1,249 @@
+//! A Redis or Valkey server as a node.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::future::FutureExt;
+use tokio::time::{Instant, timeout};
+
+#[cfg(feature = "deadpool-redis")]
+use super::Deadpool;
+use super::{
+    Conversation, Driver, Reply,
+    command::Command,
+    dialect::Dialect,
+    exchange::Exchange,
+    script::{By, INSPECT},
+};
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+use super::{connection::url, tracking::Tracking};
+#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+use crate::ConfigError;
+use crate::{
+    FencingToken,
+    node::{
+        AcquireVote, Answer, Entry, ExtendVote, Holders, Node, NodeAnswer, NodeError, Operation,
+        Question, RaiseVote, ReleaseVote, WakeUp,
+    },
+};
+
+/// How long to wait for the answer to the second question, which asks who holds a name.
+const SECOND_QUESTION: Duration = Duration::from_millis(100);
+
+/// A Redis or Valkey server as a node. See the [module docs](super) for what the server has to
+/// provide.
+pub struct RedisNode<D = DefaultDriver> {
+    driver: D,
+    dialect: Arc<Dialect>,
+    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+    tracking: Option<Tracking>,
+}
+
+#[cfg(feature = "deadpool-redis")]
+type DefaultDriver = Deadpool;
+/// There is no default driver without the feature; the type has to be given.
+#[cfg(not(feature = "deadpool-redis"))]
+type DefaultDriver = std::convert::Infallible;
+
+#[cfg(feature = "deadpool-redis")]
+impl RedisNode {
+    /// Creates a node for the server at a URL, such as `redis://user:password@10.0.0.1:6379/0` or
+    /// `unix:///run/redis.sock`. It connects when it is first asked for a vote, and has
+    /// [wake-ups](super#wake-ups).
+    ///
+    /// ```
+    /// use redsync::{Redsync, node::redis::RedisNode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let redsync = Redsync::new([RedisNode::connect("redis://127.0.0.1:6379")?])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Url`] if the URL does not parse or asks for a feature that is not compiled
+    /// in.
+    pub fn connect(url: &str) -> Result<Self, ConfigError> {
+        Self::new(Deadpool::connect(url)?).with_wake_ups(url)
+    }
+}
+
+impl<D: Driver> RedisNode<D> {
+    /// Creates a node with a driver, for instance on a pool that the service already has:
+    ///
+    /// ```
+    /// # #[cfg(feature = "deadpool-redis")] {
+    /// use redsync::{Redsync, node::redis::{Deadpool, RedisNode}};
+    ///
+    /// let config = deadpool_redis::Config::from_url("redis://127.0.0.1:6379");
+    /// let pool = config.create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
+    /// let node = RedisNode::new(Deadpool::new("127.0.0.1:6379", pool));
+    /// let redsync = Redsync::new([node])?;
+    /// # }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(driver: D) -> Self {
+        Self {
+            driver,
+            dialect: Arc::default(),
+            #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+            tracking: None,
+        }
+    }
+
+    /// Turns on [wake-ups](super#wake-ups). The URL has to lead to the same server as the driver.
+    /// Nodes made by [`connect`](RedisNode#method.connect) have wake-ups already.
+    ///
+    /// ```
+    /// # #[cfg(feature = "deadpool-redis")] {
+    /// use redsync::{Redsync, node::redis::{Deadpool, RedisNode}};
+    ///
+    /// let url = "redis://127.0.0.1:6379";
+    /// let config = deadpool_redis::Config::from_url(url);
+    /// let pool = config.create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
+    /// let node = RedisNode::new(Deadpool::new("127.0.0.1:6379", pool)).with_wake_ups(url)?;
+    /// let redsync = Redsync::new([node])?;
+    /// # }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Url`] if the URL does not parse or asks for a feature that is not compiled
+    /// in.
+    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+    pub fn with_wake_ups(self, url: &str) -> Result<Self, ConfigError> {
+        let tracking = Tracking::new(url::parse(url)?).map_err(|error| url::refused(url, error))?;
+        Ok(Self {
+            tracking: Some(tracking),
+            ..self
+        })
+    }
+}
+
+impl<D: Driver> RedisNode<D> {
+    /// Carries out one operation, sending one command at a time.
+    async fn converse(
+        &self,
+        entry: &Entry,
+        operation: Operation,
+        token: Option<FencingToken>,
+    ) -> NodeAnswer {
+        let mut exchange = Exchange::new(operation, entry, &self.dialect);
+        loop {
+            let mut command = Command::default();
+            exchange.write(entry, token, &mut command);
+            let args = command.args();
+            let reply = self.driver.command(&args);
+            let reply = match exchange.interim() {
+                None => reply.await,
+                Some(answer) => match timeout(SECOND_QUESTION, reply).boxed().await {
+                    Ok(reply) => reply,
+                    Err(_) => return Ok(answer),
+                },
+            };
+            if let Some(answer) = exchange.reply(entry, reply) {
+                return answer;
+            }
+        }
+    }
+}
+
+/// Extracts the vote of an operation from its answer.
+macro_rules! answered {
+    ($answer:expr, $operation:ident) => {
+        match $answer.await? {
+            Answer::$operation(vote) => Ok(vote),
+            _ => unreachable!("an exchange answers its own operation"),
+        }
+    };
+}
+
+impl<D: Driver> Node for RedisNode<D> {
+    fn address(&self) -> &str {
+        self.driver.address()
+    }
+
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        answered!(self.converse(entry, Operation::Acquire, None), Acquire)
+    }
+
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        answered!(self.converse(entry, Operation::Raise, Some(token)), Raise)
+    }
+
+    async fn extend(
+        &self,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        set_if_absent: bool,
+    ) -> Result<ExtendVote, NodeError> {
+        let operation = if set_if_absent {
+            Operation::Heal
+        } else {
+            Operation::Extend
+        };
+        answered!(self.converse(entry, operation, token), Extend)
+    }
+
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
+        answered!(self.converse(entry, Operation::Release, None), Release)
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+        let ask = async |by| {
+            let mut command = Command::default();
+            INSPECT.write_for_name(by, name, &mut command);
+            self.driver.command(&command.args()).await
+        };
+        let first = By::Hash;
+        let reply = match ask(first).await {
+            Err(error) => match first.after(&error) {
+                Some(next) => ask(next).await,
+                None => Err(error),
+            },
+            reply => reply,
+        };
+        reply?.holders()
+    }
+
+    async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
+        #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+        if let Some(tracking) = &self.tracking {
+            return tracking.watch(names).await;
+        }
+        let _ = names;
+        Err(NodeError::NotSent)
+    }
+
+    async fn identity(&self) -> Result<Option<String>, NodeError> {
+        match self.driver.command(&[b"INFO", b"server"]).await {
+            Ok(Reply::Bytes(info)) => Ok(run_id(&String::from_utf8_lossy(&info))),
+            Ok(Reply::Status(info)) => Ok(run_id(&info)),
+            // The user has no permission for INFO, or a proxy does not know it. Locking works all
+            // the same.
+            Err(NodeError::Refused { code, .. }) if matches!(&*code, "NOPERM" | "ERR") => Ok(None),
+            // A cluster returns one answer for each of its servers.
+            Ok(_) | Err(NodeError::Unexpected(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take(&self, question: Question, now: Instant) -> Result<(), Question> {
+        let conversation = Conversation::new(question, &self.dialect);
+        (self.driver.take(conversation, now)).map_err(Conversation::into_question)
+    }
+}
+
+impl<D: Driver> fmt::Debug for RedisNode<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RedisNode")
+            .field(&self.driver.address())
+            .finish()
+    }
+}
+
+fn run_id(info: &str) -> Option<String> {
+    let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
+    Some(id.trim().to_owned())
+}
