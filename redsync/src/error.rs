@@ -1,4 +1,4 @@
-//! The errors of locking, extending and releasing.
+//! The errors of locking, extending, verifying and releasing.
 //!
 //! Each prints its cause, so none has a [`source`](std::error::Error::source).
 
@@ -204,6 +204,28 @@ impl fmt::Display for ExtendError {
 }
 
 impl Error for ExtendError {}
+
+/// Why it is unknown whether a majority of the nodes holds the lock: too few nodes answered
+/// [`Guard::verify`](crate::Guard::verify).
+#[derive(Debug)]
+pub struct VerifyError(pub(crate) Votes);
+
+impl VerifyError {
+    /// Returns each node's vote on whether it holds the lock.
+    #[must_use]
+    pub const fn votes(&self) -> &Votes {
+        &self.0
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "too few nodes answered to verify `{}`: ", self.0.name())?;
+        self.0.describe(f, "keeps it", "does not keep it")
+    }
+}
+
+impl Error for VerifyError {}
 
 /// Why it is unknown whether the lock was held to the end: too few nodes answered the release.
 ///

@@ -18,7 +18,7 @@ pub use self::{
     validity::{Lost, Validity},
 };
 use crate::{
-    ExtendError, FencingToken, LockError, OwnerValue,
+    ExtendError, FencingToken, OwnerValue, VerifyError,
     hand_over::Holding,
     keep_alive::KeptAlive,
     lease::{Extension, Lease},
@@ -312,12 +312,12 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`LockError::Unavailable`] if too few nodes answered to decide.
+    /// A [`VerifyError`] if too few nodes answered to decide. The lock is valid as long as before.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub async fn verify(&self) -> Result<bool, LockError> {
+    pub async fn verify(&self) -> Result<bool, VerifyError> {
         let kept = self.lease().inspect().await;
         match kept.verdict {
             Verdict::Granted => Ok(true),
@@ -325,7 +325,7 @@ impl Guard {
                 self.lease().lose();
                 Ok(false)
             }
-            Verdict::Unknown => Err(LockError::Unavailable(kept.votes)),
+            Verdict::Divided | Verdict::Unavailable => Err(VerifyError(kept.votes)),
         }
     }
 
@@ -395,7 +395,7 @@ impl Guard {
         let entry = self.lease().entry();
         let parts = GuardParts {
             names: entry.names.iter().map(|name| (**name).into()).collect(),
-            value: entry.value.as_str().to_owned(),
+            value: entry.value.clone(),
             mode: entry.mode,
             fencing_token: self.fencing_token(),
             remaining: self.remaining(),
@@ -409,7 +409,7 @@ impl Guard {
     /// [`into_parts`](Self::into_parts), for callers that need only the value.
     #[must_use = "without its value, the lock can be neither extended nor released"]
     pub fn into_value(self) -> OwnerValue {
-        self.into_parts().value.into()
+        self.into_parts().value
     }
 }
 

@@ -213,7 +213,7 @@ pub mod future {
 pub use self::{
     background::DrainGuard,
     config_error::ConfigError,
-    error::{ExtendError, LockError, ReleaseError, RunError},
+    error::{ExtendError, LockError, ReleaseError, RunError, VerifyError},
     fence::FencingToken,
     guard::{Guard, GuardParts, Released, Resume, Validity},
     inspect::{Inspection, NameHolder},

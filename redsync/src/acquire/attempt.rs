@@ -18,8 +18,6 @@ use crate::{
     hand_over::Holding,
     lease::{Lease, Pending},
     quorum::{
-        count::RoundVotes,
-        majority,
         tally::Verdict,
         votes::{Vote, Votes},
     },
@@ -83,12 +81,7 @@ enum Decision {
 ///
 /// Pure. `agreement` is the agreement of the nodes' counters, if the lock is fenced. `is_in_time`
 /// says whether enough validity is left.
-fn decide(
-    verdict: Verdict,
-    a_quorum_answered: bool,
-    agreement: Option<Agreement>,
-    is_in_time: bool,
-) -> Decision {
+fn decide(verdict: Verdict, agreement: Option<Agreement>, is_in_time: bool) -> Decision {
     match (verdict, agreement) {
         (Verdict::Granted, Some(Agreement::Raise(token))) => Decision::Raise(token),
         (Verdict::Granted, Some(Agreement::None)) => {
@@ -97,11 +90,10 @@ fn decide(
         (Verdict::Granted, _) if !is_in_time => Decision::Failed(Reason::TooLate),
         (Verdict::Granted, Some(Agreement::Token(token))) => Decision::Held(Some(token)),
         (Verdict::Granted, None) => Decision::Held(None),
-        (Verdict::Refused, _) => Decision::Failed(Reason::Taken),
-        // Enough nodes answered, but they were divided. This is contention: two attempts at the
-        // same time look like this while a node is down.
-        (Verdict::Unknown, _) if a_quorum_answered => Decision::Failed(Reason::Taken),
-        (Verdict::Unknown, _) => Decision::Failed(Reason::Unavailable),
+        // A divided quorum is contention, too: two attempts at the same time look like this while a
+        // node is down.
+        (Verdict::Refused | Verdict::Divided, _) => Decision::Failed(Reason::Taken),
+        (Verdict::Unavailable, _) => Decision::Failed(Reason::Unavailable),
     }
 }
 
@@ -138,18 +130,9 @@ impl Future for Attempt {
             });
             let until = lease.until_from(lease.begun());
             let least = lease.options().timing.min_validity();
-            let votes = if verdict == Verdict::Granted {
-                RoundVotes::new()
-            } else {
-                this.pending.take_votes()
-            };
-            let answered =
-                |vote: &&Option<Vote>| matches!(vote, Some(Vote::Granted | Vote::Refused { .. }));
-            let quorum = majority(votes.len());
-            let a_quorum_answered = votes.iter().filter(answered).count() >= quorum;
             // This reads the clock after the last counted vote.
             let is_in_time = Instant::now() + least < until;
-            match decide(verdict, a_quorum_answered, agreement, is_in_time) {
+            match decide(verdict, agreement, is_in_time) {
                 Decision::Held(token) => {
                     if let Some(token) = token {
                         lease.set_token(token);
@@ -169,13 +152,12 @@ impl Future for Attempt {
                     this.pending.set(raise);
                 }
                 Decision::Failed(reason) => {
-                    let is_own = |vote: &Option<Vote>| matches!(vote, Some(Vote::Granted));
-                    let own = votes.iter().map(is_own).collect();
-                    let votes = if verdict == Verdict::Granted {
-                        this.pending.take_votes()
-                    } else {
-                        votes
+                    let votes = this.pending.take_votes();
+                    // After a grant that came too late, all keys are released.
+                    let is_own = |vote: &Option<Vote>| {
+                        verdict != Verdict::Granted && matches!(vote, Some(Vote::Granted))
                     };
+                    let own = votes.iter().map(is_own).collect();
                     let votes = lease.votes(votes);
                     tracing::debug!(name = %lease.label(), ?reason, "not acquired");
                     // The release starts at once, so that the next attempt does not meet the keys
@@ -196,7 +178,7 @@ mod tests {
     #[test]
     fn a_quorum_in_time_holds_the_lock() {
         let token = FencingToken::new(7);
-        let decide = |agreement, is_in_time| decide(Verdict::Granted, true, agreement, is_in_time);
+        let decide = |agreement, is_in_time| decide(Verdict::Granted, agreement, is_in_time);
         assert_eq!(decide(None, true), Decision::Held(None));
         assert_eq!(decide(None, false), Decision::Failed(Reason::TooLate));
         let agreed = || Some(Agreement::Token(token));
@@ -208,10 +190,10 @@ mod tests {
 
     #[test]
     fn a_divided_quorum_is_contention_and_too_few_answers_are_an_outage() {
-        let decide = |verdict, answered| decide(verdict, answered, None, true);
+        let decide = |verdict| decide(verdict, None, true);
         let failed = Decision::Failed;
-        assert_eq!(decide(Verdict::Refused, true), failed(Reason::Taken));
-        assert_eq!(decide(Verdict::Unknown, true), failed(Reason::Taken));
-        assert_eq!(decide(Verdict::Unknown, false), failed(Reason::Unavailable));
+        assert_eq!(decide(Verdict::Refused), failed(Reason::Taken));
+        assert_eq!(decide(Verdict::Divided), failed(Reason::Taken));
+        assert_eq!(decide(Verdict::Unavailable), failed(Reason::Unavailable));
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn resume(
             Ok(Guard::new(Holding::new(lease, common)))
         }
         Verdict::Refused => Err(LockError::NotHeld(kept.votes)),
-        Verdict::Unknown => Err(LockError::Unavailable(kept.votes)),
+        Verdict::Divided | Verdict::Unavailable => Err(LockError::Unavailable(kept.votes)),
     }
 }
 

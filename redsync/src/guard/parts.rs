@@ -16,7 +16,8 @@ pub struct GuardParts {
     /// The names, with their prefix.
     pub names: Vec<String>,
     /// The owner value. It is a credential.
-    pub value: String,
+    #[cfg_attr(feature = "serde", serde(with = "value_as_text"))]
+    pub value: OwnerValue,
     /// Exclusive or shared.
     pub mode: Mode,
     /// The fencing token, if the lock is fenced.
@@ -37,6 +38,23 @@ impl fmt::Debug for GuardParts {
     }
 }
 
+/// An owner value is serialized only as a part of a lock. [`OwnerValue`] itself does not implement
+/// the traits of serde, so that it does not get into a log or an answer by accident.
+#[cfg(feature = "serde")]
+mod value_as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::OwnerValue;
+
+    pub(super) fn serialize<S: Serializer>(value: &OwnerValue, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(value.as_str())
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<OwnerValue, D::Error> {
+        String::deserialize(from).map(Into::into)
+    }
+}
+
 /// The argument of [`Mutex::resume`](crate::Mutex::resume): the parts of a lock, or only its owner
 /// value.
 #[derive(Debug)]
@@ -51,7 +69,7 @@ impl From<GuardParts> for Resume {
     fn from(parts: GuardParts) -> Self {
         let names = parts.names.into_iter().map(Into::into).collect();
         Self {
-            value: parts.value.into(),
+            value: parts.value,
             token: parts.fencing_token,
             kind: Some((names, parts.mode)),
         }

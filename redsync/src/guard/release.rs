@@ -67,7 +67,9 @@ impl Future for Release {
                 this.lease.count_loss();
                 Ok(Released::AlreadyLost)
             }
-            Verdict::Unknown => Err(ReleaseError(this.lease.votes(releasing.take_votes()))),
+            Verdict::Divided | Verdict::Unavailable => {
+                Err(ReleaseError(this.lease.votes(releasing.take_votes())))
+            }
         })
     }
 }

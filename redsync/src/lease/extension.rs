@@ -101,10 +101,12 @@ impl Future for Extension {
                 lease.lose();
                 Err(ExtendError::Lost)
             }
+            Verdict::Divided | Verdict::Unavailable if lease.is_lost() => Err(ExtendError::Lost),
             // The lease was extended, and only the confirming round has failed.
-            Verdict::Unknown if *this.is_confirming && !lease.is_lost() => Ok(()),
-            Verdict::Unknown if lease.is_lost() => Err(ExtendError::Lost),
-            Verdict::Unknown => Err(ExtendError::Failed(lease.votes(votes()))),
+            Verdict::Divided | Verdict::Unavailable if *this.is_confirming => Ok(()),
+            Verdict::Divided | Verdict::Unavailable => {
+                Err(ExtendError::Failed(lease.votes(votes())))
+            }
         })
     }
 }

@@ -47,22 +47,18 @@ impl Lease {
         let mut answers: FuturesUnordered<_> = (0..self.nodes.len())
             .map(|node| async move { (node, self.kept_on(node).await) })
             .collect();
-        let verdict = loop {
-            if let Some(verdict) = tally.verdict() {
-                break verdict;
-            }
-            match timeout_at(deadline, answers.next()).await {
-                Ok(Some((node, kept))) => count(&mut tally, node, kept),
-                Ok(None) => unreachable!("when all have voted there is a verdict"),
-                Err(_) => break Verdict::Unknown,
-            }
-        };
+        while tally.verdict().is_none()
+            && let Ok(Some((node, kept))) = timeout_at(deadline, answers.next()).await
+        {
+            count(&mut tally, node, kept);
+        }
         drop(answers);
         if tally.verdict().is_none() {
-            for vote in &mut votes {
-                vote.get_or_insert(Vote::Failed(NodeError::TimedOut));
+            for vote in votes.iter_mut().filter(|vote| vote.is_none()) {
+                tally.count(vote.insert(Vote::Failed(NodeError::TimedOut)));
             }
         }
+        let verdict = tally.verdict().expect("all nodes have voted");
         Kept {
             verdict,
             remaining: remaining.unwrap_or_default(),

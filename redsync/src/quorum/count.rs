@@ -235,7 +235,7 @@ mod tests {
     fn a_vote_after_the_end_is_not_counted() {
         let count = Count::new(3, true);
         count.vote(0, Vote::Granted);
-        assert_eq!(count.end(), Verdict::Unknown);
+        assert_eq!(count.end(), Verdict::Unavailable);
         assert!(count.abandon());
         assert!(!count.vote(1, Vote::Granted));
         assert!(count.vote(2, Vote::Granted));

@@ -11,8 +11,10 @@ pub(crate) enum Verdict {
     Granted,
     /// No quorum can grant, because too many nodes refused.
     Refused,
-    /// No quorum can grant, and not only because nodes refused: some failed.
-    Unknown,
+    /// A quorum answered, but was divided: nodes that failed could have decided either way.
+    Divided,
+    /// No quorum answered.
+    Unavailable,
 }
 
 /// Counts the votes of one round, each node at most once.
@@ -68,8 +70,10 @@ impl Tally {
             Some(Verdict::Granted)
         } else if self.refused >= blocking {
             Some(Verdict::Refused)
-        } else if no_quorum_answers || a_divided_quorum_answers {
-            Some(Verdict::Unknown)
+        } else if a_divided_quorum_answers {
+            Some(Verdict::Divided)
+        } else if no_quorum_answers {
+            Some(Verdict::Unavailable)
         } else {
             None
         }
@@ -108,19 +112,21 @@ mod tests {
                     for failed in 0..=nodes - granted - refused {
                         let tally = tally(nodes, granted, refused, failed);
                         let open = tally.outstanding();
+                        let answered = granted + refused;
                         match tally.verdict() {
                             Some(Verdict::Granted) => assert!(granted >= majority(nodes)),
                             Some(Verdict::Refused) => {
                                 assert!(nodes - refused < majority(nodes));
                             }
-                            Some(Verdict::Unknown) => {
+                            Some(Verdict::Divided) => {
                                 assert!(granted + open < majority(nodes), "a quorum could form");
                                 assert!(failed > 0, "no node has failed");
-                                let answered = granted + refused;
+                                assert!(answered >= majority(nodes), "no quorum has answered");
+                            }
+                            Some(Verdict::Unavailable) => {
                                 assert!(
-                                    answered >= majority(nodes)
-                                        || answered + open < majority(nodes),
-                                    "it could still change whether a quorum answers"
+                                    answered + open < majority(nodes),
+                                    "a quorum could still answer"
                                 );
                             }
                             None => assert!(open > 0, "undecided though all have voted"),
@@ -137,7 +143,7 @@ mod tests {
         // outage.
         assert_eq!(tally(3, 0, 1, 1).verdict(), None);
         assert_eq!(tally(3, 0, 2, 1).verdict(), Some(Verdict::Refused));
-        assert_eq!(tally(3, 1, 1, 1).verdict(), Some(Verdict::Unknown));
-        assert_eq!(tally(3, 0, 0, 2).verdict(), Some(Verdict::Unknown));
+        assert_eq!(tally(3, 1, 1, 1).verdict(), Some(Verdict::Divided));
+        assert_eq!(tally(3, 0, 0, 2).verdict(), Some(Verdict::Unavailable));
     }
 }
