@@ -1,8 +1,8 @@
 //! The options of a layer, grouped by what changes together.
 
-mod answers;
 mod holding;
 mod locking;
+mod responses;
 mod waiting;
 
 use std::fmt;
@@ -10,7 +10,9 @@ use std::fmt;
 use redsync::Redsync;
 
 pub use self::holding::{HoldUntil, OnLoss};
-pub(crate) use self::{answers::Answers, holding::Holding, locking::Locking, waiting::WaitPolicy};
+pub(crate) use self::{
+    holding::Holding, locking::Locking, responses::Responses, waiting::WaitPolicy,
+};
 use crate::metrics::Metrics;
 
 /// The options of a layer, shared by the layer, its clones and its requests.
@@ -19,7 +21,7 @@ pub(crate) struct Config {
     pub(crate) locking: Locking,
     pub(crate) waiting: WaitPolicy,
     pub(crate) holding: Holding,
-    pub(crate) answers: Answers,
+    pub(crate) responses: Responses,
     pub(crate) metrics: Metrics,
 }
 
@@ -29,7 +31,7 @@ impl Config {
             locking: Locking::new(redsync),
             waiting: WaitPolicy::default(),
             holding: Holding::default(),
-            answers: Answers::default(),
+            responses: Responses::default(),
             metrics: Metrics::new(),
         }
     }
@@ -41,7 +43,7 @@ impl fmt::Debug for Config {
             .field("locking", &self.locking)
             .field("waiting", &self.waiting)
             .field("holding", &self.holding)
-            .field("answers", &self.answers)
+            .field("responses", &self.responses)
             .finish_non_exhaustive()
     }
 }

@@ -39,7 +39,7 @@ impl RequestContext {
 
     /// Makes the layer's response to the request.
     pub(crate) fn answer(&self, rejection: LockRejection) -> Response<Bytes> {
-        self.config.answers.answer(rejection, self.format)
+        self.config.responses.respond(rejection, self.format)
     }
 
     /// Moves the telemetry out, for a body that goes on holding the lock.

@@ -108,8 +108,8 @@
 //!
 //! # Long names
 //!
-//! A name of more than [`LockKey::MAX_NAME_LEN`] bytes, counted with the layer's prefix, is
-//! shortened to its first 64 bytes and its SHA-256. Different names stay different.
+//! A name of more than 200 bytes, counted with the layer's prefix, is shortened to its first 64 bytes
+//! and its SHA-256. Different names stay different.
 
 mod body;
 mod error;

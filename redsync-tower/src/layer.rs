@@ -373,7 +373,7 @@ impl<K> RedlockLayer<K> {
     /// ```
     #[must_use]
     pub fn with_contention_status(self, status: StatusCode) -> Self {
-        self.set(|config| config.answers.contention_status = Some(status))
+        self.set(|config| config.responses.contention_status = Some(status))
     }
 
     /// Sets the start of the problem types, in place of `urn:redsync:problem:`.
@@ -390,7 +390,7 @@ impl<K> RedlockLayer<K> {
     /// ```
     #[must_use]
     pub fn with_problem_types(self, prefix: impl Into<Arc<str>>) -> Self {
-        self.set(|config| config.answers.problem_types = Some(prefix.into()))
+        self.set(|config| config.responses.problem_types = Some(prefix.into()))
     }
 
     /// Sets the function that makes all responses of the layer, including those to gRPC requests.
@@ -416,7 +416,7 @@ impl<K> RedlockLayer<K> {
         response: impl Fn(&LockRejection) -> Response<T> + Send + Sync + 'static,
     ) -> Self {
         self.set(|config| {
-            config.answers.response = Some(Arc::new(move |rejection| {
+            config.responses.response = Some(Arc::new(move |rejection| {
                 response(rejection).map(Into::into)
             }));
         })

@@ -97,7 +97,7 @@ impl Telemetry {
 
     /// Records that the request has not acquired its lock. It is about to be refused.
     pub(crate) fn not_acquired(&self, error: &LockError) {
-        let wait = self.record_wait(error.attempts(), Reason::of(error).into());
+        let wait = self.record_wait(error.attempts(), Outcome::Rejected(Reason::of(error)));
         self.span.in_scope(|| match error {
             LockError::Unavailable(_) | LockError::TooLate(_) => {
                 tracing::warn!(%error, ?wait, "locks are unavailable")
@@ -111,7 +111,7 @@ impl Telemetry {
         let (reason, status) = (rejection.reason(), rejection.status().as_u16());
         self.span
             .in_scope(|| tracing::debug!(?reason, status, "refused"));
-        self.end(reason.into());
+        self.end(Outcome::Rejected(reason));
     }
 
     /// Records that the lock is lost. The inner service is about to be dropped.
@@ -202,7 +202,7 @@ impl Telemetry {
 
     fn end_of_hold(&mut self, lost: bool) {
         self.end(if lost {
-            Outcome::Lost
+            Outcome::Rejected(Reason::Lost)
         } else {
             Outcome::Acquired
         });

@@ -127,7 +127,7 @@ impl Nodes {
     ) -> Result<Vec<Option<Holders>>, NodeError> {
         self.admit(node).await?;
         let answer = self.node(node).get().inspect(names);
-        self.metrics(node).time("inspect", answer).await
+        self.metrics(node).inspect(answer).await
     }
 
     /// Asks every node a question that belongs to no lease, and waits for at most `limit`.
@@ -156,7 +156,7 @@ impl Nodes {
         // Asked once: callers that arrive in the meantime wait for the same answer.
         let admitted = member.admitted.get_or_try_init(async || {
             let identity = member.node.get().identity();
-            match member.metrics.time("identity", identity).await? {
+            match member.metrics.identity(identity).await? {
                 Some(identity) => self.identify(node, identity),
                 None => Ok(()),
             }

@@ -27,10 +27,6 @@ pub struct LockKey {
 }
 
 impl LockKey {
-    /// The longest name that is sent as it is, in bytes and with the layer's prefix: 200. A longer
-    /// name is shortened to its first 64 bytes and its SHA-256.
-    pub const MAX_NAME_LEN: usize = 200;
-
     /// Adds a name.
     #[must_use]
     pub fn and(mut self, name: impl Into<String>) -> Self {

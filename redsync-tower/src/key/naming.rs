@@ -13,6 +13,9 @@ use super::lock_key::LockKey;
 
 const MARK: &str = "#sha256:";
 
+/// The greatest length of a name, in bytes and with its prefix, that is not shortened.
+const MAX_UNSHORTENED_LEN: usize = 200;
+
 /// The number of bytes that stay readable before the mark.
 const READABLE_LEN: usize = 64;
 
@@ -54,7 +57,7 @@ impl Naming {
 }
 
 fn shorten(name: Cow<'_, str>) -> Cow<'_, str> {
-    if name.len() <= LockKey::MAX_NAME_LEN && !name.contains(MARK) {
+    if name.len() <= MAX_UNSHORTENED_LEN && !name.contains(MARK) {
         return name;
     }
     short_form(&name, &name).into()
@@ -87,7 +90,7 @@ mod tests {
         assert_eq!(shorten("order:42"), "order:42");
         assert_eq!(shorten(&long('a')), shorten(&long('a')));
         assert_ne!(shorten(&long('a')), shorten(&long('b')));
-        assert!(shorten(&long('a')).len() <= LockKey::MAX_NAME_LEN);
+        assert!(shorten(&long('a')).len() <= MAX_UNSHORTENED_LEN);
         // The short form of one name is not the name of another.
         let short = shorten(&long('a'));
         assert_ne!(shorten(&short), short);

@@ -273,7 +273,7 @@ impl Asker for Round {
     fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer) {
         if !matches!(answer, Err(NodeError::NotSent)) {
             let metrics = self.lease.nodes.metrics(node);
-            metrics.answered(operation.name(), self.start, answer.as_ref().err());
+            metrics.answered(operation, self.start, answer.as_ref().err());
         }
         self.settle(node, |lane| match (operation, answer) {
             (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
@@ -307,7 +307,7 @@ impl Asker for Round {
 
     fn given_up(self: Arc<Self>, node: usize, operation: Operation) {
         let metrics = self.lease.nodes.metrics(node);
-        metrics.unanswered(operation.name(), self.start);
+        metrics.unanswered(operation, self.start);
         self.settle(node, |lane| {
             Settled::Vote(match operation {
                 Operation::Acquire => lane.acquired(Err(NodeError::TimedOut), false),

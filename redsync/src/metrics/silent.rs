@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::{LockError, Mode, NodeError};
+use crate::{LockError, Mode, NodeError, node::Operation};
 
 pub(crate) const fn describe() {}
 
@@ -55,10 +55,14 @@ impl NodeMetrics {
         Self
     }
 
-    pub(crate) const fn answered(&self, _: &str, _: Instant, _: Option<&NodeError>) {}
-    pub(crate) const fn unanswered(&self, _: &str, _: Instant) {}
+    pub(crate) const fn answered(&self, _: Operation, _: Instant, _: Option<&NodeError>) {}
+    pub(crate) const fn unanswered(&self, _: Operation, _: Instant) {}
 
-    pub(crate) fn time<F: Future>(&self, _: &str, answer: F) -> F {
+    pub(crate) fn identity<F: Future>(&self, answer: F) -> F {
+        answer
+    }
+
+    pub(crate) fn inspect<F: Future>(&self, answer: F) -> F {
         answer
     }
 }

@@ -9,15 +9,15 @@ use crate::{rejection::LockRejection, response::Format};
 
 /// The options that change the layer's own responses.
 #[derive(Clone, Default)]
-pub(crate) struct Answers {
+pub(crate) struct Responses {
     pub(crate) contention_status: Option<StatusCode>,
     pub(crate) problem_types: Option<Arc<str>>,
     pub(crate) response: Option<Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>>,
 }
 
-impl Answers {
+impl Responses {
     /// The response to a request that is refused, with the rejection in its extensions.
-    pub(crate) fn answer(&self, mut rejection: LockRejection, format: Format) -> Response<Bytes> {
+    pub(crate) fn respond(&self, mut rejection: LockRejection, format: Format) -> Response<Bytes> {
         if let Some(status) = self.contention_status {
             rejection.set_contention_status(status);
         }
@@ -31,9 +31,9 @@ impl Answers {
     }
 }
 
-impl fmt::Debug for Answers {
+impl fmt::Debug for Responses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answers")
+        f.debug_struct("Responses")
             .field("contention_status", &self.contention_status)
             .field("problem_types", &self.problem_types)
             .finish_non_exhaustive()
