@@ -35,8 +35,9 @@
 //!
 //! * the nodes are independent: none is a replica of another,
 //! * the clocks of the nodes and of this process run at rates that differ by less than the [drift
-//!   factor](Mutex::with_drift_factor), and
-//! * a node that restarts still has its keys, or stays away for the longest expiry in use.
+//!   factor](Mutex::with_drift_factor),
+//! * a node that restarts still has its keys, or stays away for the longest expiry in use, and
+//! * no node evicts keys (`maxmemory-policy noeviction`, which is the default).
 //!
 //! The algorithm is described at redis.io, "[Distributed Locks with Redis]".
 //!
@@ -89,64 +90,8 @@
 //! Every future of this crate can be dropped at any time, and so can every guard. Keys that were
 //! set on nodes are then released by a task in the background. The task needs a tokio runtime;
 //! without one, the keys expire. [`Redsync::drain`] waits for these tasks.
-//!
-//! # Metrics
-//!
-//! With the feature `metrics`, the crate records these figures through the
-//! [`metrics`](https://docs.rs/metrics) facade:
-//!
-//! | name | kind | labels | what it measures |
-//! |---|---|---|---|
-//! | `redsync_acquisitions_total` | counter | `mode`, `outcome` | calls of [`lock`](Mutex::lock) and its variants, each counted once, when its outcome is known |
-//! | `redsync_wait_seconds` | histogram | `mode`, `outcome` | the time from such a call to its outcome |
-//! | `redsync_hold_seconds` | histogram | `mode` | the time from acquiring or resuming a lock to the end of its guard |
-//! | `redsync_lost_total` | counter | `mode` | lost locks, each counted once: when an extension finds out, otherwise when the guard is released or dropped |
-//! | `redsync_node_seconds` | histogram | `node`, `operation` | the time from the start of a command to the node's answer, or until the answer was no longer awaited |
-//! | `redsync_node_errors_total` | counter | `node`, `operation`, `kind` | commands that failed on a node or were not answered |
-//!
-//! | label | values |
-//! |---|---|
-//! | `mode` | `exclusive`, `shared` |
-//! | `outcome` | `acquired`; `taken`, `timed_out`, `too_many_waiting` (contention); `unavailable`; `too_late` (acquired too late to be valid); `misconfigured`; `dropped` (the future was dropped before it resolved) |
-//! | `node` | the node's [address](node::Node::address) |
-//! | `operation` | `identity`, `acquire`, `raise`, `extend`, `release`, `inspect` |
-//! | `kind` | the variant of [`NodeError`]: `timed_out`, `unreachable`, `disconnected`, `refused`, `same_server`, `overloaded`, `not_sent`, `unexpected`; or `unanswered` if the answer was no longer awaited |
-//!
-//! No label contains the name of a lock. A command on a node that hangs is counted late: when the
-//! background task stops waiting for its answer. The descriptions of the figures are registered
-//! when a [`Redsync`] is made, so install the recorder first.
-//!
-//! # Coming from go-redsync
-//!
-//! | go-redsync v4 | this crate |
-//! |---|---|
-//! | `redsync.New(pools...)` | [`Redsync::new`], [`Redsync::connect`](Redsync#method.connect) |
-//! | `rs.NewMutex(name, options...)` | [`Redsync::mutex`] |
-//! | `WithExpiry` | [`Mutex::with_expiry`] |
-//! | `WithTries` | [`Mutex::with_tries`] |
-//! | `WithRetryDelay`, `WithRetryDelayFunc` | [`Mutex::with_retry_delay`], [`Mutex::with_retry_delay_fn`] |
-//! | `WithDriftFactor` | [`Mutex::with_drift_factor`] |
-//! | `WithTimeoutFactor` | [`Mutex::with_timeout_factor`], or the absolute [`Mutex::with_node_timeout`] |
-//! | `WithGenValueFunc` | [`Mutex::with_owner_label`]; random bits are always appended |
-//! | `WithValue` | [`Mutex::resume`], with [`Guard::into_parts`] |
-//! | `WithFailFast` | [`Mutex::with_fail_fast`], here true by default |
-//! | `WithShufflePools` | [`Mutex::with_shuffled_nodes`] |
-//! | `WithSetNXOnExtend` | [`Mutex::with_set_if_absent_on_extend`] |
-//! | `Lock`, `LockContext` | [`Mutex::lock`], [`Mutex::lock_within`], [`Mutex::lock_until`] |
-//! | `TryLock`, `TryLockContext` | [`Mutex::try_lock`] |
-//! | `Unlock`, `UnlockContext` | [`Guard::release`], or drop the guard |
-//! | `Extend`, `ExtendContext` | [`Guard::extend`], [`Guard::keep_alive`] |
-//! | `Valid`, `ValidContext` | [`Guard::verify`] |
-//! | `Until`, `Name`, `Value` | [`Guard::until`], [`Guard::name`], [`Guard::expose_value`] |
-//! | `ErrTaken`, `ErrNodeTaken` | [`LockError::Taken`], [`Vote::Refused`] |
-//! | `RedisError` | [`NodeError`] in [`Vote::Failed`] |
-//! | `ErrFailed` | [`LockError::Unavailable`], [`LockError::TooLate`] |
-//! | `ErrExtendFailed` | [`ExtendError`] |
-//! | `ErrLockAlreadyExpired` | [`Released::AlreadyLost`] |
-//!
-//! A Go service and a Rust service exclude each other on the same name, because both use the same
-//! keys.
-//!
+#![doc = include_str!("docs/metrics.md")]
+#![doc = include_str!("docs/go-redsync.md")]
 //! # Features
 //!
 //! * `deadpool-redis` (default): Redis and Valkey nodes through [deadpool-redis], from a URL or
