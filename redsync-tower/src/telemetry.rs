@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use redsync::{LockError, Mode, Mutex, ReleaseError, Released, Validity};
+use redsync::{LockError, Mutex, ReleaseError, Released, Validity};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
@@ -66,11 +66,7 @@ impl Telemetry {
         if !self.span.is_disabled() {
             let names: Vec<_> = mutex.keys().collect();
             self.span.record("name", names.join(", "));
-            let mode = match mutex.mode() {
-                Mode::Exclusive => "exclusive",
-                Mode::Shared => "shared",
-            };
-            self.span.record("mode", mode);
+            self.span.record("mode", mutex.mode().as_str());
         }
         self.enter(Stage::Waiting);
     }

@@ -404,13 +404,6 @@ impl Guard {
         self.holding.leave();
         parts
     }
-
-    /// Takes the guard apart without releasing the lock, and returns the owner value. Like
-    /// [`into_parts`](Self::into_parts), for callers that need only the value.
-    #[must_use = "without its value, the lock can be neither extended nor released"]
-    pub fn into_value(self) -> OwnerValue {
-        self.into_parts().value
-    }
 }
 
 impl fmt::Debug for Guard {

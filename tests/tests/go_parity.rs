@@ -269,7 +269,7 @@ async fn a_lock_expires_on_the_servers() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     let mutex = redsync.mutex(NAME).with_expiry(ms(400));
-    let value = mutex.lock().await.unwrap().into_value();
+    let value = mutex.lock().await.unwrap().into_parts().value;
     assert!(matches!(mutex.try_lock().await, Err(LockError::Taken(_))));
     let guard = mutex.lock_within(Duration::from_secs(20)).await.unwrap();
     assert_ne!(guard.expose_value(), &value);
@@ -279,7 +279,7 @@ async fn a_lock_expires_on_the_servers() {
 async fn a_lock_can_be_released_elsewhere_with_its_value() {
     let servers = Servers::start(4);
     let (here, elsewhere) = (redsync(&servers), redsync(&servers));
-    let value = here.mutex(NAME).lock().await.unwrap().into_value();
+    let value = here.mutex(NAME).lock().await.unwrap().into_parts().value;
     here.drain().await;
     assert!(servers.holders(NAME).iter().all(Option::is_some));
 

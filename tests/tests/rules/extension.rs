@@ -167,7 +167,7 @@ async fn the_life_of_a_key_is_never_shortened() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
     let long = redsync.mutex(NAME).with_expiry(ms(60_000));
-    let value = long.lock().await.unwrap().into_value();
+    let value = long.lock().await.unwrap().into_parts().value;
     let short = redsync.mutex(NAME).resume(value).await.unwrap();
     let until = short.until();
     assert!(short.remaining() > ms(50_000));
@@ -291,7 +291,7 @@ async fn keep_alive_begins_in_time_when_acquiring_took_long() {
 async fn keep_alive_begins_in_time_on_a_lock_that_was_handed_over() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
-    let value = redsync.mutex(NAME).lock().await.unwrap().into_value();
+    let value = redsync.mutex(NAME).lock().await.unwrap().into_parts().value;
     sleep(ms(750)).await;
     let mut guard = redsync.mutex(NAME).resume(value).await.unwrap();
     guard.keep_alive();

@@ -129,7 +129,7 @@ async fn we_see_the_lock_of_a_go_client_as_taken() {
 async fn a_lock_can_be_passed_to_a_go_client() {
     let (servers, redsync) = start();
     let mutex = redsync.mutex(NAME).with_fail_fast(false);
-    let value = mutex.lock().await.unwrap().into_value();
+    let value = mutex.lock().await.unwrap().into_parts().value;
     for server in &servers {
         assert_eq!(go_extend(server, value.as_str()), 1);
         assert!(server.pttl(NAME) > 8000);

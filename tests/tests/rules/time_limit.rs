@@ -22,7 +22,7 @@ async fn a_hung_node_of_five_costs_no_time() {
             assert_taken(&mutex.try_lock().await);
             guard.extend().await.unwrap();
             assert!(guard.verify().await.unwrap());
-            let guard = mutex.resume(guard.into_value()).await.unwrap();
+            let guard = mutex.resume(guard.into_parts().value).await.unwrap();
             assert_eq!(guard.release().await.unwrap(), Released::Held);
             mutex.lock().await.unwrap().release().await.unwrap();
             assert_eq!(start.elapsed(), ms(0));

@@ -70,7 +70,7 @@ async fn the_validity_of_a_later_attempt_counts_from_its_own_start() {
 async fn a_resumed_lock_is_valid_for_as_long_as_a_majority_keeps_it_less_drift() {
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);
-    let value = redsync.mutex(NAME).lock().await.unwrap().into_value();
+    let value = redsync.mutex(NAME).lock().await.unwrap().into_parts().value;
     sleep(ms(500)).await;
     for node in &nodes {
         node.always(Fault::late_reply(ms(40)));
@@ -150,7 +150,7 @@ async fn no_other_client_acquires_the_lock_before_its_validity_has_ended() {
     let value = redsync.mutex(NAME).lock().await.unwrap();
     let until = value.until();
     // As if the holder's process had died.
-    let _ = value.into_value();
+    let _ = value.into_parts().value;
     let rival = redsync.mutex(NAME).with_retry_delay(ms(1)).with_tries(2000);
     let guard = rival.lock().await.unwrap();
     assert!(Instant::now() >= until);

@@ -104,7 +104,7 @@ impl Client {
     async fn leave(&mut self, guard: Guard) -> Option<Guard> {
         let mutex = self.redsync.mutex(guard.name());
         self.history().left(guard.until());
-        let value = guard.into_value();
+        let value = guard.into_parts().value;
         if self.rng.bool() {
             return None;
         }

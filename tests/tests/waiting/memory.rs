@@ -29,7 +29,7 @@ async fn touch(redsync: &Redsync, numbers: std::ops::Range<u32>) {
             assert!(poll_once(&mut gives_up).await.is_pending());
             if number % 10 == 0 {
                 // From the nodes, which tell.
-                drop(guard.into_value());
+                drop(guard.into_parts().value);
                 drop(served);
             } else {
                 drop(guard);
