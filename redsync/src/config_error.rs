@@ -23,7 +23,7 @@ pub enum ConfigError {
         /// The URL, without credentials.
         url: Box<str>,
         /// Why it cannot be used.
-        source: Arc<dyn Error + Send + Sync>,
+        reason: Box<str>,
     },
     /// The mutex has no name.
     NoNames,
@@ -90,7 +90,7 @@ impl fmt::Display for ConfigError {
                 f,
                 "the node {address} is given twice, but a server has one vote"
             ),
-            Self::Url { url, source } => write!(f, "the node URL `{url}` cannot be used: {source}"),
+            Self::Url { url, reason } => write!(f, "the node URL `{url}` cannot be used: {reason}"),
             Self::NoNames => f.write_str("a mutex of several names needs at least one"),
             Self::OtherLock { name } => write!(
                 f,

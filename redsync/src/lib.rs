@@ -115,13 +115,7 @@
 //! [How to do distributed locking]: https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html
 //! [Is Redlock safe?]: http://antirez.com/news/101
 
-#![cfg_attr(docsrs, feature(doc_cfg))]
-// Only nodes on redis-rs send the commands of many locks together. Without them, the code for that
-// is not used.
-#![cfg_attr(
-    not(any(feature = "deadpool-redis", feature = "redis-rs")),
-    allow(dead_code)
-)]
+#![cfg_attr(docsrs, feature(doc_cfg), doc(auto_cfg(hide(feature = "_redis"))))]
 
 mod acquire;
 mod background;

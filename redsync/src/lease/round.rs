@@ -12,12 +12,13 @@ use super::{
     Lease, RELEASE_MARGIN,
     lane::{Lane, LaneCommand, Passage, Settled},
 };
+#[cfg(feature = "_redis")]
+use crate::node::AcquireVote;
 use crate::{
     FencingToken,
     background::DrainGuard,
     node::{
-        AcquireVote, Answer, Answering, Asker, Entry, NodeAnswer, NodeError, Operation, Question,
-        RaiseVote,
+        Answer, Answering, Asker, Entry, NodeAnswer, NodeError, Operation, Question, RaiseVote,
     },
     quorum::{USUAL_NODES, count::Count, votes::Vote},
     sync::Mutex,
@@ -248,6 +249,7 @@ impl Asker for Round {
         self.token
     }
 
+    #[cfg(feature = "_redis")]
     fn patience(&self) -> Duration {
         match self.operation {
             // Repeated releases share one limit.
@@ -299,6 +301,7 @@ impl Asker for Round {
         });
     }
 
+    #[cfg(feature = "_redis")]
     fn expect(&self, node: usize, answer: Answer) {
         if let Answer::Acquire(AcquireVote::Taken { remaining }) = answer {
             self.count.expect(node, Vote::Refused { remaining });
@@ -316,6 +319,7 @@ impl Asker for Round {
         });
     }
 
+    #[cfg(feature = "_redis")]
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError) {
         tracing::trace!(%error, "the connection had ended; asking again over another");
         let question = Question::new(Arc::clone(&self) as _, node, operation);

@@ -6,7 +6,9 @@
 //! answer, and nothing is allocated for it. For any other node, a future calls its methods, and has
 //! to be driven until the answer has arrived.
 
-use std::{fmt, sync::Arc, time::Duration};
+#[cfg(feature = "_redis")]
+use std::time::Duration;
+use std::{fmt, sync::Arc};
 
 use super::{AcquireVote, Entry, ExtendVote, NodeError, RaiseVote, ReleaseVote};
 use crate::FencingToken;
@@ -52,6 +54,7 @@ pub(crate) trait Asker: Send + Sync {
 
     /// How long to wait for the answer once the question has been sent. Up to then the node may
     /// still carry the operation out.
+    #[cfg(feature = "_redis")]
     fn patience(&self) -> Duration;
 
     /// Whether the question is still worth sending. Asked immediately before it is sent.
@@ -62,6 +65,7 @@ pub(crate) trait Asker: Send + Sync {
 
     /// Takes a preliminary answer: the node is asked for more, and if nothing more arrives in time,
     /// this is its answer.
+    #[cfg(feature = "_redis")]
     fn expect(&self, node: usize, answer: Answer);
 
     /// Learns that the question was dropped unanswered, because its time was over or its runtime
@@ -70,6 +74,7 @@ pub(crate) trait Asker: Send + Sync {
 
     /// Learns that the question has certainly not been sent, because the connection had ended. It
     /// may be sent over a new connection.
+    #[cfg(feature = "_redis")]
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError);
 }
 
@@ -98,12 +103,6 @@ impl Question {
         }
     }
 
-    /// Marks the question as asked again: if it cannot be sent this time, that is its answer.
-    pub(crate) fn retried(mut self) -> Self {
-        self.is_retried = true;
-        self
-    }
-
     fn asker(&self) -> &Arc<dyn Asker> {
         self.asker
             .as_ref()
@@ -116,10 +115,6 @@ impl Question {
 
     pub(crate) fn token(&self) -> Option<FencingToken> {
         self.asker().token()
-    }
-
-    pub(crate) fn patience(&self) -> Duration {
-        self.asker().patience()
     }
 
     pub(crate) const fn operation(&self) -> Operation {
@@ -141,13 +136,33 @@ impl Question {
         }
     }
 
+    pub(crate) fn answer(mut self, answer: NodeAnswer) {
+        self.settle(answer);
+    }
+
+    fn settle(&mut self, answer: NodeAnswer) {
+        if let Some(asker) = self.asker.take() {
+            asker.answered(self.node as usize, self.operation, answer);
+        }
+    }
+}
+
+/// For questions that are sent together.
+#[cfg(feature = "_redis")]
+impl Question {
+    /// Marks the question as asked again: if it cannot be sent this time, that is its answer.
+    pub(crate) fn retried(mut self) -> Self {
+        self.is_retried = true;
+        self
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.asker().patience()
+    }
+
     /// Gives a preliminary answer, which stands if nothing more arrives in time.
     pub(crate) fn expect(&self, answer: Answer) {
         self.asker().expect(self.node as usize, answer);
-    }
-
-    pub(crate) fn answer(mut self, answer: NodeAnswer) {
-        self.settle(answer);
     }
 
     /// Reports that the question has certainly not been sent, and may be sent over another
@@ -155,12 +170,6 @@ impl Question {
     pub(crate) fn unsent(mut self, error: NodeError) {
         if let Some(asker) = self.asker.take() {
             asker.unsent(self.node as usize, self.operation, error);
-        }
-    }
-
-    fn settle(&mut self, answer: NodeAnswer) {
-        if let Some(asker) = self.asker.take() {
-            asker.answered(self.node as usize, self.operation, answer);
         }
     }
 }

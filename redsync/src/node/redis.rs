@@ -94,8 +94,9 @@
 //! * **Other keys**, including sorted sets that are not locks, count as taken and are not changed.
 
 mod command;
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+#[cfg(feature = "_redis")]
 mod connection;
+#[cfg(feature = "_redis")]
 mod conversation;
 mod dialect;
 mod driver;
@@ -104,11 +105,16 @@ mod exchange;
 mod node;
 mod reply;
 mod script;
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+#[cfg(feature = "_redis")]
 mod tracking;
 
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-pub use self::connection::shared::SharedConnection;
+#[cfg(feature = "_redis")]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "deadpool-redis", feature = "redis-rs")))
+)]
+pub use self::connection::kind::SharedConnection;
+#[cfg(feature = "_redis")]
 #[doc(hidden)]
 pub use self::conversation::Conversation;
 #[cfg(feature = "fred")]

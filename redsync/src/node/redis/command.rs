@@ -22,7 +22,7 @@ pub(super) trait Arguments {
     }
 }
 
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+#[cfg(feature = "_redis")]
 impl Arguments for redis::Cmd {
     fn arg(&mut self, bytes: &[u8]) {
         Self::arg(self, bytes);

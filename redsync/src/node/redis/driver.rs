@@ -1,12 +1,15 @@
 //! The trait that sends a command to a server, through one client library.
 
 use std::future::Future;
-#[cfg(any(feature = "deadpool-redis", feature = "fred", feature = "redis-rs"))]
+#[cfg(any(feature = "_redis", feature = "fred"))]
 use std::{error::Error, sync::Arc};
 
+#[cfg(feature = "_redis")]
 use tokio::time::Instant;
 
-use super::{Reply, conversation::Conversation};
+use super::Reply;
+#[cfg(feature = "_redis")]
+use super::conversation::Conversation;
 use crate::node::NodeError;
 
 /// Sends commands to one server through a client library.
@@ -35,6 +38,7 @@ pub trait Driver: Send + Sync + 'static {
     /// Adds a conversation to the list of those that are sent together, or returns it. For this
     /// crate's own drivers.
     #[doc(hidden)]
+    #[cfg(feature = "_redis")]
     fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
         let _ = now;
         Err(conversation)
@@ -42,7 +46,7 @@ pub trait Driver: Send + Sync + 'static {
 }
 
 /// Makes the error for a server that could not be reached.
-#[cfg(any(feature = "deadpool-redis", feature = "fred", feature = "redis-rs"))]
+#[cfg(any(feature = "_redis", feature = "fred"))]
 pub(super) fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> NodeError {
     NodeError::Unreachable(Arc::from(error.into()))
 }

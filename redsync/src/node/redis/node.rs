@@ -3,26 +3,28 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::FutureExt;
-use tokio::time::{Instant, timeout};
+#[cfg(feature = "_redis")]
+use tokio::time::Instant;
+use tokio::time::timeout;
 
 #[cfg(feature = "deadpool-redis")]
 use super::Deadpool;
 use super::{
-    Conversation, Driver, Reply,
+    Driver, Reply,
     command::Command,
     dialect::Dialect,
     exchange::Exchange,
     script::{By, INSPECT},
 };
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-use super::{connection::url, tracking::Tracking};
-#[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
-use crate::ConfigError;
+#[cfg(feature = "_redis")]
+use super::{connection::url, conversation::Conversation, tracking::Tracking};
+#[cfg(feature = "_redis")]
+use crate::{ConfigError, node::Question};
 use crate::{
     FencingToken,
     node::{
         AcquireVote, Answer, Entry, ExtendVote, Holders, Node, NodeAnswer, NodeError, Operation,
-        Question, RaiseVote, ReleaseVote, WakeUp,
+        RaiseVote, ReleaseVote, WakeUp,
     },
 };
 
@@ -34,7 +36,7 @@ const SECOND_QUESTION: Duration = Duration::from_millis(100);
 pub struct RedisNode<D = DefaultDriver> {
     driver: D,
     dialect: Arc<Dialect>,
-    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+    #[cfg(feature = "_redis")]
     tracking: Option<Tracking>,
 }
 
@@ -86,7 +88,7 @@ impl<D: Driver> RedisNode<D> {
         Self {
             driver,
             dialect: Arc::default(),
-            #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+            #[cfg(feature = "_redis")]
             tracking: None,
         }
     }
@@ -111,9 +113,14 @@ impl<D: Driver> RedisNode<D> {
     ///
     /// [`ConfigError::Url`] if the URL does not parse or asks for a feature that is not compiled
     /// in.
-    #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+    #[cfg(feature = "_redis")]
+    #[cfg_attr(
+        docsrs,
+        doc(cfg(any(feature = "deadpool-redis", feature = "redis-rs")))
+    )]
     pub fn with_wake_ups(self, url: &str) -> Result<Self, ConfigError> {
-        let tracking = Tracking::new(url::parse(url)?).map_err(|error| url::refused(url, error))?;
+        let tracking =
+            Tracking::new(url::parse(url)?).map_err(|error| url::refused(url, &error))?;
         Ok(Self {
             tracking: Some(tracking),
             ..self
@@ -208,7 +215,7 @@ impl<D: Driver> Node for RedisNode<D> {
     }
 
     async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
-        #[cfg(any(feature = "deadpool-redis", feature = "redis-rs"))]
+        #[cfg(feature = "_redis")]
         if let Some(tracking) = &self.tracking {
             return tracking.watch(names).await;
         }
@@ -229,6 +236,7 @@ impl<D: Driver> Node for RedisNode<D> {
         }
     }
 
+    #[cfg(feature = "_redis")]
     fn take(&self, question: Question, now: Instant) -> Result<(), Question> {
         let conversation = Conversation::new(question, &self.dialect);
         (self.driver.take(conversation, now)).map_err(Conversation::into_question)

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     connection::{
-        link::{CONNECT_TIMEOUT, Connect, SharedLink},
+        link::{CONNECT_TIMEOUT, Connect, Link},
         replies::{failure, refusal},
     },
     driver::unreachable,
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// connection for commands. A proxy may not support RESP3, and then there are no wake-ups from this
 /// server.
 pub(super) struct Tracking {
-    link: SharedLink<ToTrack>,
+    link: Link<ToTrack>,
     watchers: Watchers,
 }
 
@@ -61,7 +61,7 @@ impl Tracking {
             failed_at: Arc::default(),
         };
         Ok(Self {
-            link: SharedLink::new(address, connect),
+            link: Link::new(address, connect),
             watchers,
         })
     }

@@ -17,10 +17,10 @@ use tokio::{
 
 use super::{
     item::{Item, MAX_PATIENCE, Undelivered},
+    kind::SharedConnection,
     list::{Found, List},
     replies::refusal,
     sent::{Replies, Sent, Spares},
-    shared::SharedConnection,
 };
 
 /// The largest number of commands that are sent together. Their replies arrive together, too, when
@@ -37,16 +37,9 @@ pub(super) struct Collector<C: SharedConnection> {
     /// early, because moving it at each reply would cost more.
     alarm: Option<Pin<Box<Sleep>>>,
     spares: Spares,
-    /// Whether other threads may add to the list while this task runs.
-    has_threads: bool,
-    /// Whether the last write contained several commands.
-    is_busy: bool,
 }
 
 impl<C: SharedConnection> Collector<C> {
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
     pub(super) fn new(connection: C, list: Arc<List>) -> Self {
         Self {
             connection,
@@ -54,12 +47,13 @@ impl<C: SharedConnection> Collector<C> {
             sent: Vec::new(),
             alarm: None,
             spares: Spares::default(),
-            has_threads: Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread,
-            is_busy: false,
         }
     }
 
     pub(super) async fn run(mut self) {
+        let has_threads = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
+        // Whether the last write contained several commands.
+        let mut is_busy = false;
         while poll_fn(|cx| self.poll_for_more(cx)).await {
             // After idle time: let the runtime poll its I/O first. If the server has closed the
             // connection, the connection's task learns of it now, and it is certain that a command
@@ -68,10 +62,10 @@ impl<C: SharedConnection> Collector<C> {
             // On a busy connection: let other threads add to the list, so that more commands share
             // a write. (With 512 tasks on two threads, this saves a third of the CPU time. On a
             // single thread, all tasks that are ready to add to the list have run before this one.)
-            if has_rested || self.is_busy {
+            if has_rested || (is_busy && has_threads) {
                 yield_now().await;
             }
-            self.send();
+            is_busy = self.send() > 1;
         }
     }
 
@@ -131,16 +125,18 @@ impl<C: SharedConnection> Collector<C> {
         true
     }
 
-    /// Sends all commands in the list. They are written when their future is first polled.
-    fn send(&mut self) {
+    /// Sends all commands in the list, and returns their number. They are written when their future
+    /// is first polled.
+    fn send(&mut self) -> usize {
         let mut items = self.list.take(self.spares.items());
-        self.is_busy = self.has_threads && items.len() > 1;
+        let count = items.len();
         while items.len() > MAX_TOGETHER {
             let rest = items.split_off(MAX_TOGETHER);
             self.send_together(items);
             items = rest;
         }
         self.send_together(items);
+        count
     }
 
     fn send_together(&mut self, mut items: Vec<Item>) {

@@ -6,8 +6,8 @@ use redis::{Cmd, RedisError, RedisResult, Value};
 use tokio::sync::oneshot;
 
 use super::{
+    kind::SharedConnection,
     replies::{failure, reply},
-    shared::SharedConnection,
 };
 use crate::node::{NodeError, redis::conversation::Conversation};
 
@@ -37,6 +37,12 @@ impl Undelivered {
             error: (redis::ErrorKind::Io, "the connection was abandoned").into(),
             is_unsent,
         }
+    }
+}
+
+impl From<Conversation> for Item {
+    fn from(conversation: Conversation) -> Self {
+        Self::Conversation(conversation)
     }
 }
 

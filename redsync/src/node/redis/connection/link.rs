@@ -11,12 +11,14 @@ use futures_util::future::{BoxFuture, FutureExt, Shared};
 use redis::{Cmd, Value};
 use tokio::time::{Instant, timeout};
 
+#[cfg(feature = "deadpool-redis")]
+use super::item::Item;
 use super::{
-    batch::Batch,
     health::Health,
-    item::{Item, Undelivered},
+    item::Undelivered,
+    kind::{SharedConnection, sealed::Sealed},
     replies::failure,
-    shared::{SharedConnection, sealed::Sealed},
+    sender::Sender,
 };
 use crate::{
     node::{NodeError, redis::driver::unreachable},
@@ -41,12 +43,6 @@ const IDLE: Duration = Duration::from_secs(1);
 const MAX_UNANSWERED: usize = 4096;
 const STUCK: Duration = Duration::from_secs(2);
 
-/// A connection, and its place in a pool.
-pub(crate) struct Link<C: SharedConnection, K> {
-    batch: Batch<C>,
-    place: Mutex<Option<K>>,
-}
-
 /// Makes connections to one server.
 pub(crate) trait Connect: Clone + Send + Sync + 'static {
     type Connection: SharedConnection;
@@ -65,8 +61,14 @@ pub(crate) trait Connect: Clone + Send + Sync + 'static {
     fn leave(place: Self::Place);
 }
 
-/// The one connection that all commands share.
-pub(crate) struct SharedLink<M: Connect> {
+/// A connection that has been made, and its place in a pool.
+struct Connection<M: Connect> {
+    sender: Sender<M::Connection>,
+    place: Mutex<Option<M::Place>>,
+}
+
+/// The way to one server: the connection that all commands share.
+pub(crate) struct Link<M: Connect> {
     /// The address of the server, for logs.
     address: Arc<str>,
     connect: M,
@@ -78,13 +80,12 @@ enum Slot<M: Connect> {
     /// One attempt to connect, for all commands that need the connection. If it fails, all of them
     /// fail.
     Connecting(Connecting<M>),
-    Connected(LinkOf<M>),
+    Connected(Arc<Connection<M>>),
 }
 
-type LinkOf<M> = Arc<Link<<M as Connect>::Connection, <M as Connect>::Place>>;
-type Connecting<M> = Shared<BoxFuture<'static, Result<LinkOf<M>, NodeError>>>;
+type Connecting<M> = Shared<BoxFuture<'static, Result<Arc<Connection<M>>, NodeError>>>;
 
-impl<M: Connect> SharedLink<M> {
+impl<M: Connect> Link<M> {
     pub(crate) fn new(address: Arc<str>, connect: M) -> Self {
         Self {
             address,
@@ -97,12 +98,15 @@ impl<M: Connect> SharedLink<M> {
         self.slot.lock()
     }
 
-    /// Adds an item to the list of the connection, if there is one that is ready for use. Returns
-    /// whether it did.
-    pub(crate) fn push(&self, now: Instant, item: impl FnOnce() -> Item) -> bool {
+    /// Adds an item to the list of the connection, or returns it if no connection is ready for use.
+    #[cfg(feature = "deadpool-redis")]
+    pub(crate) fn push<T: Into<Item>>(&self, now: Instant, item: T) -> Result<(), T> {
         match &*self.slot() {
-            Slot::Connected(link) => link.batch.push_if(may_be_used::<M>, now, item),
-            Slot::Empty | Slot::Connecting(_) => false,
+            Slot::Connected(connection) => {
+                let may_be_used = |health: &Health| may_be_used::<M>(health, now);
+                connection.sender.push_if(may_be_used, now, item)
+            }
+            Slot::Empty | Slot::Connecting(_) => Err(item),
         }
     }
 
@@ -111,13 +115,14 @@ impl<M: Connect> SharedLink<M> {
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, NodeError> {
         let mut again = true;
         loop {
-            let link = self.usable_link().await?;
-            let Undelivered { error, is_unsent } = match link.batch.send(command.clone()).await {
-                Ok(value) => return Ok(value),
-                Err(undelivered) => undelivered,
-            };
-            if link.batch.is_closed() || error.is_unrecoverable_error() {
-                self.retire(&link);
+            let connection = self.usable_connection().await?;
+            let Undelivered { error, is_unsent } =
+                match connection.sender.send(command.clone()).await {
+                    Ok(value) => return Ok(value),
+                    Err(undelivered) => undelivered,
+                };
+            if connection.sender.is_closed() || error.is_unrecoverable_error() {
+                self.retire(&connection);
             }
             if !is_unsent {
                 return Err(failure(error, M::Connection::SENDS_ONCE));
@@ -130,26 +135,26 @@ impl<M: Connect> SharedLink<M> {
 
     /// The connection, ready for use: if it has been idle, it has answered a `PING`. An error if
     /// too many commands are unanswered.
-    async fn usable_link(&self) -> Result<LinkOf<M>, NodeError> {
-        let link = self.link().await?;
-        let health = link.batch.health();
+    async fn usable_connection(&self) -> Result<Arc<Connection<M>>, NodeError> {
+        let connection = self.connection().await?;
+        let health = connection.sender.health();
         let now = Instant::now();
-        let link = if M::PINGS && health.rest(now) > IDLE {
-            match link.batch.send(redis::cmd("PING")).await {
+        let connection = if M::PINGS && health.rest(now) > IDLE {
+            match connection.sender.send(redis::cmd("PING")).await {
                 Err(undelivered) if undelivered.error.is_unrecoverable_error() => {
-                    self.retire(&link);
-                    self.link().await?
+                    self.retire(&connection);
+                    self.connection().await?
                 }
                 // Any other error is a sign of life too.
-                _ => link,
+                _ => connection,
             }
         } else {
-            link
+            connection
         };
-        if is_overloaded(&link.batch.health(), Instant::now()) {
+        if is_overloaded(&connection.sender.health(), Instant::now()) {
             return Err(NodeError::Overloaded);
         }
-        Ok(link)
+        Ok(connection)
     }
 
     /// The connection. A new one is made if there is none, or if it has ended or stalls.
@@ -158,20 +163,22 @@ impl<M: Connect> SharedLink<M> {
     ///
     /// If the future is dropped while connecting, the other commands that wait for the connection
     /// go on connecting, or the next command does.
-    async fn link(&self) -> Result<LinkOf<M>, NodeError> {
+    async fn connection(&self) -> Result<Arc<Connection<M>>, NodeError> {
         let connecting = {
             let mut slot = self.slot();
             match &*slot {
-                Slot::Connected(link) if link.batch.is_closed() => {
-                    link.leave::<M>();
+                Slot::Connected(connection) if connection.sender.is_closed() => {
+                    connection.leave();
                     self.begin_to_connect(&mut slot, None)
                 }
-                Slot::Connected(link) if link.batch.health().silence(Instant::now()) < STALL => {
-                    return Ok(Arc::clone(link));
+                Slot::Connected(connection)
+                    if connection.sender.health().silence(Instant::now()) < STALL =>
+                {
+                    return Ok(Arc::clone(connection));
                 }
                 Slot::Connected(stalled) => {
                     tracing::warn!(node = %self.address, "the connection has stalled; making a new one");
-                    stalled.leave::<M>();
+                    stalled.leave();
                     let stalled = Arc::clone(stalled);
                     self.begin_to_connect(&mut slot, Some(stalled))
                 }
@@ -188,7 +195,7 @@ impl<M: Connect> SharedLink<M> {
         let mut slot = self.slot();
         if matches!(&*slot, Slot::Connecting(current) if current.ptr_eq(&connecting)) {
             *slot = match &result {
-                Ok(link) => Slot::Connected(Arc::clone(link)),
+                Ok(connection) => Slot::Connected(Arc::clone(connection)),
                 Err(_) => Slot::Empty,
             };
         }
@@ -196,7 +203,11 @@ impl<M: Connect> SharedLink<M> {
     }
 
     /// Begins to connect. If that fails, the `stalled` connection stays in use.
-    fn begin_to_connect(&self, slot: &mut Slot<M>, stalled: Option<LinkOf<M>>) -> Connecting<M> {
+    fn begin_to_connect(
+        &self,
+        slot: &mut Slot<M>,
+        stalled: Option<Arc<Connection<M>>>,
+    ) -> Connecting<M> {
         // A panic would poison the shared future, so it becomes a failure to connect.
         let connecting = AssertUnwindSafe(connect(self.connect.clone()))
             .catch_unwind()
@@ -212,28 +223,29 @@ impl<M: Connect> SharedLink<M> {
     }
 
     /// Sends no more commands over this connection. Commands that are under way stay under way.
-    fn retire(&self, link: &LinkOf<M>) {
-        link.leave::<M>();
+    fn retire(&self, connection: &Arc<Connection<M>>) {
+        connection.leave();
         let mut slot = self.slot();
-        if matches!(&*slot, Slot::Connected(current) if Arc::ptr_eq(current, link)) {
+        if matches!(&*slot, Slot::Connected(current) if Arc::ptr_eq(current, connection)) {
             *slot = Slot::Empty;
         }
     }
 }
 
-async fn connect<M: Connect>(connect: M) -> Result<LinkOf<M>, NodeError> {
+async fn connect<M: Connect>(connect: M) -> Result<Arc<Connection<M>>, NodeError> {
     // A pool of the user may have no time limit.
     let connected = timeout(2 * CONNECT_TIMEOUT, connect.connect()).await;
     let (connection, place) =
         connected.unwrap_or_else(|_| Err(unreachable("no connection could be made in time")))?;
-    Ok(Arc::new(Link {
-        batch: Batch::new(connection),
+    Ok(Arc::new(Connection {
+        sender: Sender::new(connection),
         place: Mutex::new(Some(place)),
     }))
 }
 
-impl<C: SharedConnection, K> Link<C, K> {
-    fn leave<M: Connect<Connection = C, Place = K>>(&self) {
+impl<M: Connect> Connection<M> {
+    /// Gives back the place.
+    fn leave(&self) {
         let place = self.place.lock().take();
         if let Some(place) = place {
             M::leave(place);
@@ -242,6 +254,7 @@ impl<C: SharedConnection, K> Link<C, K> {
 }
 
 /// Whether a connection is ready for a command without a `PING` or a replacement.
+#[cfg(feature = "deadpool-redis")]
 fn may_be_used<M: Connect>(health: &Health, now: Instant) -> bool {
     let is_idle = M::PINGS && health.rest(now) > IDLE;
     !is_idle && health.silence(now) < STALL && !is_overloaded(health, now)

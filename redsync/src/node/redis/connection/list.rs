@@ -64,26 +64,26 @@ impl List {
         self.state().is_closed
     }
 
-    /// Adds an item if the list takes any and the connection may be used. Returns whether it did.
-    pub(super) fn push_if(
+    /// Adds an item, or returns it if the list is closed or the connection may not be used.
+    pub(super) fn push_if<T: Into<Item>>(
         &self,
-        may_be_used: impl FnOnce(&Health, Instant) -> bool,
+        may_be_used: impl FnOnce(&Health) -> bool,
         now: Instant,
-        item: impl FnOnce() -> Item,
-    ) -> bool {
+        item: T,
+    ) -> Result<(), T> {
         let mut state = self.state();
-        if state.is_closed || !may_be_used(&state.health, now) {
-            return false;
+        if state.is_closed || !may_be_used(&state.health) {
+            return Err(item);
         }
         state.has_rested |= state.health.rest(now) > RESTED;
         state.health.sent(now);
-        state.waiting.push(item());
+        state.waiting.push(item.into());
         let collector = state.collector.take();
         drop(state);
         if let Some(collector) = collector {
             collector.wake();
         }
-        true
+        Ok(())
     }
 
     /// Adds an item again, for its next command.

@@ -6,7 +6,7 @@ use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use super::{item::Item, shared::SharedConnection};
+use super::{item::Item, kind::SharedConnection};
 
 /// Commands that were sent together.
 pub(super) struct Sent {

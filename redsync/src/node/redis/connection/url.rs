@@ -1,6 +1,6 @@
 //! Parsing of server URLs, without exposing their credentials.
 
-use std::{error::Error, sync::Arc};
+use std::fmt;
 
 use redis::{ConnectionInfo, IntoConnectionInfo, io::tcp::TcpSettings};
 
@@ -10,17 +10,17 @@ use crate::ConfigError;
 pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
     let info = url
         .into_connection_info()
-        .map_err(|error| refused(url, error))?;
+        .map_err(|error| refused(url, &error))?;
     #[cfg(feature = "tls-rustls")]
     super::tls::prepare(info.addr());
     Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
 /// Makes the error for a URL, without its credentials.
-pub(crate) fn refused(url: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> ConfigError {
+pub(crate) fn refused(url: &str, reason: &impl fmt::Display) -> ConfigError {
     ConfigError::Url {
         url: without_credentials(url).into(),
-        source: Arc::from(source.into()),
+        reason: reason.to_string().into(),
     }
 }
 

@@ -14,8 +14,7 @@ use crate::{
         redis::{
             Reply,
             connection::{
-                item::Item,
-                link::{CONNECT_TIMEOUT, Connect, SharedLink},
+                link::{CONNECT_TIMEOUT, Connect, Link},
                 replies::{packed, refusal, reply},
                 url,
             },
@@ -36,7 +35,7 @@ use crate::{
 /// [the module docs](crate::node::redis#sentinel-and-cluster).
 pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
     address: Arc<str>,
-    link: SharedLink<FromPool<P>>,
+    link: Link<FromPool<P>>,
 }
 
 impl<P: Pool> Deadpool<P> {
@@ -48,7 +47,7 @@ impl<P: Pool> Deadpool<P> {
     pub fn new(address: impl Into<Arc<str>>, pool: P) -> Self {
         let address = address.into();
         Self {
-            link: SharedLink::new(Arc::clone(&address), FromPool(pool)),
+            link: Link::new(Arc::clone(&address), FromPool(pool)),
             address,
         }
     }
@@ -74,7 +73,7 @@ impl Deadpool {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None);
         let manager =
-            Manager::new_with_config(info, config).map_err(|error| url::refused(url, error))?;
+            Manager::new_with_config(info, config).map_err(|error| url::refused(url, &error))?;
         let pool = deadpool_redis::Pool::builder(manager)
             // The shared connection, and one that replaces it before it has left the pool.
             .max_size(2)
@@ -83,7 +82,7 @@ impl Deadpool {
             .create_timeout(Some(CONNECT_TIMEOUT))
             .recycle_timeout(Some(CONNECT_TIMEOUT))
             .build()
-            .map_err(|error| url::refused(url, error))?;
+            .map_err(|error| url::refused(url, &error))?;
         Ok(Self::new(address, pool))
     }
 }
@@ -125,12 +124,7 @@ impl<P: Pool> Driver for Deadpool<P> {
     }
 
     fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
-        let mut conversation = Some(conversation);
-        self.link.push(now, || {
-            let conversation = conversation.take().expect("the list asks for an item once");
-            Item::Conversation(conversation)
-        });
-        conversation.map_or(Ok(()), Err)
+        self.link.push(now, conversation)
     }
 }
 

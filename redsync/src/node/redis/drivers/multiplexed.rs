@@ -11,10 +11,9 @@ use crate::{
         redis::{
             Reply,
             connection::{
-                batch::Batch,
-                item::Item,
+                kind::SharedConnection,
                 replies::{failure, packed, reply},
-                shared::SharedConnection,
+                sender::Sender,
             },
             conversation::Conversation,
             driver::{Driver, unreachable},
@@ -66,7 +65,7 @@ pub struct Multiplexed<C: SharedConnection = MultiplexedConnection> {
     connection: C,
     /// Made for the first command, which is sent from within a runtime, and made again when that
     /// runtime has ended.
-    batch: Mutex<Option<Arc<Batch<C>>>>,
+    sender: Mutex<Option<Arc<Sender<C>>>>,
 }
 
 impl<C: SharedConnection> Multiplexed<C> {
@@ -75,17 +74,17 @@ impl<C: SharedConnection> Multiplexed<C> {
         Self {
             address: address.into(),
             connection,
-            batch: Mutex::new(None),
+            sender: Mutex::new(None),
         }
     }
 
-    fn batch(&self) -> Arc<Batch<C>> {
-        let mut batch = self.batch.lock();
-        match &*batch {
-            Some(batch) if !batch.is_closed() => Arc::clone(batch),
+    fn sender(&self) -> Arc<Sender<C>> {
+        let mut slot = self.sender.lock();
+        match &*slot {
+            Some(sender) if !sender.is_closed() => Arc::clone(sender),
             _ => {
-                let new = Arc::new(Batch::new(self.connection.clone()));
-                Arc::clone(batch.insert(new))
+                let new = Arc::new(Sender::new(self.connection.clone()));
+                Arc::clone(slot.insert(new))
             }
         }
     }
@@ -99,7 +98,7 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
     fn command(&self, command: &[&[u8]]) -> impl Future<Output = Result<Reply, NodeError>> + Send {
         let command = packed(command);
         async move {
-            match self.batch().send(command).await {
+            match self.sender().send(command).await {
                 Ok(value) => reply(value),
                 Err(undelivered) if undelivered.is_unsent => Err(unreachable(undelivered.error)),
                 Err(undelivered) => Err(failure(undelivered.error, C::SENDS_ONCE)),
@@ -108,19 +107,10 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
     }
 
     fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
-        let mut conversation = Some(conversation);
-        let batch = self.batch.lock();
-        if let Some(batch) = &*batch {
-            batch.push_if(
-                |_, _| true,
-                now,
-                || {
-                    let conversation = conversation.take().expect("the list asks for an item once");
-                    Item::Conversation(conversation)
-                },
-            );
+        match &*self.sender.lock() {
+            Some(sender) => sender.push(now, conversation),
+            None => Err(conversation),
         }
-        conversation.map_or(Ok(()), Err)
     }
 }
 

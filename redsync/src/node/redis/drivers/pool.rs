@@ -4,7 +4,7 @@ use std::future::Future;
 
 use deadpool_redis::PoolError;
 
-use crate::node::redis::connection::shared::SharedConnection;
+use crate::node::redis::connection::kind::SharedConnection;
 
 /// A pool of [deadpool-redis](deadpool_redis): its [`Pool`](deadpool_redis::Pool), and those of its
 /// modules `sentinel` and `cluster`, each behind the feature of that name. This trait is sealed.

@@ -1,4 +1,4 @@
-//! The commands of many locks, sent together in one write.
+//! Sending over one connection: the commands of many locks go out together, in one write.
 //!
 //! Commands for one connection are put into a [list](super::list). One task, the
 //! [collector](super::collector), takes the whole list and sends it as one pipeline, without waiting
@@ -14,17 +14,17 @@ use super::{
     collector::Collector,
     health::Health,
     item::{Item, Undelivered},
+    kind::SharedConnection,
     list::List,
-    shared::SharedConnection,
 };
 
-/// A connection that is shared by many commands.
-pub(crate) struct Batch<C: SharedConnection> {
+/// The sending side of a connection that many commands share.
+pub(crate) struct Sender<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
 }
 
-impl<C: SharedConnection> Batch<C> {
+impl<C: SharedConnection> Sender<C> {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
@@ -46,14 +46,24 @@ impl<C: SharedConnection> Batch<C> {
         self.list.is_closed()
     }
 
-    /// Adds an item to the list if the connection may be used. Returns whether it did.
-    pub(crate) fn push_if(
+    /// Adds an item to the list, or returns it if the list is closed or the connection may not be
+    /// used.
+    pub(crate) fn push_if<T: Into<Item>>(
         &self,
-        may_be_used: impl FnOnce(&Health, Instant) -> bool,
+        may_be_used: impl FnOnce(&Health) -> bool,
         now: Instant,
-        item: impl FnOnce() -> Item,
-    ) -> bool {
-        C::PIPELINES && self.list.push_if(may_be_used, now, item)
+        item: T,
+    ) -> Result<(), T> {
+        if C::PIPELINES {
+            self.list.push_if(may_be_used, now, item)
+        } else {
+            Err(item)
+        }
+    }
+
+    /// Adds an item to the list, or returns it if the list is closed.
+    pub(crate) fn push<T: Into<Item>>(&self, now: Instant, item: T) -> Result<(), T> {
+        self.push_if(|_| true, now, item)
     }
 
     /// Sends a command, and waits for its reply.
@@ -64,8 +74,8 @@ impl<C: SharedConnection> Batch<C> {
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, Undelivered> {
         if C::PIPELINES {
             let (reply, answer) = oneshot::channel();
-            let item = || Item::Command(command, reply);
-            if !self.push_if(|_, _| true, Instant::now(), item) {
+            let item = Item::Command(command, reply);
+            if self.push(Instant::now(), item).is_err() {
                 return Err(Undelivered::closed(true));
             }
             return answer
@@ -85,7 +95,7 @@ impl<C: SharedConnection> Batch<C> {
     }
 }
 
-impl<C: SharedConnection> Drop for Batch<C> {
+impl<C: SharedConnection> Drop for Sender<C> {
     /// Ends the collector once all its commands are answered.
     fn drop(&mut self) {
         self.list.close();
