@@ -11,6 +11,7 @@
 //!   library of your choice: see [`redis`].
 //! * For any other store, implement [`Node`], and test the promises below with the module
 //!   `contract` (feature `contract`).
+//! * To observe or change some operations of another node, implement [`NodeWrapper`].
 //!
 //! # What a node has to promise
 //!
@@ -22,70 +23,19 @@
 //!   operation out, or until the connection is lost. The node does not limit the time itself.
 //! * An operation is sent at most once. It is not safe to send an acquisition again after its
 //!   answer was lost.
-//!
-//! # Example
-//!
-//! A node that wraps another and counts the acquisitions:
-//!
-//! ```
-//! use std::sync::atomic::{AtomicUsize, Ordering};
-//! use redsync::{FencingToken, NodeError, Redsync};
-//! use redsync::node::{
-//!     AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
-//! };
-//!
-//! struct Counting(MemoryNode, AtomicUsize);
-//!
-//! impl Node for Counting {
-//!     fn address(&self) -> &str {
-//!         self.0.address()
-//!     }
-//!
-//!     async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-//!         self.1.fetch_add(1, Ordering::Relaxed);
-//!         self.0.acquire(entry).await
-//!     }
-//!
-//!     async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-//!         self.0.raise(entry, token).await
-//!     }
-//!
-//!     async fn extend(
-//!         &self,
-//!         entry: &Entry,
-//!         token: Option<FencingToken>,
-//!         set_if_absent: bool,
-//!     ) -> Result<ExtendVote, NodeError> {
-//!         self.0.extend(entry, token, set_if_absent).await
-//!     }
-//!
-//!     async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-//!         self.0.release(entry).await
-//!     }
-//!
-//!     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-//!         self.0.inspect(name).await
-//!     }
-//! }
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let redsync = Redsync::new([Counting(MemoryNode::new(), AtomicUsize::new(0))])?;
-//! redsync.mutex("order:42").lock().await?;
-//! # Ok(())
-//! # }
-//! ```
 
-mod answers;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod entry;
 mod erased;
 mod error;
+mod holders;
 mod memory;
 mod question;
 pub mod redis;
+mod vote;
 mod watchers;
+mod wrapper;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -95,11 +45,14 @@ use tokio::time::Instant;
 pub use self::question::Question;
 pub(crate) use self::question::{Answer, Operation};
 pub use self::{
-    answers::{AcquireVote, ExtendVote, Holder, Holders, RaiseVote, ReleaseVote, WakeUp},
     entry::Entry,
     erased::AnyNode,
     error::NodeError,
+    holders::{Holder, Holders},
     memory::MemoryNode,
+    vote::{AcquireVote, ExtendVote, RaiseVote, ReleaseVote},
+    watchers::WakeUp,
+    wrapper::NodeWrapper,
 };
 pub(crate) use self::{
     entry::sorted,

@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use redsync::node::{
-    AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
-};
+use redsync::node::{Entry, ExtendVote, MemoryNode, Node, NodeWrapper};
 use redsync::{FencingToken, Guard, NodeError, Redsync, Released};
 use redsync_tests::Servers;
 use redsync_tests::faulty::{Fault, FaultyNode, Operation};
@@ -185,17 +183,11 @@ fn new_guards_do_not_keep_an_overdue_keeper_from_running() {
 /// A node that blocks the thread of the keeper, once.
 struct Blocks(MemoryNode, AtomicBool);
 
-impl Node for Blocks {
-    fn address(&self) -> &str {
-        self.0.address()
-    }
+impl NodeWrapper for Blocks {
+    type Inner = MemoryNode;
 
-    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        self.0.acquire(entry).await
-    }
-
-    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.0.raise(entry, token).await
+    fn inner(&self) -> &MemoryNode {
+        &self.0
     }
 
     async fn extend(
@@ -208,14 +200,6 @@ impl Node for Blocks {
             thread::sleep(ms(2200));
         }
         self.0.extend(entry, token, heal).await
-    }
-
-    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.0.release(entry).await
-    }
-
-    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-        self.0.inspect(name).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! The watchers of one node: tasks that are notified when a name changes.
+//! Wake-ups, and the watchers of one node: tasks that are notified when a name changes.
 
 use std::{
     collections::HashMap,
@@ -9,6 +9,15 @@ use std::{
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::sync::Mutex;
+
+/// A hint from a node that a name may be free: the answer to [`Node::watch`](super::Node::watch).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeUp {
+    /// All names were free when the watch began.
+    Free,
+    /// A name was held when the watch began, and has changed since.
+    Changed,
+}
 
 /// The watchers of one node, by name.
 #[derive(Clone, Default)]

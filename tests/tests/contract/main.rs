@@ -6,7 +6,7 @@ use fred::prelude::{Builder, ClientLike, Config};
 use fred::types::RespVersion;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redsync::node::redis::{Deadpool, Driver, Fred, Multiplexed};
-use redsync::node::{MemoryNode, contract, redis::RedisNode};
+use redsync::node::{MemoryNode, Node, NodeWrapper, WakeUp, contract, redis::RedisNode};
 use redsync_tests::RedisServer;
 
 async fn check<D: Driver>(driver: D) {
@@ -21,6 +21,25 @@ fn client(server: &RedisServer) -> redis::Client {
 #[tokio::test(start_paused = true)]
 async fn the_memory_node_keeps_the_contract() {
     contract::check(&MemoryNode::new()).await;
+}
+
+struct Wrapping(MemoryNode);
+
+impl NodeWrapper for Wrapping {
+    type Inner = MemoryNode;
+
+    fn inner(&self) -> &MemoryNode {
+        &self.0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_wraps_another_and_overrides_nothing_keeps_the_contract() {
+    let node = Wrapping(MemoryNode::new());
+    contract::check(&node).await;
+    assert_eq!(Node::address(&node), node.0.address());
+    let names = ["free".into()];
+    assert_eq!(Node::watch(&node, &names).await.unwrap(), WakeUp::Free);
 }
 
 #[tokio::test]

@@ -2,10 +2,9 @@
 
 use std::{
     future::Future,
-    io,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,10 +13,8 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use redsync::node::{
-    AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
-};
-use redsync::{FencingToken, NodeError, Redsync};
+use redsync::Redsync;
+use redsync_tests::faulty::{Fault, FaultyNode, Operation};
 use redsync_tower::{LockRejection, LockRejectionReason};
 use tokio::time::sleep;
 use tower::{Service, ServiceExt};
@@ -107,81 +104,12 @@ pub(crate) fn refusal(
     }
 }
 
-/// A node in this process that can be taken down, be slow to release, and counts its
-/// acquisitions. Clones are the same node.
-#[derive(Clone)]
-pub(crate) struct TestNode {
-    memory: MemoryNode,
-    state: Arc<State>,
-}
-
-#[derive(Default)]
-struct State {
-    down: AtomicBool,
-    tries: AtomicUsize,
-    release_takes: Mutex<Duration>,
-}
-
-impl TestNode {
-    fn check(&self) -> Result<(), NodeError> {
-        if self.state.down.load(Ordering::SeqCst) {
-            let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-            return Err(NodeError::Unreachable(Arc::new(refused)));
-        }
-        Ok(())
-    }
-}
-
-impl Node for TestNode {
-    fn address(&self) -> &str {
-        self.memory.address()
-    }
-
-    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        self.state.tries.fetch_add(1, Ordering::SeqCst);
-        self.check()?;
-        self.memory.acquire(entry).await
-    }
-
-    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.check()?;
-        self.memory.raise(entry, token).await
-    }
-
-    async fn extend(
-        &self,
-        entry: &Entry,
-        token: Option<FencingToken>,
-        set_if_absent: bool,
-    ) -> Result<ExtendVote, NodeError> {
-        self.check()?;
-        self.memory.extend(entry, token, set_if_absent).await
-    }
-
-    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.check()?;
-        let takes = *self.state.release_takes.lock().expect("not poisoned");
-        if !takes.is_zero() {
-            sleep(takes).await;
-        }
-        self.memory.release(entry).await
-    }
-
-    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-        self.check()?;
-        self.memory.inspect(name).await
-    }
-}
-
 /// Three nodes in this process.
-pub(crate) struct Nodes([TestNode; 3]);
+pub(crate) struct Nodes([FaultyNode; 3]);
 
 impl Nodes {
     pub(crate) fn new() -> Self {
-        Self([(); 3].map(|()| TestNode {
-            memory: MemoryNode::new(),
-            state: Arc::default(),
-        }))
+        Self([(); 3].map(|()| FaultyNode::new()))
     }
 
     /// As a process of its own would have it: the nodes are all that two of them share.
@@ -199,27 +127,31 @@ impl Nodes {
     /// Stops this number of nodes, and starts the others.
     pub(crate) fn take_down(&self, count: usize) {
         for (index, node) in self.0.iter().enumerate() {
-            node.state.down.store(index < count, Ordering::SeqCst);
+            node.always(if index < count {
+                Fault::unreachable()
+            } else {
+                Fault::none()
+            });
         }
     }
 
     /// How long releases take from now on.
     pub(crate) fn release_takes(&self, time: Duration) {
         for node in &self.0 {
-            *node.state.release_takes.lock().expect("not poisoned") = time;
+            node.always_on(Operation::Release, Fault::late_request(time));
         }
     }
 
     /// Deletes all keys of this number of nodes.
     pub(crate) fn clear(&self, count: usize) {
         for node in &self.0[..count] {
-            node.memory.clear();
+            node.inner().clear();
         }
     }
 
     /// How often the first node was asked for a lock.
     pub(crate) fn tries(&self) -> usize {
-        self.0[0].state.tries.load(Ordering::SeqCst)
+        self.0[0].sent(Operation::Acquire).len()
     }
 
     /// Whether most of them hold no key: all that is waited for when a lock is released.
@@ -229,7 +161,7 @@ impl Nodes {
 
     /// How many keys each holds.
     pub(crate) fn keys(&self) -> [usize; 3] {
-        [0, 1, 2].map(|index| self.0[index].memory.len())
+        [0, 1, 2].map(|index| self.0[index].inner().len())
     }
 }
 

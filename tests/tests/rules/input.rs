@@ -1,10 +1,7 @@
 //! Rule 12: input is checked before anything is sent.
 
-use redsync::node::{
-    AcquireVote, AnyNode, Entry, ExtendVote, Holders, Node, RaiseVote, ReleaseVote,
-    redis::RedisNode,
-};
-use redsync::{ConfigError, FencingToken, LockError, Mutex, NodeError, Redsync, Released, Vote};
+use redsync::node::{AnyNode, Node, NodeWrapper, redis::RedisNode};
+use redsync::{ConfigError, LockError, Mutex, NodeError, Redsync, Released, Vote};
 use redsync_tests::faulty::{Fault, Operation};
 use redsync_tests::{FaultyNode, RedisServer, Servers, wait};
 use std::time::Duration;
@@ -90,38 +87,15 @@ fn same_server_twice() -> [FaultyNode; 3] {
 
 struct Renamed(FaultyNode, &'static str);
 
-impl Node for Renamed {
+impl NodeWrapper for Renamed {
+    type Inner = FaultyNode;
+
+    fn inner(&self) -> &FaultyNode {
+        &self.0
+    }
+
     fn address(&self) -> &str {
         self.1
-    }
-
-    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        self.0.acquire(entry).await
-    }
-
-    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.0.raise(entry, token).await
-    }
-
-    async fn extend(
-        &self,
-        entry: &Entry,
-        token: Option<FencingToken>,
-        set_if_absent: bool,
-    ) -> Result<ExtendVote, NodeError> {
-        self.0.extend(entry, token, set_if_absent).await
-    }
-
-    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.0.release(entry).await
-    }
-
-    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-        self.0.inspect(name).await
-    }
-
-    async fn identity(&self) -> Result<Option<String>, NodeError> {
-        self.0.identity().await
     }
 }
 

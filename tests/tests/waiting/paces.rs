@@ -10,10 +10,8 @@ use std::{
 };
 
 use redsync::{
-    FencingToken, LockError, NodeError, Redsync,
-    node::{
-        AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, WakeUp,
-    },
+    LockError, NodeError, Redsync,
+    node::{AcquireVote, Entry, MemoryNode, NodeWrapper},
 };
 use redsync_tests::{Servers, faulty::Fault};
 use tokio::time::{Instant, sleep, timeout};
@@ -27,9 +25,11 @@ struct Full {
     tries: Arc<AtomicUsize>,
 }
 
-impl Node for Full {
-    fn address(&self) -> &str {
-        self.node.address()
+impl NodeWrapper for Full {
+    type Inner = MemoryNode;
+
+    fn inner(&self) -> &MemoryNode {
+        &self.node
     }
 
     async fn acquire(&self, _: &Entry) -> Result<AcquireVote, NodeError> {
@@ -38,31 +38,6 @@ impl Node for Full {
         // As an answer comes: not at once.
         sleep(Duration::from_micros(100)).await;
         Err(NodeError::Unexpected("OOM command not allowed".into()))
-    }
-
-    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.node.raise(entry, token).await
-    }
-
-    async fn extend(
-        &self,
-        entry: &Entry,
-        token: Option<FencingToken>,
-        set_if_absent: bool,
-    ) -> Result<ExtendVote, NodeError> {
-        self.node.extend(entry, token, set_if_absent).await
-    }
-
-    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.node.release(entry).await
-    }
-
-    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-        self.node.inspect(name).await
-    }
-
-    async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
-        self.node.watch(names).await
     }
 }
 

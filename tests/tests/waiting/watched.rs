@@ -3,10 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use redsync::{
-    FencingToken, NodeError,
-    node::{
-        AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, WakeUp,
-    },
+    NodeError,
+    node::{MemoryNode, Node, NodeWrapper, WakeUp},
 };
 use redsync_tests::FaultyNode;
 use tokio::time::sleep;
@@ -27,34 +25,11 @@ impl Watched {
     }
 }
 
-impl Node for Watched {
-    fn address(&self) -> &str {
-        self.node.address()
-    }
+impl NodeWrapper for Watched {
+    type Inner = FaultyNode<MemoryNode>;
 
-    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        self.node.acquire(entry).await
-    }
-
-    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.node.raise(entry, token).await
-    }
-
-    async fn extend(
-        &self,
-        entry: &Entry,
-        token: Option<FencingToken>,
-        set_if_absent: bool,
-    ) -> Result<ExtendVote, NodeError> {
-        self.node.extend(entry, token, set_if_absent).await
-    }
-
-    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.node.release(entry).await
-    }
-
-    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-        self.node.inspect(name).await
+    fn inner(&self) -> &FaultyNode<MemoryNode> {
+        &self.node
     }
 
     async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {

@@ -1,8 +1,8 @@
-//! A node's answers to its operations.
+//! The votes of a node.
 
 use std::time::Duration;
 
-use crate::{FencingToken, Mode, OwnerValue};
+use crate::FencingToken;
 
 /// A node's answer to [`Node::acquire`](super::Node::acquire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,31 +47,4 @@ pub enum ReleaseVote {
     /// A name was missing, or another entry held it. The names that the entry did hold are
     /// released.
     NotOwner,
-}
-
-/// A hint from a node that a name may be free: the answer to [`Node::watch`](super::Node::watch).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WakeUp {
-    /// All names were free when the watch began.
-    Free,
-    /// A name was held when the watch began, and has changed since.
-    Changed,
-}
-
-/// The holders of a name on a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holders {
-    /// Exclusive or shared.
-    pub mode: Mode,
-    /// The holders. There is one if the mode is exclusive.
-    pub holders: Vec<Holder>,
-}
-
-/// One holder of a name on a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// The owner value.
-    pub value: OwnerValue,
-    /// How long the node will keep the name for this holder, if that is known.
-    pub remaining: Option<Duration>,
 }

@@ -1,0 +1,123 @@
+//! What a memory node keeps at a name.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    Mode, OwnerValue,
+    node::{EXCLUSIVE_NEXT, Entry, Holder, Holders},
+};
+
+/// A name that is held, or that is kept free for an exclusive waiter.
+pub(super) struct Key {
+    mode: Mode,
+    holders: Vec<KeyHolder>,
+    /// Up to when no new shared holder is admitted, because an exclusive one wants the name.
+    exclusive_next: Option<Instant>,
+}
+
+struct KeyHolder {
+    value: OwnerValue,
+    expires: Instant,
+}
+
+impl Key {
+    pub(super) fn new(entry: &Entry, now: Instant) -> Self {
+        Self {
+            mode: entry.mode,
+            holders: vec![KeyHolder::new(entry, now)],
+            exclusive_next: None,
+        }
+    }
+
+    /// Removes expired holders. Returns whether anything is left.
+    pub(super) fn lives(&mut self, now: Instant) -> bool {
+        self.holders.retain(|holder| holder.expires > now);
+        self.exclusive_next = self.exclusive_next.filter(|until| *until > now);
+        self.is_held() || self.exclusive_next.is_some()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        !self.holders.is_empty()
+    }
+
+    /// When the name becomes free if no holder extends or releases it.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        let holders = self.holders.iter().map(|holder| holder.expires);
+        holders.chain(self.exclusive_next).max()
+    }
+
+    fn holds(&self, value: &OwnerValue) -> bool {
+        self.holders.iter().any(|holder| holder.value == *value)
+    }
+
+    /// Whether the entry holds the name. A holder in the other mode is another holder, even with
+    /// the same owner value.
+    pub(super) fn is_held_by(&self, entry: &Entry) -> bool {
+        self.mode == entry.mode && self.holds(&entry.value)
+    }
+
+    /// For how long this key keeps an acquisition out; [`None`] if it does not.
+    pub(super) fn keeps_out(&mut self, entry: &Entry, now: Instant) -> Option<Duration> {
+        let own = |holder: &&KeyHolder| self.mode == entry.mode && holder.value == entry.value;
+        let others = self.holders.iter().filter(|holder| !own(holder));
+        let others = others.map(|holder| holder.expires).max();
+        let until = match (entry.mode, self.mode) {
+            (Mode::Shared, Mode::Shared) if self.holds(&entry.value) => None,
+            (Mode::Shared, Mode::Shared) => self.exclusive_next,
+            (Mode::Exclusive, Mode::Shared) => {
+                // Kept out by shared holders: the exclusive one is next.
+                others.inspect(|_| self.exclusive_next = Some(now + EXCLUSIVE_NEXT))
+            }
+            (_, Mode::Exclusive) => others,
+        };
+        until.map(|until| until - now)
+    }
+
+    /// Adds the entry to the holders, unless it is one of them. Nothing may keep it out.
+    pub(super) fn add(&mut self, entry: &Entry, now: Instant) {
+        if self.holds(&entry.value) {
+            return;
+        }
+        if self.mode == entry.mode && self.mode == Mode::Shared {
+            self.holders.push(KeyHolder::new(entry, now));
+        } else {
+            *self = Self::new(entry, now);
+        }
+    }
+
+    /// Keeps the name for the entry for at least its expiry from now.
+    pub(super) fn extend(&mut self, entry: &Entry, now: Instant) {
+        for holder in &mut self.holders {
+            if holder.value == entry.value {
+                holder.expires = holder.expires.max(now + entry.expiry);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, value: &OwnerValue) {
+        self.holders.retain(|holder| holder.value != *value);
+    }
+
+    /// The holders, if there are any.
+    pub(super) fn holders(&self, now: Instant) -> Option<Holders> {
+        let holders = self.holders.iter().map(|holder| Holder {
+            value: holder.value.clone(),
+            remaining: Some(holder.expires - now),
+        });
+        self.is_held().then(|| Holders {
+            mode: self.mode,
+            holders: holders.collect(),
+        })
+    }
+}
+
+impl KeyHolder {
+    fn new(entry: &Entry, now: Instant) -> Self {
+        Self {
+            value: entry.value.clone(),
+            expires: now + entry.expiry,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The keys and counters of a memory node, and its operations on them.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{counters::Counters, key::Key};
+use crate::{
+    FencingToken,
+    node::{AcquireVote, Entry, ExtendVote, Holders, RaiseVote, ReleaseVote},
+};
+
+/// All that a memory node keeps.
+#[derive(Default)]
+pub(super) struct State {
+    keys: HashMap<Arc<str>, Key>,
+    counters: Counters,
+    /// At this number of keys and counters, those that have expired are removed.
+    sweep_at: usize,
+}
+
+impl State {
+    pub(super) fn acquire(&mut self, entry: &Entry, now: Instant) -> AcquireVote {
+        if let Some(remaining) = self.kept_out(entry, now) {
+            return AcquireVote::Taken {
+                remaining: Some(remaining),
+            };
+        }
+        let is_repeated = self.holds_all(entry, now);
+        for name in entry.names.iter() {
+            self.hold(name, entry, now);
+        }
+        AcquireVote::Acquired {
+            number: entry
+                .fenced
+                .then(|| self.number(&entry.names, is_repeated, now)),
+        }
+    }
+
+    pub(super) fn raise(&mut self, entry: &Entry, token: FencingToken, now: Instant) -> RaiseVote {
+        if !self.holds_all(entry, now) || self.counters.highest(&entry.names, now) > token {
+            return RaiseVote::Refused;
+        }
+        self.counters.set(&entry.names, token, now);
+        RaiseVote::Raised
+    }
+
+    pub(super) fn extend(
+        &mut self,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        set_if_absent: bool,
+        now: Instant,
+    ) -> ExtendVote {
+        let mut is_missing = false;
+        for name in entry.names.iter() {
+            match self.live(name, now) {
+                Some(key) if key.is_held_by(entry) => {}
+                None if set_if_absent => is_missing = true,
+                _ => return ExtendVote::NotOwner,
+            }
+        }
+        for name in entry.names.iter() {
+            self.hold(name, entry, now);
+            if let Some(key) = self.live(name, now) {
+                key.extend(entry, now);
+            }
+        }
+        if let Some(token) = token {
+            self.counters.raise(&entry.names, token, now);
+        }
+        if is_missing {
+            ExtendVote::Healed
+        } else {
+            ExtendVote::Extended
+        }
+    }
+
+    /// Also returns the names that the entry no longer holds.
+    pub(super) fn release<'a>(
+        &mut self,
+        entry: &'a Entry,
+        now: Instant,
+    ) -> (ReleaseVote, Vec<&'a str>) {
+        let mut released = Vec::new();
+        for name in entry.names.iter() {
+            let Some(key) = self.live(name, now) else {
+                continue;
+            };
+            if key.is_held_by(entry) {
+                key.remove(&entry.value);
+                released.push(&**name);
+            }
+            if !key.lives(now) {
+                self.keys.remove(name);
+            }
+        }
+        let vote = if released.len() == entry.names.len() {
+            ReleaseVote::Released
+        } else {
+            ReleaseVote::NotOwner
+        };
+        (vote, released)
+    }
+
+    pub(super) fn inspect(&mut self, name: &str, now: Instant) -> Option<Holders> {
+        self.live(name, now)?.holders(now)
+    }
+
+    /// When the first of the names becomes free; [`None`] if all are free.
+    pub(super) fn ends(&mut self, names: &[Arc<str>], now: Instant) -> Option<Instant> {
+        let ends = names.iter().filter_map(|name| self.live(name, now)?.ends());
+        ends.min()
+    }
+
+    /// How many names are held.
+    pub(super) fn len(&mut self, now: Instant) -> usize {
+        self.sweep(now);
+        self.keys.values().filter(|key| key.is_held()).count()
+    }
+
+    /// How many keys are kept, including those that have expired.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.keys.clear();
+        self.counters.clear();
+    }
+
+    /// The key of the name, without expired holders, if anything is left of it.
+    fn live(&mut self, name: &str, now: Instant) -> Option<&mut Key> {
+        let key = self.keys.get_mut(name)?;
+        key.lives(now).then_some(key)
+    }
+
+    /// For how long other entries keep `entry` out; [`None`] if they do not.
+    fn kept_out(&mut self, entry: &Entry, now: Instant) -> Option<Duration> {
+        let mut longest = None;
+        for name in entry.names.iter() {
+            if let Some(key) = self.live(name, now) {
+                longest = longest.max(key.keeps_out(entry, now));
+            }
+        }
+        longest
+    }
+
+    fn holds_all(&mut self, entry: &Entry, now: Instant) -> bool {
+        (entry.names.iter())
+            .all(|name| (self.live(name, now)).is_some_and(|key| key.is_held_by(entry)))
+    }
+
+    fn hold(&mut self, name: &Arc<str>, entry: &Entry, now: Instant) {
+        self.sweep_if_due(now);
+        match self.live(name, now) {
+            Some(key) => key.add(entry, now),
+            None => {
+                self.keys.insert(Arc::clone(name), Key::new(entry, now));
+            }
+        }
+    }
+
+    /// The number of an acquisition: the same number if the acquisition is repeated.
+    fn number(&mut self, names: &[Arc<str>], is_repeated: bool, now: Instant) -> FencingToken {
+        if !is_repeated {
+            return self.counters.count(names, now);
+        }
+        let number = self.counters.highest(names, now);
+        self.counters.set(names, number, now);
+        number
+    }
+
+    fn sweep_if_due(&mut self, now: Instant) {
+        if self.keys.len() + self.counters.len() >= self.sweep_at {
+            self.sweep(now);
+            self.sweep_at = 2 * (self.keys.len() + self.counters.len()) + 64;
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        self.keys.retain(|_, key| key.lives(now));
+        self.counters.remove_expired(now);
+    }
+}
