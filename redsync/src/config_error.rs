@@ -2,9 +2,6 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-/// The greatest length of a name together with its prefix, in bytes.
-pub(crate) const MAX_NAME_LEN: usize = 1024;
-
 /// Why nodes, names or options are invalid.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -48,6 +45,8 @@ pub enum ConfigError {
     NameTooLong {
         /// Its length in bytes.
         len: usize,
+        /// The greatest length in bytes.
+        limit: usize,
     },
     /// An option is out of its range.
     #[non_exhaustive]
@@ -101,9 +100,9 @@ impl fmt::Display for ConfigError {
                 "the name `{name}` ends in `:fence`, which is reserved for fencing tokens"
             ),
             Self::EmptyName => f.write_str("a mutex needs a name, and this one is empty"),
-            Self::NameTooLong { len } => write!(
+            Self::NameTooLong { len, limit } => write!(
                 f,
-                "the mutex's name has {len} bytes, but at most {MAX_NAME_LEN} are allowed"
+                "the mutex's name has {len} bytes, but at most {limit} are allowed"
             ),
             Self::Option { option, must, is } => write!(f, "{option} must be {must}, but is {is}"),
             Self::NoValidity {

@@ -13,9 +13,8 @@ use crate::{
     ConfigError, Guard, Inspection, LockError, Mode, Released, Resume, RunError, Validity,
     acquire::{self, Limit},
     common::Common,
-    config_error::MAX_NAME_LEN,
     inspect,
-    options::Options,
+    options::{MAX_NAME_LEN, Options},
     request::Request,
 };
 
@@ -242,10 +241,7 @@ impl Mutex {
     ///
     /// As for [`lock`](Self::lock), with [`LockError::TimedOut`] in place of [`LockError::Taken`].
     pub fn lock_within(&self, limit: Duration) -> Lock {
-        let now = Instant::now();
-        // A limit beyond the range of the clock means a wait without an end.
-        let end = now + Duration::from_secs(100 * 365 * 24 * 60 * 60);
-        self.lock_until(now.checked_add(limit).map_or(end, |until| until.min(end)))
+        self.lock_up_to(Limit::within(Instant::now(), limit))
     }
 
     /// Acquires the lock, and waits up to `deadline` while another holder has it. See

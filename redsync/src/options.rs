@@ -9,7 +9,10 @@ pub(crate) use self::{
     retry::{Delay, Retry},
     timing::{NodeTimeout, Timing},
 };
-use crate::{ConfigError, Mode, config_error::MAX_NAME_LEN, error::BoxError};
+use crate::{ConfigError, Mode, error::BoxError};
+
+/// The greatest length of a name together with its prefix, in bytes.
+pub(crate) const MAX_NAME_LEN: usize = 1024;
 
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
 const RESERVED: &str = ":fence";
@@ -18,10 +21,8 @@ const RESERVED: &str = ":fence";
 const HAND_OVER_PART: u32 = 16;
 
 /// All options of a mutex.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// Whether the options are known to be valid.
-    pub(crate) checked: bool,
     pub(crate) key_prefix: KeyPrefix,
     pub(crate) kind: Kind,
     pub(crate) timing: Timing,
@@ -82,19 +83,8 @@ impl Default for Queueing {
 }
 
 impl Options {
-    pub(crate) fn checked_default() -> Arc<Self> {
-        Arc::new(Self {
-            checked: true,
-            ..Self::default()
-        })
-    }
-
-    /// Checks that the options are valid. This is called for every lock, and costs nothing if they
-    /// were found valid before.
+    /// Checks that the options are valid. This is called for every lock: it compares a few numbers.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.checked {
-            return Ok(());
-        }
         self.timing.check()?;
         self.retry.check()?;
         if self.kind.fencing && self.kind.mode == Mode::Shared {
@@ -105,9 +95,7 @@ impl Options {
             ));
         }
         if self.key_prefix.len() >= MAX_NAME_LEN {
-            return Err(ConfigError::NameTooLong {
-                len: self.key_prefix.len(),
-            });
+            return Err(too_long(self.key_prefix.len()));
         }
         Ok(())
     }
@@ -131,7 +119,7 @@ impl Options {
         }
         let len = self.key_prefix.len() + name.len();
         if len > MAX_NAME_LEN {
-            return Err(ConfigError::NameTooLong { len });
+            return Err(too_long(len));
         }
         Ok(if self.key_prefix.is_empty() {
             Arc::clone(name)
@@ -141,24 +129,18 @@ impl Options {
     }
 }
 
+const fn too_long(len: usize) -> ConfigError {
+    ConfigError::NameTooLong {
+        len,
+        limit: MAX_NAME_LEN,
+    }
+}
+
 impl fmt::Debug for Rounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rounds")
             .field("fail_fast", &self.fail_fast)
             .field("shuffled_nodes", &self.shuffled_nodes)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("key_prefix", &self.key_prefix)
-            .field("kind", &self.kind)
-            .field("timing", &self.timing)
-            .field("rounds", &self.rounds)
-            .field("retry", &self.retry)
-            .field("queueing", &self.queueing)
             .finish_non_exhaustive()
     }
 }
@@ -238,7 +220,7 @@ mod tests {
         options.key_prefix = "p".into();
         assert!(matches!(
             key(&options, &"n".repeat(MAX_NAME_LEN)),
-            Err(ConfigError::NameTooLong { len }) if len == MAX_NAME_LEN + 1
+            Err(ConfigError::NameTooLong { len, .. }) if len == MAX_NAME_LEN + 1
         ));
         assert_eq!(&*key(&options, "name").unwrap(), "pname");
     }

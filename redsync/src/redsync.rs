@@ -69,7 +69,7 @@ impl Redsync {
         metrics::describe();
         Ok(Self {
             common,
-            defaults: Options::checked_default(),
+            defaults: Arc::default(),
         })
     }
 
@@ -139,9 +139,8 @@ impl Redsync {
     ///
     /// A [`ConfigError`] if the options are invalid.
     pub fn with_defaults(self, change: impl FnOnce(Mutex) -> Mutex) -> Result<Self, ConfigError> {
-        let mut defaults = change(self.mutex("")).into_options();
+        let defaults = change(self.mutex("")).into_options();
         defaults.check()?;
-        Arc::make_mut(&mut defaults).checked = true;
         Ok(Self { defaults, ..self })
     }
 

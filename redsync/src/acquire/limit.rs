@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use crate::options::Retry;
 
-/// The longest pause: practically without an end, and still within the range of the clock.
-const EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// The longest pause or wait: practically without an end, and still within the range of the clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The shortest pause between the polls of a waiter that may not act. Without it, a retry delay of
 /// zero would be a busy loop.
-const MIN_PAUSE: Duration = Duration::from_millis(1);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// The limit up to which a call makes attempts.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,11 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
+    /// The limit of a call that may wait for this long.
+    pub(crate) fn within(now: Instant, wait: Duration) -> Self {
+        Self::Until(after(now, wait))
+    }
+
     /// Whether there may be more than one attempt.
     pub(crate) const fn retries(self) -> bool {
         !matches!(self, Self::Tries(1))
@@ -98,7 +103,14 @@ impl Polls {
             return true;
         }
         let pause = self.limit.pause(retry, self.tries, now);
-        self.due = after(now, if may_act { pause } else { pause.max(MIN_PAUSE) });
+        self.due = after(
+            now,
+            if may_act {
+                pause
+            } else {
+                pause.max(SHORTEST_PAUSE)
+            },
+        );
         self.outages = self.outages.max(outages);
         // One more attempt without a quorum of nodes is the last.
         let is_last = self.outages > 0 && self.outages + 1 >= retry.outage_attempts;
@@ -115,9 +127,10 @@ impl Polls {
     }
 }
 
-/// Returns the instant after a pause, which may have any length, because the user can choose it.
+/// Returns the instant after a pause or a wait, which may have any length, because the user can
+/// choose it.
 pub(super) fn after(now: Instant, pause: Duration) -> Instant {
-    now + pause.min(EVER)
+    now + pause.min(LONGEST)
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@ use crate::{
 
 impl Mutex {
     fn set(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        let options = Arc::make_mut(&mut self.options);
-        options.checked = false;
-        change(options);
+        change(Arc::make_mut(&mut self.options));
         self
     }
 }

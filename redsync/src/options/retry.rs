@@ -2,7 +2,14 @@
 
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
-use crate::ConfigError;
+use crate::{ConfigError, node::EXCLUSIVE_NEXT};
+
+/// The range of the default pauses, which are those of go-redsync.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A waiting writer renews its turn before it ends, even if a round takes as long as a pause.
+const _: () = assert!(EXCLUSIVE_NEXT.as_millis() >= 2 * LONGEST_PAUSE.as_millis());
 
 #[derive(Clone)]
 pub(crate) struct Retry {
@@ -24,7 +31,7 @@ impl Default for Retry {
         Self {
             tries: 32,
             outage_attempts: u32::MAX,
-            delay: Delay::Uniform(Duration::from_millis(50)..Duration::from_millis(250)),
+            delay: Delay::Uniform(SHORTEST_PAUSE..LONGEST_PAUSE),
         }
     }
 }
