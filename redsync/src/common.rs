@@ -8,7 +8,7 @@ use crate::{ConfigError, keep_alive::Keeper, node::AnyNode, nodes::Nodes, queue:
 pub(crate) struct Common {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) queues: Arc<Queues>,
-    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) keeper: Keeper,
 }
 
 impl Common {
@@ -16,7 +16,7 @@ impl Common {
         Ok(Arc::new(Self {
             nodes: Arc::new(Nodes::new(nodes)?),
             queues: Arc::default(),
-            keeper: Arc::default(),
+            keeper: Keeper::default(),
         }))
     }
 }
