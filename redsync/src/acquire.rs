@@ -1,4 +1,4 @@
-//! The way from a request to a guard: one [attempt], and the [wait] while the lock is taken; or a lock
+//! The way from a request to a guard: one [attempt], and the [wait](mod@wait) while the lock is taken; or a lock
 //! that is resumed.
 
 mod attempt;

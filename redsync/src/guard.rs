@@ -19,9 +19,9 @@ pub use self::{
 };
 use crate::{
     ExtendError, FencingToken, OwnerValue, VerifyError,
-    hand_over::Holding,
-    keep_alive::KeptAlive,
+    keep_alive::{Keeper, KeptAlive},
     lease::{Extension, Lease},
+    queue::Holding,
     quorum::tally::Verdict,
 };
 
@@ -65,6 +65,7 @@ pub struct Guard {
     kept_alive: Option<Arc<KeptAlive>>,
     held: Option<HeldToken>,
     holding: Holding,
+    keeper: Keeper,
 }
 
 /// A token that is cancelled when the lock is lost, or when this is dropped.
@@ -74,11 +75,12 @@ struct HeldToken {
 }
 
 impl Guard {
-    pub(crate) const fn new(holding: Holding) -> Self {
+    pub(crate) const fn new(holding: Holding, keeper: Keeper) -> Self {
         Self {
             kept_alive: None,
             held: None,
             holding,
+            keeper,
         }
     }
 
@@ -287,8 +289,7 @@ impl Guard {
     /// Outside of a tokio runtime.
     pub fn keep_alive(&mut self) {
         if self.kept_alive.is_none() {
-            let keeper = &self.holding.common().keeper;
-            self.kept_alive = Some(keeper.keep(self.holding.lease()));
+            self.kept_alive = Some(self.keeper.keep(self.holding.lease()));
         }
     }
 
@@ -365,6 +366,7 @@ impl Guard {
             kept_alive,
             held,
             holding,
+            ..
         } = self;
         drop(kept_alive);
         // The tokens are cancelled before anyone else can acquire the lock.

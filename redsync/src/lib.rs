@@ -67,7 +67,8 @@
 //! # Waiting
 //!
 //! [`Mutex::lock`] and [`Mutex::lock_within`] wait while another holder has the lock. Waiters do
-//! not each poll the nodes:
+//! not each poll the nodes. The page [Waiting for a lock](future::Lock#waiting-for-a-lock) describes
+//! the whole way, with a diagram. In short:
 //!
 //! * **Queue.** A process has a queue of waiters for each name, first come, first served. Only the
 //!   waiter at the head asks the nodes. [`Mutex::try_lock`] does not wait, so it does not enter the
@@ -124,7 +125,6 @@ mod config_error;
 mod error;
 pub mod fence;
 mod guard;
-mod hand_over;
 mod inspect;
 mod keep_alive;
 mod lease;

@@ -1,7 +1,7 @@
 //! The queues of this process, one for each name: first come, first served.
 //!
-//! A waiter for several names has a ticket in the queue of each. All its tickets have the same
-//! number, and it takes them at once, under one lock. So all queues agree on the order of any two
+//! A waiter for several names has one [ticket] for the queues of all of them. It has the same number
+//! in each, and joins them at once, under one lock. So all queues agree on the order of any two
 //! waiters. The waiter with the smallest number is at the head of all its queues, so there is no
 //! deadlock.
 //!
@@ -10,28 +10,30 @@
 //!
 //! Shared waiters at the head enter together. The first of them acts, and those with the same names
 //! follow it: they neither watch the nodes nor poll them, and are notified when it holds the lock.
+//!
+//! When a holder is done, the lock is [handed over](hand_over) to the waiter at the head, or
+//! released.
 
 mod book;
 pub(crate) mod fairness;
+mod hand_over;
 mod order;
+mod ticket;
 
-use std::{
-    sync::{
-        Arc, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, MutexGuard,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use smallvec::SmallVec;
-use tokio::{sync::futures::Notified, time::Instant};
+use tokio::time::Instant;
 
-pub(crate) use self::book::{Notice, Standing};
-use self::{
-    book::{Book, Queue, ToWake, Waiter},
-    fairness::Sign,
+use self::book::{Book, ToWake};
+pub(crate) use self::{
+    book::{Notice, Standing},
+    hand_over::{Holding, Releasing},
+    ticket::Ticket,
 };
-use crate::{LockError, Mode, lease::Lease, request::Request, sync::Mutex};
+use crate::{lease::Lease, request::Request, sync::Mutex};
 
 /// The queues of one [`Redsync`](crate::Redsync).
 #[derive(Default)]
@@ -40,13 +42,6 @@ pub(crate) struct Queues {
     /// [`is_empty`](Self::is_empty).
     waiting: AtomicUsize,
     book: Mutex<Book>,
-}
-
-/// A waiter's tickets, one in the queue of each of its names. They [leave](Self::leave) the queues
-/// when its [`Recipient`](crate::hand_over::Recipient) is dropped.
-pub(crate) struct Ticket {
-    queues: Arc<Queues>,
-    waiter: Arc<Waiter>,
 }
 
 impl Queues {
@@ -62,8 +57,8 @@ impl Queues {
         // Relaxed, for the reason that `is_empty` gives. The lock orders the writers.
         self.waiting.store(book.waiting(), Ordering::Relaxed);
         drop(book);
-        for waiter in to_wake {
-            waiter.notify.notify_one();
+        for entrant in to_wake {
+            entrant.notify.notify_one();
         }
         changed
     }
@@ -98,15 +93,6 @@ impl Queues {
     /// if it had arrived a moment earlier.
     pub(crate) fn has_queue_for(&self, request: &Request) -> bool {
         !self.is_empty() && self.lock().has_queue_for(&request.names)
-    }
-
-    /// Joins the queue of each of the names, at its end.
-    pub(crate) fn join(self: &Arc<Self>, request: Request) -> Result<Ticket, LockError> {
-        let waiter = self.change(|book, _| book.join(request))?;
-        Ok(Ticket {
-            queues: Arc::clone(self),
-            waiter,
-        })
     }
 
     /// Hands a lock over to the waiter at the head, if that waiter wants exactly this lock. Returns
@@ -145,108 +131,5 @@ impl Queues {
         if !self.is_empty() {
             self.change(|book, to_wake| book.notify_released(released, to_wake));
         }
-    }
-}
-
-impl Ticket {
-    pub(crate) fn request(&self) -> &Request {
-        &self.waiter.request
-    }
-
-    /// Resolves when there is a notice.
-    ///
-    /// # Cancel safety
-    ///
-    /// A notice is not lost if the future is dropped.
-    pub(crate) fn notified(&self) -> Notified<'_> {
-        self.waiter.notify.notified()
-    }
-
-    pub(crate) fn take_notice(&self) -> Option<Notice> {
-        self.waiter.take_notice()
-    }
-
-    /// The lock, if it was handed over to this waiter. Any other notice stays.
-    pub(crate) fn take_handed_over(&self) -> Option<Arc<Lease>> {
-        self.waiter.take_handed_over()
-    }
-
-    pub(crate) fn standing(&self) -> Standing {
-        self.queues.lock().standing(&self.waiter)
-    }
-
-    fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
-        let mut answers = SmallVec::new();
-        let mut book = self.queues.lock();
-        book.each_queue(&self.request().names, |queue| answers.push(ask(queue)));
-        answers
-    }
-
-    /// Returns how long to stay back, now that the name was released here. With several names, it
-    /// is not known which of them other processes want, so the longest time counts.
-    pub(crate) fn stay_back(&self) -> Option<Duration> {
-        let time = self.request().options.hand_over_time();
-        let now = Instant::now();
-        let stays = self.each_queue(|queue| queue.fairness.stay_back(time, now));
-        stays.into_iter().flatten().max()
-    }
-
-    /// Notes that the name has changed hands among other processes. Returns how many times it has
-    /// to be found free before the next attempt.
-    pub(crate) fn changed_hands(&self) -> u32 {
-        let checks = self.each_queue(|queue| queue.fairness.changed_hands());
-        checks.into_iter().max().unwrap_or(0)
-    }
-
-    /// Notes a sign of other processes.
-    pub(crate) fn note(&self, sign: Sign) {
-        let now = Instant::now();
-        self.each_queue(|queue| queue.fairness.note(sign, now));
-    }
-
-    /// Reports to the other waiters how many attempts in a row found no quorum of nodes.
-    pub(crate) fn report_outages(&self, outages: u32) {
-        self.each_queue(|queue| queue.outages = outages);
-    }
-
-    /// Leaves the queues, as this waiter has acquired its lock. If the lock is shared, the waiters
-    /// that can share it are notified.
-    pub(crate) fn leave_with(&self, lease: &Arc<Lease>) {
-        let waiter = &self.waiter;
-        self.queues.change(|book, to_wake| {
-            book.each_queue(&waiter.request.names, |queue| {
-                queue.acquired(lease);
-                queue.outages = 0;
-                match waiter.mode() {
-                    Mode::Exclusive => queue.fairness.acquired(),
-                    Mode::Shared => queue.fairness.acquired_shared(),
-                }
-            });
-            book.remove(waiter);
-            // If the lock is exclusive, nobody acts now: all names are held.
-            if waiter.mode() == Mode::Shared {
-                book.notify_shared(waiter, to_wake);
-            }
-        });
-    }
-
-    /// Joins the queues again at the old position, with the same number, because the lock that was
-    /// handed over to this waiter has too little validity left.
-    pub(crate) fn rejoin(&self) {
-        self.queues.change(|book, _| book.insert(&self.waiter));
-    }
-
-    /// Leaves the queues, and lets others move up. They are notified, so that a notice on which
-    /// this waiter has not acted is not lost.
-    pub(crate) fn leave(&self) {
-        let waiter = &self.waiter;
-        self.queues.change(|book, to_wake| {
-            // If a follower leaves, nobody moves up: the waiter that acts for it stands before
-            // everyone behind it.
-            let follows = book.follows(waiter);
-            if book.remove(waiter) && !follows {
-                book.notify_behind(waiter, to_wake);
-            }
-        });
     }
 }

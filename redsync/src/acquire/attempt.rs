@@ -15,8 +15,9 @@ use crate::{
     FencingToken, Guard, LockError, OwnerValue,
     common::Common,
     fence::Agreement,
-    hand_over::Holding,
+    keep_alive::Keeper,
     lease::{Lease, Pending},
+    queue::Holding,
     quorum::{
         tally::Verdict,
         votes::{Vote, Votes},
@@ -38,6 +39,7 @@ pin_project! {
         pending: Pending,
         raising_to: Option<FencingToken>,
         holding: Option<Holding>,
+        keeper: Keeper,
     }
 }
 
@@ -110,7 +112,8 @@ impl Attempt {
         Ok(Self {
             pending,
             raising_to: None,
-            holding: Some(Holding::new(lease, Arc::clone(common))),
+            holding: Some(Holding::new(lease, Arc::clone(&common.queues))),
+            keeper: common.keeper.clone(),
         })
     }
 }
@@ -143,7 +146,7 @@ impl Future for Attempt {
                         token = token.map(FencingToken::get),
                         "acquired"
                     );
-                    return Poll::Ready(Ok(Guard::new(holding)));
+                    return Poll::Ready(Ok(Guard::new(holding, this.keeper.clone())));
                 }
                 Decision::Raise(token) => {
                     let raise = lease.raise(token);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::{
-    ConfigError, FencingToken, Guard, LockError, Resume, common::Common, hand_over::Holding,
-    lease::Lease, quorum::tally::Verdict, request::Request,
+    ConfigError, FencingToken, Guard, LockError, Resume, common::Common, lease::Lease,
+    queue::Holding, quorum::tally::Verdict, request::Request,
 };
 
 /// Takes over a lock that a quorum still keeps for its owner value. It changes nothing on the nodes.
@@ -35,7 +35,8 @@ pub(crate) async fn resume(
                 return Err(LockError::NotHeld(kept.votes));
             }
             lease.begin(until);
-            Ok(Guard::new(Holding::new(lease, common)))
+            let holding = Holding::new(lease, Arc::clone(&common.queues));
+            Ok(Guard::new(holding, common.keeper.clone()))
         }
         Verdict::Refused => Err(LockError::NotHeld(kept.votes)),
         Verdict::Divided | Verdict::Unavailable => Err(LockError::Unavailable(kept.votes)),

@@ -1,4 +1,4 @@
-//! Waiting for a name that is taken: the [states](state), and the I/O that they ask for.
+//! Waiting for a name that is taken: the [course](state) of a waiter, and the I/O that it asks for.
 
 mod state;
 
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use self::state::{Action, Event, Failed, Waiting};
+use self::state::{Action, Course, Event, Failed};
 use super::{
     attempt::{Attempt, Failure, Reason},
     limit::Limit,
@@ -20,9 +20,8 @@ use super::{
 use crate::{
     Guard, LockError,
     common::Common,
-    hand_over::{Holding, Recipient},
     queue::{
-        Notice, Standing, Ticket,
+        Holding, Notice, Standing, Ticket,
         fairness::{Sign, blind_stay, pauses_after_division},
     },
     request::Request,
@@ -42,89 +41,73 @@ pub(crate) async fn wait(
     limit: Limit,
     first: Option<Failure>,
 ) -> Result<Guard, LockError> {
-    let recipient = Recipient::join(request, common)?;
-    let mut waiter = Waiter::new(&recipient, limit);
-    let mut action = if let Some(failure) = first {
-        waiter.failed(failure)?
-    } else {
-        // If it is at the head already, the others have left in the meantime, and no notice will
-        // come.
-        let may_act = waiter.standing().may_act;
-        waiter.on(Event::Joined { may_act })
-    };
-    let mut timer = pin!(sleep_until(waiter.state.due()));
+    let ticket = Ticket::join(request, &common.queues)?;
+    let mut waiter = Waiter::new(&ticket, &common, limit);
+    let mut action = waiter.joined(first)?;
+    let mut timer = pin!(sleep_until(waiter.course.due()));
     loop {
-        if action == Action::Attempt {
-            match waiter.attempt().await? {
-                Attempted::Locked(guard) => return Ok(guard),
-                Attempted::Failed(next) => action = next,
+        let step = if action == Action::Attempt {
+            waiter.attempt().await?
+        } else {
+            if timer.deadline() != waiter.course.due() {
+                timer.as_mut().reset(waiter.course.due());
             }
-            continue;
-        }
-        if timer.deadline() != waiter.state.due() {
-            timer.as_mut().reset(waiter.state.due());
-        }
-        action = match waiter.signal(timer.as_mut()).await {
-            Signal::Notified => match recipient.ticket().take_notice() {
-                Some(Notice::HandedOver(lease)) => {
-                    let holding = Holding::new(lease, Arc::clone(recipient.common()));
-                    if holding.lease().is_worth_having() {
-                        return Ok(Guard::new(holding));
-                    }
-                    waiter.came_too_late(holding)
-                }
-                Some(notice) => waiter.notified(&notice),
-                None => Action::Wait,
-            },
-            Signal::Watched(watched) => waiter.watched(watched),
-            Signal::Timer => {
-                let Standing {
-                    may_act, outages, ..
-                } = waiter.standing();
-                waiter.on(Event::Timer { may_act, outages })
-            }
+            let signal = waiter.signal(timer.as_mut()).await;
+            waiter.react(signal)
+        };
+        action = match step {
+            Step::Locked(guard) => return Ok(guard),
+            Step::Next(action) => action,
         };
     }
 }
 
-/// A waiter, with its state and its watch of the nodes.
+/// A waiter: its ticket, its course, and its watch of the nodes.
 struct Waiter<'a> {
-    recipient: &'a Recipient,
+    ticket: &'a Ticket,
+    common: &'a Arc<Common>,
     limit: Limit,
-    state: Waiting,
+    course: Course,
     /// There is one only while the waiter is in the state `Watching`.
     watch: Option<Watch>,
 }
 
 /// An event that wakes a waiter.
 enum Signal {
-    Notified,
+    Notified(Option<Notice>),
     Watched(Watched),
     Timer,
 }
 
-enum Attempted {
+/// What an event or an attempt leads to.
+enum Step {
     Locked(Guard),
-    Failed(Action),
+    Next(Action),
 }
 
 impl<'a> Waiter<'a> {
-    fn new(recipient: &'a Recipient, limit: Limit) -> Self {
-        let options = &recipient.ticket().request().options;
+    fn new(ticket: &'a Ticket, common: &'a Arc<Common>, limit: Limit) -> Self {
         Self {
-            state: Waiting::new(limit, options, Instant::now()),
-            recipient,
+            course: Course::new(limit, &ticket.request().options, Instant::now()),
+            ticket,
+            common,
             limit,
             watch: None,
         }
     }
 
-    const fn ticket(&self) -> &'a Ticket {
-        self.recipient.ticket()
+    fn standing(&self) -> Standing {
+        self.ticket.standing()
     }
 
-    fn standing(&self) -> Standing {
-        self.ticket().standing()
+    fn joined(&mut self, first: Option<Failure>) -> Result<Action, LockError> {
+        if let Some(failure) = first {
+            return self.failed(failure);
+        }
+        // If it is at the head already, the others have left in the meantime, and no notice will
+        // come.
+        let may_act = self.standing().may_act;
+        Ok(self.on(Event::Joined { may_act }))
     }
 
     /// Waits for the first signal. If several are ready, a notice comes before the end of a watch,
@@ -134,11 +117,11 @@ impl<'a> Waiter<'a> {
     ///
     /// No signal is lost if the future is dropped.
     async fn signal(&mut self, mut timer: Pin<&mut Sleep>) -> Signal {
-        let mut notified = pin!(self.ticket().notified());
-        let watch = &mut self.watch;
+        let Self { ticket, watch, .. } = self;
+        let mut notified = pin!(ticket.notified());
         poll_fn(|cx| {
             if notified.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Signal::Notified);
+                return Poll::Ready(Signal::Notified(ticket.take_notice()));
             }
             if let Some(Poll::Ready(watched)) = watch.as_mut().map(|watch| watch.poll(cx)) {
                 return Poll::Ready(Signal::Watched(watched));
@@ -148,6 +131,31 @@ impl<'a> Waiter<'a> {
         .await
     }
 
+    fn react(&mut self, signal: Signal) -> Step {
+        Step::Next(match signal {
+            Signal::Notified(Some(Notice::HandedOver(lease))) => {
+                let guard = self.take(self.ticket.holding(lease));
+                return guard.map_or(Step::Next(Action::Wait), Step::Locked);
+            }
+            Signal::Notified(Some(Notice::Share)) => self.on(Event::Shared),
+            Signal::Notified(Some(Notice::Act)) => self.may_act(),
+            Signal::Notified(None) => Action::Wait,
+            Signal::Watched(Watched::Free { has_changed }) => self.found_free(has_changed),
+            Signal::Watched(Watched::Blind) => {
+                let time = self.ticket.request().options.hand_over_time();
+                self.on(Event::Blind {
+                    stay: blind_stay(time),
+                })
+            }
+            Signal::Timer => {
+                let Standing {
+                    may_act, outages, ..
+                } = self.standing();
+                self.on(Event::Timer { may_act, outages })
+            }
+        })
+    }
+
     fn on(&mut self, event: Event) -> Action {
         self.on_own(event, &[])
     }
@@ -155,89 +163,76 @@ impl<'a> Waiter<'a> {
     /// Goes to the next state. The nodes marked as `own` hold nothing but a key that is about to be
     /// released, and need no watch.
     fn on_own(&mut self, event: Event, own: &[bool]) -> Action {
-        let request = self.ticket().request();
-        let action = self.state.on(event, &request.options, Instant::now());
+        let request = self.ticket.request();
+        let action = self.course.on(event, &request.options, Instant::now());
         if action == Action::Watch {
-            let nodes = &self.recipient.common().nodes;
-            self.watch = Some(Watch::start(nodes, &request.names, own));
-        } else if !self.state.is_watching() {
+            self.watch = Some(Watch::start(&self.common.nodes, &request.names, own));
+        } else if !self.course.is_watching() {
             self.watch = None;
         }
         action
     }
 
-    fn notified(&mut self, notice: &Notice) -> Action {
+    fn may_act(&mut self) -> Action {
         let standing = self.standing();
-        match notice {
-            Notice::Share => self.on(Event::Shared),
+        if !standing.may_act {
             // By now, another waiter may be the one that acts, or a holder may have the name.
-            _ if !standing.may_act => Action::Wait,
-            _ => self.on(Event::Notified {
-                stay_back: self.ticket().stay_back(),
-                can_watch: !standing.is_behind_shared,
-            }),
+            return Action::Wait;
         }
+        self.on(Event::Notified {
+            stay_back: self.ticket.stay_back(),
+            can_watch: !standing.is_behind_shared,
+        })
     }
 
-    fn watched(&mut self, watched: Watched) -> Action {
-        let ticket = self.ticket();
-        let has_changed = match watched {
-            Watched::Free { has_changed } => has_changed,
-            Watched::Blind => {
-                let stay = blind_stay(ticket.request().options.hand_over_time());
-                return self.on(Event::Blind { stay });
-            }
-        };
-        if let Some(sign) = self.state.sign(has_changed, Instant::now()) {
-            ticket.note(sign);
+    fn found_free(&mut self, has_changed: bool) -> Action {
+        if let Some(sign) = self.course.sign(has_changed, Instant::now()) {
+            self.ticket.note(sign);
         }
         self.on(Event::Free {
             has_changed,
             checks: if has_changed {
-                ticket.changed_hands()
+                self.ticket.changed_hands()
             } else {
                 0
             },
             pauses: pauses_after_division(),
-            may_act: ticket.standing().may_act,
+            may_act: self.standing().may_act,
         })
     }
 
     /// Makes an attempt. If it fails, a lock that was handed over to this waiter in the meantime is
     /// used instead.
-    async fn attempt(&mut self) -> Result<Attempted, LockError> {
-        let attempt = Attempt::start(self.ticket().request(), self.recipient.common())?;
-        let failure = match attempt.await {
+    async fn attempt(&mut self) -> Result<Step, LockError> {
+        let failure = match Attempt::start(self.ticket.request(), self.common)?.await {
             Ok(guard) => {
-                self.ticket().leave_with(guard.lease());
-                return Ok(Attempted::Locked(guard));
+                self.ticket.leave_with(guard.lease());
+                return Ok(Step::Locked(guard));
             }
             Err(failure) => failure,
         };
-        match self.recipient.take() {
-            Some(holding) if holding.lease().is_worth_having() => {
-                return Ok(Attempted::Locked(Guard::new(holding)));
+        if let Some(holding) = self.ticket.take_handed_over() {
+            if let Some(guard) = self.take(holding) {
+                return Ok(Step::Locked(guard));
             }
-            Some(holding) => {
-                self.came_too_late(holding);
-            }
-            None => {
-                let standing = self.standing();
-                let may_be_held_here = standing.is_held_here || standing.is_behind_shared;
-                if failure.reason == Reason::Taken && !may_be_held_here {
-                    self.ticket().note(Sign::Held);
-                }
+        } else {
+            let standing = self.standing();
+            let may_be_held_here = standing.is_held_here || standing.is_behind_shared;
+            if failure.reason == Reason::Taken && !may_be_held_here {
+                self.ticket.note(Sign::Held);
             }
         }
-        self.failed(failure).map(Attempted::Failed)
+        self.failed(failure).map(Step::Next)
     }
 
-    /// Rejects a lock that was handed over with too little validity left. The waiter joins its
-    /// queues again before it releases the lock, so that it is notified of the release.
-    fn came_too_late(&self, holding: Holding) -> Action {
-        self.ticket().rejoin();
-        drop(holding);
-        Action::Wait
+    /// Takes a lock that was handed over, unless too little validity is left. The waiter then joins
+    /// its queues again before it releases the lock, so that it is notified of the release.
+    fn take(&self, holding: Holding) -> Option<Guard> {
+        if holding.lease().is_worth_having() {
+            return Some(Guard::new(holding, self.common.keeper.clone()));
+        }
+        self.ticket.rejoin();
+        None
     }
 
     /// Returns what to do after a failed attempt, or the error if it was the last.
@@ -249,7 +244,7 @@ impl<'a> Waiter<'a> {
             may_act: self.standing().may_act,
         });
         let action = self.on_own(event, &failure.own);
-        self.ticket().report_outages(self.state.outages());
+        self.ticket.report_outages(self.course.outages());
         if action == Action::GiveUp {
             return Err(failure.into_error(self.limit));
         }

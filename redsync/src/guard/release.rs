@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 
 use crate::{
     ReleaseError,
-    hand_over::{Holding, Releasing},
     lease::Lease,
+    queue::{Holding, Releasing},
     quorum::tally::Verdict,
 };
 

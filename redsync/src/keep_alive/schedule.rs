@@ -108,7 +108,10 @@ impl Schedule {
                 return None;
             }
             let Reverse(due) = self.appointments.pop()?;
-            let kept = due.kept.upgrade().filter(|kept| *kept.next.lock() == due.at);
+            let kept = due
+                .kept
+                .upgrade()
+                .filter(|kept| *kept.next.lock() == due.at);
             if kept.is_some() {
                 return kept;
             }

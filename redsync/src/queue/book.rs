@@ -27,7 +27,7 @@ pub(super) struct Book {
 /// The queue of a name.
 #[derive(Default)]
 pub(super) struct Queue {
-    order: Order<Arc<Waiter>>,
+    order: Order<Arc<Entrant>>,
     /// The exclusive holder of this process, as far as it is known.
     holder: Weak<Lease>,
     /// Whether the last holder of this process was a shared one, as far as it is known.
@@ -37,7 +37,8 @@ pub(super) struct Queue {
     pub(super) fairness: Fairness,
 }
 
-pub(super) struct Waiter {
+/// What the queues keep of a waiter.
+pub(super) struct Entrant {
     number: Number,
     pub(super) request: Request,
     /// The notice that it has not read yet. Written while the book is locked.
@@ -73,7 +74,7 @@ pub(crate) struct Standing {
 /// The waiters to wake. A waker is foreign code, so it is called after the book is unlocked.
 ///
 /// If a waiter leaves after its notice and before it is woken, it notifies the waiters behind it.
-pub(super) type ToWake = SmallVec<[Arc<Waiter>; 1]>;
+pub(super) type ToWake = SmallVec<[Arc<Entrant>; 1]>;
 
 impl Queue {
     /// Notes that a waiter of this queue has acquired the lock, or that it was handed over to one.
@@ -108,7 +109,7 @@ impl Book {
     }
 
     /// Adds a waiter at the end of the queue of each of its names, unless one of them is full.
-    pub(super) fn join(&mut self, request: Request) -> Result<Arc<Waiter>, LockError> {
+    pub(super) fn join(&mut self, request: Request) -> Result<Arc<Entrant>, LockError> {
         let limit = request.options.queueing.max_waiting;
         let longest = (self.queues(&request.names)).map(|queue| queue.order.len());
         if longest.max().unwrap_or(0) >= limit {
@@ -116,34 +117,34 @@ impl Book {
             return Err(LockError::TooManyWaiting { name, limit });
         }
         self.last += 1;
-        let waiter = Arc::new(Waiter {
+        let entrant = Arc::new(Entrant {
             number: self.last,
             request,
             notice: Mutex::new(None),
             notify: Notify::new(),
         });
-        self.insert(&waiter);
-        Ok(waiter)
+        self.insert(&entrant);
+        Ok(entrant)
     }
 
     /// Inserts a waiter where its number belongs.
-    pub(super) fn insert(&mut self, waiter: &Arc<Waiter>) {
-        for name in waiter.request.names.iter() {
+    pub(super) fn insert(&mut self, entrant: &Arc<Entrant>) {
+        for name in entrant.request.names.iter() {
             let queue = self.by_name.entry(Arc::clone(name)).or_default();
-            (queue.order).insert(waiter.number, waiter.mode(), Arc::clone(waiter));
+            (queue.order).insert(entrant.number, entrant.mode(), Arc::clone(entrant));
         }
         self.waiting += 1;
     }
 
     /// Takes a waiter out of its queues, and removes the queues that are then empty. Returns
     /// whether the waiter was still in them.
-    pub(super) fn remove(&mut self, waiter: &Waiter) -> bool {
+    pub(super) fn remove(&mut self, entrant: &Entrant) -> bool {
         let mut was_there = false;
-        for name in waiter.request.names.iter() {
+        for name in entrant.request.names.iter() {
             let Some(queue) = self.by_name.get_mut(name) else {
                 continue;
             };
-            let removed = queue.order.remove(waiter.number, waiter.mode());
+            let removed = queue.order.remove(entrant.number, entrant.mode());
             was_there |= removed.is_some();
             if queue.order.is_empty() {
                 self.by_name.remove(name);
@@ -159,16 +160,16 @@ impl Book {
 
     /// The exclusive waiter at the head of the queue of a name, if it is at the head of all its
     /// queues.
-    pub(super) fn next_exclusive(&self, name: &str) -> Option<&Arc<Waiter>> {
+    pub(super) fn next_exclusive(&self, name: &str) -> Option<&Arc<Entrant>> {
         let writer = self.by_name.get(name)?.order.writer()?;
         self.is_head(writer).then_some(writer)
     }
 
     /// Whether a waiter is at the head of all its queues.
-    fn is_head(&self, waiter: &Waiter) -> bool {
-        waiter.request.names.iter().all(|name| {
+    fn is_head(&self, entrant: &Entrant) -> bool {
+        entrant.request.names.iter().all(|name| {
             let queue = self.by_name.get(name);
-            queue.is_some_and(|queue| queue.order.is_head(waiter.number, waiter.mode()))
+            queue.is_some_and(|queue| queue.order.is_head(entrant.number, entrant.mode()))
         })
     }
 
@@ -177,24 +178,24 @@ impl Book {
     ///
     /// If a waiter is at the head of all its queues, so is the first one with its names: every
     /// waiter before the first is before the others, too.
-    fn leads(&self, waiter: &Waiter) -> bool {
-        let names = &waiter.request.names;
-        waiter.mode() == Mode::Exclusive || {
+    fn leads(&self, entrant: &Entrant) -> bool {
+        let names = &entrant.request.names;
+        entrant.mode() == Mode::Exclusive || {
             let queue = names.first().and_then(|name| self.by_name.get(name));
-            let is_same = |other: &&Arc<Waiter>| other.request.names == *names;
+            let is_same = |other: &&Arc<Entrant>| other.request.names == *names;
             let first = queue.and_then(|queue| queue.order.run().find(is_same));
-            first.is_some_and(|first| first.number == waiter.number)
+            first.is_some_and(|first| first.number == entrant.number)
         }
     }
 
     /// Whether no other waiter acts before this one, or for it.
-    fn is_first(&self, waiter: &Waiter) -> bool {
-        self.is_head(waiter) && self.leads(waiter)
+    fn is_first(&self, entrant: &Entrant) -> bool {
+        self.is_head(entrant) && self.leads(entrant)
     }
 
     /// Whether this waiter is at the head, and another at the head acts for it.
-    pub(super) fn follows(&self, waiter: &Waiter) -> bool {
-        self.is_head(waiter) && !self.leads(waiter)
+    pub(super) fn follows(&self, entrant: &Entrant) -> bool {
+        self.is_head(entrant) && !self.leads(entrant)
     }
 
     fn is_held_here(&self, names: &[Arc<str>]) -> bool {
@@ -204,15 +205,15 @@ impl Book {
         })
     }
 
-    pub(super) fn standing(&self, waiter: &Waiter) -> Standing {
-        let names = &waiter.request.names;
+    pub(super) fn standing(&self, entrant: &Entrant) -> Standing {
+        let names = &entrant.request.names;
         let outages = self.queues(names).map(|queue| queue.outages);
         let is_held_here = self.is_held_here(names);
         Standing {
-            may_act: self.is_first(waiter) && !is_held_here,
+            may_act: self.is_first(entrant) && !is_held_here,
             outages: outages.max().unwrap_or(0),
             is_held_here,
-            is_behind_shared: waiter.mode() == Mode::Exclusive
+            is_behind_shared: entrant.mode() == Mode::Exclusive
                 && self.queues(names).any(|queue| queue.was_shared),
         }
     }
@@ -221,7 +222,7 @@ impl Book {
     /// already.
     ///
     /// One of the names may be held here. A waiter checks that when it reads the notice.
-    pub(super) fn notify_behind(&self, left: &Waiter, to_wake: &mut ToWake) {
+    pub(super) fn notify_behind(&self, left: &Entrant, to_wake: &mut ToWake) {
         let heads = self.queues(&left.request.names);
         let heads = heads.flat_map(|queue| queue.order.heads());
         self.notify_first(heads.filter(|head| head.number > left.number), to_wake);
@@ -238,27 +239,31 @@ impl Book {
 
     /// Notifies others after a waiter has acquired its names as a shared holder and left: the
     /// waiters that can share the names, and exclusive ones that have moved to the head.
-    pub(super) fn notify_shared(&self, holder: &Waiter, to_wake: &mut ToWake) {
+    pub(super) fn notify_shared(&self, holder: &Entrant, to_wake: &mut ToWake) {
         let names = &holder.request.names;
         let run = self.queues(names).flat_map(|queue| queue.order.run());
-        for waiter in run.filter(|waiter| self.is_head(waiter)) {
-            let mut wanted = waiter.request.names.iter();
+        for entrant in run.filter(|entrant| self.is_head(entrant)) {
+            let mut wanted = entrant.request.names.iter();
             if wanted.all(|name| names.contains(name)) {
-                waiter.notify(Notice::Share, to_wake);
+                entrant.notify(Notice::Share, to_wake);
             }
         }
         let writers = self.queues(names).filter_map(|queue| queue.order.writer());
         self.notify_first(writers.filter(|it| it.number > holder.number), to_wake);
     }
 
-    fn notify_first<'a>(&self, heads: impl Iterator<Item = &'a Arc<Waiter>>, to_wake: &mut ToWake) {
+    fn notify_first<'a>(
+        &self,
+        heads: impl Iterator<Item = &'a Arc<Entrant>>,
+        to_wake: &mut ToWake,
+    ) {
         for head in heads.filter(|head| self.is_first(head)) {
             head.notify(Notice::Act, to_wake);
         }
     }
 }
 
-impl Waiter {
+impl Entrant {
     pub(super) fn mode(&self) -> Mode {
         self.request.options.kind.mode
     }

@@ -64,9 +64,13 @@ const MOST_CHANGES: u32 = 3;
 /// is learned anew. With one, the wait is 350 ms, and the smallest share 0.28.
 const RELEARNED_AFTER: u32 = 8;
 
-/// A change within this time is not taken for a hold by another process. Also the length of a pause
-/// after an attempt that got some of the nodes while others got the rest.
-pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+/// The rest of a release in this process takes no longer than this. A change that comes later is a
+/// hold by another process.
+pub(crate) const OWN_RELEASE: Duration = Duration::from_millis(1);
+
+/// The length of a [pause](pauses_after_division) after an attempt that got some of the nodes while
+/// others got the rest.
+pub(crate) const DIVISION_PAUSE: Duration = Duration::from_millis(1);
 
 /// After this many attempts that followed a wake-up and failed, a waiter first checks whether the
 /// name is free: a failed attempt can itself be a change that wakes others. [`u32::MAX`] switches
@@ -82,7 +86,7 @@ pub(crate) fn blind_stay(time: Duration) -> Duration {
     (time / BLIND_PART).mul_f64(fastrand::f64())
 }
 
-/// Draws at random whether to pause for a [`MOMENT`] after an attempt that got some of the nodes
+/// Draws at random whether to pause for the [`DIVISION_PAUSE`] after an attempt that got some of the nodes
 /// while others got the rest. Without such pauses, they would all collide again: the wait is then
 /// 321 ms, and the smallest share 0.44.
 pub(crate) fn pauses_after_division() -> bool {

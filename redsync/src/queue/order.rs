@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::Mode;
 
-/// The number of a ticket. A waiter with a smaller number came earlier, and has the same number in
+/// The number of a waiter. A waiter with a smaller number came earlier, and has the same number in
 /// the queue of each of its names.
 pub(super) type Number = u64;
 

@@ -10,26 +10,26 @@ use tokio::time::Instant;
 use super::super::limit::{Limit, Polls, after};
 use crate::{
     options::Options,
-    queue::fairness::{FAILED_WAKE_UPS, MOMENT, Sign},
+    queue::fairness::{DIVISION_PAUSE, FAILED_WAKE_UPS, OWN_RELEASE, Sign},
 };
 
 /// A margin that is added to the time for which nodes keep a name, because they drop it in the
 /// millisecond after.
-const EXPIRED: Duration = Duration::from_millis(2);
+const EXPIRY_MARGIN: Duration = Duration::from_millis(2);
 
 /// The shortest time after which an attempt follows because the holder's key may have expired.
-const SHORTEST: Duration = Duration::from_millis(10);
+const SHORTEST_EXPIRY_WAIT: Duration = Duration::from_millis(10);
 
-/// A waiter, after its first attempt.
+/// The course of a waiter: where it is on its way to the lock, and when its polls are due.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
+pub(super) struct Course {
     state: State,
     polls: Polls,
     /// How many attempts that followed a wake-up have failed.
     failed_wake_ups: u32,
 }
 
-/// Where a waiter is on its way to the lock. In every state the next poll may be due.
+/// A state on the way to the lock. In every state the next poll may be due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Another of this process acts first: an earlier waiter, or the holder. At `until`, the waiter
@@ -98,7 +98,7 @@ pub(super) enum Event {
     },
     /// The nodes cannot be watched. `stay` is how long to stay back if the name was released here.
     Blind { stay: Duration },
-    /// The instant that [`due`](Waiting::due) returned has come.
+    /// The instant that [`due`](Course::due) returned has come.
     Timer { may_act: bool, outages: u32 },
     /// The attempt has failed.
     Failed(Failed),
@@ -129,7 +129,7 @@ pub(super) enum Action {
     GiveUp,
 }
 
-impl Waiting {
+impl Course {
     pub(super) fn new(limit: Limit, options: &Options, now: Instant) -> Self {
         Self {
             state: State::Queued {
@@ -169,7 +169,7 @@ impl Waiting {
         };
         match cause {
             // It took longer than the rest of a release in this process takes.
-            Cause::Release { .. } if has_changed && since + MOMENT < now => Some(Sign::Held),
+            Cause::Release { .. } if has_changed && since + OWN_RELEASE < now => Some(Sign::Held),
             Cause::Release { stayed_back } if !has_changed => stayed_back.map(Sign::NobodyCame),
             _ => None,
         }
@@ -221,7 +221,7 @@ impl Waiting {
                     })
                 } else if divided && pauses {
                     self.go_to(State::Pausing {
-                        until: Some(now + MOMENT),
+                        until: Some(now + DIVISION_PAUSE),
                         after_wake_up: has_changed,
                     })
                 } else {
@@ -301,7 +301,12 @@ impl Waiting {
             });
         }
         let free_in = failed.free_in.unwrap_or(options.timing.expiry());
-        let until = after(now, free_in.saturating_add(EXPIRED).max(SHORTEST));
+        let until = after(
+            now,
+            free_in
+                .saturating_add(EXPIRY_MARGIN)
+                .max(SHORTEST_EXPIRY_WAIT),
+        );
         if failed.may_act {
             let divided = failed.divided;
             self.watch(Cause::Failure { divided }, until, 0, now)

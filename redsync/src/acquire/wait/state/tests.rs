@@ -18,7 +18,7 @@ fn options() -> Options {
 
 /// A waiter and its clock.
 struct Test {
-    waiting: Waiting,
+    course: Course,
     options: Options,
     now: Instant,
 }
@@ -28,19 +28,19 @@ impl Test {
         let (options, now) = (options(), Instant::now());
         let limit = Limit::Tries(9);
         Self {
-            waiting: Waiting::new(limit, &options, now),
+            course: Course::new(limit, &options, now),
             options,
             now,
         }
     }
 
     fn on(&mut self, event: Event) -> Action {
-        self.waiting.on(event, &self.options, self.now)
+        self.course.on(event, &self.options, self.now)
     }
 
     /// Lets the time pass up to the next timer.
     fn timer(&mut self, may_act: bool) -> Action {
-        self.now = self.waiting.due();
+        self.now = self.course.due();
         self.on(Event::Timer {
             may_act,
             outages: 0,
@@ -102,16 +102,16 @@ fn a_waiter_that_has_stayed_back_learns_whether_others_came() {
     assert_eq!(test.on(notified(Some(5 * MS))), Action::Wait);
     assert_eq!(test.timer(true), Action::Watch);
     let nobody = Some(Sign::NobodyCame(5 * MS));
-    assert_eq!(test.waiting.sign(false, test.now), nobody);
+    assert_eq!(test.course.sign(false, test.now), nobody);
     // First the rest of the release in this process, then a hold by another process.
-    assert_eq!(test.waiting.sign(true, test.now), None);
+    assert_eq!(test.course.sign(true, test.now), None);
     test.now += 2 * MS;
-    assert_eq!(test.waiting.sign(true, test.now), Some(Sign::Held));
+    assert_eq!(test.course.sign(true, test.now), Some(Sign::Held));
     assert_eq!(test.free(true, 0), Action::Attempt);
     // After an attempt, a hold by another is no news.
     assert_eq!(test.fail(false), Action::Watch);
     test.now += 2 * MS;
-    assert_eq!(test.waiting.sign(true, test.now), None);
+    assert_eq!(test.course.sign(true, test.now), None);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_divided_attempt_is_not_repeated_by_all_at_once() {
     test.free(true, 0);
     assert_eq!(test.fail(true), Action::Watch);
     assert_eq!(test.free(true, 0), Action::Wait);
-    assert_eq!(test.waiting.due(), test.now + MOMENT);
+    assert_eq!(test.course.due(), test.now + DIVISION_PAUSE);
     assert_eq!(test.timer(true), Action::Attempt);
 }
 
@@ -151,9 +151,9 @@ fn nodes_that_are_unavailable_are_asked_at_the_next_poll() {
     let mut test = Test::new();
     test.on(Event::Joined { may_act: true });
     test.free(true, 0);
-    let poll = test.waiting.polls.due();
+    let poll = test.course.polls.due();
     assert_eq!(test.on(failed(false, false, true)), Action::Wait);
-    assert_eq!(test.waiting.due(), poll);
+    assert_eq!(test.course.due(), poll);
     assert_eq!(test.timer(true), Action::Attempt);
 }
 
@@ -163,10 +163,10 @@ fn without_wake_ups_it_waits_for_the_holders_expiry_or_stays_back_after_a_releas
     test.on(Event::Joined { may_act: true });
     let start = test.now;
     assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
-    assert_eq!(test.waiting.due(), start + test.options.timing.expiry());
+    assert_eq!(test.course.due(), start + test.options.timing.expiry());
     test.on(notified(None));
     assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
-    assert_eq!(test.waiting.due(), start + MS);
+    assert_eq!(test.course.due(), start + MS);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn only_polls_count_as_tries() {
     }
     let mut tries = 1;
     while next != Action::GiveUp {
-        test.now = test.waiting.polls.due();
+        test.now = test.course.polls.due();
         let timer = Event::Timer {
             may_act: true,
             outages: 0,
@@ -219,5 +219,5 @@ fn a_follower_makes_its_attempt_when_the_name_is_shared() {
     test.on(Event::Joined { may_act: false });
     assert_eq!(test.on(Event::Shared), Action::Attempt);
     assert_eq!(test.on(failed(true, false, false)), Action::Wait);
-    assert!(!test.waiting.is_watching());
+    assert!(!test.course.is_watching());
 }

@@ -9,37 +9,30 @@ use std::{
 
 use pin_project_lite::pin_project;
 
+use super::Queues;
 use crate::{
-    LockError,
-    common::Common,
     lease::{Lease, Pending},
-    queue::Ticket,
     quorum::{count::RoundVotes, tally::Verdict},
-    request::Request,
 };
 
 /// The keys of a lease. If this is dropped, they are handed over or released.
 pub(crate) struct Holding {
     lease: Arc<Lease>,
-    common: Arc<Common>,
+    queues: Arc<Queues>,
     is_given_up: bool,
 }
 
 impl Holding {
-    pub(crate) const fn new(lease: Arc<Lease>, common: Arc<Common>) -> Self {
+    pub(crate) const fn new(lease: Arc<Lease>, queues: Arc<Queues>) -> Self {
         Self {
             lease,
-            common,
+            queues,
             is_given_up: false,
         }
     }
 
     pub(crate) const fn lease(&self) -> &Arc<Lease> {
         &self.lease
-    }
-
-    pub(crate) const fn common(&self) -> &Arc<Common> {
-        &self.common
     }
 
     /// Hands the lock over to the next waiter of this process, or releases it. Returns [`None`] if
@@ -65,7 +58,7 @@ impl Holding {
     }
 
     fn hand_over(&self) -> bool {
-        self.common.queues.hand_over(&self.lease)
+        self.queues.hand_over(&self.lease)
     }
 
     fn release(&self) -> Releasing {
@@ -73,14 +66,14 @@ impl Holding {
             pending: self.lease.release(),
             notifies: Notifies {
                 lease: Arc::clone(&self.lease),
-                common: Arc::clone(&self.common),
+                queues: Arc::clone(&self.queues),
                 is_done: false,
             },
         }
     }
 
     fn notify(&self) {
-        self.common.queues.notify(&self.lease);
+        self.queues.notify(&self.lease);
     }
 }
 
@@ -90,7 +83,7 @@ impl Drop for Holding {
             return;
         }
         // A waiter that joins after this question watches the nodes: see `Queues::is_empty`.
-        if self.lease.hold().was_held() && !self.common.queues.is_empty() {
+        if self.lease.hold().was_held() && !self.queues.is_empty() {
             let releasing = self.release();
             // Waiters are notified when the release is confirmed.
             (self.lease).finish_in_background(async move {
@@ -134,7 +127,7 @@ impl Future for Releasing {
 /// Notifies waiters, once.
 struct Notifies {
     lease: Arc<Lease>,
-    common: Arc<Common>,
+    queues: Arc<Queues>,
     is_done: bool,
 }
 
@@ -142,7 +135,7 @@ impl Notifies {
     fn now(&mut self) {
         if !self.is_done {
             self.is_done = true;
-            self.common.queues.notify(&self.lease);
+            self.queues.notify(&self.lease);
         }
     }
 }
@@ -150,44 +143,5 @@ impl Notifies {
 impl Drop for Notifies {
     fn drop(&mut self) {
         self.now();
-    }
-}
-
-/// A waiter's ticket, with which a lock can be handed over to it.
-///
-/// If it is dropped, it leaves the queues, and a lock that was handed over to it goes to the next
-/// waiter or is released.
-pub(crate) struct Recipient {
-    ticket: Ticket,
-    common: Arc<Common>,
-}
-
-impl Recipient {
-    /// Joins the queues of the names of a request.
-    pub(crate) fn join(request: Request, common: Arc<Common>) -> Result<Self, LockError> {
-        let ticket = common.queues.join(request)?;
-        Ok(Self { ticket, common })
-    }
-
-    pub(crate) const fn ticket(&self) -> &Ticket {
-        &self.ticket
-    }
-
-    pub(crate) const fn common(&self) -> &Arc<Common> {
-        &self.common
-    }
-
-    /// The lock, if it was handed over to this waiter.
-    pub(crate) fn take(&self) -> Option<Holding> {
-        let lease = self.ticket.take_handed_over()?;
-        Some(Holding::new(lease, Arc::clone(&self.common)))
-    }
-}
-
-impl Drop for Recipient {
-    fn drop(&mut self) {
-        // First: from here on nothing is handed over to this waiter.
-        self.ticket.leave();
-        drop(self.take());
     }
 }

@@ -1,0 +1,149 @@
+//! The ticket of a waiter, with which a lock can be handed over to it.
+
+use std::{sync::Arc, time::Duration};
+
+use smallvec::SmallVec;
+use tokio::{sync::futures::Notified, time::Instant};
+
+use super::{
+    Queues,
+    book::{Entrant, Notice, Queue, Standing},
+    fairness::Sign,
+    hand_over::Holding,
+};
+use crate::{LockError, Mode, lease::Lease, request::Request};
+
+/// What a waiter has for as long as it is in the queue of each of its names.
+///
+/// If it is dropped, it leaves the queues, and a lock that was handed over to it goes to the next
+/// waiter or is released.
+pub(crate) struct Ticket {
+    queues: Arc<Queues>,
+    entrant: Arc<Entrant>,
+}
+
+impl Ticket {
+    /// Joins the queue of each of the names, at its end.
+    pub(crate) fn join(request: Request, queues: &Arc<Queues>) -> Result<Self, LockError> {
+        let entrant = queues.change(|book, _| book.join(request))?;
+        Ok(Self {
+            queues: Arc::clone(queues),
+            entrant,
+        })
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        &self.entrant.request
+    }
+
+    /// Resolves when there is a notice.
+    ///
+    /// # Cancel safety
+    ///
+    /// A notice is not lost if the future is dropped.
+    pub(crate) fn notified(&self) -> Notified<'_> {
+        self.entrant.notify.notified()
+    }
+
+    pub(crate) fn take_notice(&self) -> Option<Notice> {
+        self.entrant.take_notice()
+    }
+
+    /// The lock, if it was handed over to this waiter. Any other notice stays.
+    pub(crate) fn take_handed_over(&self) -> Option<Holding> {
+        let lease = self.entrant.take_handed_over()?;
+        Some(self.holding(lease))
+    }
+
+    /// The lock of a [notice](Notice::HandedOver), which this waiter now holds.
+    pub(crate) fn holding(&self, lease: Arc<Lease>) -> Holding {
+        Holding::new(lease, Arc::clone(&self.queues))
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.queues.lock().standing(&self.entrant)
+    }
+
+    fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
+        let mut answers = SmallVec::new();
+        let mut book = self.queues.lock();
+        book.each_queue(&self.request().names, |queue| answers.push(ask(queue)));
+        answers
+    }
+
+    /// Returns how long to stay back, now that the name was released here. With several names, it
+    /// is not known which of them other processes want, so the longest time counts.
+    pub(crate) fn stay_back(&self) -> Option<Duration> {
+        let time = self.request().options.hand_over_time();
+        let now = Instant::now();
+        let stays = self.each_queue(|queue| queue.fairness.stay_back(time, now));
+        stays.into_iter().flatten().max()
+    }
+
+    /// Notes that the name has changed hands among other processes. Returns how many times it has
+    /// to be found free before the next attempt.
+    pub(crate) fn changed_hands(&self) -> u32 {
+        let checks = self.each_queue(|queue| queue.fairness.changed_hands());
+        checks.into_iter().max().unwrap_or(0)
+    }
+
+    /// Notes a sign of other processes.
+    pub(crate) fn note(&self, sign: Sign) {
+        let now = Instant::now();
+        self.each_queue(|queue| queue.fairness.note(sign, now));
+    }
+
+    /// Reports to the other waiters how many attempts in a row found no quorum of nodes.
+    pub(crate) fn report_outages(&self, outages: u32) {
+        self.each_queue(|queue| queue.outages = outages);
+    }
+
+    /// Leaves the queues, as this waiter has acquired its lock. If the lock is shared, the waiters
+    /// that can share it are notified.
+    pub(crate) fn leave_with(&self, lease: &Arc<Lease>) {
+        let entrant = &self.entrant;
+        self.queues.change(|book, to_wake| {
+            book.each_queue(&entrant.request.names, |queue| {
+                queue.acquired(lease);
+                queue.outages = 0;
+                match entrant.mode() {
+                    Mode::Exclusive => queue.fairness.acquired(),
+                    Mode::Shared => queue.fairness.acquired_shared(),
+                }
+            });
+            book.remove(entrant);
+            // If the lock is exclusive, nobody acts now: all names are held.
+            if entrant.mode() == Mode::Shared {
+                book.notify_shared(entrant, to_wake);
+            }
+        });
+    }
+
+    /// Joins the queues again at the old position, with the same number, because the lock that was
+    /// handed over to this waiter has too little validity left.
+    pub(crate) fn rejoin(&self) {
+        self.queues.change(|book, _| book.insert(&self.entrant));
+    }
+
+    /// Leaves the queues, and lets others move up. They are notified, so that a notice on which
+    /// this waiter has not acted is not lost.
+    fn leave(&self) {
+        let entrant = &self.entrant;
+        self.queues.change(|book, to_wake| {
+            // If a follower leaves, nobody moves up: the waiter that acts for it stands before
+            // everyone behind it.
+            let follows = book.follows(entrant);
+            if book.remove(entrant) && !follows {
+                book.notify_behind(entrant, to_wake);
+            }
+        });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // First: from here on nothing is handed over to this waiter.
+        self.leave();
+        drop(self.take_handed_over());
+    }
+}
