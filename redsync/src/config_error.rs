@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
+use crate::Printable;
+
 /// Why nodes, names or options are invalid.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -30,10 +32,11 @@ pub enum ConfigError {
         /// The names of the mutex.
         name: Arc<str>,
     },
-    /// The name ends in `:fence`, which is reserved for the keys of [fencing tokens](crate::fence).
+    /// The name, with its prefix, ends in `:fence`, which is reserved for the keys of [fencing
+    /// tokens](crate::fence).
     #[non_exhaustive]
     ReservedName {
-        /// The name.
+        /// The name, with its prefix.
         name: Box<str>,
     },
     /// The mutex's name is empty.
@@ -87,17 +90,23 @@ impl fmt::Display for ConfigError {
             Self::NoNodes => f.write_str("a lock needs at least one node"),
             Self::DuplicateNode { address } => write!(
                 f,
-                "the node {address} is given twice, but a server has one vote"
+                "the node {} is given twice, but a server has one vote",
+                Printable(address)
             ),
-            Self::Url { url, reason } => write!(f, "the node URL `{url}` cannot be used: {reason}"),
+            Self::Url { url, reason } => {
+                let (url, reason) = (Printable(url), Printable(reason));
+                write!(f, "the node URL `{url}` cannot be used: {reason}")
+            }
             Self::NoNames => f.write_str("a mutex of several names needs at least one"),
             Self::OtherLock { name } => write!(
                 f,
-                "the lock to be resumed on `{name}` is on other names, or in another mode"
+                "the lock to be resumed on `{}` is on other names, or in another mode",
+                Printable(name)
             ),
             Self::ReservedName { name } => write!(
                 f,
-                "the name `{name}` ends in `:fence`, which is reserved for fencing tokens"
+                "the name `{}` ends in `:fence`, which is reserved for fencing tokens",
+                Printable(name)
             ),
             Self::EmptyName => f.write_str("a mutex needs a name, and this one is empty"),
             Self::NameTooLong { len, limit } => write!(

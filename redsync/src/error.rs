@@ -4,7 +4,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use crate::{ConfigError, Votes};
+use crate::{ConfigError, Printable, Votes};
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -102,40 +102,41 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(votes) => {
-                write!(f, "`{}` is held by another holder: ", votes.name())?;
+                write!(f, "`{}` is held by another holder: ", votes.shown_name())?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::TimedOut(votes) => {
+                let name = votes.shown_name();
                 write!(
                     f,
-                    "`{}` was held by another holder up to the deadline: ",
-                    votes.name()
+                    "`{name}` was held by another holder up to the deadline: "
                 )?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::TooLate(votes) => {
+                let name = votes.shown_name();
                 write!(
                     f,
-                    "`{}` was acquired too late to be valid for long enough: ",
-                    votes.name()
+                    "`{name}` was acquired too late to be valid for long enough: "
                 )?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::Unavailable(votes) => {
-                write!(
-                    f,
-                    "too few nodes answered to decide on `{}`: ",
-                    votes.name()
-                )?;
+                let name = votes.shown_name();
+                write!(f, "too few nodes answered to decide on `{name}`: ")?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::Config(error) => error.fmt(f),
-            Self::Value(error) => write!(f, "the owner value cannot be used: {error}"),
+            Self::Value(error) => {
+                write!(f, "the owner value cannot be used: {}", Printable(error))
+            }
             Self::NotHeld(votes) => {
-                write!(f, "`{}` is not held with the given value: ", votes.name())?;
+                let name = votes.shown_name();
+                write!(f, "`{name}` is not held with the given value: ")?;
                 votes.describe(f, "keeps it", "does not keep it")
             }
             Self::TooManyWaiting { name, limit } => {
+                let name = Printable(name);
                 write!(
                     f,
                     "{limit} callers already wait for `{name}` in this process"
@@ -196,7 +197,7 @@ impl fmt::Display for ExtendError {
         match self {
             Self::Lost => f.write_str("the lock is lost"),
             Self::Failed(votes) => {
-                write!(f, "no quorum extended `{}`: ", votes.name())?;
+                write!(f, "no quorum extended `{}`: ", votes.shown_name())?;
                 votes.describe(f, "extended", "does not keep it")
             }
         }
@@ -220,7 +221,8 @@ impl VerifyError {
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "too few nodes answered to verify `{}`: ", self.0.name())?;
+        let name = self.0.shown_name();
+        write!(f, "too few nodes answered to verify `{name}`: ")?;
         self.0.describe(f, "keeps it", "does not keep it")
     }
 }
@@ -243,11 +245,8 @@ impl ReleaseError {
 
 impl fmt::Display for ReleaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no quorum confirmed the release of `{}`: ",
-            self.0.name()
-        )?;
+        let name = self.0.shown_name();
+        write!(f, "no quorum confirmed the release of `{name}`: ")?;
         self.0.describe(f, "released", "did not keep it")
     }
 }

@@ -134,6 +134,7 @@ mod mutex;
 pub mod node;
 mod nodes;
 mod options;
+mod printable;
 mod queue;
 mod quorum;
 mod redsync;
@@ -159,6 +160,7 @@ pub use self::{
     mode::Mode,
     mutex::Mutex,
     node::NodeError,
+    printable::Printable,
     quorum::votes::{NodeVote, Vote, Votes},
     redsync::Redsync,
     value::{Fingerprint, OwnerValue},

@@ -112,20 +112,20 @@ impl Options {
         if name.is_empty() {
             return Err(ConfigError::EmptyName);
         }
-        if name.ends_with(RESERVED) {
-            return Err(ConfigError::ReservedName {
-                name: (&**name).into(),
-            });
-        }
         let len = self.key_prefix.len() + name.len();
         if len > MAX_NAME_LEN {
             return Err(too_long(len));
         }
-        Ok(if self.key_prefix.is_empty() {
+        let key: Arc<str> = if self.key_prefix.is_empty() {
             Arc::clone(name)
         } else {
             format!("{}{name}", self.key_prefix).into()
-        })
+        };
+        if key.ends_with(RESERVED) {
+            let name = (&*key).into();
+            return Err(ConfigError::ReservedName { name });
+        }
+        Ok(key)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use crate::printable::Printable;
+
 /// Why one node gave no usable answer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -47,7 +49,7 @@ impl NodeError {
         let message = message.split(", with args beginning with").next();
         Self::Refused {
             code: code.into(),
-            message: message.unwrap_or_default().into(),
+            message: message.unwrap_or_default().trim().into(),
         }
     }
 
@@ -87,8 +89,8 @@ impl fmt::Display for NodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut => f.write_str("did not answer in time"),
-            Self::Unreachable(error) => write!(f, "cannot be reached: {error}"),
-            Self::Disconnected(error) => write!(f, "lost the connection: {error}"),
+            Self::Unreachable(error) => write!(f, "cannot be reached: {}", Printable(error)),
+            Self::Disconnected(error) => write!(f, "lost the connection: {}", Printable(error)),
             Self::Refused { code, message } => {
                 match &**code {
                     "NOAUTH" => f.write_str("wants a password")?,
@@ -100,14 +102,21 @@ impl fmt::Display for NodeError {
                     "MISCONF" => f.write_str("cannot persist its data")?,
                     _ => f.write_str("answered with an error")?,
                 }
-                write!(f, ": {code} {message}")
+                write!(f, ": {}", Printable(code))?;
+                match &**message {
+                    "" => Ok(()),
+                    message => write!(f, " {}", Printable(message)),
+                }
             }
             Self::SameServer { other } => {
+                let other = Printable(other);
                 write!(f, "is the same server as {other}, and has no second vote")
             }
             Self::Overloaded => f.write_str("has left too many commands unanswered"),
             Self::NotSent => f.write_str("was not asked"),
-            Self::Unexpected(reply) => write!(f, "gave an unexpected answer: {reply}"),
+            Self::Unexpected(reply) => {
+                write!(f, "gave an unexpected answer: {}", Printable(reply))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::majority;
-use crate::node::NodeError;
+use crate::{node::NodeError, printable::Printable};
 
 /// The vote of one node in a round.
 #[derive(Clone, Debug)]
@@ -103,6 +103,11 @@ impl Votes {
         remaining.get(self.quorum() - 1).copied().flatten()
     }
 
+    /// The name as errors show it.
+    pub(crate) fn shown_name(&self) -> Printable<&str> {
+        Printable(self.name())
+    }
+
     /// Writes each node's address and vote, such as `10.0.0.1:6379 taken; 10.0.0.2:6379 acquired`.
     pub(crate) fn describe(
         &self,
@@ -112,7 +117,7 @@ impl Votes {
     ) -> fmt::Result {
         for (index, node) in self.votes.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{} ", node.address)?;
+            write!(f, "{separator}{} ", Printable(&node.address))?;
             match &node.vote {
                 Vote::Granted => f.write_str(granted)?,
                 Vote::Refused { .. } => f.write_str(refused)?,

@@ -289,6 +289,32 @@ async fn empty_and_huge_names_are_refused() {
 }
 
 #[test]
+fn a_name_that_ends_like_the_key_of_a_counter_is_refused_with_its_prefix() {
+    let redsync = Redsync::in_memory(1);
+    for (prefix, name) in [
+        ("", "a:fence"),
+        ("a:", "fence"),
+        ("a:fen", "ce"),
+        ("", ":fence"),
+    ] {
+        let mutex = redsync.mutex(name).with_key_prefix(prefix);
+        let check = mutex.check();
+        let Err(ConfigError::ReservedName { name: shown, .. }) = check else {
+            panic!("{prefix}{name}: {check:?}")
+        };
+        assert_eq!(*shown, format!("{prefix}{name}"));
+    }
+    for (prefix, name) in [
+        ("", "fence"),
+        ("a", "fence"),
+        ("a:fence", "b"),
+        ("", "a:fences"),
+    ] {
+        redsync.mutex(name).with_key_prefix(prefix).check().unwrap();
+    }
+}
+
+#[test]
 fn defaults_that_cannot_work_are_refused_when_they_are_set() {
     let redsync = Redsync::in_memory(1);
     assert!(redsync.clone().with_defaults(|m| m.with_tries(0)).is_err());

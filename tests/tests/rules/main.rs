@@ -14,8 +14,11 @@
 //! 11. [`repetition`]: no acquisition is sent twice, and one that arrives twice does no harm.
 //! 12. [`input`]: input is checked before anything is sent.
 //! 13. [`interoperability`]: clients of go-redsync can share a mutex.
+//!
+//! And [`errors`]: an error shows what it is about on one line, whatever the name contains.
 
 mod dropping;
+mod errors;
 mod extension;
 mod failed_attempt;
 mod input;
