@@ -21,7 +21,7 @@ use crate::{
     ExtendError, FencingToken, OwnerValue, VerifyError,
     keep_alive::{Keeper, KeptAlive},
     lease::{Extension, Lease},
-    queue::Holding,
+    queue::OwnedLease,
     quorum::tally::Verdict,
 };
 
@@ -64,7 +64,7 @@ use crate::{
 pub struct Guard {
     kept_alive: Option<Arc<KeptAlive>>,
     held: Option<HeldToken>,
-    holding: Holding,
+    owned: OwnedLease,
     keeper: Keeper,
 }
 
@@ -75,17 +75,17 @@ struct HeldToken {
 }
 
 impl Guard {
-    pub(crate) const fn new(holding: Holding, keeper: Keeper) -> Self {
+    pub(crate) const fn new(owned: OwnedLease, keeper: Keeper) -> Self {
         Self {
             kept_alive: None,
             held: None,
-            holding,
+            owned,
             keeper,
         }
     }
 
     pub(crate) const fn lease(&self) -> &Arc<Lease> {
-        self.holding.lease()
+        self.owned.lease()
     }
 
     /// Returns the name that is locked, with its prefix: the key on the nodes. Several names are
@@ -206,7 +206,7 @@ impl Guard {
     pub fn lost_token(&mut self) -> CancellationToken {
         let held = self.held.get_or_insert_with(|| {
             let token = CancellationToken::new();
-            let (cancelled, lost) = (token.clone(), Lost::new(Arc::clone(self.holding.lease())));
+            let (cancelled, lost) = (token.clone(), Lost::new(Arc::clone(self.owned.lease())));
             let watch = tokio::spawn(async move {
                 lost.await;
                 cancelled.cancel();
@@ -289,7 +289,7 @@ impl Guard {
     /// Outside of a tokio runtime.
     pub fn keep_alive(&mut self) {
         if self.kept_alive.is_none() {
-            self.kept_alive = Some(self.keeper.keep(self.holding.lease()));
+            self.kept_alive = Some(self.keeper.keep(self.owned.lease()));
         }
     }
 
@@ -365,13 +365,13 @@ impl Guard {
         let Self {
             kept_alive,
             held,
-            holding,
+            owned,
             ..
         } = self;
         drop(kept_alive);
         // The tokens are cancelled before anyone else can acquire the lock.
         drop(held);
-        Release::start(holding)
+        Release::start(owned)
     }
 
     /// Takes the guard apart without releasing the lock. The lock stays until it expires, or until
@@ -403,7 +403,7 @@ impl Guard {
             remaining: self.remaining(),
         };
         drop(self.kept_alive);
-        self.holding.leave();
+        self.owned.leave();
         parts
     }
 }

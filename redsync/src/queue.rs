@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use self::book::{Book, ToWake};
 pub(crate) use self::{
     book::{Notice, Standing},
-    hand_over::{Holding, Releasing},
+    hand_over::{OwnedLease, Releasing},
     ticket::Ticket,
 };
 use crate::{lease::Lease, request::Request, sync::Mutex};

@@ -17,7 +17,7 @@ use crate::{
     fence::Agreement,
     keep_alive::Keeper,
     lease::{Lease, Pending},
-    queue::Holding,
+    queue::OwnedLease,
     quorum::{
         tally::Verdict,
         votes::{Vote, Votes},
@@ -34,11 +34,11 @@ pin_project! {
     /// If it is dropped, the nodes that may have its key are released in the background, each after
     /// its acquisition has been answered.
     pub(crate) struct Attempt {
-        // Dropped before `holding`, so that the release follows the acquisition.
+        // Dropped before `owned`, so that the release follows the acquisition.
         #[pin]
         pending: Pending,
         raising_to: Option<FencingToken>,
-        holding: Option<Holding>,
+        owned: Option<OwnedLease>,
         keeper: Keeper,
     }
 }
@@ -112,7 +112,7 @@ impl Attempt {
         Ok(Self {
             pending,
             raising_to: None,
-            holding: Some(Holding::new(lease, Arc::clone(&common.queues))),
+            owned: Some(OwnedLease::new(lease, Arc::clone(&common.queues))),
             keeper: common.keeper.clone(),
         })
     }
@@ -125,13 +125,13 @@ impl Future for Attempt {
         let mut this = self.project();
         loop {
             let verdict = ready!(this.pending.as_mut().poll(cx));
-            let holding = this.holding.take().expect("polled after it was ready");
-            let lease = holding.lease();
+            let owned = this.owned.take().expect("polled after it was ready");
+            let lease = owned.lease();
             let agreement = lease.entry().fenced.then(|| match *this.raising_to {
                 Some(token) => Agreement::Token(token),
-                None => lease.agreement(),
+                None => lease.lanes().agreement(),
             });
-            let until = lease.until_from(lease.begun());
+            let until = lease.until_from(lease.started_at());
             let least = lease.options().timing.min_validity();
             // This reads the clock after the last counted vote.
             let is_in_time = Instant::now() + least < until;
@@ -140,18 +140,18 @@ impl Future for Attempt {
                     if let Some(token) = token {
                         lease.set_token(token);
                     }
-                    lease.begin(until);
+                    lease.begin_hold(until);
                     tracing::debug!(
                         name = %lease.label(),
                         token = token.map(FencingToken::get),
                         "acquired"
                     );
-                    return Poll::Ready(Ok(Guard::new(holding, this.keeper.clone())));
+                    return Poll::Ready(Ok(Guard::new(owned, this.keeper.clone())));
                 }
                 Decision::Raise(token) => {
                     let raise = lease.raise(token);
                     *this.raising_to = Some(token);
-                    *this.holding = Some(holding);
+                    *this.owned = Some(owned);
                     this.pending.set(raise);
                 }
                 Decision::Failed(reason) => {
@@ -166,7 +166,7 @@ impl Future for Attempt {
                     // The release starts at once, so that the next attempt does not meet the keys
                     // of this one. On each node it follows the commands that are still under way.
                     // What is left of it continues in the background.
-                    let _ = pin!(holding.undo()).poll(cx);
+                    let _ = pin!(owned.undo()).poll(cx);
                     return Poll::Ready(Err(Failure { reason, votes, own }));
                 }
             }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     ConfigError, FencingToken, Guard, LockError, Resume, common::Common, lease::Lease,
-    queue::Holding, quorum::tally::Verdict, request::Request,
+    queue::OwnedLease, quorum::tally::Verdict, request::Request,
 };
 
 /// Takes over a lock that a quorum still keeps for its owner value. It changes nothing on the nodes.
@@ -30,13 +30,12 @@ pub(crate) async fn resume(
         Verdict::Granted => {
             // A majority granted, and each of these nodes keeps the names for at least this long.
             let until = lease.options().timing.until_from(start, kept.remaining);
-            let until = lease.capped(until);
-            if Instant::now() >= until {
+            lease.begin_hold(until);
+            if lease.is_lost() {
                 return Err(LockError::NotHeld(kept.votes));
             }
-            lease.begin(until);
-            let holding = Holding::new(lease, Arc::clone(&common.queues));
-            Ok(Guard::new(holding, common.keeper.clone()))
+            let owned = OwnedLease::new(lease, Arc::clone(&common.queues));
+            Ok(Guard::new(owned, common.keeper.clone()))
         }
         Verdict::Refused => Err(LockError::NotHeld(kept.votes)),
         Verdict::Divided | Verdict::Unavailable => Err(LockError::Unavailable(kept.votes)),

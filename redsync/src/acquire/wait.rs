@@ -21,7 +21,7 @@ use crate::{
     Guard, LockError,
     common::Common,
     queue::{
-        Holding, Notice, Standing, Ticket,
+        Notice, OwnedLease, Standing, Ticket,
         fairness::{Sign, blind_stay, pauses_after_division},
     },
     request::Request,
@@ -134,7 +134,7 @@ impl<'a> Waiter<'a> {
     fn react(&mut self, signal: Signal) -> Step {
         Step::Next(match signal {
             Signal::Notified(Some(Notice::HandedOver(lease))) => {
-                let guard = self.take(self.ticket.holding(lease));
+                let guard = self.take(self.ticket.owned(lease));
                 return guard.map_or(Step::Next(Action::Wait), Step::Locked);
             }
             Signal::Notified(Some(Notice::Share)) => self.on(Event::Shared),
@@ -211,8 +211,8 @@ impl<'a> Waiter<'a> {
             }
             Err(failure) => failure,
         };
-        if let Some(holding) = self.ticket.take_handed_over() {
-            if let Some(guard) = self.take(holding) {
+        if let Some(owned) = self.ticket.take_handed_over() {
+            if let Some(guard) = self.take(owned) {
                 return Ok(Step::Locked(guard));
             }
         } else {
@@ -227,9 +227,9 @@ impl<'a> Waiter<'a> {
 
     /// Takes a lock that was handed over, unless too little validity is left. The waiter then joins
     /// its queues again before it releases the lock, so that it is notified of the release.
-    fn take(&self, holding: Holding) -> Option<Guard> {
-        if holding.lease().is_worth_having() {
-            return Some(Guard::new(holding, self.common.keeper.clone()));
+    fn take(&self, owned: OwnedLease) -> Option<Guard> {
+        if owned.lease().is_worth_having() {
+            return Some(Guard::new(owned, self.common.keeper.clone()));
         }
         self.ticket.rejoin();
         None

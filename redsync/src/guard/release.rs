@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use crate::{
     ReleaseError,
     lease::Lease,
-    queue::{Holding, Releasing},
+    queue::{OwnedLease, Releasing},
     quorum::tally::Verdict,
 };
 
@@ -40,11 +40,11 @@ pin_project! {
 }
 
 impl Release {
-    pub(super) fn start(holding: Holding) -> Self {
-        let lease = Arc::clone(holding.lease());
+    pub(super) fn start(owned: OwnedLease) -> Self {
+        let lease = Arc::clone(owned.lease());
         let was_lost = lease.is_lost();
         Self {
-            releasing: holding.give_up(),
+            releasing: owned.give_up(),
             lease,
             was_lost,
         }

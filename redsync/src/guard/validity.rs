@@ -94,7 +94,7 @@ pin_project! {
 impl Lost {
     pub(crate) fn new(lease: Arc<Lease>) -> Self {
         Self {
-            early: lease.hold().ended_early().clone().cancelled_owned(),
+            early: lease.ended_early().clone().cancelled_owned(),
             lease,
             timer: None,
         }

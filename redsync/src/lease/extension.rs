@@ -71,12 +71,13 @@ impl Future for Extension {
             let start = *this.start;
             // The new validity counts from before the round was sent.
             let is_extended =
-                verdict == Verdict::Granted && lease.hold().prolong(lease.until_from(start));
+                verdict == Verdict::Granted && lease.hold.prolong(lease.until_from(start));
             if is_extended {
-                lease.forget_gaps_before(start);
+                lease.lanes.forget_gaps_before(start);
                 tracing::trace!(name = %lease.label(), "extended");
             }
-            if is_extended && !*this.is_confirming && lease.has_healed_since(start) {
+            let has_healed = || lease.options().kind.heals && lease.lanes.have_gap_since(start);
+            if is_extended && !*this.is_confirming && has_healed() {
                 // A node that was without the key counts again after another round that a majority
                 // confirms, so start that round.
                 *this.is_confirming = true;

@@ -1,4 +1,4 @@
-//! The hold of a lease: whether it is valid, and until when.
+//! The hold of a lease: from when it has held the lock, and up to when it is valid.
 
 use std::sync::{
     OnceLock,
@@ -8,76 +8,87 @@ use std::sync::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::sync::Mutex;
+use crate::{options::Timing, sync::Mutex};
 
 /// The validity as the holder sees it: by the clock of this process, independent of the nodes.
-pub(crate) struct Hold {
+pub(super) struct Hold {
     /// The end of the validity: up to then the holder may believe that it holds the lock.
     until: Mutex<Instant>,
-    /// Whether a quorum has granted.
-    was_held: AtomicBool,
+    /// The end of the maximum hold time, if there is one.
+    limit: Option<Instant>,
+    /// When a quorum had granted, or when the lock was handed over.
+    since: OnceLock<Instant>,
     /// Whether the keys have been released, handed over or left to others: nothing more is acquired
     /// or extended for this lease.
     has_ended: AtomicBool,
-    /// Whether the loss of the lock has been reported.
-    loss_is_reported: AtomicBool,
+    /// Whether the loss of the lock has been noted.
+    loss_is_noted: AtomicBool,
     /// Fires when the validity ends early. Made when somebody first waits for it.
     ended_early: OnceLock<CancellationToken>,
 }
 
 impl Hold {
-    /// A hold that has not begun.
-    pub(crate) fn new(now: Instant) -> Self {
+    /// A hold that has not begun, of a lease that has started at `start`.
+    pub(super) fn new(start: Instant, timing: &Timing) -> Self {
         Self {
-            until: Mutex::new(now),
-            was_held: AtomicBool::new(false),
+            until: Mutex::new(start),
+            limit: timing.max_hold.and_then(|limit| start.checked_add(limit)),
+            since: OnceLock::new(),
             has_ended: AtomicBool::new(false),
-            loss_is_reported: AtomicBool::new(false),
+            loss_is_noted: AtomicBool::new(false),
             ended_early: OnceLock::new(),
         }
     }
 
-    pub(crate) fn until(&self) -> Instant {
+    /// The same instant, or the end of the maximum hold time if that is earlier.
+    pub(super) fn capped(&self, until: Instant) -> Instant {
+        self.limit.map_or(until, |limit| until.min(limit))
+    }
+
+    pub(super) fn until(&self) -> Instant {
         *self.until.lock()
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.until()
     }
 
-    /// Whether a quorum has granted, at any time.
-    pub(crate) fn was_held(&self) -> bool {
-        // Relaxed: the task that owns the lease writes this before it shares the lease with anyone
-        // who reads it.
-        self.was_held.load(Ordering::Relaxed)
+    /// Whether the validity ends with the maximum hold time.
+    pub(super) fn is_at_its_limit(&self) -> bool {
+        self.limit.is_some_and(|limit| limit == self.until())
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
+    /// Whether the hold has begun, even if it has ended since.
+    pub(super) fn was_held(&self) -> bool {
+        self.since.get().is_some()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
         // Acquire, paired with the release in `end`. The end is written before the validity is cut
         // short. So a thread that sees the shorter validity also sees the end, and does not take it
         // for a loss.
         self.has_ended.load(Ordering::Acquire)
     }
 
-    /// Begins the validity of a lock that has just been acquired.
-    pub(crate) fn begin(&self, until: Instant) {
-        *self.until.lock() = until;
-        self.was_held.store(true, Ordering::Relaxed);
+    /// Begins the hold of a lock that has just been acquired or handed over.
+    pub(super) fn begin(&self, now: Instant, until: Instant) {
+        *self.until.lock() = self.capped(until);
+        self.since.get_or_init(|| now);
     }
 
     /// Prolongs the validity, unless it has ended: a lost lock stays lost. Returns whether it was
     /// still valid.
-    pub(crate) fn prolong(&self, until: Instant) -> bool {
+    pub(super) fn prolong(&self, until: Instant) -> bool {
         let mut current = self.until.lock();
         let is_valid = Instant::now() < *current;
         if is_valid {
-            *current = until.max(*current);
+            *current = self.capped(until).max(*current);
         }
         is_valid
     }
 
     /// Ends the validity at `now`. Returns whether it was still valid.
-    pub(crate) fn cut_short(&self, now: Instant) -> bool {
+    pub(super) fn cut_short(&self, now: Instant) -> bool {
         let was_valid = {
             let mut until = self.until.lock();
             let was_valid = now < *until;
@@ -90,21 +101,21 @@ impl Hold {
         was_valid
     }
 
-    /// Ends the hold, because the lease ends. Returns whether this is the first time.
-    pub(crate) fn end(&self, now: Instant) -> bool {
+    /// Ends the hold, because the lease ends. The first time, it returns when the hold had begun, if
+    /// it had.
+    pub(super) fn end(&self, now: Instant) -> Option<Instant> {
         let is_first = !self.has_ended.swap(true, Ordering::AcqRel);
         self.cut_short(now);
-        is_first
+        self.since.get().copied().filter(|_| is_first)
     }
 
-    /// Returns whether the loss of the lock has to be reported now. It is reported once.
-    pub(crate) fn report_loss(&self) -> bool {
-        // Relaxed: only one of two reporters may see false, and nothing else is ordered by the
-        // flag.
-        self.was_held() && !self.loss_is_reported.swap(true, Ordering::Relaxed)
+    /// Notes that the lock was lost while it was held. Returns whether this is the first time.
+    pub(super) fn note_loss(&self) -> bool {
+        // Relaxed: only one of two callers may see false, and nothing else is ordered by the flag.
+        self.was_held() && !self.loss_is_noted.swap(true, Ordering::Relaxed)
     }
 
-    pub(crate) fn ended_early(&self) -> &CancellationToken {
+    pub(super) fn ended_early(&self) -> &CancellationToken {
         // A caller reads `until` after this, so it does not miss an end that came before.
         self.ended_early.get_or_init(CancellationToken::new)
     }

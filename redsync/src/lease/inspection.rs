@@ -28,9 +28,10 @@ impl Lease {
     /// Asks the nodes whether and for how long they keep all names for this lease. It changes
     /// nothing.
     pub(crate) async fn inspect(&self) -> Kept {
-        let deadline = Instant::now() + self.options.timing.node_timeout();
-        let mut tally = Tally::new(self.nodes.len());
-        let mut votes: RoundVotes = (0..self.nodes.len()).map(|_| None).collect();
+        let nodes = self.site.nodes();
+        let deadline = Instant::now() + self.options().timing.node_timeout();
+        let mut tally = Tally::new(nodes.len());
+        let mut votes: RoundVotes = (0..nodes.len()).map(|_| None).collect();
         let mut remaining: Option<Duration> = None;
         let mut count = |tally: &mut Tally, node: usize, kept: Result<_, NodeError>| {
             let vote = match kept {
@@ -44,7 +45,7 @@ impl Lease {
             tally.count(&vote);
             votes[node] = Some(vote);
         };
-        let mut answers: FuturesUnordered<_> = (0..self.nodes.len())
+        let mut answers: FuturesUnordered<_> = (0..nodes.len())
             .map(|node| async move { (node, self.kept_on(node).await) })
             .collect();
         while tally.verdict().is_none()
@@ -69,11 +70,13 @@ impl Lease {
     /// Asks a node for how long it will keep all names with this lease's owner value, if it has
     /// them.
     async fn kept_on(&self, node: usize) -> Result<Option<Duration>, NodeError> {
-        let found = self.nodes.inspect(node, &self.entry.names).await?;
+        let found = (self.site.nodes())
+            .inspect(node, &self.entry().names)
+            .await?;
         let kept = found.into_iter().map(|found| {
-            let found = found.filter(|found| found.mode == self.entry.mode)?;
+            let found = found.filter(|found| found.mode == self.entry().mode)?;
             let mut holders = found.holders.into_iter();
-            let ours = holders.find(|holder| holder.value == self.entry.value)?;
+            let ours = holders.find(|holder| holder.value == self.entry().value)?;
             // If the time is unknown, none can be relied on.
             Some(ours.remaining.unwrap_or_default())
         });

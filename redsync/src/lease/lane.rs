@@ -141,7 +141,7 @@ impl Lane {
     }
 
     /// Lets the node count again if it was without the key before `start`: see
-    /// [`Lease::forget_gaps_before`](super::Lease::forget_gaps_before).
+    /// [`Lanes::forget_gaps_before`](super::Lanes::forget_gaps_before).
     pub(super) fn forget_gap_before(&mut self, start: Instant) {
         if let Some(rare) = &mut self.rare {
             rare.gap = rare.gap.filter(|gap| *gap >= start);

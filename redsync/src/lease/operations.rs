@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     Lease,
     pending::Pending,
-    round::{Beginning, Round},
+    round::{Beginning, Command, Round},
 };
 use crate::{
     FencingToken,
@@ -18,13 +18,10 @@ use crate::{
 impl Lease {
     /// Acquires the keys, for an attempt that has just begun.
     pub(crate) fn acquire(self: &Arc<Self>) -> Pending {
-        let deadline = self.begun() + self.options.timing.node_timeout();
-        let round = Arc::new(Round::new(
-            self,
-            Operation::Acquire,
-            self.begun(),
-            self.options.rounds.fail_fast,
-        ));
+        let start = self.started_at();
+        let deadline = start + self.options().timing.node_timeout();
+        let fail_fast = self.options().rounds.fail_fast;
+        let round = Round::start(self, Command::new(Operation::Acquire, start), fail_fast);
         let answering = round.send(|round, lane| {
             lane.place();
             round.enter(lane)
@@ -36,14 +33,14 @@ impl Lease {
     /// A node that has not answered the acquisition takes no part.
     pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Pending {
         let now = Instant::now();
-        let round = Round::new(self, Operation::Raise, now, true).with_token(Some(token));
-        let round = Arc::new(round);
+        let command = Command::new(Operation::Raise, now).with_token(Some(token));
+        let round = Round::start(self, command, true);
         let answering = round.send(|round, lane| match lane.number() {
             Some(number) if number == token => Beginning::Votes(Vote::Granted),
             Some(_) => round.enter(lane),
             None => Beginning::Votes(Vote::Failed(NodeError::TimedOut)),
         });
-        Pending::new(round, answering, now + self.options.timing.node_timeout())
+        Pending::new(round, answering, now + self.options().timing.node_timeout())
     }
 
     /// Extends the keys. No node is asked after `deadline`, and no later answer counts.
@@ -52,11 +49,11 @@ impl Lease {
     /// so that a node that hangs does not keep the extension from counting.
     pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Pending {
         let now = Instant::now();
-        let fail_fast = self.options.rounds.fail_fast;
-        let round = Round::new(self, Operation::Extend, now, fail_fast)
+        let fail_fast = self.options().rounds.fail_fast;
+        let command = Command::new(Operation::Extend, now)
             .with_token(self.token())
             .asked_until(deadline);
-        let round = Arc::new(round);
+        let round = Round::start(self, command, fail_fast);
         let wait_until = if fail_fast {
             deadline
         } else {
@@ -71,7 +68,7 @@ impl Lease {
     pub(crate) fn release(self: &Arc<Self>) -> Pending {
         let now = Instant::now();
         self.end_at(now);
-        let round = Arc::new(Round::new(self, Operation::Release, now, true));
+        let round = Round::start(self, Command::new(Operation::Release, now), true);
         let answering = round.send(|round, lane| {
             if lane.has_nothing_to_release() {
                 Beginning::Votes(Vote::Refused { remaining: None })
@@ -79,6 +76,6 @@ impl Lease {
                 round.enter(lane)
             }
         });
-        Pending::new(round, answering, now + self.options.timing.node_timeout())
+        Pending::new(round, answering, now + self.options().timing.node_timeout())
     }
 }

@@ -5,7 +5,7 @@ mod locks;
 mod nodes;
 
 pub(crate) use self::{
-    locks::{Acquisition, HoldTime, LockMetrics},
+    locks::{Acquisition, LockMetrics},
     nodes::NodeMetrics,
 };
 

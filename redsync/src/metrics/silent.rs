@@ -15,7 +15,7 @@ pub(crate) struct LockMetrics;
 #[expect(clippy::unused_self, reason = "used with the feature")]
 impl LockMetrics {
     pub(crate) const fn lost(&self, _: Mode) {}
-    pub(crate) const fn held(&self, _: Mode, _: &HoldTime) {}
+    pub(crate) const fn held(&self, _: Mode, _: Instant) {}
 }
 
 /// A call that locks.
@@ -32,18 +32,6 @@ impl Acquisition {
     }
 
     pub(crate) const fn end<T>(&mut self, _: &Result<T, LockError>) {}
-}
-
-/// The time that a lock is held.
-pub(crate) struct HoldTime;
-
-#[expect(clippy::unused_self, reason = "used with the feature")]
-impl HoldTime {
-    pub(crate) const fn new() -> Self {
-        Self
-    }
-
-    pub(crate) const fn begin(&self) {}
 }
 
 /// The commands of one node.

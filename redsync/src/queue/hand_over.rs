@@ -15,14 +15,14 @@ use crate::{
     quorum::{count::RoundVotes, tally::Verdict},
 };
 
-/// The keys of a lease. If this is dropped, they are handed over or released.
-pub(crate) struct Holding {
+/// A lease, owned: if this is dropped, its keys are handed over or released.
+pub(crate) struct OwnedLease {
     lease: Arc<Lease>,
     queues: Arc<Queues>,
     is_given_up: bool,
 }
 
-impl Holding {
+impl OwnedLease {
     pub(crate) const fn new(lease: Arc<Lease>, queues: Arc<Queues>) -> Self {
         Self {
             lease,
@@ -77,13 +77,13 @@ impl Holding {
     }
 }
 
-impl Drop for Holding {
+impl Drop for OwnedLease {
     fn drop(&mut self) {
         if self.is_given_up || self.hand_over() {
             return;
         }
         // A waiter that joins after this question watches the nodes: see `Queues::is_empty`.
-        if self.lease.hold().was_held() && !self.queues.is_empty() {
+        if self.lease.was_held() && !self.queues.is_empty() {
             let releasing = self.release();
             // Waiters are notified when the release is confirmed.
             (self.lease).finish_in_background(async move {

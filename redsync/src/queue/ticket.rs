@@ -9,7 +9,7 @@ use super::{
     Queues,
     book::{Entrant, Notice, Queue, Standing},
     fairness::Sign,
-    hand_over::Holding,
+    hand_over::OwnedLease,
 };
 use crate::{LockError, Mode, lease::Lease, request::Request};
 
@@ -50,14 +50,14 @@ impl Ticket {
     }
 
     /// The lock, if it was handed over to this waiter. Any other notice stays.
-    pub(crate) fn take_handed_over(&self) -> Option<Holding> {
+    pub(crate) fn take_handed_over(&self) -> Option<OwnedLease> {
         let lease = self.entrant.take_handed_over()?;
-        Some(self.holding(lease))
+        Some(self.owned(lease))
     }
 
     /// The lock of a [notice](Notice::HandedOver), which this waiter now holds.
-    pub(crate) fn holding(&self, lease: Arc<Lease>) -> Holding {
-        Holding::new(lease, Arc::clone(&self.queues))
+    pub(crate) fn owned(&self, lease: Arc<Lease>) -> OwnedLease {
+        OwnedLease::new(lease, Arc::clone(&self.queues))
     }
 
     pub(crate) fn standing(&self) -> Standing {

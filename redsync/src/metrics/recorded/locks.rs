@@ -65,11 +65,9 @@ impl LockMetrics {
     }
 
     /// Records for how long a lock was held.
-    pub(crate) fn held(&self, mode: Mode, hold: &HoldTime) {
-        if let Some(since) = hold.since.get() {
-            let held = || histogram!(HOLD, "mode" => mode.as_str());
-            self.of(mode).hold.get_or_init(held).record(since.elapsed());
-        }
+    pub(crate) fn held(&self, mode: Mode, since: Instant) {
+        let held = || histogram!(HOLD, "mode" => mode.as_str());
+        self.of(mode).hold.get_or_init(held).record(since.elapsed());
     }
 }
 
@@ -106,22 +104,5 @@ impl Drop for Acquisition {
         if self.is_open {
             self.record(Outcome::Dropped);
         }
-    }
-}
-
-/// The time that a lock is held.
-pub(crate) struct HoldTime {
-    since: OnceLock<Instant>,
-}
-
-impl HoldTime {
-    pub(crate) const fn new() -> Self {
-        Self {
-            since: OnceLock::new(),
-        }
-    }
-
-    pub(crate) fn begin(&self) {
-        self.since.get_or_init(Instant::now);
     }
 }

@@ -1,0 +1,70 @@
+//! The lanes from a lease to all of its nodes.
+
+use std::sync::{Arc, MutexGuard};
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::lane::Lane;
+use crate::{
+    fence::{Agreement, agree},
+    quorum::{USUAL_NODES, majority},
+    sync::Mutex,
+};
+
+pub(crate) struct Lanes(Mutex<ByNode<Lane>>);
+
+pub(super) type ByNode<T> = SmallVec<[T; USUAL_NODES]>;
+
+impl Lanes {
+    /// The lanes to nodes that have no keys yet.
+    pub(super) fn without_keys(nodes: usize) -> Arc<Self> {
+        Self::new(nodes, false)
+    }
+
+    /// The lanes to nodes that may have the keys already.
+    pub(super) fn with_keys(nodes: usize) -> Arc<Self> {
+        Self::new(nodes, true)
+    }
+
+    fn new(nodes: usize, are_placed: bool) -> Arc<Self> {
+        let lanes = (0..nodes).map(|_| Lane::new(are_placed)).collect();
+        Arc::new(Self(Mutex::new(lanes)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ByNode<Lane>> {
+        self.0.lock()
+    }
+
+    /// Lets the commands of a round enter the lanes. All of them do so at once, so that the rounds
+    /// of a lease have the same order on all its lanes.
+    pub(super) fn enter<T>(&self, enter: impl FnMut(&mut Lane) -> T) -> ByNode<T> {
+        self.lock().iter_mut().map(enter).collect()
+    }
+
+    /// Changes the lane to one node.
+    pub(super) fn with<T>(&self, node: usize, change: impl FnOnce(&mut Lane) -> T) -> T {
+        change(&mut self.lock()[node])
+    }
+
+    /// The agreement of the numbers that the nodes have returned so far.
+    pub(crate) fn agreement(&self) -> Agreement {
+        let numbers: ByNode<_> = self.lock().iter().map(Lane::number).collect();
+        agree(&numbers, majority(numbers.len()))
+    }
+
+    /// Whether a node was found without the key since `start`.
+    pub(super) fn have_gap_since(&self, start: Instant) -> bool {
+        let has_gap = |lane: &Lane| lane.gap().is_some_and(|gap| gap >= start);
+        self.lock().iter().any(has_gap)
+    }
+
+    /// Lets nodes that were without the key before `start` count again. A majority has kept the key
+    /// throughout a round that started at `start`, so nobody else can have held the lock since
+    /// then.
+    pub(super) fn forget_gaps_before(&self, start: Instant) {
+        for lane in self.lock().iter_mut() {
+            lane.forget_gap_before(start);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The purpose of a lease: what it asks its nodes for, and for which request.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{Mode, OwnerValue, node::Entry, options::Options, request::Request};
+
+/// The longest time to wait for answers in the background. A key that could not be released by then
+/// stays until it expires.
+const MAX_PURSUIT: Duration = Duration::from_secs(30);
+
+/// What a lease is for.
+pub(super) struct Purpose {
+    /// The name in errors and logs.
+    pub(super) label: Arc<str>,
+    pub(super) entry: Entry,
+    pub(super) options: Arc<Options>,
+    /// The number of the attempt, starting from 1.
+    pub(super) attempt: u32,
+}
+
+impl Purpose {
+    /// The purpose of a request's next attempt.
+    pub(super) fn new(request: &Request, value: OwnerValue) -> Self {
+        let options = &request.options;
+        Self {
+            label: Arc::clone(&request.label),
+            entry: Entry {
+                names: Arc::clone(&request.names),
+                value,
+                expiry: options.timing.expiry(),
+                mode: options.kind.mode,
+                fenced: options.kind.fencing,
+            },
+            options: Arc::clone(options),
+            attempt: request.count_attempt(),
+        }
+    }
+
+    /// The purpose of a lease whose keys are handed over for a request.
+    pub(super) fn succeeded_by(&self, request: &Request) -> Self {
+        Self {
+            label: Arc::clone(&request.label),
+            entry: self.entry.clone(),
+            options: Arc::clone(&request.options),
+            attempt: request.attempts(),
+        }
+    }
+
+    /// Whether these keys include those that a request needs. Fencing is not considered.
+    pub(super) fn covers(&self, request: &Request) -> bool {
+        let mode = request.options.kind.mode;
+        let is_strong_enough = self.entry.mode == Mode::Exclusive || mode == Mode::Shared;
+        let mut names = request.names.iter();
+        is_strong_enough && names.all(|name| self.entry.names.contains(name))
+    }
+
+    /// How long to wait for an answer in the background.
+    pub(super) fn pursuit(&self) -> Duration {
+        self.options.timing.expiry().min(MAX_PURSUIT)
+    }
+}

@@ -1,0 +1,151 @@
+//! The answers to the command of a round, and what follows from each.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    super::lane::{Lane, LaneCommand, Passage, Settled},
+    Round,
+};
+#[cfg(feature = "_redis")]
+use crate::node::AcquireVote;
+use crate::{
+    FencingToken,
+    node::{Answer, Asker, Entry, NodeAnswer, NodeError, Operation, RaiseVote},
+    quorum::votes::Vote,
+};
+
+impl Round {
+    /// Settles the outcome of the command on a node, by means of `settle`. If this yields a vote,
+    /// the command leaves the lane, the commands behind it continue, and the vote is counted.
+    fn settle(self: &Arc<Self>, node: usize, settle: impl FnOnce(&mut Lane) -> Settled) {
+        let (settled, next) = self.lease.lanes.with(node, |lane| {
+            let settled = settle(lane);
+            let is_clear = matches!(settled, Settled::Vote(_));
+            let leaves = is_clear && self.passage() == Passage::Keeps;
+            (settled, leaves.then(|| lane.leave()))
+        });
+        for command in next.into_iter().flatten() {
+            command.go_on(node);
+        }
+        match settled {
+            Settled::Vote(vote) => self.vote(node, vote),
+            Settled::Heal => {
+                let question = self.question(node, Operation::Heal);
+                self.ask_in_background(node, question);
+            }
+            Settled::RepeatAfter(pause) => self.repeat_after(pause, node),
+        }
+    }
+
+    /// Settles a release on a node that has no key, without asking it.
+    pub(super) fn has_nothing_to_release(self: &Arc<Self>, node: usize) {
+        self.settle(node, |_| Settled::Vote(Vote::Refused { remaining: None }));
+    }
+
+    fn repeat_after(self: &Arc<Self>, pause: Duration, node: usize) {
+        let at = Instant::now() + pause;
+        if at >= self.abandon_at() {
+            let given_up = Settled::Vote(Vote::Failed(NodeError::TimedOut));
+            return self.settle(node, |_| given_up);
+        }
+        // Made before the pause: if the background work is dropped during the pause, so is the
+        // question, which then reports that it was not answered.
+        let question = self.question(node, self.command.operation);
+        let round = Arc::clone(self);
+        self.in_background(async move {
+            sleep(pause).await;
+            if let Some(answering) = round.lease.site.nodes().ask(node, question, at) {
+                answering.await;
+            }
+        });
+    }
+}
+
+impl Asker for Round {
+    fn entry(&self) -> &Entry {
+        self.lease.entry()
+    }
+
+    fn token(&self) -> Option<FencingToken> {
+        self.command.token
+    }
+
+    #[cfg(feature = "_redis")]
+    fn patience(&self) -> Duration {
+        match self.command.operation {
+            // Repeated releases share one limit.
+            Operation::Release => self.abandon_at().saturating_duration_since(Instant::now()),
+            _ => self.lease.purpose.pursuit(),
+        }
+    }
+
+    fn may_ask(&self, operation: Operation) -> Result<(), NodeError> {
+        if operation == Operation::Release {
+            return Ok(());
+        }
+        let is_late = |limit: Instant| {
+            let now = Instant::now();
+            now >= limit || now >= self.lease.until()
+        };
+        if self.lease.has_ended() || self.command.ask_until.is_some_and(is_late) {
+            return Err(NodeError::NotSent);
+        }
+        Ok(())
+    }
+
+    fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer) {
+        if !matches!(answer, Err(NodeError::NotSent)) {
+            let metrics = self.lease.site.nodes().metrics(node);
+            metrics.answered(operation, self.command.start, answer.as_ref().err());
+        }
+        self.settle(node, |lane| match (operation, answer) {
+            (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
+                Settled::Vote(lane.acquired(Ok(vote), self.lease.entry().fenced))
+            }
+            (Operation::Acquire, Err(error)) => Settled::Vote(lane.acquired(Err(error), false)),
+            (Operation::Raise, Ok(Answer::Raise(RaiseVote::Raised))) => {
+                Settled::Vote(Vote::Granted)
+            }
+            (Operation::Raise, Ok(Answer::Raise(RaiseVote::Refused))) => {
+                Settled::Vote(Vote::Refused { remaining: None })
+            }
+            // Whether or not the key has been set now, the node was without it before.
+            (Operation::Heal, Ok(_)) => Settled::Vote(Vote::Refused { remaining: None }),
+            (Operation::Extend, Ok(Answer::Extend(vote))) => {
+                let heals = self.lease.options().kind.heals && !self.lease.has_ended();
+                lane.extended(Ok(vote), heals, Instant::now())
+            }
+            (Operation::Release, Ok(Answer::Release(vote))) => lane.released(Ok(vote)),
+            (Operation::Release, Err(error)) => lane.released(Err(error)),
+            (_, Err(error)) => Settled::Vote(Vote::Failed(error)),
+            (_, Ok(_)) => unreachable!("each operation has its own kind of answer"),
+        });
+    }
+
+    #[cfg(feature = "_redis")]
+    fn expect(&self, node: usize, answer: Answer) {
+        if let Answer::Acquire(AcquireVote::Taken { remaining }) = answer {
+            self.count.expect(node, Vote::Refused { remaining });
+        }
+    }
+
+    fn given_up(self: Arc<Self>, node: usize, operation: Operation) {
+        let metrics = self.lease.site.nodes().metrics(node);
+        metrics.unanswered(operation, self.command.start);
+        self.settle(node, |lane| {
+            Settled::Vote(match operation {
+                Operation::Acquire => lane.acquired(Err(NodeError::TimedOut), false),
+                _ => Vote::Failed(NodeError::TimedOut),
+            })
+        });
+    }
+
+    #[cfg(feature = "_redis")]
+    fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError) {
+        tracing::trace!(%error, "the connection had ended; asking again over another");
+        let question = self.question(node, operation).retried();
+        self.ask_in_background(node, question);
+    }
+}

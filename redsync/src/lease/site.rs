@@ -1,0 +1,70 @@
+//! The site of a lease: the nodes that have its keys, and the runtime that it was made on.
+
+use std::{future::Future, sync::Arc};
+
+use tokio::{runtime::Handle, time::Instant};
+
+use crate::{
+    metrics::LockMetrics,
+    nodes::Nodes,
+    quorum::{count::RoundVotes, votes::NodeVote},
+};
+
+/// Where a lease has its keys, and where its work in the background runs.
+pub(super) struct Site {
+    nodes: Arc<Nodes>,
+    /// The runtime for work that begins outside of any runtime.
+    home: Option<Handle>,
+}
+
+impl Site {
+    /// The site of a lease that is made on the current runtime.
+    pub(super) fn new(nodes: &Arc<Nodes>) -> Self {
+        Self {
+            nodes: Arc::clone(nodes),
+            home: Handle::try_current().ok(),
+        }
+    }
+
+    /// The site of a lease that takes over the keys from a lease at this one.
+    pub(super) fn succeeded_by(&self) -> Self {
+        Self {
+            nodes: Arc::clone(&self.nodes),
+            home: Handle::try_current().ok().or_else(|| self.home.clone()),
+        }
+    }
+
+    pub(super) const fn nodes(&self) -> &Arc<Nodes> {
+        &self.nodes
+    }
+
+    pub(super) fn is_on(&self, nodes: &Arc<Nodes>) -> bool {
+        Arc::ptr_eq(&self.nodes, nodes)
+    }
+
+    pub(super) const fn home(&self) -> Option<&Handle> {
+        self.home.as_ref()
+    }
+
+    pub(super) fn lock_metrics(&self) -> &LockMetrics {
+        self.nodes.lock_metrics()
+    }
+
+    /// Spawns work that outlives its caller, up to a deadline.
+    pub(super) fn in_background(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        (self.nodes.background()).spawn(self.home(), deadline, work);
+    }
+
+    /// Adds the addresses of the nodes to their votes.
+    pub(super) fn addressed(&self, votes: RoundVotes) -> Vec<NodeVote> {
+        let vote = |(node, vote): (usize, Option<_>)| {
+            let address = Arc::clone(self.nodes.address(node));
+            vote.map(|vote| NodeVote { address, vote })
+        };
+        votes.into_iter().enumerate().filter_map(vote).collect()
+    }
+}
