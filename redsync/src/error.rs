@@ -15,6 +15,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 ///   call can succeed.
 /// * [`Unavailable`](Self::Unavailable) means an outage: too few nodes answered.
 /// * [`TooLate`](Self::TooLate) means that the nodes are too slow for the expiry.
+/// * [`NotALock`](Self::NotALock) means that something else uses the key. Until a person changes
+///   that, no call can succeed.
 /// * [`NotHeld`](Self::NotHeld) means that a lock to be resumed has expired or was released.
 /// * [`Config`](Self::Config) and [`Value`](Self::Value) are mistakes in the program or its
 ///   configuration.
@@ -48,6 +50,13 @@ pub enum LockError {
     /// [least validity](crate::Mutex::with_min_validity) was left. The lock has been released. If
     /// this repeats, the expiry is too short for the time that the nodes take to answer.
     TooLate(Votes),
+    /// A name cannot be locked, because so many nodes have a key there that is no lock that the
+    /// others are no quorum. [`key`](Self::key) returns it. Nobody will release it, so waiting does
+    /// not help, and it is not changed.
+    ///
+    /// A key is no lock if it has no expiry, or has another type than locks have: every lock is set
+    /// together with its expiry, by this crate and by go-redsync.
+    NotALock(Votes),
     /// A name or an option of the mutex is invalid.
     Config(ConfigError),
     /// No owner value could be made, or the value to resume with is empty.
@@ -77,6 +86,15 @@ impl LockError {
         )
     }
 
+    /// Returns the key that is no lock, if that is the reason. It is the name with its prefix.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::NotALock(votes) => votes.not_a_lock().map(|key| &**key),
+            _ => None,
+        }
+    }
+
     /// Returns how many attempts were made; [`None`] if the error came before the first one.
     #[must_use]
     pub fn attempts(&self) -> Option<u32> {
@@ -92,6 +110,7 @@ impl LockError {
             | Self::TimedOut(votes)
             | Self::Unavailable(votes)
             | Self::TooLate(votes)
+            | Self::NotALock(votes)
             | Self::NotHeld(votes) => Some(votes),
             Self::Config(_) | Self::Value(_) | Self::TooManyWaiting { .. } => None,
         }
@@ -124,6 +143,11 @@ impl fmt::Display for LockError {
             Self::Unavailable(votes) => {
                 let name = votes.shown_name();
                 write!(f, "too few nodes answered to decide on `{name}`: ")?;
+                votes.describe(f, "acquired", "taken")
+            }
+            Self::NotALock(votes) => {
+                let key = self.key().unwrap_or_else(|| votes.name());
+                write!(f, "the key `{key}` is no lock: ")?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::Config(error) => error.fmt(f),

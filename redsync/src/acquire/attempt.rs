@@ -54,13 +54,21 @@ pub(crate) struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Taken,
+    /// A key that is no lock is in the way, and stays there.
+    NotALock,
     Unavailable,
     TooLate,
 }
 
 impl Failure {
+    /// Whether no later attempt can succeed.
+    pub(crate) fn is_final(&self) -> bool {
+        self.reason == Reason::NotALock
+    }
+
     pub(crate) fn into_error(self, limit: Limit) -> LockError {
         match (self.reason, limit) {
+            (Reason::NotALock, _) => LockError::NotALock(self.votes),
             (Reason::Unavailable, _) => LockError::Unavailable(self.votes),
             (Reason::TooLate, _) => LockError::TooLate(self.votes),
             (Reason::Taken, Limit::Tries(_)) => LockError::Taken(self.votes),
@@ -162,6 +170,10 @@ impl Future for Attempt {
                     };
                     let own = votes.iter().map(is_own).collect();
                     let votes = lease.votes(votes);
+                    let reason = match votes.not_a_lock() {
+                        Some(_) => Reason::NotALock,
+                        None => reason,
+                    };
                     tracing::debug!(name = %lease.label(), ?reason, "not acquired");
                     // The release starts at once, so that the next attempt does not meet the keys
                     // of this one. On each node it follows the commands that are still under way.

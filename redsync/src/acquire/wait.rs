@@ -237,6 +237,9 @@ impl<'a> Waiter<'a> {
 
     /// Returns what to do after a failed attempt, or the error if it was the last.
     fn failed(&mut self, failure: Failure) -> Result<Action, LockError> {
+        if failure.is_final() {
+            return Err(failure.into_error(self.limit));
+        }
         let event = Event::Failed(Failed {
             is_taken: failure.reason == Reason::Taken,
             divided: failure.own.contains(&true),

@@ -155,7 +155,7 @@ impl Lane {
     ) -> Vote {
         self.is_placed = match &answer {
             Ok(AcquireVote::Acquired { .. }) => true,
-            Ok(AcquireVote::Taken { .. }) => false,
+            Ok(AcquireVote::Taken { .. } | AcquireVote::NotALock { .. }) => false,
             Err(error) => !error.is_undone(),
         };
         match answer {
@@ -169,6 +169,7 @@ impl Lane {
                 Vote::Granted
             }
             Ok(AcquireVote::Taken { remaining }) => Vote::Refused { remaining },
+            Ok(AcquireVote::NotALock { name }) => Vote::NotALock { name },
             Err(error) => Vote::Failed(error),
         }
     }

@@ -92,7 +92,7 @@ impl Lock {
                 }
                 StateProj::First { attempt, request } => match ready!(attempt.poll(cx)) {
                     Ok(guard) => return Poll::Ready(Ok(guard)),
-                    Err(failure) if this.limit.retries() => {
+                    Err(failure) if this.limit.retries() && !failure.is_final() => {
                         let request = request.take().expect("polled after it was ready");
                         State::waiting(request, this.common, *this.limit, Some(failure))
                     }

@@ -37,7 +37,7 @@ impl Operation {
 }
 
 /// A node's answer to an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Acquire(AcquireVote),
     Raise(RaiseVote),

@@ -91,7 +91,9 @@
 //!   `{order:42}:fence`, and that of `{shop-7}:order:42`, which already has a part in braces, is at
 //!   `{shop-7}:order:42:fence`. An ACL has to permit these keys. A counter takes about a hundred
 //!   bytes, and stays for a day after the last acquisition.
-//! * **Other keys**, including sorted sets that are not locks, count as taken and are not changed.
+//! * **Other keys** are not locks, and are not changed: strings without an expiry, sorted sets that
+//!   are not shared locks, and all other types. If a majority of the nodes has such a key, locking
+//!   fails with [`LockError::NotALock`](crate::LockError::NotALock).
 
 mod command;
 #[cfg(feature = "_redis")]

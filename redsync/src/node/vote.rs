@@ -1,11 +1,11 @@
 //! The votes of a node.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::FencingToken;
 
 /// A node's answer to [`Node::acquire`](super::Node::acquire).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AcquireVote {
     /// The entry holds all names.
     Acquired {
@@ -16,6 +16,11 @@ pub enum AcquireVote {
     Taken {
         /// How long the node will keep the name for the other entry, if that is known.
         remaining: Option<Duration>,
+    },
+    /// One of the names has a key that is no lock, so nobody holds it and nobody will release it.
+    NotALock {
+        /// The name.
+        name: Arc<str>,
     },
 }
 

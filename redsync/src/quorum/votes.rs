@@ -17,6 +17,12 @@ pub enum Vote {
         /// How long the node will keep the key of the present holder, if that is known.
         remaining: Option<Duration>,
     },
+    /// The node has a key at one of the names that is no lock, so the name cannot be acquired.
+    #[non_exhaustive]
+    NotALock {
+        /// The name, with its prefix.
+        name: Arc<str>,
+    },
     /// The node gave no usable answer.
     Failed(NodeError),
 }
@@ -83,6 +89,16 @@ impl Votes {
             .count()
     }
 
+    /// The key that keeps a quorum from granting, whatever other holders do, because it is no lock.
+    pub(crate) fn not_a_lock(&self) -> Option<&Arc<str>> {
+        let mut keys = self.iter().filter_map(|node| match &node.vote {
+            Vote::NotALock { name } => Some(name),
+            _ => None,
+        });
+        // So many nodes that the others are no quorum.
+        keys.nth(self.nodes - self.quorum())
+    }
+
     /// Returns how long it takes until the name is free on a quorum of nodes, if the present
     /// holders neither extend nor release it.
     ///
@@ -92,9 +108,10 @@ impl Votes {
     pub fn free_in(&self) -> Option<Duration> {
         let mut remaining: Vec<Option<Duration>> = self
             .iter()
-            .filter_map(|node| match node.vote {
+            .filter_map(|node| match &node.vote {
                 Vote::Granted => Some(Some(Duration::ZERO)),
-                Vote::Refused { remaining } => Some(remaining),
+                Vote::Refused { remaining } => Some(*remaining),
+                Vote::NotALock { .. } => Some(None),
                 Vote::Failed(_) => None,
             })
             .collect();
@@ -121,6 +138,7 @@ impl Votes {
             match &node.vote {
                 Vote::Granted => f.write_str(granted)?,
                 Vote::Refused { .. } => f.write_str(refused)?,
+                Vote::NotALock { name } => write!(f, "has a key `{name}` that is no lock")?,
                 Vote::Failed(error) => write!(f, "{error}")?,
             }
         }

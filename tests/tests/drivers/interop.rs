@@ -112,7 +112,7 @@ async fn go_clients_see_shared_locks_as_taken_and_cannot_remove_them() {
 
 /// A key of any other type belongs to another program.
 #[tokio::test]
-async fn a_key_of_another_type_is_taken_and_not_touched() {
+async fn a_key_of_another_type_is_no_lock_and_not_touched() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
     server.command(&["RPUSH", "a", "ours"]);
@@ -123,10 +123,8 @@ async fn a_key_of_another_type_is_taken_and_not_touched() {
         for mode in [Mode::Exclusive, Mode::Shared] {
             let ours = entry(name, "ours").with_mode(mode);
             let vote = node.acquire(&ours).await.expect("an answer");
-            let AcquireVote::Taken { remaining } = vote else {
-                panic!("{vote:?}");
-            };
-            assert_eq!(remaining.is_some(), name == "b", "whether it expires");
+            let not_a_lock = AcquireVote::NotALock { name: name.into() };
+            assert_eq!(vote, not_a_lock);
             let vote = node.release(&ours).await.expect("an answer");
             assert_eq!(vote, ReleaseVote::NotOwner);
             let vote = node.extend(&ours, None, true).await.expect("an answer");
@@ -139,6 +137,11 @@ async fn a_key_of_another_type_is_taken_and_not_touched() {
             .expect("a holder");
         assert_eq!(holders.mode, Mode::Exclusive);
     }
-    refused(&node, &entry("c", "ours").with_names(["a", "c"])).await;
+    for mode in [Mode::Exclusive, Mode::Shared] {
+        let several = entry("c", "ours").with_names(["b", "c"]).with_mode(mode);
+        let vote = node.acquire(&several).await.expect("an answer");
+        assert_eq!(vote, AcquireVote::NotALock { name: "b".into() });
+    }
     assert_eq!(server.keys(), ["a", "b"]);
+    assert!((10_000..=20_000).contains(&server.pttl("b")));
 }

@@ -6,6 +6,7 @@ mod errors;
 mod faults;
 mod interop;
 mod keys;
+mod not_a_lock;
 mod sentinel;
 mod tls;
 mod together;

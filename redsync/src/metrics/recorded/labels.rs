@@ -42,6 +42,7 @@ label! {
         TimedOut => "timed_out",
         Unavailable => "unavailable",
         TooLate => "too_late",
+        NotALock => "not_a_lock",
         TooManyWaiting => "too_many_waiting",
         Misconfigured => "misconfigured",
         Dropped => "dropped",
@@ -96,6 +97,7 @@ impl<T> From<&Result<T, LockError>> for Outcome {
             Err(LockError::TimedOut(_)) => Self::TimedOut,
             Err(LockError::Unavailable(_)) => Self::Unavailable,
             Err(LockError::TooLate(_)) => Self::TooLate,
+            Err(LockError::NotALock(_)) => Self::NotALock,
             Err(LockError::TooManyWaiting { .. }) => Self::TooManyWaiting,
             Err(LockError::Config(_) | LockError::Value(_) | LockError::NotHeld(_)) => {
                 Self::Misconfigured

@@ -55,7 +55,7 @@ impl<'a, N: Node> Subject<'a, N> {
     pub(super) async fn acquired(&self, entry: &Entry, promise: &str) -> Option<FencingToken> {
         match self.answer(self.node.acquire(entry).await, promise) {
             AcquireVote::Acquired { number } => number,
-            vote @ AcquireVote::Taken { .. } => self.broken(promise, "Acquired", &vote),
+            vote => self.broken(promise, "Acquired", &vote),
         }
     }
 
@@ -80,7 +80,7 @@ impl<'a, N: Node> Subject<'a, N> {
                 );
             }
             AcquireVote::Taken { .. } => {}
-            vote @ AcquireVote::Acquired { .. } => self.broken(promise, "Taken", &vote),
+            vote => self.broken(promise, "Taken", &vote),
         }
     }
 

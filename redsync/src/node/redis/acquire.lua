@@ -2,12 +2,20 @@
 -- counters of the names. ARGV: owner value, expiry in ms, number of names, stride, retention of
 -- counters in ms, and for how many ms to admit no new shared holders if shared holders keep this
 -- lock out. Returns {1}, {1, number}, or {0, for how many ms another holds a name (negative: for
--- ever)}.
+-- ever)}, or {2, the number of a key that is no lock}.
 local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+local kinds = {}
+for i = 1, names do
+  kinds[i] = kind_of(KEYS[i])
+  if is_no_lock(KEYS[i], kinds[i]) then
+    return { 2, i }
+  end
+end
 
 local mine, kept_out = 0, nil
 for i = 1, names do
-  local kind = kind_of(KEYS[i])
+  local kind = kinds[i]
   if kind == 'exclusive' and redis.call('GET', KEYS[i]) == value then
     mine = mine + 1
   elseif kind == 'shared' then

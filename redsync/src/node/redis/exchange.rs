@@ -126,6 +126,12 @@ impl Exchange {
                 reply => return Err(reply.unexpected()),
             },
             (step, reply) if step.asks_for_holder() => {
+                if matches!(&reply, Ok(reply) if reply.is_not_a_lock()) {
+                    let name = Arc::clone(&entry.names[0]);
+                    return Ok(Outcome::Answered(Answer::Acquire(AcquireVote::NotALock {
+                        name,
+                    })));
+                }
                 match reply.and_then(|reply| reply.holders()) {
                     Ok(Some(found)) if found.mode == Mode::Exclusive => {
                         Outcome::Answered(Answer::Acquire(held_by(found, entry)))
@@ -137,7 +143,7 @@ impl Exchange {
                     }
                 }
             }
-            (_, reply) => Outcome::Answered(reply?.answer(self.operation)?),
+            (_, reply) => Outcome::Answered(reply?.answer(self.operation, entry)?),
         })
     }
 }

@@ -29,6 +29,13 @@ local function kind_of(key)
   return 'shared', exclusive_next
 end
 
+-- Returns whether a key of this kind is no lock. Every lock is set together with its expiry, by SET PX
+-- or within one script, so a string without one was set by something that takes no locks, or was made
+-- to stay. Nobody will release it.
+local function is_no_lock(key, kind)
+  return kind == 'foreign' or kind == 'exclusive' and redis.call('PTTL', key) == -1
+end
+
 -- Makes a shared lock expire with the last of its members.
 local function expire_with_last(key)
   local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')

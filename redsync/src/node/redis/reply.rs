@@ -1,14 +1,17 @@
 //! Replies of servers.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use crate::{
     FencingToken, Mode, OwnerValue,
     node::{
-        AcquireVote, Answer, ExtendVote, Holder, Holders, NodeError, Operation, RaiseVote,
+        AcquireVote, Answer, Entry, ExtendVote, Holder, Holders, NodeError, Operation, RaiseVote,
         ReleaseVote,
     },
 };
+
+/// What the scripts call a key that is no lock.
+const FOREIGN: &[u8] = b"foreign";
 
 /// A server's reply, reduced to the kinds that locks have to tell apart.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Reply {
     }
 
     /// Reads the reply of the script or command that carries an operation out.
-    pub(super) fn answer(&self, operation: Operation) -> Result<Answer, NodeError> {
+    pub(super) fn answer(&self, operation: Operation, entry: &Entry) -> Result<Answer, NodeError> {
         Ok(match (operation, self) {
             (Operation::Acquire, Self::Array(parts)) => Answer::Acquire(match &parts[..] {
                 [Self::Integer(1)] => AcquireVote::Acquired { number: None },
@@ -41,6 +44,9 @@ impl Reply {
                 },
                 [Self::Integer(0), Self::Integer(left)] => AcquireVote::Taken {
                     remaining: remaining(*left),
+                },
+                [Self::Integer(2), Self::Integer(key)] => AcquireVote::NotALock {
+                    name: name(*key, entry).ok_or_else(|| self.unexpected())?,
                 },
                 _ => return Err(self.unexpected()),
             }),
@@ -61,7 +67,13 @@ impl Reply {
         })
     }
 
-    /// Reads the reply of the script that inspects a name.
+    /// Whether the script that inspects a name has found a key that is no lock.
+    pub(super) fn is_not_a_lock(&self) -> bool {
+        matches!(self, Self::Array(parts) if parts.first() == Some(&Self::Bytes(FOREIGN.into())))
+    }
+
+    /// Reads the reply of the script that inspects a name. To people, a key that is no lock is an
+    /// exclusive holder.
     pub(super) fn holders(&self) -> Result<Option<Holders>, NodeError> {
         let parts = match self {
             Self::Nil => return Ok(None),
@@ -70,6 +82,7 @@ impl Reply {
         };
         let (mode, holders) = match parts {
             [Self::Bytes(mode), holders @ ..] if mode == b"exclusive" => (Mode::Exclusive, holders),
+            [Self::Bytes(kind), holders @ ..] if kind == FOREIGN => (Mode::Exclusive, holders),
             [Self::Bytes(mode), holders @ ..] if mode == b"shared" => (Mode::Shared, holders),
             _ => return Err(self.unexpected()),
         };
@@ -99,6 +112,12 @@ impl fmt::Debug for Reply {
             Self::Array(_) => "an array",
         })
     }
+}
+
+/// The name whose key has this number in a script.
+fn name(key: i64, entry: &Entry) -> Option<Arc<str>> {
+    let index = usize::try_from(key).ok()?.checked_sub(1)?;
+    entry.names.get(index).cloned()
 }
 
 /// The remaining time of a key. A negative number means that the key has no expiry.
