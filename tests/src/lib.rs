@@ -5,6 +5,7 @@
 //! [`RedisServer`] has a blocking API, so that it can be used from plain and from async tests
 //! alike; its calls take milliseconds.
 
+pub mod bench;
 pub mod faulty;
 pub mod proxy;
 pub mod server;

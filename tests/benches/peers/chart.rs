@@ -4,13 +4,13 @@ use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use redsync_tests::bench::{number, time};
 
 use crate::Outcome;
 use crate::figures::Figures;
 use crate::implementation::Implementation;
 use crate::results::Results;
 use crate::setting::{Setting, Threads, Workload};
-use crate::table;
 
 const SIZE: (u32, u32) = (1_200, 560);
 const FONT: &str = "sans-serif";
@@ -58,7 +58,7 @@ fn panels() -> [Panel; 6] {
         title: "one task, three nodes: lock and unlock, p50",
         setting: Setting::of(Workload::Uncontended),
         figure: |it| it.p50_us,
-        show: table::time,
+        show: time,
         logarithmic: false,
     };
     [
@@ -67,14 +67,14 @@ fn panels() -> [Panel; 6] {
             title: "512 tasks: locks per second",
             setting: parallel,
             figure: |it| it.ops_per_s,
-            show: table::number,
+            show: number,
             ..linear
         },
         Panel {
             title: "512 tasks: CPU seconds per 100,000",
             setting: parallel,
             figure: |it| it.cpu_s_per_100k,
-            show: table::number,
+            show: number,
             ..linear
         },
         Panel {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use redsync_tests::bench::percentile;
 use serde::Serialize;
 
 /// The figures of one measurement, or their medians over several. Figures that mean nothing for a
@@ -75,28 +75,4 @@ impl Figures {
             ..self
         }
     }
-}
-
-/// A percentile of sorted nanoseconds, in microseconds: the smallest time that this part of them does
-/// not exceed.
-pub(crate) fn percentile(sorted: &[u64], part: f64) -> Option<f64> {
-    let rank = (sorted.len() as f64 * part).ceil() as usize;
-    let time = sorted.get(rank.saturating_sub(1))?;
-    Some(*time as f64 / 1e3)
-}
-
-/// The CPU time of this process so far, user and system together.
-pub(crate) fn cpu_time() -> Duration {
-    read(ClockId::ProcessCPUTime)
-}
-
-/// A clock that all processes of a machine share.
-pub(crate) fn machine_time() -> Duration {
-    read(ClockId::Monotonic)
-}
-
-fn read(clock: ClockId) -> Duration {
-    clock_gettime(clock)
-        .try_into()
-        .expect("a time that is not negative")
 }

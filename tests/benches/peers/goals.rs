@@ -2,11 +2,12 @@
 
 mod list;
 
+use redsync_tests::bench::{Bound, aligned};
+
 use crate::figures::Figures;
 use crate::implementation::Implementation;
 use crate::results::{Measured, Results, Subject};
 use crate::setting::Setting;
-use crate::table;
 
 type Figure = fn(&Figures) -> Option<f64>;
 
@@ -24,17 +25,11 @@ struct Goal {
     figure: Box<dyn Fn(&[&Measured]) -> Option<f64>>,
 }
 
-#[derive(Clone, Copy)]
-enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
 /// One line for each goal: the figure, the bound, the measured value, and whether the goal is met.
 pub(crate) fn of(results: &Results) -> String {
     let mut lines = vec![["goal", "bound", "measured", ""].map(str::to_owned).into()];
     lines.extend(list::all().iter().map(|goal| goal.line(results)));
-    table::aligned(&lines, 1)
+    aligned(&lines, 1)
 }
 
 /// Everything that the goals need measured.
@@ -97,25 +92,9 @@ impl Goal {
             .map(|(setting, implementation)| results.find(setting, *implementation))
             .collect();
         let figure = measured.and_then(|measured| (self.figure)(&measured));
-        let verdict = match figure {
-            None => "not measured",
-            Some(figure) if self.bound.holds(figure) => "met",
-            Some(_) => "MISSED",
-        };
+        let verdict = self.bound.verdict(figure);
         let figure = figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.2}"));
-        let bound = match self.bound {
-            Bound::AtMost(limit) => format!("≤ {limit:.2}"),
-            Bound::AtLeast(limit) => format!("≥ {limit:.2}"),
-        };
+        let bound = self.bound.text(|limit| format!("{limit:.2}"));
         vec![self.what.clone(), bound, figure, verdict.to_owned()]
-    }
-}
-
-impl Bound {
-    fn holds(self, figure: f64) -> bool {
-        match self {
-            Self::AtMost(limit) => figure <= limit,
-            Self::AtLeast(limit) => figure >= limit,
-        }
     }
 }

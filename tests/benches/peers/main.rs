@@ -18,12 +18,12 @@ mod table;
 mod times;
 mod workloads;
 
-use std::env;
 use std::fs::File;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use redsync_tests::bench::find_redis;
 use redsync_tests::{RedisServer, Servers};
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
@@ -130,18 +130,6 @@ fn on_interrupt(notify: impl FnOnce() + Send + 'static) {
             notify();
         });
     });
-}
-
-fn find_redis() -> Outcome<()> {
-    let program = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
-    let mut version = Command::new(&program);
-    match version.arg("--version").stdout(Stdio::null()).status() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!(
-            "cannot run `{program}`: {error}; install Redis, or say where it is in REDIS_SERVER"
-        )
-        .into()),
-    }
 }
 
 fn addresses(servers: &[RedisServer]) -> Vec<String> {

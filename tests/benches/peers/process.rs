@@ -8,12 +8,12 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use redsync_tests::bench::machine_time;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, Lines, Stdin};
 use tokio::time::sleep;
 
-use crate::figures::machine_time;
 use crate::implementation::{Client, Implementation};
 use crate::runtime::run;
 use crate::setting::Threads;

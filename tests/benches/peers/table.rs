@@ -2,6 +2,8 @@
 
 use std::mem;
 
+use redsync_tests::bench::{aligned, number, time};
+
 use crate::figures::Figures;
 use crate::implementation::Implementation;
 use crate::results::{Measured, Results};
@@ -61,45 +63,4 @@ pub(crate) fn of(results: &Results) -> String {
         }
     }
     aligned(&lines, 2)
-}
-
-/// Aligns the cells of lines in columns: the first `to_the_left` columns to the left, the others to the
-/// right.
-pub(crate) fn aligned(lines: &[Vec<String>], to_the_left: usize) -> String {
-    let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column| {
-        let cells = lines.iter().filter_map(|line| line.get(column));
-        cells
-            .map(|cell: &String| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<_> = (0..columns).map(width).collect();
-    let line = |line: &Vec<String>| {
-        let cells = line.iter().zip(&widths).enumerate();
-        let cells = cells.map(|(column, (cell, &width))| match column {
-            _ if column < to_the_left => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        cells.collect::<Vec<_>>().join("  ")
-    };
-    lines.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// A time in microseconds as text.
-pub(crate) fn time(us: f64) -> String {
-    match us {
-        ..1e3 => format!("{us:.0} µs"),
-        ..1e6 => format!("{:.1} ms", us / 1e3),
-        _ => format!("{:.2} s", us / 1e6),
-    }
-}
-
-pub(crate) fn number(number: f64) -> String {
-    match number {
-        ..10.0 => format!("{number:.2}"),
-        ..100.0 => format!("{number:.1}"),
-        ..10_000.0 => format!("{number:.0}"),
-        _ => format!("{:.1}k", number / 1e3),
-    }
 }

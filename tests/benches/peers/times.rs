@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::figures::{Figures, percentile};
+use redsync_tests::bench::{nanos, percentile};
+
+use crate::figures::Figures;
 
 /// How long locks and their releases took, in nanoseconds.
 #[derive(Default)]
@@ -38,8 +40,4 @@ impl Times {
             .with_costs(self.both.len(), took, cpu)
             .with_times(self.both)
     }
-}
-
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,11 +1,12 @@
 //! The workloads of [`distinct`](super::distinct), for the floor that has no runtime.
 
+use redsync_tests::bench::cpu_time;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::figures::{Figures, cpu_time};
+use crate::figures::Figures;
 use crate::floors::blocking::Floor;
 use crate::implementation::{EXPIRY, WARM_UP};
 use crate::setting::{Setting, Threads};

@@ -4,18 +4,18 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use redsync_tests::bench::{cpu_time, nanos};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use crate::Outcome;
-use crate::figures::{Figures, cpu_time};
+use crate::figures::Figures;
 use crate::implementation::{Client, Implementation};
 use crate::process::{Job, Process, common_start};
 use crate::runtime::run;
 use crate::setting::Setting;
-use crate::times::nanos;
 
 /// The results of the tasks of one process.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redsync_tests::bench::cpu_time;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::Outcome;
-use crate::figures::{Figures, cpu_time};
+use crate::figures::Figures;
 use crate::implementation::Client;
 use crate::times::Times;
 

@@ -3,14 +3,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use redsync_tests::bench::{machine_time, nanos};
 use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
-use crate::figures::{Figures, machine_time};
+use crate::figures::Figures;
 use crate::implementation::{Client, Implementation};
 use crate::process::{Job, Orders, Process, answer};
 use crate::setting::Setting;
-use crate::times::nanos;
 
 /// How long the other process has waited when the lock is released, in milliseconds. It varies, because
 /// implementations may poll at intervals.

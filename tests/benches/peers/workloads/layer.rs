@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use redsync_tests::bench::{cpu_time, nanos};
 use redsync_tower::RedlockLayer;
 use redsync_tower::key::{self, PathKey};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,11 +23,10 @@ use tokio::time::timeout;
 
 use super::distinct::lock_and_release;
 use crate::Outcome;
-use crate::figures::{Figures, cpu_time};
+use crate::figures::Figures;
 use crate::implementation::{Client, Implementation};
 use crate::runtime::run;
 use crate::setting::{Setting, Variant};
-use crate::times::nanos;
 
 /// Longer than any measurement.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,78 @@
+//! Very many waiters, and very many guards, that are dropped at once.
+
+use std::pin::Pin;
+use std::time::Instant;
+
+use futures_util::future::poll_immediate;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use redsync::{Guard, Redsync};
+use redsync_tests::Servers;
+
+use crate::Outcome;
+use crate::machine::resident;
+use crate::report::Row;
+use crate::setup::{NODES, connect, names};
+
+/// How many locks are acquired at the same time.
+const TOGETHER: usize = 256;
+
+/// Drops waiters of one name, the last one first.
+pub(crate) async fn waiters(count: usize) -> Outcome<Vec<Row>> {
+    // No server: the queue of the process is measured.
+    let redsync = Redsync::in_memory(NODES);
+    let mutex = redsync.mutex("scale");
+    let guard = mutex.lock().await?;
+    let before = resident()?;
+    let mut waiting = Vec::new();
+    for _ in 0..count {
+        let mut waiter = Box::pin(mutex.lock_within(crate::setup::PATIENCE));
+        if poll_immediate(Pin::new(&mut waiter)).await.is_some() {
+            return Err("a waiter did not wait".into());
+        }
+        waiting.push(waiter);
+    }
+    let memory = resident()? - before;
+    let begun = Instant::now();
+    while let Some(last) = waiting.pop() {
+        drop(last);
+    }
+    let took = begun.elapsed().as_secs_f64();
+    guard.release().await?;
+    Ok(vec![
+        Row::plain("memory each, kB", memory / count as f64 / 1e3),
+        Row::at_most("dropped in, s", took, 0.3),
+    ])
+}
+
+/// Drops guards of different names.
+pub(crate) async fn guards(count: usize) -> Outcome<Vec<Row>> {
+    let servers = Servers::start(NODES);
+    let redsync = connect(&servers)?;
+    let expiry = crate::setup::PATIENCE;
+    let lock = async |name: String| redsync.mutex(name).with_expiry(expiry).lock().await;
+    let begun = Instant::now();
+    let guards: Vec<Guard> = stream::iter(names(count))
+        .map(lock)
+        .buffer_unordered(TOGETHER)
+        .try_collect()
+        .await?;
+    let acquired = begun.elapsed().as_secs_f64();
+    let held = resident()?;
+    let begun = Instant::now();
+    drop(guards);
+    let dropped = resident()?;
+    redsync.drain().await;
+    let took = begun.elapsed().as_secs_f64();
+    let left: u64 = servers
+        .iter()
+        .map(|server| server.query::<u64>(&["DBSIZE"]))
+        .sum();
+    Ok(vec![
+        Row::plain("acquired in, s", acquired),
+        Row::plain("memory while held, MB", held / 1e6),
+        Row::plain("memory after the drop, MB", dropped / 1e6),
+        Row::at_most("drained in / acquired in", took / acquired, 1.0),
+        Row::at_most("memory after the drain, MB", resident()? / 1e6, 200.0),
+        Row::at_most("keys left", left as f64, 0.0),
+    ])
+}

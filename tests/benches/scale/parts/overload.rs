@@ -1,0 +1,113 @@
+//! More locks than the nodes can carry: a load that does not wait for answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use redsync::Redsync;
+use redsync_tests::Servers;
+use redsync_tests::bench::{nanos, percentile};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::Outcome;
+use crate::report::Row;
+use crate::setup::{NODES, connect};
+
+/// How long each kind of load lasts.
+const TIME: Duration = Duration::from_secs(10);
+
+/// How long a lock is waited for.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// How many tasks find out what the nodes can carry.
+const TASKS: usize = 512;
+
+const TICK: Duration = Duration::from_millis(5);
+
+pub(crate) async fn measure(times: usize) -> Outcome<Vec<Row>> {
+    let servers = Servers::start(NODES);
+    let redsync = connect(&servers)?;
+    let best = capacity(&redsync, TIME / 2).await?;
+
+    let granted = Arc::new(AtomicU64::new(0));
+    let mut running = JoinSet::new();
+    let mut took = Vec::new();
+    let (start, mut offered) = (Instant::now(), 0);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while start.elapsed() < TIME {
+        ticks.tick().await;
+        let due = (start.elapsed().as_secs_f64() * best * times as f64) as u64;
+        while offered < due {
+            offered += 1;
+            running.spawn(once(redsync.clone(), Arc::clone(&granted)));
+        }
+        while let Some(done) = running.try_join_next() {
+            took.push(done?);
+        }
+    }
+    let goodput = granted.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64();
+    let over = Instant::now();
+    while let Some(done) = running.join_next().await {
+        took.push(done?);
+    }
+    while lock_time(&redsync)
+        .await
+        .is_none_or(|time| time > 20 * TICK)
+    {
+        sleep(TICK).await;
+    }
+    let recovered = over.elapsed().as_secs_f64();
+    took.sort_unstable();
+    let p99 = percentile(&took, 0.99).unwrap_or_default() / 1e6;
+    Ok(vec![
+        Row::plain("best, locks per second", best),
+        Row::plain(
+            "offered, locks per second",
+            offered as f64 / TIME.as_secs_f64(),
+        ),
+        Row::at_least("granted per second / best", goodput / best, 0.8),
+        Row::at_most("p99 of a call / its wait", p99 / WAIT.as_secs_f64(), 1.5),
+        Row::at_most("recovered after, s", recovered, 2.0),
+    ])
+}
+
+/// How many locks a second the nodes carry if each task waits for its answer.
+async fn capacity(redsync: &Redsync, time: Duration) -> Outcome<f64> {
+    let granted = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..TASKS {
+        let (redsync, granted) = (redsync.clone(), Arc::clone(&granted));
+        tasks.spawn(async move {
+            while start.elapsed() < time {
+                once(redsync.clone(), Arc::clone(&granted)).await;
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task?;
+    }
+    Ok(granted.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Locks and releases a new name. Returns how long that took, in nanoseconds.
+async fn once(redsync: Redsync, granted: Arc<AtomicU64>) -> u64 {
+    let begun = Instant::now();
+    let name = format!("scale:{:016x}", fastrand::u64(..));
+    if let Ok(guard) = redsync.mutex(name).lock_within(WAIT).await {
+        // Relaxed: nothing else is passed on.
+        granted.fetch_add(1, Ordering::Relaxed);
+        // A release that is not confirmed is no failure of the lock.
+        let _ = guard.release().await;
+    }
+    nanos(begun.elapsed())
+}
+
+/// How long one lock takes, if it can be had.
+async fn lock_time(redsync: &Redsync) -> Option<Duration> {
+    let begun = Instant::now();
+    drop(redsync.mutex("after").try_lock().await.ok()?);
+    Some(begun.elapsed())
+}
