@@ -1,6 +1,6 @@
 //! Work that continues after its caller has left: late answers, and releases of dropped guards.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, sync::Arc};
 
 use tokio::{
     runtime::Handle,
@@ -8,47 +8,83 @@ use tokio::{
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
+use crate::runtimes::Runtimes;
+
 /// The background work of one [`Redsync`](crate::Redsync). [`drain`](crate::Redsync::drain) waits
 /// for it.
 #[derive(Clone)]
-pub(crate) struct Background(TaskTracker);
+pub(crate) struct Background {
+    tasks: TaskTracker,
+    runtimes: Arc<Runtimes>,
+}
 
 impl Background {
     pub(crate) fn new() -> Self {
-        let tracker = TaskTracker::new();
+        let tasks = TaskTracker::new();
         // Waiting for a tracker ends only after it is closed. A closed tracker still takes tasks.
-        tracker.close();
-        Self(tracker)
+        tasks.close();
+        Self {
+            tasks,
+            runtimes: Arc::default(),
+        }
     }
 
-    /// Spawns the work on the current runtime, or otherwise on `home`. If there is neither, the
-    /// work is dropped. At `deadline`, it is abandoned.
+    /// The runtimes that the work can run on.
+    pub(crate) const fn runtimes(&self) -> &Arc<Runtimes> {
+        &self.runtimes
+    }
+
+    /// Spawns work that has not begun, on a runtime that lives. Prefers the current one and `home`.
+    /// If there is none, the work is dropped. At `deadline`, it is abandoned.
     pub(crate) fn spawn(
         &self,
         home: Option<&Handle>,
         deadline: Instant,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
+        if let Some(runtime) = self.runtimes.living(home) {
+            self.spawn_on(&runtime, deadline, work);
+        }
+    }
+
+    /// Spawns work that may have begun on the current runtime. If there is none, it has not begun
+    /// on any that lives, and is spawned on `home`.
+    ///
+    /// It does not move to another runtime, because timers and connections belong to the runtime
+    /// that they were made on. If that has ended, the work is dropped.
+    pub(crate) fn spawn_here(
+        &self,
+        home: Option<&Handle>,
+        deadline: Instant,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
         let current = Handle::try_current().ok();
-        let Some(handle) = current.as_ref().or(home) else {
-            tracing::warn!("there is no tokio runtime to release a lock on; its keys will expire");
-            return;
-        };
+        if let Some(runtime) = current.as_ref().or(home) {
+            self.spawn_on(runtime, deadline, work);
+        }
+    }
+
+    /// Spawns work on a runtime. If that has ended, this does not panic: the work is dropped.
+    pub(crate) fn spawn_on(
+        &self,
+        runtime: &Handle,
+        deadline: Instant,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
         let limited = async move {
             if timeout_at(deadline, work).await.is_err() {
                 tracing::debug!("a node did not answer; its key will expire");
             }
         };
-        // If the runtime has shut down, this does not panic: the work is dropped.
-        self.0.spawn_on(limited, handle);
+        self.tasks.spawn_on(limited, runtime);
     }
 
     pub(crate) fn guard(&self) -> DrainGuard {
-        DrainGuard(self.0.token())
+        DrainGuard(self.tasks.token())
     }
 
     pub(crate) async fn drain(&self) {
-        self.0.wait().await;
+        self.tasks.wait().await;
     }
 }
 
@@ -62,7 +98,7 @@ pub struct DrainGuard(
 impl fmt::Debug for Background {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Background")
-            .field("tasks", &self.0.len())
+            .field("tasks", &self.tasks.len())
             .finish()
     }
 }

@@ -13,10 +13,11 @@ pub(crate) struct Common {
 
 impl Common {
     pub(crate) fn new(nodes: impl IntoIterator<Item = AnyNode>) -> Result<Arc<Self>, ConfigError> {
+        let nodes = Arc::new(Nodes::new(nodes)?);
         Ok(Arc::new(Self {
-            nodes: Arc::new(Nodes::new(nodes)?),
+            keeper: Keeper::new(nodes.background().runtimes()),
+            nodes,
             queues: Arc::default(),
-            keeper: Keeper::default(),
         }))
     }
 }

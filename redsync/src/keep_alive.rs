@@ -13,8 +13,8 @@
 //! by a [thread of its own](watchdog) when it is due.
 //!
 //! The [task](runner) runs on the runtime on which it was first needed. If that runtime ends or
-//! stands still, the keeper moves to another one that a guard came from. If there is none, it moves
-//! with the next guard that is kept alive.
+//! stands still, the keeper moves to another one on which locks were acquired. If there is none, it
+//! moves with the next guard that is kept alive.
 //!
 //! # Load
 //!
@@ -35,13 +35,18 @@ use tokio::{runtime::Handle, time::Instant};
 
 use self::runner::Tasks;
 pub(crate) use self::schedule::KeptAlive;
-use crate::lease::Lease;
+use crate::{lease::Lease, runtimes::Runtimes};
 
 /// Extends guards for as long as they are kept alive.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Keeper(Arc<Tasks>);
 
 impl Keeper {
+    /// A keeper that runs on one of these runtimes.
+    pub(crate) fn new(runtimes: &Arc<Runtimes>) -> Self {
+        Self(Arc::new(Tasks::new(runtimes)))
+    }
+
     /// Keeps a lock alive for as long as the returned value exists.
     ///
     /// # Panics

@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{extension::Extension, pending::Pending};
@@ -35,7 +35,7 @@ use self::{
     succession::{Succession, may_hand_over},
 };
 use crate::{
-    FencingToken, OwnerValue,
+    FencingToken, OwnerValue, Printable,
     node::Entry,
     nodes::Nodes,
     options::Options,
@@ -140,9 +140,14 @@ impl Lease {
         is_fenced_enough && self.purpose.covers(request)
     }
 
-    /// The name in errors and logs.
+    /// The name in errors.
     pub(crate) const fn label(&self) -> &Arc<str> {
         &self.purpose.label
+    }
+
+    /// The name in logs.
+    pub(crate) fn shown_name(&self) -> Printable<&str> {
+        Printable(self.label())
     }
 
     pub(crate) const fn entry(&self) -> &Entry {
@@ -232,7 +237,7 @@ impl Lease {
     /// Reports that the lock was lost while it was in use. It is reported once.
     pub(crate) fn report_loss(&self) {
         if self.count_loss() {
-            tracing::warn!(name = %self.label(), "lost");
+            tracing::warn!(name = %self.shown_name(), "lost");
         }
     }
 
@@ -260,11 +265,6 @@ impl Lease {
         if was_lost {
             self.count_loss();
         }
-    }
-
-    /// The runtime that the lease was made on.
-    pub(crate) const fn home(&self) -> Option<&Handle> {
-        self.site.home()
     }
 
     /// Finishes a release in the background.

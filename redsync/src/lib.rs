@@ -139,6 +139,7 @@ mod queue;
 mod quorum;
 mod redsync;
 mod request;
+mod runtimes;
 mod sync;
 mod value;
 

@@ -150,7 +150,7 @@ impl Future for Attempt {
                     }
                     lease.begin_hold(until);
                     tracing::debug!(
-                        name = %lease.label(),
+                        name = %lease.shown_name(),
                         token = token.map(FencingToken::get),
                         "acquired"
                     );
@@ -174,7 +174,7 @@ impl Future for Attempt {
                         Some(_) => Reason::NotALock,
                         None => reason,
                     };
-                    tracing::debug!(name = %lease.label(), ?reason, "not acquired");
+                    tracing::debug!(name = %lease.shown_name(), ?reason, "not acquired");
                     // The release starts at once, so that the next attempt does not meet the keys
                     // of this one. On each node it follows the commands that are still under way.
                     // What is left of it continues in the background.

@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::{
-    runtime::{Handle, Id, RuntimeFlavor},
+    runtime::{Handle, Id},
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -22,7 +22,10 @@ use super::{
     schedule::{KeptAlive, Schedule},
     watchdog,
 };
-use crate::sync::Mutex;
+use crate::{
+    runtimes::{Runtimes, has_workers},
+    sync::Mutex,
+};
 
 /// If the task is this late, it is started again, even if there is no other runtime.
 const STANDSTILL: Duration = Duration::from_secs(1);
@@ -31,6 +34,7 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 pub(super) struct Tasks {
     /// The number by which the watchdog knows this keeper.
     number: u64,
+    runtimes: Arc<Runtimes>,
     state: Mutex<State>,
 }
 
@@ -39,8 +43,6 @@ struct State {
     schedule: Schedule,
     /// The present task, if there is one.
     runner: Option<Running>,
-    /// The runtimes that have ended since a task last ran.
-    ended: Vec<Id>,
     /// The number of the latest task. All earlier tasks end themselves.
     latest: u64,
 }
@@ -53,6 +55,16 @@ struct Running {
 }
 
 impl Tasks {
+    pub(super) fn new(runtimes: &Arc<Runtimes>) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Self {
+            // Relaxed: the number only has to be unique.
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            runtimes: Arc::clone(runtimes),
+            state: Mutex::default(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
@@ -66,6 +78,7 @@ impl Tasks {
         here: &Handle,
         now: Instant,
     ) {
+        self.runtimes.note(here);
         let mut state = self.state();
         let next = state.schedule.plan(kept, first);
         match &mut state.runner {
@@ -125,28 +138,12 @@ impl Tasks {
         watchdog::watch_over(self.number, due.into_std(), waker, if_late);
     }
 
-    /// Moves to the runtime of another guard, if there is one, because the present one stands still.
+    /// Moves to another runtime, if one is known, because the present one stands still.
     fn leave_runtime(self: &Arc<Self>) {
-        let state = self.state();
-        let Some(present) = state.runner.as_ref().map(|running| running.runtime) else {
-            return;
-        };
-        let home = state.home_besides(present);
-        drop(state);
-        if let Some(home) = home {
+        let present = (self.state().runner.as_ref()).map(|running| running.runtime);
+        if let Some(other) = present.and_then(|present| self.runtimes.besides(present)) {
             tracing::debug!("the runtime that extends locks stands still; using another");
-            self.run_on(&home);
-        }
-    }
-}
-
-impl Default for Tasks {
-    fn default() -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        Self {
-            // Relaxed: the number only has to be unique.
-            number: NUMBER.fetch_add(1, Ordering::Relaxed),
-            state: Mutex::default(),
+            self.run_on(&other);
         }
     }
 }
@@ -166,26 +163,11 @@ fn off_this_worker(runtime: &Handle, schedule: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn has_workers(runtime: &Handle) -> bool {
-    runtime.runtime_flavor() != RuntimeFlavor::CurrentThread
-}
-
 impl Running {
     /// Whether to replace the task by one on the runtime `other`.
     fn is_late(&self, other: &Handle, now: Instant) -> bool {
         let is_same = self.runtime == other.id();
         now > self.alarm + if is_same { STANDSTILL } else { watchdog::LATE }
-    }
-}
-
-impl State {
-    /// A runtime that a guard came from, if there is one that has not ended and is not the given one.
-    fn home_besides(&self, present: Id) -> Option<Handle> {
-        let homes = self.schedule.homes();
-        homes
-            .filter(|home| home.id() != present && !self.ended.contains(&home.id()))
-            // One thread that blocks does not stop a runtime of several.
-            .max_by_key(has_workers)
     }
 }
 
@@ -221,7 +203,6 @@ impl Runner {
             if state.latest != self.number {
                 return Poll::Ready(());
             }
-            state.ended.clear();
             let due = state.schedule.take_due(now);
             drop(state);
             // Without the lock, because this may run the code of a user's node.
@@ -274,12 +255,9 @@ impl Drop for Runner {
             return;
         }
         state.runner = None;
-        state.ended.push(self.runtime);
-        // A runtime that has ended would drop the task, and this function would run again.
-        let home = state.home_besides(self.runtime);
         drop(state);
-        if let Some(home) = home {
-            self.tasks.run_on(&home);
+        if let Some(other) = self.tasks.runtimes.besides(self.runtime) {
+            self.tasks.run_on(&other);
         }
     }
 }

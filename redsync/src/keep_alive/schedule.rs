@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 
 use super::due::Times;
 use crate::{lease::Lease, sync::Mutex};
@@ -116,13 +116,6 @@ impl Schedule {
                 return kept;
             }
         }
-    }
-
-    /// The runtimes that the guards came from.
-    pub(super) fn homes(&self) -> impl Iterator<Item = Handle> {
-        (self.appointments.iter())
-            .filter_map(|Reverse(it)| it.kept.upgrade())
-            .filter_map(|kept| kept.lease.home().cloned())
     }
 }
 

@@ -74,7 +74,7 @@ impl Future for Extension {
                 verdict == Verdict::Granted && lease.hold.prolong(lease.until_from(start));
             if is_extended {
                 lease.lanes.forget_gaps_before(start);
-                tracing::trace!(name = %lease.label(), "extended");
+                tracing::trace!(name = %lease.shown_name(), "extended");
             }
             let has_healed = || lease.options().kind.heals && lease.lanes.have_gap_since(start);
             if is_extended && !*this.is_confirming && has_healed() {

@@ -77,7 +77,7 @@ fn leave_behind(round: &Arc<Round>, answering: &mut Vec<Answering>) {
     round.abandon();
     if !answering.is_empty() {
         let work = join_all(mem::take(answering)).map(drop);
-        round.in_background(work);
+        round.drive_on(work);
     }
 }
 

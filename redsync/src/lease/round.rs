@@ -133,22 +133,22 @@ impl Round {
 
     /// Asks a node. If that takes a future, it is driven in the background.
     fn ask_in_background(self: &Arc<Self>, node: usize, question: Question) {
-        let nodes = self.lease.site.nodes();
-        if let Some(answering) = nodes.ask(node, question, Instant::now()) {
-            self.in_background(answering);
+        let site = &self.lease.site;
+        if let Some(answering) = site.nodes().ask(node, question, Instant::now()) {
+            site.in_background(self.abandon_at(), answering);
         }
     }
 
-    /// Spawns the work of this round that outlives its caller.
-    pub(super) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.lease.site.in_background(self.abandon_at(), work);
+    /// Continues to drive questions that the caller no longer drives.
+    pub(super) fn drive_on(&self, answering: impl Future<Output = ()> + Send + 'static) {
+        self.lease.site.continue_here(self.abandon_at(), answering);
     }
 
     fn vote(&self, node: usize, vote: Vote) {
         if let Vote::Failed(error) = &vote {
             // Logged here, because the error is lost if the round already has its verdict.
             tracing::debug!(
-                name = %self.lease.label(),
+                name = %self.lease.shown_name(),
                 node = &**self.lease.site.nodes().address(node),
                 operation = self.command.operation.name(),
                 %error,

@@ -8,6 +8,7 @@ use crate::{
     metrics::LockMetrics,
     nodes::Nodes,
     quorum::{count::RoundVotes, votes::NodeVote},
+    runtimes::Runtimes,
 };
 
 /// Where a lease has its keys, and where its work in the background runs.
@@ -22,7 +23,7 @@ impl Site {
     pub(super) fn new(nodes: &Arc<Nodes>) -> Self {
         Self {
             nodes: Arc::clone(nodes),
-            home: Handle::try_current().ok(),
+            home: nodes.background().runtimes().current(),
         }
     }
 
@@ -30,7 +31,7 @@ impl Site {
     pub(super) fn succeeded_by(&self) -> Self {
         Self {
             nodes: Arc::clone(&self.nodes),
-            home: Handle::try_current().ok().or_else(|| self.home.clone()),
+            home: self.runtimes().current().or_else(|| self.home.clone()),
         }
     }
 
@@ -42,21 +43,35 @@ impl Site {
         Arc::ptr_eq(&self.nodes, nodes)
     }
 
-    pub(super) const fn home(&self) -> Option<&Handle> {
-        self.home.as_ref()
+    fn runtimes(&self) -> &Runtimes {
+        self.nodes.background().runtimes()
+    }
+
+    /// A runtime that lives, for work in the background.
+    pub(super) fn living_runtime(&self) -> Option<Handle> {
+        self.runtimes().living(self.home.as_ref())
     }
 
     pub(super) fn lock_metrics(&self) -> &LockMetrics {
         self.nodes.lock_metrics()
     }
 
-    /// Spawns work that outlives its caller, up to a deadline.
+    /// Spawns work that has not begun and that outlives its caller, up to a deadline.
     pub(super) fn in_background(
         &self,
         deadline: Instant,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        (self.nodes.background()).spawn(self.home(), deadline, work);
+        (self.nodes.background()).spawn(self.home.as_ref(), deadline, work);
+    }
+
+    /// Spawns work that may have begun on the current runtime.
+    pub(super) fn continue_here(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        (self.nodes.background()).spawn_here(self.home.as_ref(), deadline, work);
     }
 
     /// Adds the addresses of the nodes to their votes.

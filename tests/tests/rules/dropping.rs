@@ -208,3 +208,87 @@ fn a_guard_may_outlive_its_runtime() {
     drop(guard);
     drop(other.release());
 }
+
+/// Begins to release a lock on a runtime that ends at once, while another one lives.
+fn release_on_a_runtime_that_ends(
+    ends: Runtime,
+    begin: impl AsyncFnOnce(Guard),
+) -> [FaultyNode; 3] {
+    let lives = one_thread();
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = lives.block_on(redsync.mutex(NAME).lock()).unwrap();
+    for node in &nodes {
+        node.once(Operation::Release, Fault::late_request(ms(50)));
+    }
+    ends.block_on(begin(guard));
+    drop(ends);
+    lives.block_on(async {
+        let drained = timeout(ms(10_000), redsync.drain()).await;
+        drained.expect("the releases end");
+    });
+    nodes
+}
+
+fn one_thread() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+#[test]
+fn a_release_whose_runtime_ends_moves_to_another() {
+    for ends in [one_thread, || Runtime::new().unwrap()] {
+        let nodes = release_on_a_runtime_that_ends(ends(), async |guard| drop(guard));
+        assert_no_keys(&nodes);
+        let nodes = release_on_a_runtime_that_ends(ends(), async |guard| {
+            assert!(polled(guard.release(), 1).await.is_none());
+        });
+        assert_no_keys(&nodes);
+        let nodes = release_on_a_runtime_that_ends(ends(), async |guard| {
+            tokio::spawn(guard.release());
+            tokio::task::yield_now().await;
+        });
+        assert_no_keys(&nodes);
+    }
+}
+
+#[test]
+fn an_attempt_whose_runtime_ends_is_released_on_another() {
+    for ends in [one_thread, || Runtime::new().unwrap()] {
+        let (lives, ends) = (one_thread(), ends());
+        let nodes = nodes::<3>();
+        let redsync = redsync(&nodes);
+        lives.block_on(async { drop(redsync.mutex("other").lock().await.unwrap()) });
+        for node in &nodes {
+            node.once(Operation::Acquire, Fault::late_reply(ms(50)));
+        }
+        let mutex = redsync.mutex(NAME);
+        ends.block_on(async {
+            tokio::spawn(async move { mutex.lock().await });
+            while nodes.iter().any(|node| node.inner().is_empty()) {
+                tokio::task::yield_now().await;
+            }
+        });
+        drop(ends);
+        lives.block_on(redsync.drain());
+        assert_no_keys(&nodes);
+    }
+}
+
+#[test]
+fn a_release_that_waits_to_be_repeated_moves_to_another_runtime() {
+    let (lives, ends) = (one_thread(), one_thread());
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = lives.block_on(redsync.mutex(NAME).lock()).unwrap();
+    for node in &nodes {
+        node.always(Fault::unreachable());
+    }
+    ends.block_on(guard.release()).unwrap_err();
+    for node in &nodes {
+        node.always(Fault::none());
+    }
+    drop(ends);
+    lives.block_on(redsync.drain());
+    assert_no_keys(&nodes);
+}

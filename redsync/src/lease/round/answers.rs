@@ -44,22 +44,36 @@ impl Round {
         self.settle(node, |_| Settled::Vote(Vote::Refused { remaining: None }));
     }
 
+    fn give_up(self: &Arc<Self>, node: usize) {
+        self.settle(node, |_| Settled::Vote(Vote::Failed(NodeError::TimedOut)));
+    }
+
     fn repeat_after(self: &Arc<Self>, pause: Duration, node: usize) {
         let at = Instant::now() + pause;
         if at >= self.abandon_at() {
-            let given_up = Settled::Vote(Vote::Failed(NodeError::TimedOut));
-            return self.settle(node, |_| given_up);
+            return self.give_up(node);
         }
-        // Made before the pause: if the background work is dropped during the pause, so is the
-        // question, which then reports that it was not answered.
+        let site = &self.lease.site;
+        let Some(runtime) = site.living_runtime() else {
+            tracing::warn!(
+                name = %self.lease.shown_name(),
+                node = &**site.nodes().address(node),
+                "there is no tokio runtime to release a lock on; its key will expire"
+            );
+            return self.give_up(node);
+        };
+        // Made before the pause: if the background work is dropped during the pause, because its
+        // runtime ends, so is the question, which is then asked again on another runtime.
         let question = self.question(node, self.command.operation);
         let round = Arc::clone(self);
-        self.in_background(async move {
+        let repeats = async move {
             sleep(pause).await;
             if let Some(answering) = round.lease.site.nodes().ask(node, question, at) {
                 answering.await;
             }
-        });
+        };
+        let background = site.nodes().background();
+        background.spawn_on(&runtime, self.abandon_at(), repeats);
     }
 }
 
@@ -134,11 +148,13 @@ impl Asker for Round {
     fn given_up(self: Arc<Self>, node: usize, operation: Operation) {
         let metrics = self.lease.site.nodes().metrics(node);
         metrics.unanswered(operation, self.command.start);
-        self.settle(node, |lane| {
-            Settled::Vote(match operation {
-                Operation::Acquire => lane.acquired(Err(NodeError::TimedOut), false),
-                _ => Vote::Failed(NodeError::TimedOut),
-            })
+        self.settle(node, |lane| match operation {
+            Operation::Acquire => Settled::Vote(lane.acquired(Err(NodeError::TimedOut), false)),
+            // Its time is not over if its runtime has ended.
+            Operation::Release => lane.released(Err(NodeError::TimedOut)),
+            Operation::Extend | Operation::Heal | Operation::Raise => {
+                Settled::Vote(Vote::Failed(NodeError::TimedOut))
+            }
         });
     }
 
