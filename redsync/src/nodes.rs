@@ -1,13 +1,13 @@
 //! All nodes of a [`Redsync`](crate::Redsync): their admission, and the background work on them.
 
+mod admission;
+
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::{FutureExt, join_all};
-use tokio::{
-    sync::OnceCell,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
+use self::admission::Admission;
 use crate::{
     ConfigError,
     background::Background,
@@ -28,7 +28,7 @@ pub(crate) struct Nodes {
 struct Member {
     node: AnyNode,
     address: Arc<str>,
-    admitted: OnceCell<()>,
+    admission: Admission,
     metrics: NodeMetrics,
 }
 
@@ -40,7 +40,7 @@ impl Nodes {
                 node,
                 metrics: NodeMetrics::new(&address),
                 address,
-                admitted: OnceCell::new(),
+                admission: Admission::default(),
             }
         };
         let members: Box<[_]> = nodes.into_iter().map(member).collect();
@@ -102,7 +102,7 @@ impl Nodes {
         question: Question,
         now: Instant,
     ) -> Option<Answering> {
-        if self.members[node].admitted.initialized() {
+        if self.members[node].admission.is_admitted() {
             return self.node(node).ask(question, now);
         }
         let nodes = Arc::clone(self);
@@ -146,22 +146,25 @@ impl Nodes {
         join_all(answers).await
     }
 
-    /// Admits a node, unless it is the same server as another node. Each node is asked once.
+    /// Admits a node, unless it is the same server as another node. Each node is asked once, unless
+    /// the caller that asks is not polled for a while.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the node is asked again the next time.
     pub(crate) async fn admit(&self, node: usize) -> Result<(), NodeError> {
         let member = &self.members[node];
-        // Asked once: callers that arrive in the meantime wait for the same answer.
-        let admitted = member.admitted.get_or_try_init(async || {
+        if member.admission.is_admitted() {
+            return Ok(());
+        }
+        let question = async {
             let identity = member.node.get().identity();
             match member.metrics.identity(identity).await? {
                 Some(identity) => self.identify(node, identity),
                 None => Ok(()),
             }
-        });
-        admitted.await.copied()
+        };
+        member.admission.admit(question).await
     }
 
     fn identify(&self, node: usize, identity: String) -> Result<(), NodeError> {

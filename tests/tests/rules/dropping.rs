@@ -292,3 +292,26 @@ fn a_release_that_waits_to_be_repeated_moves_to_another_runtime() {
     lives.block_on(redsync.drain());
     assert_no_keys(&nodes);
 }
+
+#[test]
+fn a_first_contact_on_a_runtime_that_stands_still_does_not_keep_others_from_locking() {
+    let (stands_still, lives) = (one_thread(), one_thread());
+    let nodes = nodes::<3>();
+    for node in &nodes {
+        node.identify_as(redsync::node::Node::address(node));
+        node.once(Operation::Identity, Fault::late_reply(ms(10)));
+    }
+    let redsync = redsync(&nodes);
+    let mutex = redsync.mutex("other");
+    stands_still.block_on(async {
+        tokio::spawn(async move { mutex.lock().await });
+        while nodes
+            .iter()
+            .any(|node| node.sent(Operation::Identity).is_empty())
+        {
+            tokio::task::yield_now().await;
+        }
+    });
+    let guard = lives.block_on(redsync.mutex(NAME).try_lock()).unwrap();
+    lives.block_on(guard.release()).unwrap();
+}
