@@ -158,6 +158,13 @@ impl Proxy {
         self.order(Order::Reset);
     }
 
+    /// Forgets the current connections, as a firewall does that has seen no traffic for a while: what
+    /// clients send over them is swallowed, and they see neither an answer nor an end. New connections
+    /// work. The server sees the forgotten ones closed, and what is held is lost.
+    pub fn forget(&self) {
+        self.order(Order::Forget);
+    }
+
     /// Resets the current connections and refuses new ones until [`pass`](Self::pass).
     pub fn refuse(&self) {
         self.order(Order::Refuse);

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::relay;
+use super::relay::{self, Breaks};
 use super::settings::Settings;
 use crate::{ports, wait};
 
@@ -19,6 +19,7 @@ use crate::{ports, wait};
 pub(super) enum Order {
     Accept,
     Reset,
+    Forget,
     Refuse,
 }
 
@@ -31,6 +32,7 @@ pub(super) struct Acceptor {
     listener: Option<Listener>,
     connections: JoinSet<()>,
     resets: watch::Sender<()>,
+    forgets: watch::Sender<()>,
 }
 
 /// The same listener twice: to wait for connections, and to take all waiting ones at once.
@@ -65,6 +67,7 @@ impl Acceptor {
             listener: Some(Listener::new(listener)),
             connections: JoinSet::new(),
             resets: watch::Sender::new(()),
+            forgets: watch::Sender::new(()),
         }
     }
 
@@ -98,6 +101,7 @@ impl Acceptor {
                 }
             }
             Order::Reset => self.reset().await,
+            Order::Forget => self.forget().await,
             Order::Refuse => {
                 self.reset().await;
                 self.listener = None;
@@ -114,6 +118,15 @@ impl Acceptor {
         while self.connections.join_next().await.is_some() {}
     }
 
+    async fn forget(&mut self) {
+        while let Some(client) = self.waiting() {
+            self.serve(client);
+        }
+        self.forgets.send_replace(());
+        // Each connection drops its receiver when it has been forgotten.
+        self.forgets.closed().await;
+    }
+
     fn waiting(&self) -> Option<TcpStream> {
         let (client, _) = self.listener.as_ref()?.std.accept().ok()?;
         client.set_nonblocking(true).ok()?;
@@ -122,9 +135,13 @@ impl Acceptor {
 
     fn serve(&mut self, client: TcpStream) {
         self.accepted.fetch_add(1, Ordering::SeqCst);
-        let (settings, resets) = (self.settings.clone(), self.resets.subscribe());
+        let settings = self.settings.clone();
+        let breaks = Breaks {
+            resets: self.resets.subscribe(),
+            forgets: self.forgets.subscribe(),
+        };
         self.connections
-            .spawn(relay::serve(client, self.upstream_port, settings, resets));
+            .spawn(relay::serve(client, self.upstream_port, settings, breaks));
     }
 
     async fn listen_again(&self) -> Listener {

@@ -20,21 +20,38 @@ const CHUNK: usize = 64 * 1024;
 enum End {
     Closed,
     Reset,
+    Forgotten,
 }
 
-/// Relays until both sides have closed the connection, or it is reset.
+/// What breaks a connection.
+pub(super) struct Breaks {
+    pub(super) resets: watch::Receiver<()>,
+    pub(super) forgets: watch::Receiver<()>,
+}
+
+/// Relays until both sides have closed the connection, or it is broken.
 pub(super) async fn serve(
     mut client: TcpStream,
     upstream_port: u16,
     settings: watch::Receiver<Settings>,
-    mut resets: watch::Receiver<()>,
+    breaks: Breaks,
 ) {
+    let Breaks {
+        mut resets,
+        mut forgets,
+    } = breaks;
     let end = tokio::select! {
         biased;
         _ = resets.changed() => End::Reset,
+        _ = forgets.changed() => End::Forgotten,
         end = relay(&mut client, upstream_port, settings) => end,
     };
-    if end == End::Reset {
+    drop(forgets);
+    if end == End::Forgotten {
+        // Nothing is read, so not even its end is noticed.
+        let _ = resets.changed().await;
+    }
+    if end != End::Closed {
         // Makes the close an RST.
         let _ = client.set_zero_linger();
     }

@@ -219,3 +219,15 @@ async fn ends_when_dropped() {
         clients.lines().count() == 1
     });
 }
+
+#[tokio::test]
+async fn forgets_connections() {
+    let (server, proxy, connection) = started().await;
+    assert_eq!(incr(&connection).await, Ok(1));
+    proxy.forget();
+    let silent = tokio::time::timeout(NEVER, incr(&connection)).await;
+    assert!(silent.is_err(), "{silent:?}");
+    let new = connect(&proxy).await.expect("a connection");
+    assert_eq!(incr(&new).await, Ok(2));
+    assert_eq!(count(&server), 2);
+}

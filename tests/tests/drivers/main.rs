@@ -8,6 +8,7 @@ mod interop;
 mod keys;
 mod not_a_lock;
 mod sentinel;
+mod silence;
 mod tls;
 mod together;
 mod urls;

@@ -1,7 +1,9 @@
 //! Connections of redis-rs: made when they are first needed, shared by all commands, and replaced
 //! when they break or no longer answer.
 
+mod attempt;
 mod collector;
+pub(super) mod connect;
 mod health;
 pub(super) mod item;
 pub(super) mod kind;

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::{
     connection::{
-        link::{CONNECT_TIMEOUT, Connect, Link},
+        connect::{CONNECT_TIMEOUT, Connect},
+        link::Link,
         replies::{failure, refusal},
     },
     driver::unreachable,
@@ -125,11 +126,13 @@ impl ToTrack {
 
 impl Connect for ToTrack {
     type Connection = MultiplexedConnection;
-    type Place = ();
+    /// They are notified when the connection takes no more commands, since it reports no changes
+    /// either.
+    type Place = Watchers;
 
     const PINGS: bool = true;
 
-    async fn connect(&self) -> Result<(MultiplexedConnection, ()), NodeError> {
+    async fn connect(&self) -> Result<(MultiplexedConnection, Watchers), NodeError> {
         if (self.failed_at()).is_some_and(|failed| failed.elapsed() < PAUSE) {
             return Err(NodeError::NotSent);
         }
@@ -139,10 +142,12 @@ impl Connect for ToTrack {
             tracing::debug!(node = address, %error, "a node sends no wake-ups; polling it");
             Instant::now()
         });
-        Ok((connection?, ()))
+        Ok((connection?, self.watchers.clone()))
     }
 
-    fn leave((): ()) {}
+    fn leave(watchers: Watchers) {
+        watchers.notify_all();
+    }
 }
 
 /// Notifies the watchers of the keys that a push message reports as changed.

@@ -22,6 +22,7 @@ use super::{
     replies::refusal,
     sent::{Replies, Sent, Spares},
 };
+use crate::sync::Mutex;
 
 /// The largest number of commands that are sent together. Their replies arrive together, too, when
 /// the last command has been answered. (With 512 tasks on three nodes, a limit of 16 yields 131,000
@@ -32,7 +33,8 @@ const MAX_TOGETHER: usize = 256;
 pub(super) struct Collector<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
-    sent: Vec<Sent>,
+    /// The commands that wait for their replies.
+    sent: Arc<Mutex<Vec<Sent>>>,
     /// Fires no later than the first of the sent commands has to be abandoned. It may fire too
     /// early, because moving it at each reply would cost more.
     alarm: Option<Pin<Box<Sleep>>>,
@@ -40,11 +42,11 @@ pub(super) struct Collector<C: SharedConnection> {
 }
 
 impl<C: SharedConnection> Collector<C> {
-    pub(super) fn new(connection: C, list: Arc<List>) -> Self {
+    pub(super) fn new(connection: C, list: Arc<List>, sent: Arc<Mutex<Vec<Sent>>>) -> Self {
         Self {
             connection,
             list,
-            sent: Vec::new(),
+            sent,
             alarm: None,
             spares: Spares::default(),
         }
@@ -71,25 +73,26 @@ impl<C: SharedConnection> Collector<C> {
 
     /// Resolves to true when there is more to send, and to false when there will never be more.
     fn poll_for_more(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let sent = Arc::clone(&self.sent);
+        let mut sent = sent.lock();
         loop {
             let mut index = 0;
-            while index < self.sent.len() {
-                let sent = &mut self.sent[index];
-                let is_first_poll = !mem::replace(&mut sent.was_polled, true);
-                match sent.replies.poll(cx) {
+            while index < sent.len() {
+                let together = &mut sent[index];
+                let is_first_poll = !mem::replace(&mut together.was_polled, true);
+                match together.replies.poll(cx) {
                     Poll::Pending => index += 1,
                     Poll::Ready(replies) => {
-                        let sent = self.sent.remove(index);
-                        self.deliver(sent, replies, is_first_poll);
+                        self.deliver(sent.remove(index), replies, is_first_poll);
                     }
                 }
             }
-            if self.abandon_late(cx) {
+            if self.abandon_late(&mut sent, cx) {
                 continue;
             }
             return match self.list.poll(cx) {
                 Found::Commands => Poll::Ready(true),
-                Found::End if self.sent.is_empty() => Poll::Ready(false),
+                Found::End if sent.is_empty() => Poll::Ready(false),
                 Found::End | Found::Nothing => Poll::Pending,
             };
         }
@@ -100,8 +103,8 @@ impl<C: SharedConnection> Collector<C> {
     ///
     /// The connection still reads their replies and discards them, so later commands get their own
     /// replies.
-    fn abandon_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(first) = self.sent.iter().map(|sent| sent.abandon_at).min() else {
+    fn abandon_late(&mut self, sent: &mut Vec<Sent>, cx: &mut Context<'_>) -> bool {
+        let Some(first) = sent.iter().map(|sent| sent.abandon_at).min() else {
             return false;
         };
         let alarm = self
@@ -115,12 +118,12 @@ impl<C: SharedConnection> Collector<C> {
         }
         let now = Instant::now();
         let mut abandoned = 0;
-        for late in self.sent.extract_if(.., |sent| sent.abandon_at <= now) {
+        for late in sent.extract_if(.., |sent| sent.abandon_at <= now) {
             abandoned += late.items.len();
             // Dropping a question reports it as unanswered.
             drop(late);
         }
-        self.list.over(abandoned);
+        self.list.abandoned(abandoned);
         self.alarm = None;
         true
     }
@@ -150,7 +153,7 @@ impl<C: SharedConnection> Collector<C> {
         }
         // Their replies arrive together. So none is abandoned before the one with the latest limit.
         let patience = items.iter().filter_map(Item::patience).max();
-        self.sent.push(Sent {
+        self.sent.lock().push(Sent {
             replies: self.spares.sending(self.connection.clone(), &items),
             items,
             was_polled: false,
@@ -238,7 +241,8 @@ impl<C: SharedConnection> Drop for Collector<C> {
         for item in self.list.take(Vec::new()) {
             item.fail::<C>(Undelivered::closed(true).error, true);
         }
-        for item in self.sent.drain(..).flat_map(|sent| sent.items) {
+        let sent = mem::take(&mut *self.sent.lock());
+        for item in sent.into_iter().flat_map(|sent| sent.items) {
             item.fail::<C>(Undelivered::closed(false).error, false);
         }
     }

@@ -1,71 +1,43 @@
-//! The connection to one server: made when it is first needed, shared, and replaced when it fails.
+//! The connection to one server: made when it is first needed, shared, checked, and replaced when it
+//! fails.
 
 use std::{
     mem,
-    panic::AssertUnwindSafe,
     sync::{Arc, MutexGuard},
     time::Duration,
 };
 
-use futures_util::future::{BoxFuture, FutureExt, Shared};
 use redis::{Cmd, Value};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 #[cfg(feature = "deadpool-redis")]
 use super::item::Item;
 use super::{
+    attempt::Attempt,
+    connect::{Connect, Connection},
     health::Health,
     item::Undelivered,
-    kind::{SharedConnection, sealed::Sealed},
+    kind::sealed::Sealed,
     replies::failure,
-    sender::Sender,
 };
 use crate::{
     node::{NodeError, redis::driver::unreachable},
     sync::Mutex,
 };
 
-/// How long it may take to make a connection.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A connection on which commands have been unanswered for this long may be half-open, so a new one
-/// is made for the commands that follow. If that fails too, the server hangs, and these commands
-/// use the old connection: a release must not overtake its acquisition.
-const STALL: Duration = Duration::from_secs(5);
-
-/// A connection that has been idle for this long may have been closed by the server, so a `PING` is
-/// sent before the next command.
+/// A connection that has been idle for this long may have been closed by the server, or forgotten
+/// by a firewall. So it is checked before the next command.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// A connection of a kind that cannot be checked, and replaces its own connections, is replaced as a
+/// whole after a silence of this length.
+const STALL: Duration = Duration::from_secs(5);
 
 /// How many commands may be unanswered on a connection that has been silent for longer than
 /// `STUCK`. Without this limit, a node that hangs would collect the commands of all locks, which
 /// are acquired on the other nodes.
 const MAX_UNANSWERED: usize = 4096;
 const STUCK: Duration = Duration::from_secs(2);
-
-/// Makes connections to one server.
-pub(crate) trait Connect: Clone + Send + Sync + 'static {
-    type Connection: SharedConnection;
-    /// A place in a pool, or anything else that is kept with a connection.
-    type Place: Send + 'static;
-
-    /// Whether a `PING` on a connection reaches the server that executes the commands.
-    const PINGS: bool = true;
-
-    fn connect(
-        &self,
-    ) -> impl Future<Output = Result<(Self::Connection, Self::Place), NodeError>> + Send;
-
-    /// Gives back the place of a connection that takes no more commands. Commands that were sent
-    /// over it are still answered.
-    fn leave(place: Self::Place);
-}
-
-/// A connection that has been made, and its place in a pool.
-struct Connection<M: Connect> {
-    sender: Sender<M::Connection>,
-    place: Mutex<Option<M::Place>>,
-}
 
 /// The way to one server: the connection that all commands share.
 pub(crate) struct Link<M: Connect> {
@@ -77,13 +49,11 @@ pub(crate) struct Link<M: Connect> {
 
 enum Slot<M: Connect> {
     Empty,
-    /// One attempt to connect, for all commands that need the connection. If it fails, all of them
-    /// fail.
-    Connecting(Connecting<M>),
+    /// One attempt to connect or to check the connection, for all commands that need it. If it
+    /// fails, all of them fail.
+    Attempting(Attempt<M>),
     Connected(Arc<Connection<M>>),
 }
-
-type Connecting<M> = Shared<BoxFuture<'static, Result<Arc<Connection<M>>, NodeError>>>;
 
 impl<M: Connect> Link<M> {
     pub(crate) fn new(address: Arc<str>, connect: M) -> Self {
@@ -103,10 +73,11 @@ impl<M: Connect> Link<M> {
     pub(crate) fn push<T: Into<Item>>(&self, now: Instant, item: T) -> Result<(), T> {
         match &*self.slot() {
             Slot::Connected(connection) => {
-                let may_be_used = |health: &Health| may_be_used::<M>(health, now);
+                let may_be_used =
+                    |health: &Health| is_trusted::<M>(health, now) && !is_overloaded(health, now);
                 connection.sender.push_if(may_be_used, now, item)
             }
-            Slot::Empty | Slot::Connecting(_) => Err(item),
+            Slot::Empty | Slot::Attempting(_) => Err(item),
         }
     }
 
@@ -115,7 +86,10 @@ impl<M: Connect> Link<M> {
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, NodeError> {
         let mut again = true;
         loop {
-            let connection = self.usable_connection().await?;
+            let connection = self.connection().await?;
+            if is_overloaded(&connection.sender.health(), Instant::now()) {
+                return Err(NodeError::Overloaded);
+            }
             let Undelivered { error, is_unsent } =
                 match connection.sender.send(command.clone()).await {
                     Ok(value) => return Ok(value),
@@ -133,93 +107,55 @@ impl<M: Connect> Link<M> {
         }
     }
 
-    /// The connection, ready for use: if it has been idle, it has answered a `PING`. An error if
-    /// too many commands are unanswered.
-    async fn usable_connection(&self) -> Result<Arc<Connection<M>>, NodeError> {
-        let connection = self.connection().await?;
-        let health = connection.sender.health();
-        let now = Instant::now();
-        let connection = if M::PINGS && health.rest(now) > IDLE {
-            match connection.sender.send(redis::cmd("PING")).await {
-                Err(undelivered) if undelivered.error.is_unrecoverable_error() => {
-                    self.retire(&connection);
-                    self.connection().await?
-                }
-                // Any other error is a sign of life too.
-                _ => connection,
-            }
-        } else {
-            connection
-        };
-        if is_overloaded(&connection.sender.health(), Instant::now()) {
-            return Err(NodeError::Overloaded);
-        }
-        Ok(connection)
-    }
-
-    /// The connection. A new one is made if there is none, or if it has ended or stalls.
+    /// The connection, ready for use. A new one is made if there is none, or if it has ended. If it
+    /// was idle or is silent, it is checked, and replaced if it does not answer.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped while connecting, the other commands that wait for the connection
-    /// go on connecting, or the next command does.
+    /// If the future is dropped, the other commands that wait for the connection go on with the
+    /// attempt, or the next command does.
     async fn connection(&self) -> Result<Arc<Connection<M>>, NodeError> {
-        let connecting = {
-            let mut slot = self.slot();
-            match &*slot {
-                Slot::Connected(connection) if connection.sender.is_closed() => {
-                    connection.leave();
-                    self.begin_to_connect(&mut slot, None)
-                }
-                Slot::Connected(connection)
-                    if connection.sender.health().silence(Instant::now()) < STALL =>
-                {
-                    return Ok(Arc::clone(connection));
-                }
-                Slot::Connected(stalled) => {
-                    tracing::warn!(node = %self.address, "the connection has stalled; making a new one");
-                    stalled.leave();
-                    let stalled = Arc::clone(stalled);
-                    self.begin_to_connect(&mut slot, Some(stalled))
-                }
-                Slot::Connecting(connecting) => connecting.clone(),
-                Slot::Empty => self.begin_to_connect(&mut slot, None),
-            }
-        };
-        // Each caller has its own limit, because the runtime on which the connecting began may
-        // stand still.
-        let limit = 3 * CONNECT_TIMEOUT;
-        let result = timeout(limit, connecting.clone()).await;
-        let result =
-            result.unwrap_or_else(|_| Err(unreachable("no connection could be made in time")));
-        let mut slot = self.slot();
-        if matches!(&*slot, Slot::Connecting(current) if current.ptr_eq(&connecting)) {
-            *slot = match &result {
-                Ok(connection) => Slot::Connected(Arc::clone(connection)),
-                Err(_) => Slot::Empty,
+        let mut again = true;
+        loop {
+            let attempt = {
+                let mut slot = self.slot();
+                let now = Instant::now();
+                let begin = |checked: Option<&Arc<Connection<M>>>| {
+                    Attempt::begin(&self.address, &self.connect, checked.cloned())
+                };
+                let attempt = match &*slot {
+                    Slot::Attempting(attempt) if !attempt.stands_still(now) => attempt.clone(),
+                    Slot::Attempting(attempt) => begin(attempt.checked()),
+                    Slot::Connected(connection) if connection.sender.is_closed() => {
+                        connection.leave();
+                        begin(None)
+                    }
+                    Slot::Connected(connection)
+                        if is_trusted::<M>(&connection.sender.health(), now) =>
+                    {
+                        return Ok(Arc::clone(connection));
+                    }
+                    Slot::Connected(connection) => begin(Some(connection)),
+                    Slot::Empty => begin(None),
+                };
+                *slot = Slot::Attempting(attempt.clone());
+                attempt
             };
+            let result = attempt.result().await;
+            let mut slot = self.slot();
+            if matches!(&*slot, Slot::Attempting(current) if current.is(&attempt)) {
+                *slot = match &result {
+                    Ok(connection) => Slot::Connected(Arc::clone(connection)),
+                    Err(_) => Slot::Empty,
+                };
+            }
+            drop(slot);
+            // It may have failed because its runtime has ended, and not because of the server.
+            if result.is_err() && attempt.is_of_other_runtime() && mem::take(&mut again) {
+                continue;
+            }
+            return result;
         }
-        result
-    }
-
-    /// Begins to connect. If that fails, the `stalled` connection stays in use.
-    fn begin_to_connect(
-        &self,
-        slot: &mut Slot<M>,
-        stalled: Option<Arc<Connection<M>>>,
-    ) -> Connecting<M> {
-        // A panic would poison the shared future, so it becomes a failure to connect.
-        let connecting = AssertUnwindSafe(connect(self.connect.clone()))
-            .catch_unwind()
-            .map(|result| result.unwrap_or_else(|_| Err(unreachable("connecting panicked"))))
-            .map(|result| match (result, stalled) {
-                (Err(_), Some(stalled)) => Ok(stalled),
-                (result, _) => result,
-            })
-            .boxed()
-            .shared();
-        *slot = Slot::Connecting(connecting.clone());
-        connecting
     }
 
     /// Sends no more commands over this connection. Commands that are under way stay under way.
@@ -232,32 +168,11 @@ impl<M: Connect> Link<M> {
     }
 }
 
-async fn connect<M: Connect>(connect: M) -> Result<Arc<Connection<M>>, NodeError> {
-    // A pool of the user may have no time limit.
-    let connected = timeout(2 * CONNECT_TIMEOUT, connect.connect()).await;
-    let (connection, place) =
-        connected.unwrap_or_else(|_| Err(unreachable("no connection could be made in time")))?;
-    Ok(Arc::new(Connection {
-        sender: Sender::new(connection),
-        place: Mutex::new(Some(place)),
-    }))
-}
-
-impl<M: Connect> Connection<M> {
-    /// Gives back the place.
-    fn leave(&self) {
-        let place = self.place.lock().take();
-        if let Some(place) = place {
-            M::leave(place);
-        }
-    }
-}
-
-/// Whether a connection is ready for a command without a `PING` or a replacement.
-#[cfg(feature = "deadpool-redis")]
-fn may_be_used<M: Connect>(health: &Health, now: Instant) -> bool {
+/// Whether a connection may be used without a check.
+fn is_trusted<M: Connect>(health: &Health, now: Instant) -> bool {
     let is_idle = M::PINGS && health.rest(now) > IDLE;
-    !is_idle && health.silence(now) < STALL && !is_overloaded(health, now)
+    let is_silent = health.is_silent(now) && (M::PINGS || health.silence(now) > STALL);
+    !is_idle && !is_silent
 }
 
 fn is_overloaded(health: &Health, now: Instant) -> bool {

@@ -129,6 +129,12 @@ impl List {
         }
     }
 
+    /// Closes the list, and takes the items that the collector has not taken.
+    pub(super) fn close_and_take(&self) -> Vec<Item> {
+        self.close();
+        self.take(Vec::new())
+    }
+
     /// Counts a command that is sent without the list.
     pub(super) fn sent(&self) {
         self.state().health.sent(Instant::now());
@@ -141,8 +147,18 @@ impl List {
         }
     }
 
-    /// Counts this number of commands as no longer under way.
+    /// Counts this number of commands as answered, or as not sent after all.
     pub(super) fn over(&self, commands: usize) {
         self.state().health.over(commands);
+    }
+
+    /// Counts this number of commands as no longer waited for.
+    pub(super) fn abandoned(&self, commands: usize) {
+        self.state().health.abandoned(commands);
+    }
+
+    /// Uses the connection until then, although it is silent.
+    pub(super) fn trust_until(&self, until: Instant) {
+        self.state().health.trust_until(until);
     }
 }

@@ -5,7 +5,7 @@
 //! for more commands. To redis-rs a pipeline is one message, whose cost its commands share. The same
 //! task reads the replies, and counts each answer for the lock that it belongs to.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use redis::{Cmd, Value};
 use tokio::{sync::oneshot, time::Instant};
@@ -16,12 +16,16 @@ use super::{
     item::{Item, Undelivered},
     kind::SharedConnection,
     list::List,
+    sent::Sent,
 };
+use crate::sync::Mutex;
 
 /// The sending side of a connection that many commands share.
 pub(crate) struct Sender<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
+    /// The commands that the collector has sent.
+    sent: Arc<Mutex<Vec<Sent>>>,
 }
 
 impl<C: SharedConnection> Sender<C> {
@@ -30,15 +34,44 @@ impl<C: SharedConnection> Sender<C> {
     /// Outside of a tokio runtime.
     pub(crate) fn new(connection: C) -> Self {
         let list = Arc::new(List::new());
+        let sent = Arc::default();
         if C::PIPELINES {
-            let collector = Collector::new(connection.clone(), Arc::clone(&list));
+            let collector =
+                Collector::new(connection.clone(), Arc::clone(&list), Arc::clone(&sent));
             tokio::spawn(collector.run());
         }
-        Self { connection, list }
+        Self {
+            connection,
+            list,
+            sent,
+        }
     }
 
     pub(crate) fn health(&self) -> Health {
         self.list.health()
+    }
+
+    /// Uses the connection until then, although it is silent.
+    pub(crate) fn trust_until(&self, until: Instant) {
+        self.list.trust_until(until);
+    }
+
+    /// Sends no more commands, because another connection takes over.
+    ///
+    /// If the collector has not taken the latest commands, its runtime stands still. Then they were
+    /// certainly not sent, and nobody else would give up those that were.
+    pub(crate) fn abandon(&self) {
+        let waiting = self.list.close_and_take();
+        if waiting.is_empty() {
+            return;
+        }
+        for item in waiting {
+            item.fail::<C>(Undelivered::closed(true).error, true);
+        }
+        let sent = mem::take(&mut *self.sent.lock());
+        for item in sent.into_iter().flat_map(|sent| sent.items) {
+            item.fail::<C>(Undelivered::closed(false).error, false);
+        }
     }
 
     /// Whether the list takes no more commands.

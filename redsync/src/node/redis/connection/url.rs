@@ -1,10 +1,23 @@
 //! Parsing of server URLs, without exposing their credentials.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use redis::{ConnectionInfo, IntoConnectionInfo, io::tcp::TcpSettings};
+use redis::{
+    ConnectionInfo, IntoConnectionInfo,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
 
 use crate::ConfigError;
+
+/// After this long without traffic, the system sends the first probe, and then one per interval.
+/// Firewalls forget connections after minutes.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// After this long without an acknowledgement of what was sent, the system ends the connection. A
+/// server that hangs still acknowledges, because its system does.
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Parses a URL into where and how to connect.
 pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
@@ -13,7 +26,20 @@ pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
         .map_err(|error| refused(url, &error))?;
     #[cfg(feature = "tls-rustls")]
     super::tls::prepare(info.addr());
-    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    Ok(info.set_tcp_settings(tcp_settings()))
+}
+
+/// Keeps an idle connection known to firewalls, and ends it if the other side has gone.
+fn tcp_settings() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE_INTERVAL);
+    let settings = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive);
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let settings = settings.set_user_timeout(USER_TIMEOUT);
+    settings
 }
 
 /// Makes the error for a URL, without its credentials.

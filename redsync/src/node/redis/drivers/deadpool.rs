@@ -14,7 +14,8 @@ use crate::{
         redis::{
             Reply,
             connection::{
-                link::{CONNECT_TIMEOUT, Connect, Link},
+                connect::{CONNECT_TIMEOUT, Connect},
+                link::Link,
                 replies::{packed, refusal, reply},
                 url,
             },

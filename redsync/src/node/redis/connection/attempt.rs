@@ -1,0 +1,177 @@
+//! One attempt to get a connection that works, for all commands that wait for it: a connection is
+//! made, or the present one is checked and perhaps replaced.
+
+use std::{future::pending, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::future::{BoxFuture, Either, FutureExt, Shared, select};
+use tokio::{
+    runtime::{self, Handle},
+    time::{Instant, sleep},
+};
+
+use super::connect::{Connect, Connection};
+use crate::{
+    node::{NodeError, redis::driver::unreachable},
+    sync::Mutex,
+};
+
+/// How often an attempt shows that its runtime is alive, and how long without a sign it may be before
+/// it is begun again on another one.
+const BEAT: Duration = Duration::from_millis(50);
+const STANDSTILL: Duration = Duration::from_millis(250);
+
+/// How long a connection that has been silent for too long already may take to answer a `PING`. Its
+/// replies may have arrived while the thread that reads them was blocked.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// How long a silent connection is used without another check, after no other connection could be
+/// made: the server hangs, and its commands must stay in order.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// An attempt that is shared by its clones. Those who wait for the result drive it.
+pub(super) struct Attempt<M: Connect> {
+    result: Shared<BoxFuture<'static, Result<Arc<Connection<M>>, NodeError>>>,
+    /// The connection that is checked, if there is one.
+    checked: Option<Arc<Connection<M>>>,
+    runtime: runtime::Id,
+    /// When its runtime last showed that it is alive.
+    pulse: Arc<Mutex<Instant>>,
+}
+
+impl<M: Connect> Attempt<M> {
+    /// Begins to make a connection, or to check one.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(super) fn begin(
+        address: &Arc<str>,
+        connect: &M,
+        checked: Option<Arc<Connection<M>>>,
+    ) -> Self {
+        let (address, connect) = (Arc::clone(address), connect.clone());
+        let pulse = Arc::new(Mutex::new(Instant::now()));
+        let beats = beat(Arc::clone(&pulse));
+        let connection = checked.clone();
+        let attempt = async move {
+            let attempt = async {
+                match connection {
+                    None => Connection::new(&connect).await,
+                    Some(connection) => check(&address, &connect, &connection).await,
+                }
+            };
+            match select(pin!(attempt), pin!(beats)).await {
+                Either::Left((result, _)) => result,
+                Either::Right((never, _)) => match never {},
+            }
+        };
+        // A panic would poison the shared future, so it becomes a failure to connect.
+        let result = AssertUnwindSafe(attempt)
+            .catch_unwind()
+            .map(|result| result.unwrap_or_else(|_| Err(unreachable("connecting panicked"))));
+        Self {
+            result: result.boxed().shared(),
+            checked,
+            runtime: Handle::current().id(),
+            pulse,
+        }
+    }
+
+    pub(super) async fn result(&self) -> Result<Arc<Connection<M>>, NodeError> {
+        self.result.clone().await
+    }
+
+    pub(super) const fn checked(&self) -> Option<&Arc<Connection<M>>> {
+        self.checked.as_ref()
+    }
+
+    /// Whether its runtime, which has its timers and I/O, has not driven it for a while. A runtime
+    /// may be kept and not driven, or its thread may be blocked.
+    pub(super) fn stands_still(&self, now: Instant) -> bool {
+        let is_over = self.result.peek().is_some();
+        !is_over && now.saturating_duration_since(*self.pulse.lock()) > STANDSTILL
+    }
+
+    pub(super) fn is_of_other_runtime(&self) -> bool {
+        Handle::current().id() != self.runtime
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.result.ptr_eq(&other.result)
+    }
+}
+
+impl<M: Connect> Clone for Attempt<M> {
+    fn clone(&self) -> Self {
+        Self {
+            result: self.result.clone(),
+            checked: self.checked.clone(),
+            runtime: self.runtime,
+            pulse: Arc::clone(&self.pulse),
+        }
+    }
+}
+
+async fn beat(pulse: Arc<Mutex<Instant>>) -> std::convert::Infallible {
+    loop {
+        *pulse.lock() = Instant::now();
+        sleep(BEAT).await;
+    }
+}
+
+/// Checks a connection that was idle or is silent. Returns it if it answers. Otherwise another
+/// connection is made, and the first of them that works is returned.
+///
+/// So a server that is slow keeps its connection, and one that hangs is not sent more than one new
+/// connection at a time.
+async fn check<M: Connect>(
+    address: &str,
+    connect: &M,
+    connection: &Arc<Connection<M>>,
+) -> Result<Arc<Connection<M>>, NodeError> {
+    let health = connection.sender.health();
+    let limit = match health.is_silent(Instant::now()) {
+        true => GRACE,
+        false => health.limit(),
+    };
+    let answers = pin!(answers(connection));
+    let answers = match select(answers, pin!(sleep(limit))).await {
+        Either::Left((true, _)) => return Ok(Arc::clone(connection)),
+        Either::Left((false, _)) => {
+            connection.leave();
+            return Connection::new(connect).await;
+        }
+        Either::Right(((), answers)) => answers,
+    };
+    // It leaves its place first, because the pool may have no other.
+    connection.leave();
+    match select(answers, pin!(Connection::new(connect))).await {
+        Either::Left((true, _)) => Ok(Arc::clone(connection)),
+        Either::Left((false, connecting)) => connecting.await,
+        Either::Right((Ok(new), _)) => {
+            tracing::warn!(
+                node = address,
+                "the connection had gone silent; it was replaced"
+            );
+            connection.sender.abandon();
+            Ok(new)
+        }
+        Either::Right((Err(error), _)) => {
+            tracing::debug!(node = address, %error, "the connection is silent, and there is no other");
+            connection.sender.trust_until(Instant::now() + PAUSE);
+            Ok(Arc::clone(connection))
+        }
+    }
+}
+
+/// Whether the connection answers a `PING`, however late; false if it has ended.
+async fn answers<M: Connect>(connection: &Connection<M>) -> bool {
+    if !M::PINGS {
+        return pending().await;
+    }
+    match connection.sender.send(redis::cmd("PING")).await {
+        Err(undelivered) => !undelivered.error.is_unrecoverable_error(),
+        // Any other error is a sign of life too.
+        Ok(_) => true,
+    }
+}

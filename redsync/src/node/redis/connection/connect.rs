@@ -1,0 +1,59 @@
+//! Making a connection to one server: by a client library, or out of a pool.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{kind::SharedConnection, sender::Sender};
+use crate::{
+    node::{NodeError, redis::driver::unreachable},
+    sync::Mutex,
+};
+
+/// How long it may take to make a connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Makes connections to one server.
+pub(crate) trait Connect: Clone + Send + Sync + 'static {
+    type Connection: SharedConnection;
+    /// A place in a pool, or anything else that is kept with a connection.
+    type Place: Send + 'static;
+
+    /// Whether a `PING` on a connection reaches the server that executes the commands.
+    const PINGS: bool = true;
+
+    fn connect(
+        &self,
+    ) -> impl Future<Output = Result<(Self::Connection, Self::Place), NodeError>> + Send;
+
+    /// Gives back the place of a connection that takes no more commands. Commands that were sent
+    /// over it are still answered.
+    fn leave(place: Self::Place);
+}
+
+/// A connection that has been made, and its place in a pool.
+pub(super) struct Connection<M: Connect> {
+    pub(super) sender: Sender<M::Connection>,
+    place: Mutex<Option<M::Place>>,
+}
+
+impl<M: Connect> Connection<M> {
+    pub(super) async fn new(connect: &M) -> Result<Arc<Self>, NodeError> {
+        // A pool of the user may have no time limit.
+        let connected = timeout(2 * CONNECT_TIMEOUT, connect.connect()).await;
+        let (connection, place) = connected
+            .unwrap_or_else(|_| Err(unreachable("no connection could be made in time")))?;
+        Ok(Arc::new(Self {
+            sender: Sender::new(connection),
+            place: Mutex::new(Some(place)),
+        }))
+    }
+
+    /// Gives back the place.
+    pub(super) fn leave(&self) {
+        let place = self.place.lock().take();
+        if let Some(place) = place {
+            M::leave(place);
+        }
+    }
+}

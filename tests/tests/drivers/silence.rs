@@ -1,0 +1,144 @@
+//! Connections that go silent: a firewall forgets them, the server is slow, or it hangs.
+
+use std::time::Duration;
+
+use redsync::{Mutex, Redsync};
+use redsync_tests::wait::until_async;
+use redsync_tests::{Proxy, Servers};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Longer than a connection may be idle without a check.
+const IDLE: Duration = Duration::from_millis(1200);
+
+/// What one attempt may take. It is well below a second, and above what a check takes on a slow machine.
+const PATIENCE: Duration = Duration::from_millis(900);
+
+async fn behind_proxies(count: usize) -> (Servers, Vec<Proxy>, Redsync) {
+    let servers = Servers::start(count);
+    let mut proxies = Vec::new();
+    for server in &servers {
+        proxies.push(Proxy::start(server.port()).await);
+    }
+    let redsync = Redsync::connect(proxies.iter().map(Proxy::url)).unwrap();
+    let redsync = redsync.with_defaults(|mutex| mutex.with_node_timeout(PATIENCE));
+    (servers, proxies, redsync.unwrap())
+}
+
+/// One attempt, and the release of its lock.
+async fn locks(mutex: &Mutex) -> bool {
+    match mutex.try_lock().await {
+        Ok(guard) => {
+            guard.release().await.unwrap();
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+fn connections(proxies: &[Proxy]) -> Vec<usize> {
+    proxies.iter().map(Proxy::connections).collect()
+}
+
+#[tokio::test]
+async fn a_rare_attempt_succeeds_though_a_firewall_has_forgotten_all_connections() {
+    let (_servers, proxies, redsync) = behind_proxies(3).await;
+    let mutex = redsync.mutex("a");
+    assert!(locks(&mutex).await);
+    for round in 1..=3 {
+        redsync.drain().await;
+        proxies.iter().for_each(Proxy::forget);
+        sleep(IDLE).await;
+        assert!(locks(&mutex).await, "round {round}");
+        redsync.drain().await;
+        assert_eq!(connections(&proxies), [1 + round; 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_connection_was_forgotten_soon_votes_again() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    let mutex = redsync.mutex("a").with_fail_fast(false);
+    assert!(locks(&mutex).await);
+    redsync.drain().await;
+    proxies[0].forget();
+    sleep(IDLE).await;
+    let guard = mutex.try_lock().await.unwrap();
+    assert!(servers[0].get("a").is_some());
+    guard.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_busy_service_pays_at_most_once_for_connections_that_were_forgotten() {
+    let (_servers, proxies, redsync) = behind_proxies(3).await;
+    assert!(locks(&redsync.mutex("a")).await);
+    let mut tasks = JoinSet::new();
+    for number in 0..16 {
+        let mutex = redsync.mutex(format!("busy:{number}"));
+        tasks.spawn(async move {
+            let mut failures = 0;
+            for _ in 0..8 {
+                failures += usize::from(!locks(&mutex).await);
+                sleep(Duration::from_millis(50)).await;
+            }
+            failures
+        });
+    }
+    sleep(Duration::from_millis(120)).await;
+    proxies.iter().for_each(Proxy::forget);
+    let failures = tasks.join_all().await;
+    assert!(failures.iter().all(|count| *count <= 1), "{failures:?}");
+}
+
+#[tokio::test]
+async fn a_slow_server_keeps_its_connection() {
+    let (_servers, proxies, redsync) = behind_proxies(3).await;
+    let mutex = redsync.mutex("a").with_node_timeout(Duration::from_secs(5));
+    assert!(locks(&mutex).await);
+    for proxy in &proxies {
+        proxy.delay(Duration::from_millis(150));
+    }
+    for _ in 0..3 {
+        redsync.drain().await;
+        sleep(IDLE).await;
+        assert!(locks(&mutex).await);
+    }
+    // One may have been tried before it was known how slow they are.
+    let connections = connections(&proxies);
+    assert!(
+        connections.iter().all(|count| *count <= 2),
+        "{connections:?}"
+    );
+}
+
+#[tokio::test]
+async fn servers_that_hang_are_not_flooded_with_connections() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    assert!(locks(&redsync.mutex("a")).await);
+    servers.iter().for_each(redsync_tests::RedisServer::stop);
+    let mut tasks = JoinSet::new();
+    for number in 0..16 {
+        let mutex = redsync.mutex(format!("busy:{number}"));
+        tasks.spawn(async move {
+            for _ in 0..4 {
+                locks(&mutex).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    servers.iter().for_each(redsync_tests::RedisServer::cont);
+    until_async("an end of the hang", LIMIT, async || {
+        locks(&redsync.mutex("a")).await
+    })
+    .await;
+    // About four seconds, and no more than one connection at a time.
+    let connections = connections(&proxies);
+    assert!(
+        connections.iter().all(|count| *count <= 6),
+        "{connections:?}"
+    );
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
