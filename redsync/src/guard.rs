@@ -390,8 +390,10 @@ impl Guard {
     ///
     /// A command of this guard may still be under way to a slow node: the acquisition, or an
     /// extension that [sets missing keys](crate::Mutex::with_set_if_absent_on_extend). If the next
-    /// guard releases the lock before that command arrives, the node keeps the key until it
-    /// expires.
+    /// guard releases the lock before that command arrives, it repeats the release on that node in
+    /// the background, up to the [node time limit](crate::Mutex::with_node_timeout) and a second
+    /// after the lock was resumed. If the command arrives later still, the node keeps the key until
+    /// it expires.
     #[must_use = "without its parts, the lock can be neither extended nor released"]
     pub fn into_parts(self) -> GuardParts {
         let entry = self.lease().entry();

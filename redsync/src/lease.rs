@@ -47,6 +47,10 @@ use crate::{
 /// follow the acquisition.
 const RELEASE_MARGIN: Duration = Duration::from_secs(5);
 
+/// How much longer than the node time limit a command of the first holder may be under way after the
+/// lock was resumed. Up to then, a release is repeated on a node that has no key.
+const RESUME_MARGIN: Duration = Duration::from_secs(1);
+
 /// The keys with one owner value on all nodes, and their known state.
 pub(crate) struct Lease {
     purpose: Purpose,
@@ -68,9 +72,11 @@ impl Lease {
 
     /// Makes a lease on keys that the nodes already have.
     pub(crate) fn resumed(nodes: &Arc<Nodes>, request: &Request, value: OwnerValue) -> Arc<Self> {
+        let now = Instant::now();
         // The value came from outside, so others may know it.
-        let succession = Succession::exposed(Instant::now());
-        let lanes = Lanes::with_keys(nodes.len());
+        let succession = Succession::exposed(now);
+        let set_until = now + request.options.timing.node_timeout() + RESUME_MARGIN;
+        let lanes = Lanes::with_keys(nodes.len(), set_until);
         Self::with(nodes, request, value, succession, lanes)
     }
 

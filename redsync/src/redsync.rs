@@ -246,7 +246,8 @@ impl Redsync {
     /// ```
     ///
     /// It takes long only if a node hangs: then up to the expiry or 30 s, whichever is shorter,
-    /// plus 5 s. It does not end if the work was spawned on a runtime that is no longer driven.
+    /// plus 5 s. After the release of a lock that was [resumed](Mutex::resume), it may take up to the
+    /// [node time limit](Mutex::with_node_timeout) plus a second. It does not end if the work was spawned on a runtime that is no longer driven.
     ///
     /// # Cancel safety
     ///

@@ -485,6 +485,21 @@ async fn requests_that_arrive_late_leave_no_key() {
 }
 
 #[tokio::test]
+async fn a_lock_that_moved_to_another_process_leaves_no_key_on_a_slow_server() {
+    let (servers, proxies, first) = behind_proxies(3).await;
+    let second = connect(servers.urls());
+    assert_works(&second).await;
+    proxies[2].hold_requests();
+    let parts = first.mutex(NAME).lock().await.unwrap().into_parts();
+    let guard = second.mutex(NAME).resume(parts).await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    proxies[2].pass();
+    first.drain().await;
+    second.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
 async fn an_extension_that_arrives_late_does_not_bring_a_released_key_back() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     let mutex = redsync.mutex(NAME).with_set_if_absent_on_extend(true);

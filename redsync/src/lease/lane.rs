@@ -44,6 +44,8 @@ struct Rare {
     unclear: Option<NodeError>,
     /// How many times the release was repeated.
     repeats: u32,
+    /// Up to when the acquisition of the first holder may still arrive, if the lock was resumed.
+    set_until: Option<Instant>,
 }
 
 /// A command that enters a lane.
@@ -71,6 +73,8 @@ pub(super) enum Settled {
     Heal,
     /// The release is repeated after a pause.
     RepeatAfter(Duration),
+    /// The same, but the node votes now, and the repetition has no vote.
+    VoteAndRepeatAfter(Vote, Duration),
 }
 
 /// The commands that may continue now.
@@ -83,6 +87,18 @@ impl Lane {
             is_placed,
             waiting: SmallVec::new_const(),
             rare: None,
+        }
+    }
+
+    /// The lane of a lock that was resumed. The acquisition of its first holder may still be under
+    /// way, and set the key up to the given instant.
+    pub(super) fn resumed(set_until: Instant) -> Self {
+        Self {
+            rare: Some(Box::new(Rare {
+                set_until: Some(set_until),
+                ..Rare::default()
+            })),
+            ..Self::new(true)
         }
     }
 
@@ -204,30 +220,51 @@ impl Lane {
     /// Decides what follows an answer to a release.
     ///
     /// A release can be repeated safely, because it deletes nothing but its own key.
-    pub(super) fn released(&mut self, answer: Result<ReleaseVote, NodeError>) -> Settled {
+    pub(super) fn released(
+        &mut self,
+        answer: Result<ReleaseVote, NodeError>,
+        now: Instant,
+    ) -> Settled {
         match answer {
             Ok(ReleaseVote::Released) => {
                 self.is_placed = false;
                 Settled::Vote(Vote::Granted)
             }
             Ok(ReleaseVote::NotOwner) => {
-                self.is_placed = false;
                 let unclear = self.rare.as_mut().and_then(|rare| rare.unclear.take());
                 // If the answer to an earlier release was lost, that release may have deleted the
                 // key.
-                Settled::Vote(unclear.map_or(Vote::Refused { remaining: None }, Vote::Failed))
+                let vote = unclear.map_or(Vote::Refused { remaining: None }, Vote::Failed);
+                let left = self.time_left_to_be_set(now);
+                if left.is_zero() {
+                    self.is_placed = false;
+                    Settled::Vote(vote)
+                } else {
+                    Settled::VoteAndRepeatAfter(vote, self.release_pause().min(left))
+                }
             }
             Err(error) if error.may_pass() => {
-                let rare = self.rare.get_or_insert_default();
                 if error.is_ambiguous() {
-                    rare.unclear = Some(error);
+                    self.rare.get_or_insert_default().unclear = Some(error);
                 }
-                let pause = RELEASE_PAUSE.saturating_mul(1 << rare.repeats.min(16));
-                rare.repeats += 1;
-                Settled::RepeatAfter(pause.min(MAX_RELEASE_PAUSE))
+                Settled::RepeatAfter(self.release_pause())
             }
             Err(error) => Settled::Vote(Vote::Failed(error)),
         }
+    }
+
+    /// For how long the first holder of a resumed lock may still set the key.
+    fn time_left_to_be_set(&self, now: Instant) -> Duration {
+        let set_until = self.rare.as_ref().and_then(|rare| rare.set_until);
+        set_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// The next pause before the release is repeated. Each is longer than the one before.
+    fn release_pause(&mut self) -> Duration {
+        let rare = self.rare.get_or_insert_default();
+        let pause = RELEASE_PAUSE.saturating_mul(1 << rare.repeats.min(16));
+        rare.repeats += 1;
+        pause.min(MAX_RELEASE_PAUSE)
     }
 }
 
@@ -310,21 +347,43 @@ mod tests {
     #[test]
     fn after_a_lost_answer_a_missing_key_does_not_mean_another_holder() {
         let mut lane = Lane::new(true);
-        let lost = lane.released(Err(NodeError::TimedOut));
+        let now = Instant::now();
+        let lost = lane.released(Err(NodeError::TimedOut), now);
         assert!(matches!(lost, Settled::RepeatAfter(RELEASE_PAUSE)));
-        let gone = lane.released(Ok(ReleaseVote::NotOwner));
+        let gone = lane.released(Ok(ReleaseVote::NotOwner), now);
         assert!(matches!(
             gone,
             Settled::Vote(Vote::Failed(NodeError::TimedOut))
         ));
-        let again = lane.released(Ok(ReleaseVote::NotOwner));
+        let again = lane.released(Ok(ReleaseVote::NotOwner), now);
         assert!(matches!(again, Settled::Vote(Vote::Refused { .. })));
+    }
+
+    #[test]
+    fn a_resumed_key_that_is_missing_may_still_be_set_for_a_while() {
+        let start = Instant::now();
+        let end = start + Duration::from_secs(1);
+        let mut lane = Lane::resumed(end);
+        let mut not_owner = |at| lane.released(Ok(ReleaseVote::NotOwner), at);
+        let again = not_owner(start);
+        let pause = RELEASE_PAUSE;
+        assert!(
+            matches!(again, Settled::VoteAndRepeatAfter(Vote::Refused { .. }, it) if it == pause)
+        );
+        let left = Duration::from_millis(1);
+        let last = not_owner(end - left);
+        assert!(matches!(last, Settled::VoteAndRepeatAfter(_, it) if it == left));
+        let refused = not_owner(end);
+        assert!(matches!(refused, Settled::Vote(Vote::Refused { .. })));
+        let released = Lane::resumed(end).released(Ok(ReleaseVote::Released), start);
+        assert!(matches!(released, Settled::Vote(Vote::Granted)));
     }
 
     #[test]
     fn the_pause_before_a_release_is_repeated_grows() {
         let mut lane = Lane::new(true);
-        let mut pause = || match lane.released(Err(NodeError::Overloaded)) {
+        let now = Instant::now();
+        let mut pause = || match lane.released(Err(NodeError::Overloaded), now) {
             Settled::RepeatAfter(pause) => pause,
             settled => panic!("{settled:?}"),
         };

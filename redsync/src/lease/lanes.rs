@@ -1,6 +1,9 @@
 //! The lanes from a lease to all of its nodes.
 
-use std::sync::{Arc, MutexGuard};
+use std::{
+    iter,
+    sync::{Arc, MutexGuard},
+};
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -19,16 +22,17 @@ pub(super) type ByNode<T> = SmallVec<[T; USUAL_NODES]>;
 impl Lanes {
     /// The lanes to nodes that have no keys yet.
     pub(super) fn without_keys(nodes: usize) -> Arc<Self> {
-        Self::new(nodes, false)
+        Self::new(nodes, || Lane::new(false))
     }
 
-    /// The lanes to nodes that may have the keys already.
-    pub(super) fn with_keys(nodes: usize) -> Arc<Self> {
-        Self::new(nodes, true)
+    /// The lanes to nodes that have the keys of another lease already, or get them up to the given
+    /// instant.
+    pub(super) fn with_keys(nodes: usize, set_until: Instant) -> Arc<Self> {
+        Self::new(nodes, || Lane::resumed(set_until))
     }
 
-    fn new(nodes: usize, are_placed: bool) -> Arc<Self> {
-        let lanes = (0..nodes).map(|_| Lane::new(are_placed)).collect();
+    fn new(nodes: usize, lane: impl FnMut() -> Lane) -> Arc<Self> {
+        let lanes = iter::repeat_with(lane).take(nodes).collect();
         Arc::new(Self(Mutex::new(lanes)))
     }
 

@@ -1,10 +1,14 @@
 //! Rule 3: a failed attempt leaves nothing behind.
 
+use redsync::Released;
 use redsync_tests::FaultyNode;
 use redsync_tests::faulty::{Fault, Gate, Operation};
 use tokio::time::{Instant, sleep};
 
-use crate::{NAME, assert_no_keys, assert_taken, assert_unavailable, ms, nodes, occupy, redsync};
+use crate::{
+    NAME, NODE_TIMEOUT, assert_no_keys, assert_taken, assert_unavailable, ms, nodes, occupy,
+    redsync,
+};
 
 fn assert_released_after_acquired(node: &FaultyNode) {
     let operations = node.operations();
@@ -145,4 +149,65 @@ async fn all_attempts_of_a_lock_clean_up_after_themselves() {
     }
     redsync.drain().await;
     assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_lock_is_released_though_the_first_holders_acquisition_arrives_later() {
+    for delay in [ms(20), NODE_TIMEOUT, NODE_TIMEOUT + ms(900)] {
+        let nodes = nodes::<3>();
+        let (first, second) = (redsync(&nodes), redsync(&nodes));
+        nodes[2].once(Operation::Acquire, Fault::late_request(delay));
+        let parts = first.mutex(NAME).lock().await.unwrap().into_parts();
+        let guard = second.mutex(NAME).resume(parts).await.unwrap();
+        assert_eq!(guard.release().await.unwrap(), Released::Held);
+        first.drain().await;
+        second.drain().await;
+        assert_no_keys(&nodes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_lock_that_is_dropped_is_released_in_the_same_way() {
+    let nodes = nodes::<3>();
+    let (first, second) = (redsync(&nodes), redsync(&nodes));
+    nodes[2].once(Operation::Acquire, Fault::late_request(NODE_TIMEOUT));
+    let parts = first.mutex(NAME).lock().await.unwrap().into_parts();
+    drop(second.mutex(NAME).resume(parts).await.unwrap());
+    second.drain().await;
+    assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_release_of_a_resumed_lock_is_repeated_for_a_bounded_time() {
+    let nodes = nodes::<3>();
+    let (first, second) = (redsync(&nodes), redsync(&nodes));
+    let parts = first.mutex(NAME).lock().await.unwrap().into_parts();
+    let guard = second.mutex(NAME).resume(parts).await.unwrap();
+    nodes[2].inner().clear();
+    let start = Instant::now();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    assert_eq!(
+        start.elapsed(),
+        ms(0),
+        "the caller waits for none of the repetitions"
+    );
+    second.drain().await;
+    assert_eq!(start.elapsed(), NODE_TIMEOUT + ms(1000));
+    assert_eq!(nodes[0].sent(Operation::Release).len(), 1);
+    assert!(nodes[2].sent(Operation::Release).len() <= 8);
+
+    let parts = first.mutex(NAME).lock().await.unwrap().into_parts();
+    let guard = second.mutex(NAME).with_expiry(ms(9000)).resume(parts).await;
+    let guard = guard.unwrap();
+    guard.extend().await.unwrap();
+    sleep(NODE_TIMEOUT + ms(1000)).await;
+    nodes[2].inner().clear();
+    let start = Instant::now();
+    guard.release().await.unwrap();
+    second.drain().await;
+    assert_eq!(
+        start.elapsed(),
+        ms(0),
+        "nothing can be under way any longer"
+    );
 }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     super::lane::{Lane, LaneCommand, Passage, Settled},
-    Round,
+    Command, Round,
 };
 #[cfg(feature = "_redis")]
 use crate::node::AcquireVote;
@@ -36,7 +36,26 @@ impl Round {
                 self.ask_in_background(node, question);
             }
             Settled::RepeatAfter(pause) => self.repeat_after(pause, node),
+            Settled::VoteAndRepeatAfter(vote, pause) => {
+                // First, so that a drain waits for it.
+                self.without_a_caller(node).repeat_after(pause, node);
+                self.vote(node, vote);
+            }
         }
+    }
+
+    /// Starts a round that continues this one on one node, whose vote nobody waits for. It takes
+    /// the place of this one in the lane.
+    fn without_a_caller(&self, node: usize) -> Arc<Self> {
+        let Command {
+            operation, start, ..
+        } = self.command;
+        let round = Self::start(&self.lease, Command::new(operation, start), true);
+        for other in (0..self.lease.site.nodes().len()).filter(|other| *other != node) {
+            round.vote(other, Vote::Refused { remaining: None });
+        }
+        round.abandon();
+        round
     }
 
     /// Settles a release on a node that has no key, without asking it.
@@ -131,8 +150,10 @@ impl Asker for Round {
                 let heals = self.lease.options().kind.heals && !self.lease.has_ended();
                 lane.extended(Ok(vote), heals, Instant::now())
             }
-            (Operation::Release, Ok(Answer::Release(vote))) => lane.released(Ok(vote)),
-            (Operation::Release, Err(error)) => lane.released(Err(error)),
+            (Operation::Release, Ok(Answer::Release(vote))) => {
+                lane.released(Ok(vote), Instant::now())
+            }
+            (Operation::Release, Err(error)) => lane.released(Err(error), Instant::now()),
             (_, Err(error)) => Settled::Vote(Vote::Failed(error)),
             (_, Ok(_)) => unreachable!("each operation has its own kind of answer"),
         });
@@ -151,7 +172,7 @@ impl Asker for Round {
         self.settle(node, |lane| match operation {
             Operation::Acquire => Settled::Vote(lane.acquired(Err(NodeError::TimedOut), false)),
             // Its time is not over if its runtime has ended.
-            Operation::Release => lane.released(Err(NodeError::TimedOut)),
+            Operation::Release => lane.released(Err(NodeError::TimedOut), Instant::now()),
             Operation::Extend | Operation::Heal | Operation::Raise => {
                 Settled::Vote(Vote::Failed(NodeError::TimedOut))
             }
