@@ -27,8 +27,6 @@ pin_project! {
         // None if the lease was already lost.
         #[pin]
         pending: Option<Pending>,
-        deadline: Instant,
-        is_confirming: bool,
     }
 }
 
@@ -51,8 +49,6 @@ impl Extension {
             start,
             // Answers after the end of the validity do not count.
             pending: (start < until).then(|| lease.extend(deadline.min(until))),
-            deadline,
-            is_confirming: false,
         }
     }
 }
@@ -62,40 +58,20 @@ impl Future for Extension {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let lease = &*this.lease;
-        let verdict = loop {
-            let Some(pending) = this.pending.as_mut().as_pin_mut() else {
-                return Poll::Ready(Err(ExtendError::Lost));
-            };
-            let verdict = ready!(pending.poll(cx));
-            let start = *this.start;
+        let (lease, start) = (&*this.lease, *this.start);
+        let Some(mut pending) = this.pending.as_mut().as_pin_mut() else {
+            return Poll::Ready(Err(ExtendError::Lost));
+        };
+        Poll::Ready(match ready!(pending.as_mut().poll(cx)) {
             // The new validity counts from before the round was sent.
-            let is_extended =
-                verdict == Verdict::Granted && lease.hold.prolong(lease.until_from(start));
-            if is_extended {
-                lease.lanes.forget_gaps_before(start);
+            Verdict::Granted if lease.hold.prolong(lease.until_from(start)) => {
                 tracing::trace!(name = %lease.shown_name(), "extended");
+                if lease.options().kind.heals && lease.lanes.lack_a_key() {
+                    lease.heal();
+                }
+                lease.lanes.forget_gaps_before(start);
+                Ok(())
             }
-            let has_healed = || lease.options().kind.heals && lease.lanes.have_gap_since(start);
-            if is_extended && !*this.is_confirming && has_healed() {
-                // A node that was without the key counts again after another round that a majority
-                // confirms, so start that round.
-                *this.is_confirming = true;
-                *this.start = Instant::now();
-                let deadline = (*this.deadline).min(lease.until());
-                this.pending.set(Some(lease.extend(deadline)));
-                continue;
-            }
-            if is_extended {
-                return Poll::Ready(Ok(()));
-            }
-            break verdict;
-        };
-        let votes = || {
-            let pending = this.pending.as_ref().as_pin_ref();
-            pending.map_or_else(Vec::new, |pending| pending.take_votes())
-        };
-        Poll::Ready(match verdict {
             Verdict::Granted => Err(ExtendError::Lost),
             // Too many nodes no longer keep the key: the others are no majority.
             Verdict::Refused => {
@@ -103,10 +79,8 @@ impl Future for Extension {
                 Err(ExtendError::Lost)
             }
             Verdict::Divided | Verdict::Unavailable if lease.is_lost() => Err(ExtendError::Lost),
-            // The lease was extended, and only the confirming round has failed.
-            Verdict::Divided | Verdict::Unavailable if *this.is_confirming => Ok(()),
             Verdict::Divided | Verdict::Unavailable => {
-                Err(ExtendError::Failed(lease.votes(votes())))
+                Err(ExtendError::Failed(lease.votes(pending.take_votes())))
             }
         })
     }

@@ -38,8 +38,11 @@ pub(super) struct Lane {
 struct Rare {
     /// The number of the node's counter, if the lease is fenced.
     number: Option<FencingToken>,
-    /// When the node was last found without the key, if no majority has confirmed the lock since.
+    /// When the node was last found without the key or got it back, if no majority has confirmed the
+    /// lock since.
     gap: Option<Instant>,
+    /// Whether the node was without the key when it last answered.
+    lacks_key: bool,
     /// The last error of a release that may have been carried out.
     unclear: Option<NodeError>,
     /// How many times the release was repeated.
@@ -69,8 +72,6 @@ pub(super) enum Passage {
 #[derive(Debug)]
 pub(super) enum Settled {
     Vote(Vote),
-    /// The node is asked again, to set missing keys.
-    Heal,
     /// The release is repeated after a pause.
     RepeatAfter(Duration),
     /// The same, but the node votes now, and the repetition has no vote.
@@ -152,8 +153,13 @@ impl Lane {
         self.rare.as_ref()?.number
     }
 
-    pub(super) fn gap(&self) -> Option<Instant> {
+    fn gap(&self) -> Option<Instant> {
         self.rare.as_ref()?.gap
+    }
+
+    /// Whether the node was without the key when it last answered.
+    pub(super) fn lacks_key(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.lacks_key)
     }
 
     /// Lets the node count again if it was without the key before `start`: see
@@ -190,30 +196,27 @@ impl Lane {
         }
     }
 
-    /// Decides what follows an answer to an extension. `heals` says whether missing keys are to be
-    /// set again.
-    pub(super) fn extended(
-        &mut self,
-        answer: Result<ExtendVote, NodeError>,
-        heals: bool,
-        now: Instant,
-    ) -> Settled {
+    /// Counts an answer to an extension, which may have been asked to set missing keys.
+    pub(super) fn extended(&mut self, answer: Result<ExtendVote, NodeError>, now: Instant) -> Vote {
         match answer {
-            // After a gap the node does not count, because another may have held the key meanwhile.
-            Ok(ExtendVote::Extended) => Settled::Vote(match self.gap() {
-                None => Vote::Granted,
-                Some(_) => Vote::Refused { remaining: None },
-            }),
-            Ok(ExtendVote::Healed | ExtendVote::NotOwner) => {
-                self.rare.get_or_insert_default().gap = Some(now);
-                if heals {
-                    self.place();
-                    Settled::Heal
-                } else {
-                    Settled::Vote(Vote::Refused { remaining: None })
+            Ok(ExtendVote::Extended) => {
+                if let Some(rare) = &mut self.rare {
+                    rare.lacks_key = false;
+                }
+                // After a gap the node does not count, because another may have held the key
+                // meanwhile.
+                match self.gap() {
+                    None => Vote::Granted,
+                    Some(_) => Vote::Refused { remaining: None },
                 }
             }
-            Err(error) => Settled::Vote(Vote::Failed(error)),
+            Ok(vote @ (ExtendVote::Healed | ExtendVote::NotOwner)) => {
+                let rare = self.rare.get_or_insert_default();
+                rare.gap = Some(now);
+                rare.lacks_key = vote == ExtendVote::NotOwner;
+                Vote::Refused { remaining: None }
+            }
+            Err(error) => Vote::Failed(error),
         }
     }
 
@@ -331,17 +334,18 @@ mod tests {
         let mut lane = Lane::new(true);
         let start = Instant::now();
         let later = start + Duration::from_millis(1);
-        let extended = |lane: &mut Lane, vote| lane.extended(Ok(vote), true, later);
-        assert!(matches!(
-            extended(&mut lane, ExtendVote::NotOwner),
-            Settled::Heal
-        ));
+        let after = later + Duration::from_millis(1);
+        let extended = |lane: &mut Lane, vote| lane.extended(Ok(vote), later);
+        let is_refused = |vote| matches!(vote, Vote::Refused { .. });
+        assert!(is_refused(extended(&mut lane, ExtendVote::NotOwner)));
+        assert!(lane.lacks_key());
+        assert!(is_refused(extended(&mut lane, ExtendVote::Healed)));
+        assert!(!lane.lacks_key());
         lane.forget_gap_before(start);
-        let refused = extended(&mut lane, ExtendVote::Extended);
-        assert!(matches!(refused, Settled::Vote(Vote::Refused { .. })));
-        lane.forget_gap_before(later + Duration::from_millis(1));
+        assert!(is_refused(extended(&mut lane, ExtendVote::Extended)));
+        lane.forget_gap_before(after);
         let granted = extended(&mut lane, ExtendVote::Extended);
-        assert!(matches!(granted, Settled::Vote(Vote::Granted)));
+        assert!(matches!(granted, Vote::Granted));
     }
 
     #[test]

@@ -57,10 +57,9 @@ impl Lanes {
         agree(&numbers, majority(numbers.len()))
     }
 
-    /// Whether a node was found without the key since `start`.
-    pub(super) fn have_gap_since(&self, start: Instant) -> bool {
-        let has_gap = |lane: &Lane| lane.gap().is_some_and(|gap| gap >= start);
-        self.lock().iter().any(has_gap)
+    /// Whether a node was without the key when it last answered.
+    pub(super) fn lack_a_key(&self) -> bool {
+        self.lock().iter().any(Lane::lacks_key)
     }
 
     /// Lets nodes that were without the key before `start` count again. A majority has kept the key

@@ -64,6 +64,26 @@ impl Lease {
         Pending::new(round, answering, wait_until)
     }
 
+    /// Sets the keys again on nodes that were found without them. It is only for a lease that a
+    /// majority has just extended. The nodes that have their keys are not asked.
+    pub(super) fn heal(self: &Arc<Self>) {
+        let now = Instant::now();
+        let command = Command::new(Operation::Heal, now)
+            .with_token(self.token())
+            .asked_until(self.until());
+        let round = Round::start(self, command, true);
+        let answering = round.send(|round, lane| {
+            if lane.lacks_key() {
+                lane.place();
+                round.enter(lane)
+            } else {
+                Beginning::Votes(Vote::Granted)
+            }
+        });
+        // Nobody waits for the answers. They go on in the background.
+        drop(Pending::new(round, answering, now));
+    }
+
     /// Releases the keys. From here on, nothing is extended.
     pub(crate) fn release(self: &Arc<Self>) -> Pending {
         let now = Instant::now();

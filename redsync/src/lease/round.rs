@@ -187,14 +187,10 @@ impl Round {
 impl LaneCommand for Round {
     fn passage(&self) -> Passage {
         match self.command.operation {
-            Operation::Acquire | Operation::Release => Passage::Keeps,
+            Operation::Acquire | Operation::Heal | Operation::Release => Passage::Keeps,
             // An extension that finds no key changes nothing, so it need not keep the lane: the
-            // next one may use a connection that works. An extension that sets missing keys has to
-            // be answered before a release is sent.
-            Operation::Extend | Operation::Heal if self.lease.options().kind.heals => {
-                Passage::Keeps
-            }
-            Operation::Extend | Operation::Heal | Operation::Raise => Passage::Passes,
+            // next one may use a connection that works.
+            Operation::Extend | Operation::Raise => Passage::Passes,
         }
     }
 

@@ -287,7 +287,7 @@ impl Mutex {
     /// `WithSetNXOnExtend`.)
     ///
     /// It repairs nodes, not locks: the extension succeeds only if a majority has kept the key all
-    /// the time. (go-redsync counts keys that it has just set. So it can resume a lock that another
+    /// the time, and only then are missing keys set. (go-redsync counts keys that it has just set. So it can resume a lock that another
     /// client has held in between.)
     #[must_use]
     pub fn with_set_if_absent_on_extend(self, set: bool) -> Self {

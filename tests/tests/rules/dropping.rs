@@ -312,6 +312,8 @@ fn a_first_contact_on_a_runtime_that_stands_still_does_not_keep_others_from_lock
             tokio::task::yield_now().await;
         }
     });
-    let guard = lives.block_on(redsync.mutex(NAME).try_lock()).unwrap();
+    let patient = redsync.mutex(NAME).with_expiry(ms(60_000));
+    let lock = patient.with_node_timeout(ms(10_000)).try_lock();
+    let guard = lives.block_on(lock).unwrap();
     lives.block_on(guard.release()).unwrap();
 }

@@ -173,6 +173,7 @@ async fn a_resumed_lock_that_is_dropped_is_released_in_the_same_way() {
     nodes[2].once(Operation::Acquire, Fault::late_request(NODE_TIMEOUT));
     let parts = first.mutex(NAME).lock().await.unwrap().into_parts();
     drop(second.mutex(NAME).resume(parts).await.unwrap());
+    first.drain().await;
     second.drain().await;
     assert_no_keys(&nodes);
 }

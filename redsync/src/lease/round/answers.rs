@@ -31,10 +31,6 @@ impl Round {
         }
         match settled {
             Settled::Vote(vote) => self.vote(node, vote),
-            Settled::Heal => {
-                let question = self.question(node, Operation::Heal);
-                self.ask_in_background(node, question);
-            }
             Settled::RepeatAfter(pause) => self.repeat_after(pause, node),
             Settled::VoteAndRepeatAfter(vote, pause) => {
                 // First, so that a drain waits for it.
@@ -144,11 +140,8 @@ impl Asker for Round {
             (Operation::Raise, Ok(Answer::Raise(RaiseVote::Refused))) => {
                 Settled::Vote(Vote::Refused { remaining: None })
             }
-            // Whether or not the key has been set now, the node was without it before.
-            (Operation::Heal, Ok(_)) => Settled::Vote(Vote::Refused { remaining: None }),
-            (Operation::Extend, Ok(Answer::Extend(vote))) => {
-                let heals = self.lease.options().kind.heals && !self.lease.has_ended();
-                lane.extended(Ok(vote), heals, Instant::now())
+            (Operation::Extend | Operation::Heal, Ok(Answer::Extend(vote))) => {
+                Settled::Vote(lane.extended(Ok(vote), Instant::now()))
             }
             (Operation::Release, Ok(Answer::Release(vote))) => {
                 lane.released(Ok(vote), Instant::now())
