@@ -5,8 +5,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::{
-    ConfigError, FencingToken, Guard, LockError, Resume, common::Common, lease::Lease,
-    queue::OwnedLease, quorum::tally::Verdict, request::Request,
+    ConfigError, FencingToken, Guard, LockError, Resume,
+    common::Common,
+    lease::Lease,
+    queue::OwnedLease,
+    quorum::{count::RoundVotes, tally::Verdict},
+    request::Request,
 };
 
 /// Takes over a lock that a quorum still keeps for its owner value. It changes nothing on the nodes.
@@ -21,6 +25,9 @@ pub(crate) async fn resume(
 ) -> Result<Guard, LockError> {
     check(&request, &resumed)?;
     let lease = Lease::resumed(&common.nodes, &request, resumed.value);
+    if resumed.was_lost {
+        return Err(LockError::NotHeld(lease.votes(RoundVotes::new())));
+    }
     if let Some(token) = resumed.token {
         lease.set_token(token);
     }
@@ -28,10 +35,13 @@ pub(crate) async fn resume(
     let kept = lease.inspect().await;
     match kept.verdict {
         Verdict::Granted => {
+            let timing = &lease.options().timing;
+            // The first holder's validity has ended, though the nodes still keep the names: for the
+            // drift, it ends before they expire.
+            let has_ended = kept.remaining <= timing.drift(timing.expiry());
             // A majority granted, and each of these nodes keeps the names for at least this long.
-            let until = lease.options().timing.until_from(start, kept.remaining);
-            lease.begin_hold(until);
-            if lease.is_lost() {
+            lease.begin_hold(timing.until_from(start, kept.remaining));
+            if has_ended || lease.is_lost() {
                 return Err(LockError::NotHeld(kept.votes));
             }
             let owned = OwnedLease::new(lease, Arc::clone(&common.queues));

@@ -22,8 +22,8 @@ pub struct GuardParts {
     pub mode: Mode,
     /// The fencing token, if the lock is fenced.
     pub fencing_token: Option<FencingToken>,
-    /// How long the lock was still valid when its guard was taken apart. (`resume` does not rely on
-    /// this: it asks the nodes.)
+    /// How long the lock was still valid when its guard was taken apart. If it is zero, the lock was
+    /// lost, and cannot be resumed. (Otherwise `resume` does not rely on this: it asks the nodes.)
     pub remaining: Duration,
 }
 
@@ -61,6 +61,8 @@ mod value_as_text {
 pub struct Resume {
     pub(crate) value: OwnerValue,
     pub(crate) token: Option<FencingToken>,
+    /// Whether the guard had lost the lock before it was taken apart.
+    pub(crate) was_lost: bool,
     /// The names and the mode of the lock, if they are known.
     pub(crate) kind: Option<(Vec<Arc<str>>, Mode)>,
 }
@@ -71,6 +73,7 @@ impl From<GuardParts> for Resume {
         Self {
             value: parts.value,
             token: parts.fencing_token,
+            was_lost: parts.remaining.is_zero(),
             kind: Some((names, parts.mode)),
         }
     }
@@ -81,6 +84,7 @@ impl<V: Into<OwnerValue>> From<V> for Resume {
         Self {
             value: value.into(),
             token: None,
+            was_lost: false,
             kind: None,
         }
     }

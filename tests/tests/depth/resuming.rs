@@ -66,6 +66,39 @@ async fn a_released_or_expired_lock_cannot_be_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_the_end_of_the_validity_a_lock_cannot_be_resumed_though_its_keys_are_there() {
+    let (redsync, nodes) = memory();
+    let mutex = redsync.mutex("a");
+    for is_lost in [false, true] {
+        let guard = mutex.lock().await.unwrap();
+        let (until, value) = (guard.until(), guard.expose_value().clone());
+        // The guard is taken apart immediately before, or immediately after it is lost.
+        tokio::time::sleep_until(until - Duration::from_millis(u64::from(!is_lost))).await;
+        assert_eq!(guard.is_lost(), is_lost);
+        let parts = guard.into_parts();
+        tokio::time::sleep_until(until).await;
+        assert!(nodes.iter().all(|node| node.len() == 1));
+        for resumed in [mutex.resume(parts).await, mutex.resume(value).await] {
+            assert!(matches!(resumed, Err(LockError::NotHeld(_))), "{resumed:?}");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_has_reached_its_maximum_hold_cannot_be_resumed() {
+    let (redsync, nodes) = memory();
+    let mutex = redsync.mutex("a").with_max_hold(Duration::from_secs(2));
+    let guard = mutex.lock().await.unwrap();
+    guard.lost().await;
+    let parts = guard.into_parts();
+    assert!(nodes.iter().all(|node| node.len() == 1));
+    let error = redsync.mutex("a").resume(parts).await.unwrap_err();
+    assert!(matches!(error, LockError::NotHeld(_)), "{error:?}");
+    assert!(error.to_string().contains("`a` is not held"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn parts_do_not_show_the_value() {
     let (redsync, _) = memory();
     let parts = redsync.mutex("a").lock().await.unwrap().into_parts();
