@@ -146,7 +146,7 @@ impl fmt::Display for LockError {
                 votes.describe(f, "acquired", "taken")
             }
             Self::NotALock(votes) => {
-                let key = self.key().unwrap_or_else(|| votes.name());
+                let key = Printable(self.key().unwrap_or_else(|| votes.name()));
                 write!(f, "the key `{key}` is no lock: ")?;
                 votes.describe(f, "acquired", "taken")
             }

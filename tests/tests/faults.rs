@@ -337,14 +337,14 @@ async fn a_server_without_memory_does_not_vote() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_type_counts_as_taken() {
+async fn a_key_of_another_type_is_no_lock_and_stays() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     for server in &servers[..2] {
         server.command(&["HSET", NAME, "field", "value"]);
     }
     let error = redsync.mutex(NAME).try_lock().await.unwrap_err();
-    assert!(matches!(error, LockError::Taken(_)), "{error:?}");
+    assert!(matches!(error, LockError::NotALock(_)), "{error:?}");
     let result = redsync.mutex(NAME).resume("value").await;
     assert!(matches!(result, Err(LockError::NotHeld(_))), "{result:?}");
     redsync.drain().await;

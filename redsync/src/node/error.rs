@@ -29,6 +29,14 @@ pub enum NodeError {
         /// The address of the node that is counted.
         other: Arc<str>,
     },
+    /// A lock on the node could not be released: its user may run neither scripts with the commands
+    /// that a lock [needs](crate::node::redis#requirements-for-the-servers), nor a command that
+    /// compares and deletes. So the node was not asked to acquire the lock.
+    #[non_exhaustive]
+    CannotRelease {
+        /// The error that the script was refused with.
+        error: Box<str>,
+    },
     /// Too many commands to this node are unanswered. This one was not sent.
     Overloaded,
     /// The command was not sent: an earlier command for this lock was unanswered until its time was
@@ -74,6 +82,7 @@ impl NodeError {
             Self::Unreachable(_)
                 | Self::Refused { .. }
                 | Self::SameServer { .. }
+                | Self::CannotRelease { .. }
                 | Self::Overloaded
                 | Self::NotSent
         )
@@ -112,6 +121,12 @@ impl fmt::Display for NodeError {
                 let other = Printable(other);
                 write!(f, "is the same server as {other}, and has no second vote")
             }
+            Self::CannotRelease { error } => write!(
+                f,
+                "cannot release locks, because it runs neither the scripts for that nor a command \
+                 that compares and deletes: {}",
+                Printable(error)
+            ),
             Self::Overloaded => f.write_str("has left too many commands unanswered"),
             Self::NotSent => f.write_str("was not asked"),
             Self::Unexpected(reply) => {

@@ -138,7 +138,9 @@ impl Votes {
             match &node.vote {
                 Vote::Granted => f.write_str(granted)?,
                 Vote::Refused { .. } => f.write_str(refused)?,
-                Vote::NotALock { name } => write!(f, "has a key `{name}` that is no lock")?,
+                Vote::NotALock { name } => {
+                    write!(f, "has a key `{}` that is no lock", Printable(name))?;
+                }
                 Vote::Failed(error) => write!(f, "{error}")?,
             }
         }

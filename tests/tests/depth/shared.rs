@@ -121,7 +121,7 @@ async fn a_go_client_sees_a_shared_lock_as_taken_and_cannot_destroy_it() {
 }
 
 #[tokio::test]
-async fn a_sorted_set_that_is_no_lock_counts_as_taken_and_is_left_alone() {
+async fn a_sorted_set_that_is_no_lock_is_told_apart_and_left_alone() {
     let servers = Servers::start(1);
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
     let mutex = redsync.mutex("board");
@@ -136,7 +136,7 @@ async fn a_sorted_set_that_is_no_lock_counts_as_taken_and_is_left_alone() {
             mutex.clone().with_fencing(true),
         ] {
             let result = mutex.try_lock().await;
-            assert!(matches!(result, Err(LockError::Taken(_))), "{result:?}");
+            assert!(matches!(result, Err(LockError::NotALock(_))), "{result:?}");
         }
         redsync.drain().await;
         let members: Vec<String> = servers[0].query(&["ZRANGE", "board", "0", "-1"]);

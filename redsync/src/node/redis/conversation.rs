@@ -20,7 +20,12 @@ impl fmt::Debug for Conversation {
 
 impl Conversation {
     pub(super) fn new(question: Question, dialect: &Arc<Dialect>) -> Self {
-        let exchange = Exchange::new(question.operation(), question.entry(), dialect);
+        let exchange = Exchange::new(
+            question.operation(),
+            question.entry(),
+            question.token(),
+            dialect,
+        );
         Self { question, exchange }
     }
 

@@ -1,19 +1,20 @@
-//! The optional commands that a server knows.
+//! What a server can do, as far as it is known.
 //!
-//! They are found out by use: a server that does not know a command answers with an error and does
-//! nothing. Each command fails in this way at most once per server.
+//! It is found out by use: a server that refuses a command has not carried it out.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use super::command::Arguments;
 use crate::node::NodeError;
 
-/// What is known about the commands of one server so far.
+/// What is known about one server so far.
 #[derive(Default)]
 pub(super) struct Dialect {
     delete_if_equal: AtomicU8,
+    can_release: AtomicBool,
 }
 
-/// The ways to delete a key if it has a given value. A command takes the server half the time of a
+/// A command that deletes a key if it has a given value. It takes the server half the time of a
 /// script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeleteIfEqual {
@@ -21,38 +22,106 @@ pub(super) enum DeleteIfEqual {
     Delifeq,
     /// `DELEX key IFEQ value`: Redis, from 8.4.
     Delex,
-    Script,
+}
+
+impl DeleteIfEqual {
+    /// Writes the command.
+    pub(super) fn write(self, name: &[u8], value: &[u8], command: &mut impl Arguments) {
+        match self {
+            Self::Delifeq => {
+                command.arg(b"DELIFEQ");
+                command.arg(name);
+                command.arg(value);
+            }
+            Self::Delex => {
+                command.arg(b"DELEX");
+                command.arg(name);
+                command.arg(b"IFEQ");
+                command.arg(value);
+            }
+        }
+    }
 }
 
 impl Dialect {
-    pub(super) fn delete_if_equal(&self) -> DeleteIfEqual {
-        // Relaxed: the value protects nothing else, and an outdated form costs one more command.
+    // Relaxed in all of these: the values protect nothing else, and an outdated one costs one more
+    // command.
+
+    /// The command to delete with, if the server is not known to have none.
+    pub(super) fn delete_if_equal(&self) -> Option<DeleteIfEqual> {
         match self.delete_if_equal.load(Ordering::Relaxed) {
-            0 => DeleteIfEqual::Delifeq,
-            1 => DeleteIfEqual::Delex,
-            _ => DeleteIfEqual::Script,
+            0 => Some(DeleteIfEqual::Delifeq),
+            1 => Some(DeleteIfEqual::Delex),
+            _ => None,
         }
     }
 
-    /// Notes that the server does not know this form.
-    pub(super) fn lacks(&self, form: DeleteIfEqual) {
-        let next = match form {
+    /// Notes that the server refuses this command.
+    pub(super) fn lacks(&self, command: DeleteIfEqual) {
+        let next = match command {
             DeleteIfEqual::Delifeq => 1,
-            DeleteIfEqual::Delex | DeleteIfEqual::Script => 2,
+            DeleteIfEqual::Delex => 2,
         };
         self.delete_if_equal.fetch_max(next, Ordering::Relaxed);
     }
+
+    /// Whether the server is known to release what it has acquired.
+    pub(super) fn can_release(&self) -> bool {
+        self.can_release.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_release(&self) {
+        self.can_release.store(true, Ordering::Relaxed);
+    }
 }
 
-/// Whether the error says that the server does not know the command, or that the user may not run
-/// it.
-pub(super) fn is_missing(error: &NodeError) -> bool {
-    let NodeError::Refused { code, message, .. } = error else {
+/// Whether the server may have refused this command and still carry out another one that does the
+/// same.
+///
+/// Servers, and proxies before them, refuse commands in words of their own. So all words count as
+/// such a refusal, except those by which Redis and Valkey describe their state, in which they would
+/// refuse the other command too.
+pub(super) fn may_do_otherwise(error: &NodeError) -> bool {
+    let NodeError::Refused { code, .. } = error else {
         return false;
     };
-    match &**code {
-        "ERR" => message.contains("command"),
-        "NOPERM" => true,
-        _ => false,
+    !matches!(
+        &**code,
+        "NOAUTH"
+            | "WRONGPASS"
+            | "LOADING"
+            | "BUSY"
+            | "READONLY"
+            | "OOM"
+            | "MISCONF"
+            | "NOREPLICAS"
+            | "MASTERDOWN"
+            | "CLUSTERDOWN"
+            | "TRYAGAIN"
+            | "MOVED"
+            | "ASK"
+            | "CROSSSLOT"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_in_any_words_is_about_the_command() {
+        for (code, message) in [
+            ("ERR", "unknown command 'DELIFEQ'"),
+            ("unsupported", "command 'info'"),
+            ("DENIED", ""),
+            ("NOPERM", "this user has no permissions"),
+            ("", "??"),
+        ] {
+            assert!(may_do_otherwise(&NodeError::refused(code, message)));
+        }
+        for code in ["LOADING", "READONLY", "OOM", "NOAUTH"] {
+            assert!(!may_do_otherwise(&NodeError::refused(code, "")));
+        }
+        assert!(!may_do_otherwise(&NodeError::TimedOut));
     }
 }

@@ -9,8 +9,10 @@ use std::{ptr, sync::Arc};
 use super::{
     Reply,
     command::Arguments,
-    dialect::{DeleteIfEqual, Dialect, is_missing},
-    script::{ACQUIRE, By, DELETE, EXTEND, INSPECT, RAISE, RELEASE, SHARE, Script, millis},
+    dialect::{DeleteIfEqual, Dialect, may_do_otherwise},
+    script::{
+        ACQUIRE, By, CHECK, DELETE, EXPIRE, EXTEND, INSPECT, RAISE, RELEASE, SHARE, Script, millis,
+    },
 };
 use crate::{
     FencingToken, Mode,
@@ -25,12 +27,22 @@ pub(super) struct Exchange {
 
 /// The command that is sent next, or whose reply is awaited.
 enum Step {
+    /// Asks whether a lock on the name could be released, before the server acquires its first one.
+    Check(Check, Arc<Dialect>),
     /// Sets the key as go-redsync does. This is the most common lock: one name, exclusive, not
     /// fenced.
     SetIfAbsent,
     /// Deletes the key with a command that the server may not know. The dialect remembers if not.
     DeleteIfEqual(DeleteIfEqual, Arc<Dialect>),
     Script(&'static Script, By),
+}
+
+/// The ways to release a lock, which are tried in this order before there is one.
+enum Check {
+    Script,
+    /// A command that compares and deletes, with a value that no key has. The script was refused
+    /// with this error.
+    DeleteIfEqual(DeleteIfEqual, Box<str>),
 }
 
 /// What a reply leads to.
@@ -41,12 +53,26 @@ enum Outcome {
 }
 
 impl Exchange {
-    pub(super) fn new(operation: Operation, entry: &Entry, dialect: &Arc<Dialect>) -> Self {
+    pub(super) fn new(
+        operation: Operation,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        dialect: &Arc<Dialect>,
+    ) -> Self {
         let step = match operation {
-            Operation::Acquire if is_plain(entry) && !entry.fenced => Step::SetIfAbsent,
+            Operation::Acquire if is_plain(entry) && !entry.fenced => {
+                if dialect.can_release() {
+                    Step::SetIfAbsent
+                } else {
+                    Step::Check(Check::Script, Arc::clone(dialect))
+                }
+            }
             Operation::Acquire if entry.mode == Mode::Shared => Step::script(&SHARE),
             Operation::Acquire => Step::script(&ACQUIRE),
             Operation::Raise => Step::script(&RAISE),
+            Operation::Extend | Operation::Heal if is_plain(entry) && token.is_none() => {
+                Step::script(&EXPIRE)
+            }
             Operation::Extend | Operation::Heal => Step::script(&EXTEND),
             Operation::Release if is_plain(entry) => Step::delete_if_equal(dialect),
             Operation::Release => Step::script(&RELEASE),
@@ -80,16 +106,12 @@ impl Exchange {
                 command.arg(b"PX");
                 command.number(millis(entry.expiry));
             }
-            Step::DeleteIfEqual(DeleteIfEqual::Delifeq, _) => {
-                command.arg(b"DELIFEQ");
-                command.arg(name);
-                command.arg(value);
+            Step::DeleteIfEqual(delete, _) | Step::Check(Check::DeleteIfEqual(delete, _), _) => {
+                delete.write(name, value, command);
             }
-            Step::DeleteIfEqual(..) => {
-                command.arg(b"DELEX");
-                command.arg(name);
-                command.arg(b"IFEQ");
-                command.arg(value);
+            // Sent as code, because this is the first script that the server sees.
+            Step::Check(Check::Script, _) => {
+                CHECK.write_for_name(By::Code, &entry.names[0], command)
             }
             Step::Script(script, by) => script.write(*by, self.operation, entry, token, command),
         }
@@ -113,11 +135,17 @@ impl Exchange {
 
     fn read(&self, entry: &Entry, reply: Result<Reply, NodeError>) -> Result<Outcome, NodeError> {
         if let Err(error) = &reply
-            && let Some(step) = self.step.after(error)
+            && let Some(step) = self.step.after(error)?
         {
             return Ok(Outcome::Continued(step));
         }
         Ok(match (&self.step, reply) {
+            (Step::Check(check, dialect), reply) => {
+                if check.is_passed_with(&reply?) {
+                    dialect.note_release();
+                }
+                Outcome::Continued(Step::SetIfAbsent)
+            }
             (Step::SetIfAbsent, reply) => match reply? {
                 Reply::Status(_) => {
                     Outcome::Answered(Answer::Acquire(AcquireVote::Acquired { number: None }))
@@ -155,8 +183,8 @@ impl Step {
 
     fn delete_if_equal(dialect: &Arc<Dialect>) -> Self {
         match dialect.delete_if_equal() {
-            DeleteIfEqual::Script => Self::script(&DELETE),
-            form => Self::DeleteIfEqual(form, Arc::clone(dialect)),
+            Some(command) => Self::DeleteIfEqual(command, Arc::clone(dialect)),
+            None => Self::script(&DELETE),
         }
     }
 
@@ -165,22 +193,68 @@ impl Step {
         matches!(self, Self::Script(script, _) if ptr::eq(*script, &raw const INSPECT))
     }
 
-    /// What to send after the command has been refused, if another command does the same.
-    fn after(&self, error: &NodeError) -> Option<Self> {
-        match (self, error) {
-            (Self::Script(script, by), error) => Some(Self::Script(script, by.after(error)?)),
-            (Self::DeleteIfEqual(form, dialect), error) if is_missing(error) => {
-                dialect.lacks(*form);
+    /// What to send after an error, if another command does the same; [`None`] if the error is the
+    /// answer.
+    fn after(&self, error: &NodeError) -> Result<Option<Self>, NodeError> {
+        Ok(match self {
+            Self::Script(script, by) => {
+                (script.after(*by, error)).map(|by| Self::Script(script, by))
+            }
+            _ if !may_do_otherwise(error) => None,
+            // The key has another type, with which the script can deal.
+            Self::DeleteIfEqual(..) if is_about_the_key(error) => Some(Self::script(&DELETE)),
+            Self::DeleteIfEqual(command, dialect) => {
+                dialect.lacks(*command);
                 Some(Self::delete_if_equal(dialect))
             }
-            // The key may have another type. The script can tell.
-            (Self::DeleteIfEqual(..), NodeError::Refused { code, .. })
-                if matches!(&**code, "ERR" | "WRONGTYPE") =>
-            {
-                Some(Self::script(&DELETE))
+            // It is taken, at least.
+            Self::Check(Check::DeleteIfEqual(..), _) if is_about_the_key(error) => {
+                Some(Self::SetIfAbsent)
             }
-            _ => None,
+            Self::Check(check, dialect) => Some(Self::Check(
+                check.after(error, dialect)?,
+                Arc::clone(dialect),
+            )),
+            Self::SetIfAbsent => None,
+        })
+    }
+}
+
+impl Check {
+    /// Whether the reply says that a lock could be released. If the key exists, the script cannot
+    /// tell.
+    fn is_passed_with(&self, reply: &Reply) -> bool {
+        match self {
+            Self::Script => *reply == Reply::Integer(1),
+            Self::DeleteIfEqual(..) => true,
         }
+    }
+
+    /// The next way, after this one was refused; an error if there is none.
+    fn after(&self, error: &NodeError, dialect: &Dialect) -> Result<Self, NodeError> {
+        let error = match self {
+            Self::Script => error.to_string().into(),
+            Self::DeleteIfEqual(command, first) => {
+                dialect.lacks(*command);
+                first.clone()
+            }
+        };
+        match dialect.delete_if_equal() {
+            Some(command) => Ok(Self::DeleteIfEqual(command, error)),
+            None => Err(NodeError::CannotRelease { error }),
+        }
+    }
+}
+
+/// Whether the server knows the command, but cannot apply it to a key of this type.
+fn is_about_the_key(error: &NodeError) -> bool {
+    match error {
+        NodeError::Refused { code, message } => match &**code {
+            "WRONGTYPE" => true,
+            "ERR" => message.contains("string type"),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -218,11 +292,12 @@ mod tests {
         replies: impl IntoIterator<Item = Result<Reply, NodeError>>,
     ) -> (Vec<String>, NodeAnswer) {
         let entry = entry();
-        let mut exchange = Exchange::new(operation, &entry, dialect);
+        let token = matches!(operation, Operation::Raise).then(|| FencingToken::new(7));
+        let mut exchange = Exchange::new(operation, &entry, token, dialect);
         let mut asked = Vec::new();
         for reply in replies {
             let mut command = Command::default();
-            exchange.write(&entry, Some(FencingToken::new(7)), &mut command);
+            exchange.write(&entry, token, &mut command);
             let words = command.args().into_iter().map(String::from_utf8_lossy);
             // Hashes and code are not compared.
             let words: Vec<_> = words
@@ -242,9 +317,99 @@ mod tests {
 
     const RELEASED: Answer = Answer::Release(ReleaseVote::Released);
 
+    /// A dialect after a first lock.
+    fn checked() -> Arc<Dialect> {
+        let dialect = Arc::<Dialect>::default();
+        dialect.note_release();
+        dialect
+    }
+
+    const ACQUIRED: Answer = Answer::Acquire(AcquireVote::Acquired { number: None });
+
+    #[test]
+    fn before_the_first_lock_a_server_is_asked_whether_it_could_release_it() {
+        let dialect = Arc::<Dialect>::default();
+        let set = || Ok(Reply::Status("OK".into()));
+        let replies = [Ok(Reply::Integer(1)), set()];
+        let (asked, answer) = exchange(Operation::Acquire, &dialect, replies);
+        assert_eq!(asked, ["EVAL ... 1 a", "SET a mine NX PX 8000"]);
+        assert_eq!(answer.unwrap(), ACQUIRED);
+        let (asked, _) = exchange(Operation::Acquire, &dialect, [set()]);
+        assert_eq!(asked, ["SET a mine NX PX 8000"]);
+    }
+
+    #[test]
+    fn a_taken_name_says_nothing_about_releases() {
+        let dialect = Arc::<Dialect>::default();
+        let set = || Ok(Reply::Status("OK".into()));
+        for _ in 0..2 {
+            let replies = [Ok(Reply::Integer(0)), set()];
+            let (asked, _) = exchange(Operation::Acquire, &dialect, replies);
+            assert_eq!(asked, ["EVAL ... 1 a", "SET a mine NX PX 8000"]);
+        }
+        // Without scripts, a command tells as much.
+        let dialect = Arc::<Dialect>::default();
+        let replies = [
+            refused("ERR", "no"),
+            refused("WRONGTYPE", ""),
+            Ok(Reply::Nil),
+            Err(NodeError::TimedOut),
+        ];
+        let (_, answer) = exchange(Operation::Acquire, &dialect, replies);
+        let taken = AcquireVote::Taken { remaining: None };
+        assert_eq!(answer.unwrap(), Answer::Acquire(taken));
+        assert!(!dialect.can_release());
+    }
+
+    #[test]
+    fn a_server_that_could_not_release_a_lock_is_not_asked_to_acquire_it() {
+        let dialect = Arc::<Dialect>::default();
+        let refusals = || ["script", "DELIFEQ", "DELEX"].map(|word| refused("no", word));
+        let (asked, answer) = exchange(Operation::Acquire, &dialect, refusals());
+        assert_eq!(
+            asked,
+            ["EVAL ... 1 a", "DELIFEQ a mine", "DELEX a IFEQ mine"]
+        );
+        let error = answer.unwrap_err();
+        assert!(
+            matches!(&error, NodeError::CannotRelease { error } if error.ends_with("no script"))
+        );
+        assert!(error.is_undone());
+        // Again and again, until it is configured in another way.
+        let (asked, _) = exchange(Operation::Acquire, &dialect, refusals());
+        assert_eq!(asked, ["EVAL ... 1 a"]);
+        // Either of the commands is enough.
+        for refused in 1..3 {
+            let dialect = Arc::<Dialect>::default();
+            let refusals = refusals().into_iter().take(refused);
+            let replies = refusals.chain([Ok(Reply::Integer(0)), Ok(Reply::Status("OK".into()))]);
+            let (_, answer) = exchange(Operation::Acquire, &dialect, replies);
+            assert_eq!(answer.unwrap(), ACQUIRED);
+            assert!(dialect.can_release());
+        }
+    }
+
+    #[test]
+    fn a_server_that_refuses_everything_for_now_is_not_one_that_cannot_release() {
+        for code in ["LOADING", "READONLY", "NOAUTH", "BUSY"] {
+            let dialect = Arc::<Dialect>::default();
+            let (_, answer) = exchange(Operation::Acquire, &dialect, [refused(code, "")]);
+            assert!(
+                matches!(answer, Err(NodeError::Refused { .. })),
+                "{answer:?}"
+            );
+            assert_eq!(dialect.delete_if_equal(), Some(DeleteIfEqual::Delifeq));
+        }
+    }
+
     #[test]
     fn each_command_that_a_server_does_not_know_is_sent_once() {
-        for error in [("ERR", "unknown command 'X'"), ("NOPERM", "")] {
+        for error in [
+            ("ERR", "unknown command 'X'"),
+            ("NOPERM", ""),
+            ("unsupported", "command"),
+            ("DENIED", ""),
+        ] {
             let dialect = Arc::<Dialect>::default();
             let missing = || refused(error.0, error.1);
             let one = || Ok(Reply::Integer(1));
@@ -272,18 +437,36 @@ mod tests {
             let (asked, answer) = exchange(Operation::Release, &dialect, replies);
             assert_eq!(asked, ["DELIFEQ a mine", "EVALSHA ... 1 a mine"]);
             assert_eq!(answer.unwrap(), Answer::Release(ReleaseVote::NotOwner));
-            assert_eq!(dialect.delete_if_equal(), DeleteIfEqual::Delifeq);
+            assert_eq!(dialect.delete_if_equal(), Some(DeleteIfEqual::Delifeq));
         }
     }
 
     #[test]
-    fn an_unknown_script_is_sent_as_code() {
-        let replies = [refused("NOSCRIPT", ""), Ok(Reply::Integer(1))];
-        let (asked, _) = exchange(Operation::Raise, &Arc::<Dialect>::default(), replies);
-        assert!(
-            asked[0].starts_with("EVALSHA") && asked[1].starts_with("EVAL "),
-            "{asked:?}"
-        );
+    fn a_script_that_is_refused_by_its_hash_is_sent_as_code() {
+        for error in [("NOSCRIPT", ""), ("NOPERM", "evalsha"), ("unsupported", "")] {
+            let replies = [refused(error.0, error.1), Ok(Reply::Integer(1))];
+            let (asked, _) = exchange(Operation::Raise, &checked(), replies);
+            assert!(
+                asked[0].starts_with("EVALSHA") && asked[1].starts_with("EVAL "),
+                "{asked:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_script_that_has_run_and_failed_is_not_sent_again() {
+        let mut command = Command::default();
+        RAISE.write_for_name(By::Hash, "a", &mut command);
+        let hash = String::from_utf8_lossy(command.args()[1]).into_owned();
+        for message in [
+            format!("no counter script: {hash}, on @user_script:7."),
+            format!("Error running script (call to f_{hash}): @user_script:7: no counter"),
+        ] {
+            let (asked, answer) =
+                exchange(Operation::Raise, &checked(), [refused("ERR", &message)]);
+            assert_eq!(asked.len(), 1);
+            assert!(matches!(answer, Err(NodeError::Refused { .. })));
+        }
     }
 
     #[test]
@@ -293,7 +476,7 @@ mod tests {
             let parts = vec![bytes("exclusive"), bytes(value), Reply::Integer(70)];
             [Ok(Reply::Nil), Ok(Reply::Array(parts))]
         };
-        let acquire = |replies| exchange(Operation::Acquire, &Arc::<Dialect>::default(), replies);
+        let acquire = |replies| exchange(Operation::Acquire, &checked(), replies);
         let (asked, answer) = acquire(held("other"));
         assert_eq!(asked, ["SET a mine NX PX 8000", "EVALSHA ... 1 a"]);
         let remaining = Some(Duration::from_millis(70));

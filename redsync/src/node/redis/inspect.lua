@@ -1,16 +1,21 @@
 -- Finds out who holds a name. Changes nothing. KEYS: the name. Returns nil if the name is free.
--- Otherwise returns 'shared', 'exclusive' or 'foreign' (the key is no lock), and then for each holder its owner value and for how
--- many ms it holds the name (negative: for ever).
-local kind = redis.call('TYPE', KEYS[1]).ok
-if kind == 'none' then
+-- Otherwise returns 'shared', 'exclusive' or 'foreign' (the key is no lock), and then for each holder
+-- its owner value and for how many ms it holds the name (negative: for ever, or unknown).
+local value = redis.pcall('GET', KEYS[1])
+if not value then
   return false
+elseif type(value) == 'string' then
+  -- Every lock is set together with its expiry. A user without permission for PTTL cannot tell.
+  local left = redis.pcall('PTTL', KEYS[1])
+  if type(left) ~= 'number' then
+    left = -2
+  end
+  return { left == -1 and 'foreign' or 'exclusive', value, left }
+elseif not string.find(value.err, 'WRONGTYPE') then
+  return value
 end
-if kind ~= 'zset' or not redis.call('ZSCORE', KEYS[1], '') then
-  local value = kind == 'string' and redis.call('GET', KEYS[1]) or ''
-  local left = redis.call('PTTL', KEYS[1])
-  -- Every lock is set together with its expiry.
-  local is_lock = kind == 'string' and left ~= -1
-  return { is_lock and 'exclusive' or 'foreign', value, left }
+if redis.call('TYPE', KEYS[1]).ok ~= 'zset' or not redis.call('ZSCORE', KEYS[1], '') then
+  return { 'foreign', '', redis.call('PTTL', KEYS[1]) }
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -12,7 +12,7 @@ use super::Deadpool;
 use super::{
     Driver, Reply,
     command::Command,
-    dialect::Dialect,
+    dialect::{Dialect, may_do_otherwise},
     exchange::Exchange,
     script::{By, INSPECT},
 };
@@ -136,7 +136,7 @@ impl<D: Driver> RedisNode<D> {
         operation: Operation,
         token: Option<FencingToken>,
     ) -> NodeAnswer {
-        let mut exchange = Exchange::new(operation, entry, &self.dialect);
+        let mut exchange = Exchange::new(operation, entry, token, &self.dialect);
         loop {
             let mut command = Command::default();
             exchange.write(entry, token, &mut command);
@@ -205,7 +205,7 @@ impl<D: Driver> Node for RedisNode<D> {
         };
         let first = By::Hash;
         let reply = match ask(first).await {
-            Err(error) => match first.after(&error) {
+            Err(error) => match INSPECT.after(first, &error) {
                 Some(next) => ask(next).await,
                 None => Err(error),
             },
@@ -229,7 +229,7 @@ impl<D: Driver> Node for RedisNode<D> {
             Ok(Reply::Status(info)) => Ok(run_id(&info)),
             // The user has no permission for INFO, or a proxy does not know it. Locking works all
             // the same.
-            Err(NodeError::Refused { code, .. }) if matches!(&*code, "NOPERM" | "ERR") => Ok(None),
+            Err(error) if may_do_otherwise(&error) => Ok(None),
             // A cluster returns one answer for each of its servers.
             Ok(_) | Err(NodeError::Unexpected(_)) => Ok(None),
             Err(error) => Err(error),

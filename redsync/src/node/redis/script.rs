@@ -3,7 +3,7 @@
 use std::{sync::OnceLock, time::Duration};
 
 use self::Argument::{Expiry, Mode, Names, NextFor, Retention, SetIfAbsent, Stride, Token, Value};
-use super::command::Arguments;
+use super::{command::Arguments, dialect::may_do_otherwise};
 use crate::{
     FencingToken,
     fence::{RETENTION, STRIDE},
@@ -34,6 +34,9 @@ pub(super) static EXTEND: Script = script!(
     &[Value, Expiry, Names, Mode, SetIfAbsent, Token, Retention]
 );
 pub(super) static RELEASE: Script = script!("release", &[Value, Mode]);
+pub(super) static CHECK: Script = Script::new(include_str!("check.lua"), &[]);
+pub(super) static EXPIRE: Script =
+    Script::new(include_str!("expire.lua"), &[Value, Expiry, SetIfAbsent]);
 pub(super) static DELETE: Script = Script::new(include_str!("delete.lua"), &[Value]);
 pub(super) static INSPECT: Script = Script::new(include_str!("inspect.lua"), &[]);
 
@@ -70,23 +73,12 @@ enum Argument {
 ///
 /// First it is sent by its hash. If the server does not know the script (at its first use, after a
 /// restart or after `SCRIPT FLUSH`), it answers `NOSCRIPT` and runs nothing. Then the script is
-/// sent as code, and the server keeps it. So no script runs twice.
+/// sent as code, and the server keeps it. It is also sent as code if the server refuses `EVALSHA`
+/// itself. So no script runs twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
     Hash,
     Code,
-}
-
-impl By {
-    /// How to send the script after it has been refused, if another way may help.
-    pub(super) fn after(self, error: &NodeError) -> Option<Self> {
-        match (self, error) {
-            (Self::Hash, NodeError::Refused { code, .. }) if &**code == "NOSCRIPT" => {
-                Some(Self::Code)
-            }
-            _ => None,
-        }
-    }
 }
 
 impl Script {
@@ -96,6 +88,20 @@ impl Script {
             arguments,
             hash: OnceLock::new(),
         }
+    }
+
+    /// How to send the script after it was refused, if another way may help.
+    pub(super) fn after(&self, by: By, error: &NodeError) -> Option<By> {
+        (by == By::Hash && may_do_otherwise(error) && !self.has_run(error)).then_some(By::Code)
+    }
+
+    /// Whether the error is one of the running script. Such errors name it by its hash.
+    fn has_run(&self, error: &NodeError) -> bool {
+        let NodeError::Refused { message, .. } = error else {
+            return false;
+        };
+        let names = |prefix| message.contains(&format!("{prefix}{}", self.hash()));
+        names("script: ") || names("f_")
     }
 
     fn hash(&self) -> &str {

@@ -1,0 +1,27 @@
+-- Extends one exclusive name, if the owner holds it. It runs no commands that go-redsync does not
+-- need, or does without them. KEYS: the name. ARGV: owner value, expiry in ms, '1' to set the name if
+-- it is missing. Returns 0 (not the owner; nothing was changed), 1 (extended) or 2 (set).
+local value, expiry = ARGV[1], tonumber(ARGV[2])
+
+local found = redis.pcall('GET', KEYS[1])
+if found == value then
+  local later = redis.pcall('PEXPIRE', KEYS[1], expiry, 'GT')
+  if later ~= 1 then
+    -- Either the key is kept for longer or for ever, or the server is older than 7.0 and has no GT.
+    -- If the user may not run PTTL, the answer to GT decides.
+    local left = redis.pcall('PTTL', KEYS[1])
+    if type(left) ~= 'number' then
+      left = later == 0 and expiry or 0
+    end
+    if left < expiry then
+      redis.call('PEXPIRE', KEYS[1], expiry)
+    end
+  end
+  return 1
+elseif not found and ARGV[3] == '1' then
+  redis.call('SET', KEYS[1], value, 'PX', expiry)
+  return 2
+elseif type(found) == 'table' and not string.find(found.err, 'WRONGTYPE') then
+  return found
+end
+return 0
