@@ -1,13 +1,14 @@
 //! One attempt to get a connection that works, for all commands that wait for it: a connection is
 //! made, or the present one is checked and perhaps replaced.
 
-use std::{future::pending, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, Either, FutureExt, Shared, select};
 use tokio::{
     runtime::{self, Handle},
     time::{Instant, sleep},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{Connect, Connection};
 use crate::{
@@ -28,7 +29,7 @@ const GRACE: Duration = Duration::from_millis(50);
 /// made: the server hangs, and its commands must stay in order.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An attempt that is shared by its clones. Those who wait for the result drive it.
+/// An attempt that is shared by its clones. It is a task, so it goes on when callers give up.
 pub(super) struct Attempt<M: Connect> {
     result: Shared<BoxFuture<'static, Result<Arc<Connection<M>>, NodeError>>>,
     /// The connection that is checked, if there is one.
@@ -40,11 +41,8 @@ pub(super) struct Attempt<M: Connect> {
 
 impl<M: Connect> Attempt<M> {
     /// Begins to make a connection, or to check one.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
     pub(super) fn begin(
+        runtime: &Handle,
         address: &Arc<str>,
         connect: &M,
         checked: Option<Arc<Connection<M>>>,
@@ -65,14 +63,14 @@ impl<M: Connect> Attempt<M> {
                 Either::Right((never, _)) => match never {},
             }
         };
-        // A panic would poison the shared future, so it becomes a failure to connect.
-        let result = AssertUnwindSafe(attempt)
-            .catch_unwind()
-            .map(|result| result.unwrap_or_else(|_| Err(unreachable("connecting panicked"))));
+        let result = AbortOnDropHandle::new(runtime.spawn(attempt)).map(|result| {
+            // It panicked, or its runtime has ended.
+            result.unwrap_or_else(|error| Err(unreachable(error)))
+        });
         Self {
             result: result.boxed().shared(),
             checked,
-            runtime: Handle::current().id(),
+            runtime: runtime.id(),
             pulse,
         }
     }
@@ -92,8 +90,8 @@ impl<M: Connect> Attempt<M> {
         !is_over && now.saturating_duration_since(*self.pulse.lock()) > STANDSTILL
     }
 
-    pub(super) fn is_of_other_runtime(&self) -> bool {
-        Handle::current().id() != self.runtime
+    pub(super) fn is_on(&self, runtime: &Handle) -> bool {
+        runtime.id() == self.runtime
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
@@ -112,7 +110,7 @@ impl<M: Connect> Clone for Attempt<M> {
     }
 }
 
-async fn beat(pulse: Arc<Mutex<Instant>>) -> std::convert::Infallible {
+async fn beat(pulse: Arc<Mutex<Instant>>) -> Infallible {
     loop {
         *pulse.lock() = Instant::now();
         sleep(BEAT).await;

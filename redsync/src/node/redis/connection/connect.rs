@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{
+    runtime::{self, Handle},
+    time::timeout,
+};
 
 use super::{kind::SharedConnection, sender::Sender};
 use crate::{
@@ -35,6 +38,8 @@ pub(crate) trait Connect: Clone + Send + Sync + 'static {
 pub(super) struct Connection<M: Connect> {
     pub(super) sender: Sender<M::Connection>,
     place: Mutex<Option<M::Place>>,
+    /// The runtime that reads its replies.
+    runtime: runtime::Id,
 }
 
 impl<M: Connect> Connection<M> {
@@ -46,7 +51,13 @@ impl<M: Connect> Connection<M> {
         Ok(Arc::new(Self {
             sender: Sender::new(connection),
             place: Mutex::new(Some(place)),
+            runtime: Handle::current().id(),
         }))
+    }
+
+    /// Whether the current runtime reads its replies.
+    pub(super) fn is_here(&self) -> bool {
+        Handle::try_current().is_ok_and(|runtime| runtime.id() == self.runtime)
     }
 
     /// Gives back the place.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use redis::{Cmd, Value};
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 #[cfg(feature = "deadpool-redis")]
 use super::item::Item;
@@ -28,6 +28,10 @@ use crate::{
 /// A connection that has been idle for this long may have been closed by the server, or forgotten
 /// by a firewall. So it is checked before the next command.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// The same for a connection whose replies are read on another runtime than the current one, which
+/// may stand still.
+const IDLE_ELSEWHERE: Duration = Duration::from_millis(100);
 
 /// A connection of a kind that cannot be checked, and replaces its own connections, is replaced as a
 /// whole after a silence of this length.
@@ -73,8 +77,9 @@ impl<M: Connect> Link<M> {
     pub(crate) fn push<T: Into<Item>>(&self, now: Instant, item: T) -> Result<(), T> {
         match &*self.slot() {
             Slot::Connected(connection) => {
-                let may_be_used =
-                    |health: &Health| is_trusted::<M>(health, now) && !is_overloaded(health, now);
+                let may_be_used = |health: &Health| {
+                    is_trusted(connection, health, now) && !is_overloaded(health, now)
+                };
                 connection.sender.push_if(may_be_used, now, item)
             }
             Slot::Empty | Slot::Attempting(_) => Err(item),
@@ -112,17 +117,19 @@ impl<M: Connect> Link<M> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the other commands that wait for the connection go on with the
-    /// attempt, or the next command does.
+    /// If the future is dropped, the attempt goes on.
     async fn connection(&self) -> Result<Arc<Connection<M>>, NodeError> {
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(unreachable("there is no tokio runtime"));
+        };
+        let begin = |checked: Option<&Arc<Connection<M>>>| {
+            Attempt::begin(&runtime, &self.address, &self.connect, checked.cloned())
+        };
         let mut again = true;
         loop {
             let attempt = {
                 let mut slot = self.slot();
                 let now = Instant::now();
-                let begin = |checked: Option<&Arc<Connection<M>>>| {
-                    Attempt::begin(&self.address, &self.connect, checked.cloned())
-                };
                 let attempt = match &*slot {
                     Slot::Attempting(attempt) if !attempt.stands_still(now) => attempt.clone(),
                     Slot::Attempting(attempt) => begin(attempt.checked()),
@@ -131,7 +138,7 @@ impl<M: Connect> Link<M> {
                         begin(None)
                     }
                     Slot::Connected(connection)
-                        if is_trusted::<M>(&connection.sender.health(), now) =>
+                        if is_trusted(connection, &connection.sender.health(), now) =>
                     {
                         return Ok(Arc::clone(connection));
                     }
@@ -151,7 +158,7 @@ impl<M: Connect> Link<M> {
             }
             drop(slot);
             // It may have failed because its runtime has ended, and not because of the server.
-            if result.is_err() && attempt.is_of_other_runtime() && mem::take(&mut again) {
+            if result.is_err() && !attempt.is_on(&runtime) && mem::take(&mut again) {
                 continue;
             }
             return result;
@@ -169,8 +176,9 @@ impl<M: Connect> Link<M> {
 }
 
 /// Whether a connection may be used without a check.
-fn is_trusted<M: Connect>(health: &Health, now: Instant) -> bool {
-    let is_idle = M::PINGS && health.rest(now) > IDLE;
+fn is_trusted<M: Connect>(connection: &Connection<M>, health: &Health, now: Instant) -> bool {
+    let rest = health.rest(now);
+    let is_idle = M::PINGS && (rest > IDLE || rest > IDLE_ELSEWHERE && !connection.is_here());
     let is_silent = health.is_silent(now) && (M::PINGS || health.silence(now) > STALL);
     !is_idle && !is_silent
 }

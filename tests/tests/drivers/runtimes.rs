@@ -1,0 +1,161 @@
+//! One `Redsync` on several runtimes, of which some end or are not driven.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use redsync::{Mutex, Redsync};
+use redsync_tests::Servers;
+use redsync_tests::wait::until_async;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::sleep;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn connect(urls: impl IntoIterator<Item = String>) -> Redsync {
+    let redsync = Redsync::connect(urls).unwrap();
+    // One attempt has to be enough, well below a second.
+    redsync
+        .with_defaults(|mutex| mutex.with_node_timeout(Duration::from_millis(900)))
+        .unwrap()
+}
+
+/// One attempt that all nodes answer, and the release of its lock.
+async fn locks(mutex: &Mutex) {
+    let guard = mutex.try_lock().await.unwrap();
+    guard.release().await.unwrap();
+}
+
+#[test]
+fn a_first_contact_on_a_runtime_that_is_not_driven_holds_up_no_other() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let (still, driven) = (runtime(), runtime());
+    still.block_on(async {
+        assert!(redsync.mutex("a").lock().now_or_never().is_none());
+    });
+    driven.block_on(async {
+        until_async("a lock", LIMIT, async || {
+            redsync.mutex("b").try_lock().await.is_ok()
+        })
+        .await;
+    });
+}
+
+#[test]
+fn connections_of_a_runtime_that_is_not_driven_are_replaced() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let (still, driven) = (runtime(), runtime());
+    let mutex = redsync.mutex("a").with_fail_fast(false);
+    still.block_on(locks(&mutex));
+    driven.block_on(async {
+        sleep(Duration::from_millis(300)).await;
+        locks(&mutex).await;
+    });
+    // In a row, so the attempt itself finds out, and another succeeds.
+    still.block_on(async {
+        let _ = mutex.try_lock().await;
+        locks(&mutex).await;
+    });
+    drop(driven);
+    still.block_on(async {
+        until_async("no key", Duration::from_secs(5), async || {
+            servers.iter().all(|server| server.keys().is_empty())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn an_attempt_under_way_on_a_runtime_that_is_no_longer_driven_leaves_no_key() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let (still, driven) = (runtime(), runtime());
+    still.block_on(locks(&redsync.mutex("warm").with_fail_fast(false)));
+    let mutex = redsync.mutex("a");
+    let mut lock = Box::pin(mutex.lock());
+    still.block_on(async {
+        assert!((&mut lock).now_or_never().is_none());
+        // The commands are sent, and their replies are not read.
+        tokio::task::yield_now().await;
+    });
+    driven.block_on(async {
+        drop(lock);
+        let guard = redsync.mutex("b").lock_within(LIMIT).await.unwrap();
+        guard.release().await.unwrap();
+        until_async("no key", Duration::from_secs(5), async || {
+            servers.iter().all(|server| server.keys().is_empty())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn the_first_attempt_on_each_new_runtime_succeeds() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    for _ in 0..5 {
+        runtime().block_on(locks(&redsync.mutex("a")));
+        // This one ends while it connects, or while its commands are under way.
+        runtime().block_on(async {
+            assert!(redsync.mutex("b").lock().now_or_never().is_none());
+        });
+        let threads = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        threads.block_on(locks(&redsync.mutex("a")));
+    }
+}
+
+#[test]
+fn a_runtime_that_ends_with_commands_under_way_fails_no_lock_of_another() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let driven = runtime();
+    for round in 0..4 {
+        let ends = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        // The connections are on this runtime.
+        ends.block_on(async {
+            let guard = redsync.mutex("warm").lock_within(LIMIT).await.unwrap();
+            guard.release().await.unwrap();
+        });
+        for task in 0..8 {
+            let mutex = redsync.mutex(format!("ends:{round}:{task}"));
+            ends.spawn(async move {
+                loop {
+                    let _ = mutex.lock().await;
+                }
+            });
+        }
+        driven.block_on(async {
+            let lock = async |task: usize| {
+                let mutex = redsync.mutex(format!("stays:{round}:{task}"));
+                for _ in 0..20 {
+                    let guard = mutex.lock_within(LIMIT).await.unwrap();
+                    // It is unknown whether a release was carried out that was under way at the end.
+                    let _ = guard.release().await;
+                }
+            };
+            let tasks = join_all((0..8).map(lock));
+            let end = async {
+                sleep(Duration::from_millis(5)).await;
+                ends.shutdown_background();
+            };
+            tokio::join!(tasks, end);
+        });
+    }
+    driven.block_on(until_async("no key", Duration::from_secs(5), async || {
+        servers.iter().all(|server| server.keys().is_empty())
+    }));
+}
