@@ -112,7 +112,12 @@ impl Asker for Round {
 
     fn may_ask(&self, operation: Operation) -> Result<(), NodeError> {
         if operation == Operation::Release {
-            return Ok(());
+            let is_over = Instant::now() >= self.abandon_at();
+            return if is_over {
+                Err(NodeError::TimedOut)
+            } else {
+                Ok(())
+            };
         }
         let is_late = |limit: Instant| {
             let now = Instant::now();

@@ -29,6 +29,11 @@ use crate::sync::Mutex;
 /// locks a second, 64 yields 140,000, 256 yields 150,000, and 1,024 yields 135,000.)
 const MAX_TOGETHER: usize = 256;
 
+/// While this number of commands are under way, the others stay in the list. A server that is slower
+/// than its clients answers no sooner if it is sent more. In the list a command costs little, and is
+/// dropped if its lock no longer wants it.
+const MAX_UNDER_WAY: usize = 1024;
+
 /// Sends the commands in the list, until the list is closed and all commands are answered.
 pub(super) struct Collector<C: SharedConnection> {
     connection: C,
@@ -90,6 +95,9 @@ impl<C: SharedConnection> Collector<C> {
             if self.abandon_late(&mut sent, cx) {
                 continue;
             }
+            if commands(&sent) >= MAX_UNDER_WAY {
+                return Poll::Pending;
+            }
             return match self.list.poll(cx) {
                 Found::Commands => Poll::Ready(true),
                 Found::End if sent.is_empty() => Poll::Ready(false),
@@ -128,17 +136,20 @@ impl<C: SharedConnection> Collector<C> {
         true
     }
 
-    /// Sends all commands in the list, and returns their number. They are written when their future
-    /// is first polled.
+    /// Sends the commands in the list, as far as they may be under way at the same time, and returns
+    /// their number. They are written when their future is first polled.
     fn send(&mut self) -> usize {
-        let mut items = self.list.take(self.spares.items());
-        let count = items.len();
-        while items.len() > MAX_TOGETHER {
-            let rest = items.split_off(MAX_TOGETHER);
+        let mut count = 0;
+        while commands(&self.sent.lock()) < MAX_UNDER_WAY {
+            let mut items = self.spares.items();
+            self.list.take(&mut items, MAX_TOGETHER);
+            if items.is_empty() {
+                self.spares.keep_items(items);
+                break;
+            }
+            count += items.len();
             self.send_together(items);
-            items = rest;
         }
-        self.send_together(items);
         count
     }
 
@@ -233,12 +244,16 @@ impl<C: SharedConnection> Collector<C> {
     }
 }
 
+/// How many commands are under way.
+fn commands(sent: &[Sent]) -> usize {
+    sent.iter().map(|sent| sent.items.len()).sum()
+}
+
 impl<C: SharedConnection> Drop for Collector<C> {
     /// Fails all commands that are left. There are some if the runtime shuts down, after which
     /// nothing can be sent.
     fn drop(&mut self) {
-        self.list.close();
-        for item in self.list.take(Vec::new()) {
+        for item in self.list.close_and_take() {
             item.fail::<C>(Undelivered::closed(true).error, true);
         }
         let sent = mem::take(&mut *self.sent.lock());

@@ -1,6 +1,7 @@
 //! The commands that wait to be sent over a connection.
 
 use std::{
+    collections::VecDeque,
     mem,
     sync::MutexGuard,
     task::{Context, Waker},
@@ -21,7 +22,7 @@ const RESTED: Duration = Duration::from_millis(1);
 pub(super) struct List(Mutex<State>);
 
 struct State {
-    waiting: Vec<Item>,
+    waiting: VecDeque<Item>,
     /// Wakes the collector. None while the collector is running.
     collector: Option<Waker>,
     /// Whether the list takes no more commands.
@@ -43,7 +44,7 @@ pub(super) enum Found {
 impl List {
     pub(super) fn new() -> Self {
         Self(Mutex::new(State {
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             collector: None,
             is_closed: false,
             has_rested: false,
@@ -77,7 +78,7 @@ impl List {
         }
         state.has_rested |= state.health.rest(now) > RESTED;
         state.health.sent(now);
-        state.waiting.push(item.into());
+        state.waiting.push_back(item.into());
         let collector = state.collector.take();
         drop(state);
         if let Some(collector) = collector {
@@ -88,7 +89,7 @@ impl List {
 
     /// Adds an item again, for its next command.
     pub(super) fn push_again(&self, item: Item) {
-        self.state().waiting.push(item);
+        self.state().waiting.push_back(item);
     }
 
     /// Looks for commands. If there are none, the collector is woken when one is added.
@@ -108,9 +109,10 @@ impl List {
         }
     }
 
-    /// Takes all items, in exchange for an empty vector.
-    pub(super) fn take(&self, empty: Vec<Item>) -> Vec<Item> {
-        mem::replace(&mut self.state().waiting, empty)
+    /// Moves the first items to the end of `items`, up to this number.
+    pub(super) fn take(&self, items: &mut Vec<Item>, most: usize) {
+        let waiting = &mut self.state().waiting;
+        items.extend(waiting.drain(..most.min(waiting.len())));
     }
 
     /// Whether the connection had been idle when a command was added. Reported once.
@@ -130,9 +132,9 @@ impl List {
     }
 
     /// Closes the list, and takes the items that the collector has not taken.
-    pub(super) fn close_and_take(&self) -> Vec<Item> {
+    pub(super) fn close_and_take(&self) -> VecDeque<Item> {
         self.close();
-        self.take(Vec::new())
+        mem::take(&mut self.state().waiting)
     }
 
     /// Counts a command that is sent without the list.
