@@ -70,6 +70,10 @@ impl HeldLock {
     /// [keeps locks alive](crate::RedlockLayer::with_keep_alive), this one is still kept alive. If
     /// it is lost while the handler runs, the handler is not aborted.
     ///
+    /// [`Redsync::drain`](redsync::Redsync::drain) waits until the guard has been released or dropped,
+    /// so a process that drains at its shutdown leaves no key of a detached lock. The job has to end
+    /// at a shutdown, or the drain needs a time limit.
+    ///
     /// Returns [`None`] if the lock was detached before, or if the request has ended.
     ///
     /// ```

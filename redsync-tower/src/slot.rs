@@ -44,9 +44,11 @@ impl GuardSlot {
         }
     }
 
-    /// Takes the guard for the handler.
+    /// Takes the guard for the handler. A drain waits for it, as for the request.
     pub(crate) fn detach(&self) -> Option<Guard> {
-        self.replace(Content::Detached)
+        let mut guard = self.replace(Content::Detached)?;
+        guard.delay_drain();
+        Some(guard)
     }
 
     /// Whether the handler has taken the guard.

@@ -18,7 +18,7 @@ pub use self::{
     validity::{Lost, Validity},
 };
 use crate::{
-    ExtendError, FencingToken, OwnerValue, VerifyError,
+    DrainGuard, ExtendError, FencingToken, OwnerValue, VerifyError,
     keep_alive::{Keeper, KeptAlive},
     lease::{Extension, Lease},
     queue::OwnedLease,
@@ -66,6 +66,8 @@ pub struct Guard {
     held: Option<HeldToken>,
     owned: OwnedLease,
     keeper: Keeper,
+    /// Dropped after the lease, so that a drain does not miss the release.
+    drain_guard: Option<DrainGuard>,
 }
 
 /// A token that is cancelled when the lock is lost, or when this is dropped.
@@ -81,6 +83,7 @@ impl Guard {
             held: None,
             owned,
             keeper,
+            drain_guard: None,
         }
     }
 
@@ -293,6 +296,33 @@ impl Guard {
         }
     }
 
+    /// Makes [`Redsync::drain`](crate::Redsync::drain) wait until this lock has been released: for
+    /// work that a shutdown has to wait for.
+    ///
+    /// By default, a drain waits for releases that have begun, and not for guards that are still in
+    /// use. (For code that has no guard yet, see
+    /// [`Redsync::drain_guard`](crate::Redsync::drain_guard).)
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let mut guard = redsync.mutex("report").lock().await?;
+    /// guard.keep_alive();
+    /// guard.delay_drain();
+    /// tokio::spawn(async move {
+    ///     // ... write the report ...
+    ///     drop(guard);
+    /// });
+    /// redsync.drain().await; // waits for the report
+    /// # assert!(redsync.mutex("report").try_lock().await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn delay_drain(&mut self) {
+        self.drain_guard = Some(self.lease().drain_guard());
+    }
+
     /// Asks the nodes whether a majority of them holds the lock for this guard. (go-redsync's
     /// `Valid`.)
     ///
@@ -366,12 +396,13 @@ impl Guard {
             kept_alive,
             held,
             owned,
+            drain_guard,
             ..
         } = self;
         drop(kept_alive);
         // The tokens are cancelled before anyone else can acquire the lock.
         drop(held);
-        Release::start(owned)
+        Release::start(owned, drain_guard)
     }
 
     /// Takes the guard apart without releasing the lock. The lock stays until it expires, or until

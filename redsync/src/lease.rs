@@ -35,7 +35,7 @@ use self::{
     succession::{Succession, may_hand_over},
 };
 use crate::{
-    FencingToken, OwnerValue, Printable,
+    DrainGuard, FencingToken, OwnerValue, Printable,
     node::Entry,
     nodes::Nodes,
     options::Options,
@@ -271,6 +271,11 @@ impl Lease {
         if was_lost {
             self.count_loss();
         }
+    }
+
+    /// Makes a drain wait until this is dropped.
+    pub(crate) fn drain_guard(&self) -> DrainGuard {
+        self.site.nodes().background().guard()
     }
 
     /// Finishes a release in the background.

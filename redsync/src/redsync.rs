@@ -232,7 +232,7 @@ impl Redsync {
 
     /// Waits until the work in the background is done: the releases of dropped guards, and the
     /// answers of slow nodes. It also waits until every [`DrainGuard`](Self::drain_guard) is
-    /// dropped. Call it at the end of a graceful shutdown.
+    /// dropped, and for the locks that [delay it](crate::Guard::delay_drain). Call it at the end of a graceful shutdown.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

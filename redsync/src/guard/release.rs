@@ -11,7 +11,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    ReleaseError,
+    DrainGuard, ReleaseError,
     lease::Lease,
     queue::{OwnedLease, Releasing},
     quorum::tally::Verdict,
@@ -36,17 +36,19 @@ pin_project! {
         releasing: Option<Releasing>,
         lease: Arc<Lease>,
         was_lost: bool,
+        _drain_guard: Option<DrainGuard>,
     }
 }
 
 impl Release {
-    pub(super) fn start(owned: OwnedLease) -> Self {
+    pub(super) fn start(owned: OwnedLease, drain_guard: Option<DrainGuard>) -> Self {
         let lease = Arc::clone(owned.lease());
         let was_lost = lease.is_lost();
         Self {
             releasing: owned.give_up(),
             lease,
             was_lost,
+            _drain_guard: drain_guard,
         }
     }
 }

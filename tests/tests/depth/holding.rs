@@ -1,4 +1,5 @@
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -6,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use redsync::{ExtendError, LockError, Redsync, RunError};
+use futures_util::poll;
+use redsync::{ExtendError, LockError, Redsync, Released, RunError};
 use redsync_tests::{
     Servers,
     faulty::{Fault, Operation},
@@ -159,5 +161,34 @@ async fn work_on_real_servers_is_dropped_when_a_majority_dies() {
             })
             .await;
         assert!(matches!(result, Err(RunError::Lost)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_a_guard_that_delays_it() {
+    for end in ["drop", "release", "dropped release", "into_parts"] {
+        let (redsync, nodes) = faulty();
+        let mut guard = redsync.mutex("a").lock().await.unwrap();
+        redsync.drain().await;
+        guard.delay_drain();
+        for node in &nodes {
+            let late = Fault::late_request(Duration::from_millis(100));
+            node.once(Operation::Release, late);
+        }
+        let mut drain = pin!(redsync.drain());
+        assert!(poll!(&mut drain).is_pending());
+        let ends = async {
+            match end {
+                "drop" => drop(guard),
+                "release" => assert_eq!(guard.release().await.unwrap(), Released::Held),
+                "dropped release" => assert!(poll!(pin!(guard.release())).is_pending()),
+                _ => drop(guard.into_parts()),
+            }
+        };
+        ends.await;
+        drain.await;
+        for node in &nodes {
+            assert_eq!(node.inner().is_empty(), end != "into_parts", "{end}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use redsync::Redsync;
 use redsync_tests::Servers;
-use redsync_tower::{HoldUntil, RedlockLayer, key};
+use redsync_tower::{HeldLock, HoldUntil, RedlockLayer, key};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::support::{Http2, LONG, SOON, Stage, post, raw};
@@ -30,7 +30,7 @@ impl Service {
             .expect("options that work");
         let stage = Stage::new();
         let layer = || RedlockLayer::new(redsync.clone(), key::path("{id}")).with_wait(LONG);
-        let [working, streaming] = [(); 2].map(|()| stage.clone());
+        let [working, streaming, detached] = [(); 3].map(|()| stage.clone());
         let work = routing::post(async move || {
             working.play().await;
             "done"
@@ -42,8 +42,17 @@ impl Service {
             });
             Body::from_stream(frame)
         });
+        let detach = routing::post(async move |lock: HeldLock| {
+            let guard = lock.detach().expect("a lock");
+            tokio::spawn(async move {
+                detached.play().await;
+                drop(guard);
+            });
+            "accepted"
+        });
         let app = Router::new()
             .route("/jobs/{id}", work.route_layer(layer()))
+            .route("/detached/{id}", detach.route_layer(layer()))
             .route(
                 "/stream/{id}",
                 stream.route_layer(layer().with_hold_until(HoldUntil::BodyEnd)),
@@ -125,6 +134,23 @@ async fn requests_of_http_2() {
     for request in requests {
         assert_eq!(request.await.unwrap(), "done");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_waits_for_a_job_that_has_detached_its_lock() {
+    let service = Service::start().await;
+    let answer = post(service.address, "/detached/1").await;
+    assert_eq!(answer, (200, "accepted".into()));
+    service.stage.has(1).await;
+    service.shut_down.send(()).expect("it is served");
+    let served = timeout(SOON, service.served).await;
+    served.expect("in time").unwrap();
+
+    let mut drain = std::pin::pin!(service.redsync.drain());
+    assert!(futures_util::poll!(&mut drain).is_pending());
+    service.stage.let_go(1);
+    timeout(SOON, drain).await.expect("in time");
+    service.servers.assert_no_keys();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
