@@ -1,0 +1,103 @@
+//! Releases that a server refuses for a while.
+
+use std::time::Duration;
+
+use redsync::Redsync;
+use redsync::node::AnyNode;
+use redsync_tests::{RedisServer, wait::until_async};
+use tokio::task::spawn_blocking;
+
+use super::{deadpool, fred, free_port, manager};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A node of each driver on the server.
+async fn nodes(server: &RedisServer) -> [AnyNode; 3] {
+    let url = server.url();
+    [
+        deadpool(&url).into(),
+        manager(&url).into(),
+        fred(&url).await.into(),
+    ]
+}
+
+/// Asserts that a lock is released though the server refuses that at first: with an error that has
+/// this code, from `begin` to `end`.
+async fn is_released<T>(
+    server: &RedisServer,
+    code: &str,
+    begin: impl AsyncFn() -> T,
+    end: impl AsyncFn(T),
+) {
+    for node in nodes(server).await {
+        let redsync = Redsync::new([node]).unwrap();
+        let guard = redsync.mutex("a").lock().await.unwrap();
+        let begun = begin().await;
+        let error = guard.release().await.unwrap_err();
+        assert!(
+            error.to_string().contains("did not answer in time"),
+            "{error}"
+        );
+        let refused = server.try_command(&["SET", "b", "c"]).unwrap_err();
+        assert_eq!(refused.code(), Some(code));
+        end(begun).await;
+        let drained = tokio::time::timeout(SOON, redsync.drain()).await;
+        drained.expect("it is repeated soon");
+        assert_eq!(server.keys(), [""; 0], "the key is left");
+    }
+}
+
+#[tokio::test]
+async fn by_a_server_that_is_a_replica_for_a_while() {
+    let (server, port) = (RedisServer::start(), free_port().to_string());
+    is_released(
+        &server,
+        "READONLY",
+        async || drop(server.command(&["REPLICAOF", "127.0.0.1", &port])),
+        async |()| drop(server.command(&["REPLICAOF", "NO", "ONE"])),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn by_a_server_that_misses_its_replicas() {
+    let server = RedisServer::start();
+    let set =
+        |replicas| drop(server.command(&["CONFIG", "SET", "min-replicas-to-write", replicas]));
+    is_released(
+        &server,
+        "NOREPLICAS",
+        async || set("1"),
+        async |()| set("0"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn by_a_server_that_runs_a_script() {
+    let server = RedisServer::start_with(&["--busy-reply-threshold", "1"]);
+    let run = || {
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let mut endless = redis::cmd("EVAL");
+        endless.arg("while true do end").arg(0);
+        spawn_blocking(move || endless.query::<()>(&mut connection))
+    };
+    is_released(
+        &server,
+        "BUSY",
+        async || {
+            let running = run();
+            until_async("it is busy", SOON, async || {
+                server.try_command(&["GET", "a"]).is_err()
+            })
+            .await;
+            [running]
+        },
+        async |[running]| {
+            server.command(&["SCRIPT", "KILL"]);
+            running.await.unwrap().unwrap_err();
+        },
+    )
+    .await;
+}
