@@ -67,10 +67,14 @@ impl NodeError {
             Self::Unreachable(_) | Self::Overloaded => true,
             // The server does not know the user, or the command is wrong. All else is a state of the
             // server, such as `READONLY` during a failover.
-            Self::Refused { code, .. } => !matches!(
-                &**code,
-                "NOAUTH" | "WRONGPASS" | "NOPERM" | "ERR" | "WRONGTYPE" | "CROSSSLOT" | "NOSCRIPT"
-            ),
+            Self::Refused { code, message } => match &**code {
+                "NOAUTH" | "WRONGPASS" | "NOPERM" | "WRONGTYPE" | "CROSSSLOT" | "NOSCRIPT" => false,
+                // Proxies and scripts put other errors behind this word.
+                "ERR" => !["unknown ", "wrong number "]
+                    .iter()
+                    .any(|it| message.starts_with(it)),
+                _ => true,
+            },
             error => error.is_ambiguous(),
         }
     }
@@ -90,7 +94,10 @@ impl NodeError {
 
     /// Whether the node may have carried the command out.
     pub(crate) const fn is_ambiguous(&self) -> bool {
-        matches!(self, Self::TimedOut | Self::Disconnected(_))
+        matches!(
+            self,
+            Self::TimedOut | Self::Disconnected(_) | Self::Unexpected(_)
+        )
     }
 }
 

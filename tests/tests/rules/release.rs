@@ -126,14 +126,20 @@ async fn connections_that_break_once_do_not_keep_keys_from_being_released() {
 
 #[tokio::test(start_paused = true)]
 async fn a_release_is_repeated_after_a_refusal_that_may_pass() {
-    for code in [
-        "READONLY",
-        "LOADING",
-        "MISCONF",
-        "NOREPLICAS",
-        "BUSY",
-        "CLUSTERDOWN",
-        "A_CODE_OF_THE_FUTURE",
+    for (code, message) in [
+        ("READONLY", ""),
+        ("LOADING", ""),
+        ("MISCONF", ""),
+        ("NOREPLICAS", ""),
+        ("BUSY", ""),
+        ("CLUSTERDOWN", ""),
+        ("MASTERDOWN", ""),
+        ("TRYAGAIN", ""),
+        ("A_CODE_OF_THE_FUTURE", ""),
+        // A proxy, and a script on a server before Redis 7.
+        ("ERR", "no server is available"),
+        ("ERR", "Error running script: -READONLY You can't write"),
+        ("upstream", "failure"),
     ] {
         let nodes = nodes::<3>();
         let redsync = redsync(&nodes);
@@ -141,11 +147,73 @@ async fn a_release_is_repeated_after_a_refusal_that_may_pass() {
         for node in &nodes {
             node.once(
                 Operation::Release,
-                Fault::error(NodeError::refused(code, "")),
+                Fault::error(NodeError::refused(code, message)),
             );
         }
         assert_eq!(guard.release().await.unwrap(), Released::Held, "{code}");
         redsync.drain().await;
         assert_no_keys(&nodes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_is_repeated_after_an_answer_that_nobody_understands() {
+    for is_carried_out in [false, true] {
+        let nodes = nodes::<3>();
+        let redsync = redsync(&nodes);
+        let guard = redsync.mutex(NAME).lock().await.unwrap();
+        for node in &nodes {
+            let unexpected = NodeError::Unexpected("a status".into());
+            node.once(Operation::Release, Fault::error(unexpected));
+            if is_carried_out {
+                node.inner().clear();
+            }
+        }
+        let result = guard.release().await;
+        assert!(
+            !matches!(result, Ok(Released::AlreadyLost)),
+            "the first may have released it: {result:?}"
+        );
+        redsync.drain().await;
+        assert_no_keys(&nodes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_is_repeated_after_a_panic_in_the_code_of_a_node() {
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let guard = redsync.mutex(NAME).lock().await.unwrap();
+    for node in &nodes {
+        let mut panics = true;
+        node.plan(move |_| {
+            assert!(!std::mem::take(&mut panics), "an expected panic");
+            Fault::none()
+        });
+    }
+    drop(guard);
+    redsync.drain().await;
+    assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_can_never_succeed_is_not_repeated() {
+    for (code, message) in [
+        ("NOPERM", "this user has no permissions"),
+        ("ERR", "unknown command 'EVALSHA'"),
+        ("ERR", "wrong number of arguments for 'eval' command"),
+    ] {
+        let nodes = nodes::<3>();
+        let redsync = redsync(&nodes);
+        let guard = redsync.mutex(NAME).lock().await.unwrap();
+        for node in &nodes {
+            let error = NodeError::refused(code, message);
+            node.always_on(Operation::Release, Fault::error(error));
+        }
+        guard.release().await.unwrap_err();
+        redsync.drain().await;
+        for node in &nodes {
+            assert_eq!(node.sent(Operation::Release).len(), 1, "{code} {message}");
+        }
     }
 }
