@@ -7,6 +7,7 @@ mod faults;
 mod interop;
 mod keys;
 mod not_a_lock;
+mod refusals;
 mod refused_releases;
 mod runtimes;
 mod sentinel;
