@@ -26,15 +26,24 @@
 //!   is explained at redis.io, "Distributed Locks with Redis".
 //! * **Eviction**: it must be off (`maxmemory-policy noeviction`, the default).
 //! * **Permissions**: if the server has an ACL, the user needs these commands on the keys of the
-//!   names and on the keys `{name}:fence`:
+//!   names, and for fencing tokens on the keys `{name}:fence`:
 //!
-//! | commands | used for |
+//! | feature | commands |
 //! |---|---|
-//! | `SET` | exclusive locks |
-//! | `EVAL`, `EVALSHA`, `DEL`, `GET`, `INCRBY`, `PEXPIRE`, `PEXPIREAT`, `PTTL`, `TIME`, `TYPE`, `ZADD`, `ZCARD`, `ZRANGE`, `ZREM`, `ZREMRANGEBYSCORE`, `ZREVRANGE`, `ZSCORE` | scripts, which do everything else |
-//! | `DELIFEQ` (Valkey 9.0) or `DELEX` (Redis 8.4) | optional: cheaper releases |
-//! | `INFO` | optional: detecting that two addresses lead to one server |
-//! | `CLIENT`, `EXISTS` | optional: [wake-ups](#wake-ups) |
+//! | exclusive locks on one name, as in go-redsync | `SET`, `GET`, `DEL`, `PEXPIRE`, `EVAL`, `EVALSHA` |
+//! | `resume`; [`LockError::NotALock`](crate::LockError::NotALock) in place of contention; for how long another holds a name; extensions on Redis 6 that never shorten a lock | and `PTTL` |
+//! | several names | and `PTTL`, `TIME`, `TYPE` |
+//! | fencing tokens | and `PTTL`, `TIME`, `TYPE`, `INCRBY` |
+//! | shared locks | and `PTTL`, `TIME`, `TYPE`, `PEXPIREAT`, `ZADD`, `ZCARD`, `ZRANGE`, `ZREM`, `ZREMRANGEBYSCORE`, `ZREVRANGE`, `ZSCORE` |
+//! | [wake-ups](#wake-ups) | `CLIENT TRACKING`, `EXISTS` |
+//! | detecting that two addresses lead to one server | `INFO` |
+//! | cheaper releases | `DELIFEQ` (Valkey 9.0) or `DELEX` (Redis 8.4) |
+//!
+//! * **Scripts**: before its first exclusive lock on one name, a server is asked whether it could
+//!   extend and release it. If its user may neither run the scripts for that nor the command for
+//!   cheaper releases, the server gets no lock, and its vote is the error
+//!   [`NodeError::CannotRelease`](crate::NodeError::CannotRelease). All other commands are optional:
+//!   if the server or a proxy refuses one, with any error, the feature is missing, and nothing else.
 //!
 //! # Sentinel and Cluster
 //!

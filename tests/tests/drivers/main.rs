@@ -7,6 +7,7 @@ mod faults;
 mod interop;
 mod keys;
 mod not_a_lock;
+mod permissions;
 mod refusals;
 mod refused_releases;
 mod runtimes;

@@ -1,0 +1,189 @@
+//! The permissions that each feature needs, as the docs list them, for users of a real server.
+
+use std::time::Duration;
+
+use redsync::node::{ExtendVote, Node};
+use redsync::{LockError, Mutex, Redsync, Released};
+use redsync_tests::Servers;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{acquire, deadpool, entry};
+
+const SOON: Duration = Duration::from_secs(20);
+const EXPIRY: Duration = Duration::from_millis(300);
+
+/// What go-redsync needs.
+const PLAIN: &[&str] = &["+set", "+get", "+del", "+pexpire", "+eval", "+evalsha"];
+
+/// Three servers with a user who may run these commands, and the URLs for that user.
+fn start(commands: &[&[&str]]) -> (Servers, Vec<String>) {
+    let servers = Servers::start(3);
+    for server in servers.iter() {
+        let mut user = vec!["ACL", "SETUSER", "app", "on", ">secret", "~*"];
+        user.extend(commands.iter().copied().flatten());
+        server.command(&user);
+    }
+    let urls = servers
+        .iter()
+        .map(|server| format!("redis://app:secret@{}", server.address()));
+    let urls = urls.collect();
+    (servers, urls)
+}
+
+fn connect(urls: &[String]) -> Redsync {
+    let redsync = Redsync::connect(urls).unwrap();
+    redsync
+        .with_defaults(|mutex| mutex.with_expiry(EXPIRY))
+        .unwrap()
+}
+
+/// Locks, extends for longer than the expiry, and releases.
+async fn holds(mutex: &Mutex) {
+    let mut guard = mutex.lock().await.unwrap();
+    guard.keep_alive();
+    sleep(4 * EXPIRY).await;
+    assert!(!guard.is_lost(), "it was not extended");
+    assert!(guard.verify().await.unwrap());
+    guard.extend().await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+}
+
+#[tokio::test]
+async fn a_plain_lock_needs_the_permissions_of_go_redsync() {
+    let (servers, urls) = start(&[PLAIN]);
+    let (here, there) = (connect(&urls), connect(&urls));
+    holds(&here.mutex("a")).await;
+
+    let guard = here.mutex("a").lock().await.unwrap();
+    let error = there.mutex("a").try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Taken(_)), "{error}");
+    let waiter = there.mutex("a");
+    let waiter = tokio::spawn(async move { waiter.lock_within(SOON).await });
+    guard.extend().await.unwrap();
+    drop(guard);
+    let guard = waiter.await.unwrap().unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+
+    // A lost key is set again.
+    let guard = here.mutex("b").with_set_if_absent_on_extend(true);
+    let guard = guard.with_fail_fast(false).lock().await.unwrap();
+    servers[0].command(&["DEL", "b"]);
+    guard.extend().await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    here.drain().await;
+    there.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn a_plain_lock_is_never_shortened_by_an_extension() {
+    // With GT, which is new in 7.0, and with PTTL, which an older server needs.
+    for more in [&[][..], &["+pttl"]] {
+        let (servers, urls) = start(&[PLAIN, more]);
+        let node = deadpool(&urls[0]);
+        let mut ours = entry("a", "the-value");
+        acquire(&node, &ours).await;
+        ours.expiry = Duration::from_secs(5);
+        let vote = node.extend(&ours, None, false).await.unwrap();
+        assert_eq!(vote, ExtendVote::Extended);
+        assert!(servers[0].pttl("a") > 20_000, "{}", servers[0].pttl("a"));
+        ours.expiry = Duration::from_secs(60);
+        let vote = node.extend(&ours, None, false).await.unwrap();
+        assert_eq!(vote, ExtendVote::Extended);
+        assert!(servers[0].pttl("a") > 40_000, "{}", servers[0].pttl("a"));
+    }
+}
+
+#[tokio::test]
+async fn moving_a_lock_to_another_process_needs_the_permissions_in_the_docs() {
+    let (servers, urls) = start(&[PLAIN, &["+pttl"]]);
+    let (here, there) = (connect(&urls), connect(&urls));
+    let guard = here.mutex("a").with_fail_fast(false).lock().await.unwrap();
+    let guard = there.mutex("a").resume(guard.into_parts()).await.unwrap();
+    guard.extend().await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+
+    // The same permission tells a key that is no lock.
+    for server in servers.iter() {
+        server.command(&["SET", "b", "a cached page"]);
+    }
+    let error = here.mutex("b").try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::NotALock(_)), "{error}");
+}
+
+#[tokio::test]
+async fn several_names_need_the_permissions_in_the_docs() {
+    let (_servers, urls) = start(&[PLAIN, &["+time", "+type", "+pttl"]]);
+    let redsync = connect(&urls);
+    holds(&redsync.mutex_many(["a", "b"])).await;
+    let guard = redsync.mutex("b").lock().await.unwrap();
+    let error = redsync.mutex_many(["a", "b"]).try_lock().await.unwrap_err();
+    assert!(error.is_contention(), "{error}");
+    guard.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn fencing_needs_the_permissions_in_the_docs() {
+    let (_servers, urls) = start(&[PLAIN, &["+time", "+type", "+pttl", "+incrby"]]);
+    let redsync = connect(&urls);
+    let mutex = redsync.mutex("a").with_fencing(true);
+    holds(&mutex).await;
+    let token = async || {
+        let guard = mutex.lock().await.unwrap();
+        let token = guard.fencing_token().unwrap();
+        guard.release().await.unwrap();
+        token
+    };
+    assert!(token().await < token().await);
+}
+
+#[tokio::test]
+async fn shared_locks_need_the_permissions_in_the_docs() {
+    let (_servers, urls) = start(&[
+        PLAIN,
+        &[
+            "+time",
+            "+type",
+            "+pttl",
+            "+pexpireat",
+            "+zadd",
+            "+zcard",
+            "+zrange",
+        ],
+        &["+zrem", "+zremrangebyscore", "+zrevrange", "+zscore"],
+    ]);
+    let (here, there) = (connect(&urls), connect(&urls));
+    let shared = here.mutex("a").shared();
+    holds(&shared).await;
+    let guards = [
+        shared.lock().await.unwrap(),
+        there.mutex("a").shared().lock().await.unwrap(),
+    ];
+    let error = there.mutex("a").try_lock().await.unwrap_err();
+    assert!(error.is_contention(), "{error}");
+    for guard in guards {
+        assert_eq!(guard.release().await.unwrap(), Released::Held);
+    }
+    let guard = there.mutex("a").lock_within(SOON).await.unwrap();
+    guard.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn wake_ups_need_the_permissions_in_the_docs() {
+    let (_servers, urls) = start(&[PLAIN, &["+client|tracking", "+exists"]]);
+    let (here, there) = (connect(&urls), connect(&urls));
+    let long = Duration::from_secs(60);
+    let guard = here.mutex("a").with_expiry(long).lock().await.unwrap();
+    let patient = there.mutex("a").with_retry_delay(long).with_tries(2);
+    let waiter = tokio::spawn(async move { patient.lock().await });
+    sleep(Duration::from_millis(500)).await;
+    let start = Instant::now();
+    guard.release().await.unwrap();
+    let guard = timeout(SOON, waiter)
+        .await
+        .expect("a wake-up")
+        .unwrap()
+        .unwrap();
+    println!("woken after {:?}", start.elapsed());
+    guard.release().await.unwrap();
+}
