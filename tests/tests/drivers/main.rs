@@ -10,6 +10,7 @@ mod not_a_lock;
 mod permissions;
 mod refusals;
 mod refused_releases;
+mod restarts;
 mod runtimes;
 mod sentinel;
 mod silence;

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Reply, command::Arguments, dialect::Dialect, exchange::Exchange};
-use crate::node::{NodeError, Question};
+use crate::node::{NodeError, Operation, Question};
 
 /// A question of a lock, and the exchange with one server that answers it.
 #[doc(hidden)]
@@ -41,6 +41,12 @@ impl Conversation {
     /// Whether it is still worth sending. If not, it has been answered.
     pub(super) fn may_be_sent(&mut self) -> bool {
         self.question.may_be_sent()
+    }
+
+    /// Whether it may be sent over another connection although it may have been carried out. An
+    /// extension that is carried out twice does what one does.
+    pub(super) fn may_be_repeated(&self) -> bool {
+        self.question.operation() == Operation::Extend
     }
 
     /// Writes the next command.
