@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::{ConfigError, keep_alive::Keeper, node::AnyNode, nodes::Nodes, queue::Queues};
+use crate::{
+    ConfigError, gate::Gate, keep_alive::Keeper, node::AnyNode, nodes::Nodes, queue::Queues,
+};
 
-/// The nodes, the queues of this process, and the task that extends guards.
+/// The nodes, the queues of this process, the task that extends guards, and the gate of attempts.
 pub(crate) struct Common {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) keeper: Keeper,
+    pub(crate) gate: Gate,
 }
 
 impl Common {
@@ -18,6 +21,7 @@ impl Common {
             keeper: Keeper::new(nodes.background().runtimes()),
             nodes,
             queues: Arc::default(),
+            gate: Gate::new(),
         }))
     }
 }

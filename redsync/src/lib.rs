@@ -124,6 +124,7 @@ mod common;
 mod config_error;
 mod error;
 pub mod fence;
+mod gate;
 mod guard;
 mod inspect;
 mod keep_alive;

@@ -15,12 +15,15 @@ use crate::{
     FencingToken, Guard, LockError, OwnerValue,
     common::Common,
     fence::Agreement,
+    gate::Pass,
     keep_alive::Keeper,
     lease::{Lease, Pending},
+    node::NodeError,
+    nodes::Nodes,
     queue::OwnedLease,
     quorum::{
         tally::Verdict,
-        votes::{Vote, Votes},
+        votes::{NodeVote, Vote, Votes},
     },
     request::Request,
 };
@@ -40,6 +43,7 @@ pin_project! {
         raising_to: Option<FencingToken>,
         owned: Option<OwnedLease>,
         keeper: Keeper,
+        pass: Pass,
     }
 }
 
@@ -61,6 +65,25 @@ pub(crate) enum Reason {
 }
 
 impl Failure {
+    /// The failure of an attempt that was not begun, because too many others are under way.
+    pub(crate) fn overloaded(request: &Request, nodes: &Nodes) -> Self {
+        let vote = |node| NodeVote {
+            address: Arc::clone(nodes.address(node)),
+            vote: Vote::Failed(NodeError::Overloaded),
+        };
+        let votes = Votes {
+            name: Arc::clone(&request.label),
+            nodes: nodes.len(),
+            attempt: request.attempts(),
+            votes: (0..nodes.len()).map(vote).collect(),
+        };
+        Self {
+            reason: Reason::Unavailable,
+            votes,
+            own: Vec::new(),
+        }
+    }
+
     /// Whether no later attempt can succeed.
     pub(crate) fn is_final(&self) -> bool {
         self.reason == Reason::NotALock
@@ -109,7 +132,11 @@ fn decide(verdict: Verdict, agreement: Option<Agreement>, is_in_time: bool) -> D
 
 impl Attempt {
     /// Starts an attempt. The clock is read before anything is sent.
-    pub(crate) fn start(request: &Request, common: &Arc<Common>) -> Result<Self, LockError> {
+    pub(crate) fn start(
+        request: &Request,
+        common: &Arc<Common>,
+        pass: Pass,
+    ) -> Result<Self, LockError> {
         let label = match &request.options.rounds.owner_label {
             Some(label) => label().map_err(LockError::Value)?,
             None => String::new(),
@@ -122,6 +149,7 @@ impl Attempt {
             raising_to: None,
             owned: Some(OwnedLease::new(lease, Arc::clone(&common.queues))),
             keeper: common.keeper.clone(),
+            pass,
         })
     }
 }

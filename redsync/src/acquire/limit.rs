@@ -31,6 +31,15 @@ impl Limit {
         !matches!(self, Self::Tries(1))
     }
 
+    /// Until when a first attempt may wait for its turn. A call that is limited by its attempts gives
+    /// each of them the time that a node may take.
+    pub(crate) fn first_attempt_by(self, node_timeout: Duration, now: Instant) -> Instant {
+        match self {
+            Self::Tries(tries) => after(now, node_timeout.saturating_mul(tries)),
+            Self::Until(deadline) => deadline,
+        }
+    }
+
     /// Whether no attempt may follow after `tries` attempts, the last `outages` of which found no
     /// quorum.
     fn is_over(self, retry: &Retry, tries: u32, outages: u32, now: Instant) -> bool {

@@ -204,7 +204,13 @@ impl<'a> Waiter<'a> {
     /// Makes an attempt. If it fails, a lock that was handed over to this waiter in the meantime is
     /// used instead.
     async fn attempt(&mut self) -> Result<Step, LockError> {
-        let failure = match Attempt::start(self.ticket.request(), self.common)?.await {
+        let request = self.ticket.request();
+        let pass = self.common.gate.pass_by(self.course.due()).await;
+        let result = match pass {
+            Some(pass) => Attempt::start(request, self.common, pass)?.await,
+            None => Err(Failure::overloaded(request, &self.common.nodes)),
+        };
+        let failure = match result {
             Ok(guard) => {
                 self.ticket.leave_with(guard.lease());
                 return Ok(Step::Locked(guard));

@@ -10,11 +10,13 @@ use std::{
 
 use futures_util::future::{BoxFuture, FutureExt};
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
 use crate::{
     ConfigError, Guard, LockError, Mode,
     acquire::{Attempt, Failure, Limit, wait},
     common::Common,
+    gate::Pass,
     metrics,
     request::Request,
 };
@@ -39,12 +41,41 @@ pin_project! {
     #[project = StateProj]
     enum State {
         Start { request: Option<Result<Request, ConfigError>> },
+        AtTheGate { pass: BoxFuture<'static, Option<Pass>>, request: Option<Request> },
         First { #[pin] attempt: Attempt, request: Option<Request> },
         Waiting { future: BoxFuture<'static, Result<Guard, LockError>> },
     }
 }
 
 impl State {
+    fn at_the_gate(request: Request, common: &Arc<Common>, limit: Limit) -> Self {
+        let node_timeout = request.options.timing.node_timeout();
+        let (gate, by) = (
+            common.gate.clone(),
+            limit.first_attempt_by(node_timeout, Instant::now()),
+        );
+        Self::AtTheGate {
+            pass: async move { gate.pass_by(by).await }.boxed(),
+            request: Some(request),
+        }
+    }
+
+    /// Makes the first attempt, or joins the queue if there is one.
+    fn first(
+        request: Request,
+        common: &Arc<Common>,
+        limit: Limit,
+        pass: Pass,
+    ) -> Result<Self, LockError> {
+        if limit.retries() && common.queues.has_queue_for(&request) {
+            return Ok(Self::waiting(request, common, limit, None));
+        }
+        Ok(Self::First {
+            attempt: Attempt::start(&request, common, pass)?,
+            request: Some(request),
+        })
+    }
+
     fn waiting(
         request: Request,
         common: &Arc<Common>,
@@ -81,14 +112,19 @@ impl Lock {
             let next = match this.state.as_mut().project() {
                 StateProj::Start { request } => {
                     let request = request.take().expect("polled after it was ready")?;
-                    if this.limit.retries() && this.common.queues.has_queue_for(&request) {
-                        State::waiting(request, this.common, *this.limit, None)
-                    } else {
-                        State::First {
-                            attempt: Attempt::start(&request, this.common)?,
-                            request: Some(request),
-                        }
+                    match this.common.gate.try_pass() {
+                        Some(pass) => State::first(request, this.common, *this.limit, pass)?,
+                        None => State::at_the_gate(request, this.common, *this.limit),
                     }
+                }
+                StateProj::AtTheGate { pass, request } => {
+                    let pass = ready!(pass.as_mut().poll(cx));
+                    let request = request.take().expect("polled after it was ready");
+                    let Some(pass) = pass else {
+                        let failure = Failure::overloaded(&request, &this.common.nodes);
+                        return Poll::Ready(Err(failure.into_error(*this.limit)));
+                    };
+                    State::first(request, this.common, *this.limit, pass)?
                 }
                 StateProj::First { attempt, request } => match ready!(attempt.poll(cx)) {
                     Ok(guard) => return Poll::Ready(Ok(guard)),

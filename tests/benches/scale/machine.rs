@@ -13,13 +13,33 @@ const FILES: u64 = 16_000;
 /// How much memory a part may take, in bytes. A part that needs more has failed.
 const MEMORY: u64 = 4 << 30;
 
-/// Keeps this process, and all that it starts from now on, on one core.
-pub(crate) fn stay_on_one_core() -> Outcome<()> {
-    let all = sched_getaffinity(None)?;
-    let first = (0..CpuSet::MAX_CPU).find(|core| all.is_set(*core));
+/// The cores that this process may use.
+pub(crate) struct Cores(CpuSet);
+
+impl Cores {
+    /// Keeps this process, and all that it starts from now on, on the first of its cores.
+    pub(crate) fn stay_on_one() -> Outcome<Self> {
+        let all = sched_getaffinity(None)?;
+        let first = cores(&all).next().ok_or("no core")?;
+        sched_setaffinity(None, &only(first))?;
+        Ok(Self(all))
+    }
+
+    /// Moves this thread to another core, if there is one. What it has started stays.
+    pub(crate) fn move_to_another(&self) -> Outcome<()> {
+        let other = cores(&self.0).nth(1).or_else(|| cores(&self.0).next());
+        Ok(sched_setaffinity(None, &only(other.ok_or("no core")?))?)
+    }
+}
+
+fn cores(set: &CpuSet) -> impl Iterator<Item = usize> {
+    (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core))
+}
+
+fn only(core: usize) -> CpuSet {
     let mut one = CpuSet::new();
-    one.set(first.ok_or("no core")?);
-    Ok(sched_setaffinity(None, &one)?)
+    one.set(core);
+    one
 }
 
 /// Lets this process open many sockets, and ends it before it takes all memory of the machine.

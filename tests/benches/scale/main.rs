@@ -3,7 +3,8 @@
 //!
 //! Each part runs in a process of its own, so that memory and CPU time are those of the part. The
 //! process and the servers that it starts share one core: then figures do not depend on how many the
-//! machine has, and the load of the servers counts.
+//! machine has, and the load of the servers counts. Only the part about overload gives the process a
+//! core of its own, so that it can ask for more than the servers can do.
 
 mod arguments;
 mod chart;
@@ -18,6 +19,7 @@ use std::time::Instant;
 use redsync_tests::bench::find_redis;
 
 use crate::arguments::{Arguments, Asked};
+use crate::machine::Cores;
 use crate::parts::Run;
 use crate::report::Report;
 
@@ -74,9 +76,9 @@ fn benchmark(arguments: &Arguments) -> Outcome<()> {
 impl Run {
     /// Runs the part in this process, and prints its rows for the process that started this one.
     fn here(self) -> Outcome<()> {
-        machine::stay_on_one_core()?;
+        let cores = Cores::stay_on_one()?;
         machine::set_limits()?;
-        let rows = setup::run(self.part.measure(self.size))?;
+        let rows = setup::run(self.part.measure(self.size, &cores))?;
         println!("{}", serde_json::to_string(&rows)?);
         Ok(())
     }

@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 
 use crate::Outcome;
 use crate::arguments::PART;
+use crate::machine::Cores;
 use crate::report::Row;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl Part {
     }
 
     /// Runs the part in this process.
-    pub(crate) async fn measure(self, size: usize) -> Outcome<Vec<Row>> {
+    pub(crate) async fn measure(self, size: usize, cores: &Cores) -> Outcome<Vec<Row>> {
         match self {
             Self::Kept => kept::measure(size, false).await,
             Self::KeptBusy => kept::measure(size, true).await,
@@ -131,7 +132,7 @@ impl Part {
             Self::NamesPolled => names::measure(size, false).await,
             Self::OneName => one_name::measure(size).await,
             Self::Deadlines => deadlines::measure(size).await,
-            Self::Overload => overload::measure(size).await,
+            Self::Overload => overload::measure(size, cores).await,
             Self::WaitersDropped => dropped::waiters(size).await,
             Self::GuardsDropped => dropped::guards(size).await,
             Self::Unpolled => unpolled::measure().await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use redsync::node::{AcquireVote, Entry, Node, ReleaseVote};
-use redsync::{NodeError, Redsync};
+use redsync::{LockError, NodeError, Redsync};
 use redsync_tests::{Proxy, RedisServer, wait};
 use tokio::runtime::Builder;
 
@@ -174,4 +174,74 @@ async fn a_command_is_not_given_up_for_the_short_expiry_of_another() {
     failed.expect_err("no time for an answer");
     let guard = locked.expect("the answer arrives in time for this one");
     assert!(!guard.is_lost());
+}
+
+const BURST: usize = 3_000;
+
+/// How many times a server was asked to set a key.
+fn sets(server: &RedisServer) -> usize {
+    let stats: String = server.query(&["INFO", "commandstats"]);
+    let calls = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_set:calls="));
+    let calls = calls.and_then(|line| line.split(',').next()?.parse().ok());
+    calls.unwrap_or_default()
+}
+
+/// While a server has enough to do, the other commands are not sent, and never if nobody waits for
+/// them any more.
+#[tokio::test]
+async fn a_server_that_is_behind_is_spared_commands_that_nobody_waits_for() {
+    let server = RedisServer::start();
+    let node = deadpool(&server.url());
+    acquire(&node, &entry("warm", "value")).await;
+    server.stop();
+    let all: Vec<_> = (0..BURST)
+        .map(|number| entry(&name(number), "value"))
+        .collect();
+    let mut votes: Vec<_> = all
+        .iter()
+        .map(|entry| Box::pin(node.acquire(entry)))
+        .collect();
+    for _ in 0..3 {
+        for vote in &mut votes {
+            assert!(vote.as_mut().now_or_never().is_none());
+        }
+        tokio::task::yield_now().await;
+    }
+    drop(votes);
+    server.cont();
+    release(&node, &entry("warm", "value")).await;
+    let sent = sets(&server) - 1;
+    assert!(0 < sent && sent < BURST / 2, "{sent} of {BURST} were sent");
+}
+
+/// So many locks at once that their attempts could not all be answered in time: some are not begun.
+#[tokio::test]
+async fn attempts_that_could_not_be_answered_in_time_are_not_begun() {
+    let server = RedisServer::start();
+    let redsync = Redsync::connect([server.url()]).unwrap();
+    let warm = redsync.mutex("warm").lock().await.unwrap();
+    warm.release().await.unwrap();
+    server.stop();
+    let mutexes = (0..BURST).map(|number| redsync.mutex(name(number)));
+    let mutexes: Vec<_> = mutexes.collect();
+    let mut not_begun = 0;
+    for result in join_all(mutexes.iter().map(redsync::Mutex::try_lock)).await {
+        let error = result.expect_err("no answer");
+        assert!(matches!(error, LockError::Unavailable(_)), "{error}");
+        not_begun += usize::from(
+            error
+                .to_string()
+                .contains(&NodeError::Overloaded.to_string()),
+        );
+    }
+    assert!(not_begun > 0);
+    server.cont();
+    redsync.drain().await;
+    assert_eq!(server.keys(), Vec::<String>::new());
+    // There is room for all of them again, one after the other.
+    for result in join_all(mutexes.iter().map(|mutex| mutex.lock())).await {
+        result.unwrap();
+    }
 }
