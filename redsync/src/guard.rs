@@ -353,7 +353,7 @@ impl Guard {
         match kept.verdict {
             Verdict::Granted => Ok(true),
             Verdict::Refused => {
-                self.lease().lose();
+                self.lease().lose(kept.votes);
                 Ok(false)
             }
             Verdict::Divided | Verdict::Unavailable => Err(VerifyError(kept.votes)),

@@ -10,6 +10,7 @@ mod hold;
 mod inspection;
 mod lane;
 mod lanes;
+mod loss;
 mod operations;
 mod pending;
 mod purpose;
@@ -233,8 +234,9 @@ impl Lease {
         self.hold.begin(Instant::now(), until);
     }
 
-    /// Ends the validity, because too many nodes no longer keep the keys.
-    pub(crate) fn lose(&self) {
+    /// Ends the validity, because too many nodes no longer keep the keys, as these votes show.
+    pub(crate) fn lose(&self, votes: Votes) {
+        self.hold.loss().note_votes(Some(votes));
         if self.hold.cut_short(Instant::now()) {
             self.report_loss();
         }
@@ -243,7 +245,8 @@ impl Lease {
     /// Reports that the lock was lost while it was in use. It is reported once.
     pub(crate) fn report_loss(&self) {
         if self.count_loss() {
-            tracing::warn!(name = %self.shown_name(), "lost");
+            let reason = self.hold.loss().reason();
+            tracing::warn!(name = %self.shown_name(), %reason, "lost");
         }
     }
 

@@ -1,18 +1,20 @@
 //! All nodes of a [`Redsync`](crate::Redsync): their admission, and the background work on them.
 
 mod admission;
+mod condition;
+mod outage;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::{FutureExt, join_all};
 use tokio::time::{Instant, timeout};
 
-use self::admission::Admission;
+use self::{admission::Admission, condition::Condition, outage::Outage};
 use crate::{
-    ConfigError,
+    ConfigError, Printable,
     background::Background,
     metrics::{LockMetrics, NodeMetrics},
-    node::{Answering, AnyNode, Holders, NodeError, Question},
+    node::{Answering, AnyNode, Holders, NodeError, Operation, Question},
     sync::Mutex,
 };
 
@@ -22,6 +24,7 @@ pub(crate) struct Nodes {
     /// The identities of the admitted nodes, as far as they are known.
     identities: Mutex<Vec<(String, usize)>>,
     background: Background,
+    outage: Outage,
     lock_metrics: Arc<LockMetrics>,
 }
 
@@ -29,6 +32,7 @@ struct Member {
     node: AnyNode,
     address: Arc<str>,
     admission: Admission,
+    condition: Condition,
     metrics: NodeMetrics,
 }
 
@@ -41,6 +45,7 @@ impl Nodes {
                 metrics: NodeMetrics::new(&address),
                 address,
                 admission: Admission::default(),
+                condition: Condition::default(),
             }
         };
         let members: Box<[_]> = nodes.into_iter().map(member).collect();
@@ -66,6 +71,7 @@ impl Nodes {
             members,
             identities: Mutex::default(),
             background: Background::new(),
+            outage: Outage::default(),
             lock_metrics: Arc::default(),
         })
     }
@@ -117,6 +123,54 @@ impl Nodes {
             }
         };
         Some(answering.boxed())
+    }
+
+    /// Notes what an answer shows about a node, and reports a change of its condition.
+    pub(crate) fn note(&self, node: usize, operation: Operation, error: Option<&NodeError>) {
+        let Member {
+            address, condition, ..
+        } = &self.members[node];
+        if let Some(error) = error {
+            if condition.failed(operation, error, Instant::now()) {
+                tracing::warn!(
+                    node = %Printable(&**address),
+                    operation = operation.name(),
+                    reason = %error,
+                    "a node does not work"
+                );
+            }
+        } else if condition.is_troubled()
+            && let Some(over) = condition.works(operation, Instant::now())
+        {
+            tracing::info!(
+                node = %Printable(&**address),
+                failures = over.failures,
+                after = ?over.lasted,
+                "a node works again"
+            );
+        }
+    }
+
+    /// Notes an attempt for which too few nodes answered, and reports the outage.
+    pub(crate) fn note_unavailable(&self) {
+        match self.outage.failed(Instant::now()) {
+            None => {}
+            Some(1) => tracing::warn!("too few nodes answer; no lock can be acquired"),
+            Some(attempts) => tracing::warn!(attempts, "too few nodes answer still"),
+        }
+    }
+
+    /// Notes an attempt for which enough nodes answered, and reports the end of an outage.
+    pub(crate) fn note_available(&self) {
+        if self.outage.is_on()
+            && let Some(over) = self.outage.answered(Instant::now())
+        {
+            tracing::info!(
+                attempts = over.attempts,
+                after = ?over.lasted,
+                "enough nodes answer again"
+            );
+        }
     }
 
     /// Asks a node for the holders of names, after it has been admitted.

@@ -70,17 +70,23 @@ impl Future for Extension {
                     lease.heal();
                 }
                 lease.lanes.forget_gaps_before(start);
+                lease.hold.loss().note_votes(None);
                 Ok(())
             }
             Verdict::Granted => Err(ExtendError::Lost),
             // Too many nodes no longer keep the key: the others are no majority.
             Verdict::Refused => {
-                lease.lose();
+                lease.lose(lease.votes(pending.take_votes()));
                 Err(ExtendError::Lost)
             }
-            Verdict::Divided | Verdict::Unavailable if lease.is_lost() => Err(ExtendError::Lost),
             Verdict::Divided | Verdict::Unavailable => {
-                Err(ExtendError::Failed(lease.votes(pending.take_votes())))
+                let votes = lease.votes(pending.take_votes());
+                lease.hold.loss().note_votes(Some(votes.clone()));
+                Err(if lease.is_lost() {
+                    ExtendError::Lost
+                } else {
+                    ExtendError::Failed(votes)
+                })
             }
         })
     }

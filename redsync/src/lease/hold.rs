@@ -8,6 +8,7 @@ use std::sync::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::loss::Loss;
 use crate::{options::Timing, sync::Mutex};
 
 /// The validity as the holder sees it: by the clock of this process, independent of the nodes.
@@ -21,8 +22,7 @@ pub(super) struct Hold {
     /// Whether the keys have been released, handed over or left to others: nothing more is acquired
     /// or extended for this lease.
     has_ended: AtomicBool,
-    /// Whether the loss of the lock has been noted.
-    loss_is_noted: AtomicBool,
+    loss: Loss,
     /// Fires when the validity ends early. Made when somebody first waits for it.
     ended_early: OnceLock<CancellationToken>,
 }
@@ -35,7 +35,7 @@ impl Hold {
             limit: timing.max_hold.and_then(|limit| start.checked_add(limit)),
             since: OnceLock::new(),
             has_ended: AtomicBool::new(false),
-            loss_is_noted: AtomicBool::new(false),
+            loss: Loss::default(),
             ended_early: OnceLock::new(),
         }
     }
@@ -111,8 +111,11 @@ impl Hold {
 
     /// Notes that the lock was lost while it was held. Returns whether this is the first time.
     pub(super) fn note_loss(&self) -> bool {
-        // Relaxed: only one of two callers may see false, and nothing else is ordered by the flag.
-        self.was_held() && !self.loss_is_noted.swap(true, Ordering::Relaxed)
+        self.was_held() && self.loss.note()
+    }
+
+    pub(super) const fn loss(&self) -> &Loss {
+        &self.loss
     }
 
     pub(super) fn ended_early(&self) -> &CancellationToken {

@@ -102,6 +102,7 @@ impl Future for Pending {
         // Now, and not when this is dropped, because a future that has resolved may be kept for a
         // long time.
         *this.has_ended = true;
+        this.round.note_verdict(verdict);
         leave_behind(this.round, this.answering);
         Poll::Ready(verdict)
     }

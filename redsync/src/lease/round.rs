@@ -18,7 +18,7 @@ use crate::{
     FencingToken,
     background::DrainGuard,
     node::{Answering, Operation, Question},
-    quorum::{count::Count, votes::Vote},
+    quorum::{count::Count, tally::Verdict, votes::Vote},
     sync::Mutex,
 };
 
@@ -157,6 +157,16 @@ impl Round {
         }
         if self.count.vote(node, vote) {
             self.late.lock().take();
+        }
+    }
+
+    /// Notes whether enough nodes answered, if the round belongs to an attempt.
+    pub(super) fn note_verdict(&self, verdict: Verdict) {
+        if self.command.operation == Operation::Acquire {
+            match verdict {
+                Verdict::Unavailable => self.lease.site.nodes().note_unavailable(),
+                _ => self.lease.site.nodes().note_available(),
+            }
         }
     }
 

@@ -1,10 +1,6 @@
 //! Wake-ups from a server: its client tracking reports when a key changes.
 
-use std::{
-    fmt, mem,
-    sync::{Arc, MutexGuard},
-    time::Duration,
-};
+use std::{fmt, mem, sync::Arc, time::Duration};
 
 use futures_util::future::FutureExt;
 use redis::{
@@ -46,7 +42,16 @@ pub(super) struct Tracking {
 struct ToTrack {
     client: Client,
     watchers: Watchers,
-    failed_at: Arc<Mutex<Option<Instant>>>,
+    failure: Arc<Mutex<Failure>>,
+}
+
+/// How connecting has failed.
+#[derive(Default)]
+struct Failure {
+    /// When it failed last, if it has not succeeded since.
+    at: Option<Instant>,
+    /// Whether the log says that the server refuses.
+    is_reported: bool,
 }
 
 impl Tracking {
@@ -59,7 +64,7 @@ impl Tracking {
         let connect = ToTrack {
             client: Client::open(info)?,
             watchers: watchers.clone(),
-            failed_at: Arc::default(),
+            failure: Arc::default(),
         };
         Ok(Self {
             link: Link::new(address, connect),
@@ -96,8 +101,24 @@ impl Tracking {
 }
 
 impl ToTrack {
-    fn failed_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.failed_at.lock()
+    /// Reports a change: that the server refuses to track, or that it does after all.
+    fn note(&self, error: Option<&NodeError>) {
+        let mut failure = self.failure.lock();
+        let address = || self.client.get_connection_info().addr().to_string();
+        failure.at = error.map(|_| Instant::now());
+        match error {
+            // That the server is away shows in the answers about locks, too.
+            Some(error @ (NodeError::Unreachable(_) | NodeError::Disconnected(_))) => {
+                tracing::debug!(node = address(), %error, "a node sends no wake-ups; polling it");
+            }
+            Some(error) if !mem::replace(&mut failure.is_reported, true) => {
+                tracing::warn!(node = address(), reason = %error, "a node sends no wake-ups; polling it");
+            }
+            None if mem::take(&mut failure.is_reported) => {
+                tracing::info!(node = address(), "a node sends wake-ups again");
+            }
+            _ => {}
+        }
     }
 
     async fn try_to_connect(&self) -> Result<MultiplexedConnection, NodeError> {
@@ -109,7 +130,12 @@ impl ToTrack {
                 notify(&watchers, &push);
                 Ok::<_, std::convert::Infallible>(())
             });
-        let error = |error: RedisError| refusal(&error).unwrap_or_else(|| unreachable(error));
+        let error = |error: RedisError| match refusal(&error) {
+            Some(refused) => refused,
+            None if error.is_io_error() || error.is_timeout() => unreachable(error),
+            // A proxy may not know the protocol.
+            None => NodeError::Unexpected(error.to_string().into()),
+        };
         let connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config);
@@ -133,15 +159,12 @@ impl Connect for ToTrack {
     const PINGS: bool = true;
 
     async fn connect(&self) -> Result<(MultiplexedConnection, Watchers), NodeError> {
-        if (self.failed_at()).is_some_and(|failed| failed.elapsed() < PAUSE) {
+        let failed_at = self.failure.lock().at;
+        if failed_at.is_some_and(|at| at.elapsed() < PAUSE) {
             return Err(NodeError::NotSent);
         }
         let connection = self.try_to_connect().await;
-        *self.failed_at() = connection.as_ref().err().map(|error| {
-            let address = self.client.get_connection_info().addr().to_string();
-            tracing::debug!(node = address, %error, "a node sends no wake-ups; polling it");
-            Instant::now()
-        });
+        self.note(connection.as_ref().err());
         Ok((connection?, self.watchers.clone()))
     }
 

@@ -1,0 +1,199 @@
+//! The condition of a node, as its answers show it: whether it works, and what a log has been told
+//! about it.
+//!
+//! A trouble is reported once when it begins, and once for each new reason. It is over when the node
+//! does again what it had failed to do, and has not failed for a moment: of the commands that were
+//! under way together, some may succeed while others fail.
+
+use std::{
+    mem::{self, Discriminant},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    node::{NodeError, Operation},
+    sync::Mutex,
+};
+
+/// How long a node must not have failed before it is said to work again.
+const QUIET: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Condition {
+    /// Whether there is a trouble, so that an answer of a node that works costs no lock.
+    is_troubled: AtomicBool,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+struct Trouble {
+    since: Instant,
+    last: Instant,
+    failures: u64,
+    reported: Vec<Kind>,
+    /// The operation whose success ends the trouble. [`None`] for any.
+    operation: Option<Operation>,
+}
+
+/// A trouble that is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Over {
+    pub(super) lasted: Duration,
+    pub(super) failures: u64,
+}
+
+/// Failures of one kind have one report.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// The node does not answer. A single outage shows in several ways.
+    Away,
+    Other(Discriminant<NodeError>, Option<Box<str>>),
+}
+
+impl Condition {
+    /// Notes a failure. Returns whether it is to be reported.
+    pub(super) fn failed(&self, operation: Operation, error: &NodeError, now: Instant) -> bool {
+        let Some(kind) = Kind::of(error) else {
+            return false;
+        };
+        let mut trouble = self.trouble.lock();
+        // Relaxed: it is only a hint, and `works` locks before it relies on anything.
+        self.is_troubled.store(true, Ordering::Relaxed);
+        let trouble = trouble.get_or_insert_with(|| Trouble {
+            since: now,
+            last: now,
+            failures: 0,
+            reported: Vec::new(),
+            operation: None,
+        });
+        trouble.last = now;
+        trouble.failures += 1;
+        if kind.is_of_one_operation() {
+            trouble.operation = Some(operation);
+        }
+        let is_new = !trouble.reported.contains(&kind);
+        if is_new {
+            trouble.reported.push(kind);
+        }
+        is_new
+    }
+
+    /// Whether a success has to be noted.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.is_troubled.load(Ordering::Relaxed)
+    }
+
+    /// Notes a success. Returns the trouble that is over by it, if there was one.
+    pub(super) fn works(&self, operation: Operation, now: Instant) -> Option<Over> {
+        let mut trouble = self.trouble.lock();
+        let ended = trouble.take_if(|trouble| {
+            let has_succeeded = |failed: Operation| failed.name() == operation.name();
+            trouble.operation.is_none_or(has_succeeded)
+                && now.saturating_duration_since(trouble.last) >= QUIET
+        })?;
+        self.is_troubled.store(false, Ordering::Relaxed);
+        Some(Over {
+            lasted: now.saturating_duration_since(ended.since),
+            failures: ended.failures,
+        })
+    }
+}
+
+impl Kind {
+    fn of(error: &NodeError) -> Option<Self> {
+        match error {
+            NodeError::NotSent => None,
+            NodeError::TimedOut
+            | NodeError::Unreachable(_)
+            | NodeError::Disconnected(_)
+            | NodeError::Overloaded => Some(Self::Away),
+            NodeError::Refused { code, .. } => {
+                Some(Self::Other(mem::discriminant(error), Some(code.clone())))
+            }
+            other => Some(Self::Other(mem::discriminant(other), None)),
+        }
+    }
+
+    /// Whether the node may do everything else meanwhile. A user may lack the permission for scripts,
+    /// and a full server still releases.
+    fn is_of_one_operation(&self) -> bool {
+        match self {
+            Self::Away => false,
+            Self::Other(_, None) => true,
+            Self::Other(_, Some(code)) => !matches!(
+                &**code,
+                "LOADING"
+                    | "BUSY"
+                    | "MASTERDOWN"
+                    | "CLUSTERDOWN"
+                    | "TRYAGAIN"
+                    | "NOAUTH"
+                    | "WRONGPASS"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn an_outage_is_reported_once_and_its_end_once() {
+        let (condition, start) = (Condition::default(), Instant::now());
+        assert_eq!(condition.works(Operation::Acquire, start), None);
+        assert!(condition.failed(Operation::Acquire, &NodeError::TimedOut, start));
+        for error in [NodeError::TimedOut, NodeError::Overloaded] {
+            assert!(!condition.failed(Operation::Release, &error, start));
+        }
+        // Others that were under way may still fail.
+        assert_eq!(condition.works(Operation::Acquire, start), None);
+        assert!(!condition.failed(Operation::Acquire, &NodeError::TimedOut, start));
+        let over = Over {
+            lasted: LATER,
+            failures: 4,
+        };
+        assert_eq!(
+            condition.works(Operation::Acquire, start + LATER),
+            Some(over)
+        );
+        assert_eq!(condition.works(Operation::Acquire, start + LATER), None);
+        assert!(condition.failed(Operation::Acquire, &NodeError::TimedOut, start + LATER));
+    }
+
+    #[test]
+    fn each_new_reason_is_reported() {
+        let (condition, now) = (Condition::default(), Instant::now());
+        let failed = |error: &NodeError| condition.failed(Operation::Acquire, error, now);
+        assert!(failed(&NodeError::TimedOut));
+        assert!(failed(&NodeError::refused("LOADING", "")));
+        assert!(!failed(&NodeError::TimedOut));
+        assert!(failed(&NodeError::refused("WRONGPASS", "")));
+        assert!(!failed(&NodeError::refused("LOADING", "")));
+    }
+
+    #[test]
+    fn a_lack_of_permission_is_over_when_the_same_operation_succeeds() {
+        let (condition, start) = (Condition::default(), Instant::now());
+        let error = NodeError::refused("NOPERM", "");
+        assert!(condition.failed(Operation::Release, &error, start));
+        assert_eq!(condition.works(Operation::Acquire, start + LATER), None);
+        assert!(!condition.failed(Operation::Release, &error, start + LATER));
+        assert!(
+            condition
+                .works(Operation::Release, start + 2 * LATER)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_question_that_was_not_sent_says_nothing_about_the_node() {
+        let (condition, now) = (Condition::default(), Instant::now());
+        assert!(!condition.failed(Operation::Acquire, &NodeError::NotSent, now));
+        assert_eq!(condition.works(Operation::Acquire, now + LATER), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! What an operator sees at level `info`: nodes that fail and work again, outages, and lost locks.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use redsync::Redsync;
+use redsync_tests::wait::until_async;
+use redsync_tests::{RedisServer, Servers};
+use tracing::field::{Field, Visit};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The lines of a log at level `info`.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Listens on this thread, until the guard is dropped.
+    fn listen() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::registry().with(log.clone());
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The lines that contain all of these words.
+    fn lines(&self, words: &[&str]) -> Vec<String> {
+        let lines = self.0.lock().unwrap();
+        let has_all = |line: &&String| words.iter().all(|word| line.contains(word));
+        lines.iter().filter(has_all).cloned().collect()
+    }
+
+    #[track_caller]
+    fn assert_once(&self, words: &[&str]) {
+        let lines = self.lines(words);
+        assert_eq!(lines.len(), 1, "{words:?} in {:#?}", self.0.lock().unwrap());
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        if *metadata.level() <= Level::INFO && metadata.target().starts_with("redsync") {
+            let mut line = Line(metadata.level().to_string());
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line.0);
+        }
+    }
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.push_str(&format!(" {field}={value:?}"));
+    }
+}
+
+fn connect(urls: impl IntoIterator<Item = String>) -> Redsync {
+    let redsync = Redsync::connect(urls).unwrap();
+    redsync
+        .with_defaults(|mutex| {
+            mutex
+                .with_fail_fast(false)
+                .with_retry_delay_range(Duration::from_millis(10)..Duration::from_millis(50))
+        })
+        .unwrap()
+}
+
+/// Locks and releases on all nodes.
+async fn lock(redsync: &Redsync) {
+    let guard = redsync.mutex("a").lock_within(SOON).await.unwrap();
+    let _ = guard.release().await;
+}
+
+async fn until_logged(log: &Log, redsync: &Redsync, words: &[&str]) {
+    until_async(&format!("{words:?}"), SOON, async || {
+        lock(redsync).await;
+        !log.lines(words).is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_down_is_reported_once_and_its_return_once() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    lock(&redsync).await;
+    assert_eq!(log.lines(&[]), [""; 0]);
+    let address = servers[0].address();
+    servers[0].kill();
+    for _ in 0..20 {
+        lock(&redsync).await;
+    }
+    log.assert_once(&["WARN", &address]);
+    servers[0].restart();
+    until_logged(&log, &redsync, &["INFO", &address]).await;
+    for _ in 0..5 {
+        lock(&redsync).await;
+    }
+    log.assert_once(&["WARN", &address, "does not work", "reason="]);
+    log.assert_once(&["INFO", &address, "works again", "failures="]);
+    assert_eq!(log.lines(&[]).len(), 2, "{:?}", log.lines(&[]));
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_reported_once_and_its_end_once() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(2);
+    let closed = RedisServer::start_with(&["--requirepass", "right"]);
+    let url = closed.url().replace("redis://", "redis://:wrong@");
+    let redsync = connect(servers.urls().into_iter().chain([url]));
+    for _ in 0..10 {
+        lock(&redsync).await;
+    }
+    let address = closed.address();
+    log.assert_once(&["WARN", &address, "password"]);
+    closed.command(&["CONFIG", "SET", "requirepass", "wrong"]);
+    until_logged(&log, &redsync, &["INFO", &address]).await;
+    assert_eq!(log.lines(&[]).len(), 2, "{:?}", log.lines(&[]));
+    assert!(log.lines(&["wrong@"]).is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_may_not_do_one_thing_is_reported_once_though_it_does_all_else() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(2);
+    let limited = RedisServer::start();
+    let url = limited.url().replace("redis://", "redis://user:word@");
+    let redsync = connect(servers.urls().into_iter().chain([url]));
+    limited.command(&["ACL", "SETUSER", "user", "on", ">word", "~*", "+@all"]);
+    lock(&redsync).await;
+    let extend = async || {
+        let guard = redsync.mutex("a").lock_within(SOON).await.unwrap();
+        guard.extend().await.unwrap();
+        let _ = guard.release().await;
+    };
+    limited.command(&["ACL", "SETUSER", "user", "-pexpire"]);
+    limited.command(&["ACL", "SETUSER", "user", "-eval", "-evalsha"]);
+    for _ in 0..10 {
+        extend().await;
+    }
+    let address = limited.address();
+    log.assert_once(&["WARN", &address]);
+    limited.command(&["ACL", "SETUSER", "user", "+@all"]);
+    until_async("a success", SOON, async || {
+        extend().await;
+        !log.lines(&["INFO", &address]).is_empty()
+    })
+    .await;
+    assert_eq!(log.lines(&[]).len(), 2, "{:?}", log.lines(&[]));
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_track_is_reported_once() {
+    let (log, _guard) = Log::listen();
+    let server = RedisServer::start();
+    server.command(&[
+        "ACL",
+        "SETUSER",
+        "user",
+        "on",
+        ">word",
+        "~*",
+        "+@all",
+        "-client|tracking",
+    ]);
+    let redsync = connect([server.url().replace("redis://", "redis://user:word@")]);
+    let held = redsync.mutex("a").lock().await.unwrap();
+    let other = connect([server.url().replace("redis://", "redis://user:word@")]);
+    for _ in 0..3 {
+        let mutex = other.mutex("a").with_expiry(Duration::from_secs(2));
+        mutex
+            .lock_within(Duration::from_millis(1200))
+            .await
+            .unwrap_err();
+    }
+    log.assert_once(&["WARN", &server.address(), "wake-ups"]);
+    assert_eq!(log.lines(&["WARN"]).len(), 1, "{:?}", log.lines(&[]));
+    held.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_outage_is_reported_when_it_begins_and_when_it_is_over() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    lock(&redsync).await;
+    servers[0].kill();
+    servers[1].kill();
+    for _ in 0..10 {
+        redsync.mutex("a").try_lock().await.unwrap_err();
+    }
+    log.assert_once(&["WARN", "too few nodes"]);
+    servers[0].restart();
+    until_logged(&log, &redsync, &["INFO", "enough nodes", "attempts=10"]).await;
+    log.assert_once(&["INFO", "enough nodes"]);
+    // The outage, and two nodes of which one is back.
+    until_logged(&log, &redsync, &["INFO", "works again"]).await;
+    assert_eq!(log.lines(&[]).len(), 5, "{:?}", log.lines(&[]));
+}
+
+#[tokio::test]
+async fn a_lost_lock_says_what_each_node_answered() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let guard = redsync.mutex("a").lock().await.unwrap();
+    servers[0].flush();
+    servers[1].command(&["SET", "a", "another"]);
+    servers[2].kill();
+    guard.extend().await.unwrap_err();
+    let lines = log.lines(&["WARN", "lost"]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let has_no_key = |server: &RedisServer| format!("{} has no key", server.address());
+    for said in [has_no_key(&servers[0]), has_no_key(&servers[1])] {
+        assert!(lines[0].contains(&said), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_was_lost_because_no_node_answered_says_so() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let mutex = redsync.mutex("a").with_expiry(Duration::from_secs(1));
+    let mut guard = mutex.lock().await.unwrap();
+    guard.keep_alive();
+    assert!(guard.lost().now_or_never().is_none());
+    servers.iter().for_each(RedisServer::kill);
+    guard.lost().await;
+    until_async("a report", SOON, async || {
+        !log.lines(&["WARN", "lost"]).is_empty()
+    })
+    .await;
+    for server in &servers {
+        log.assert_once(&["lost", &server.address(), "cannot be reached"]);
+    }
+}
