@@ -148,6 +148,28 @@ pub trait Node: Send + Sync + 'static {
         std::future::ready(Err(NodeError::NotSent))
     }
 
+    /// Resolves when one of the names has been acquired by any client. If they are not all free at
+    /// the time of the call, it first waits until they are.
+    ///
+    /// A process that leaves a name free for others learns from this when another has come. Without
+    /// it, the process leaves the name free for longer than it has to.
+    ///
+    /// # Errors
+    ///
+    /// Any error means that the node does not report acquisitions for now. The default
+    /// implementation returns [`NodeError::NotSent`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the watch.
+    fn watch_acquired(
+        &self,
+        names: &[Arc<str>],
+    ) -> impl Future<Output = Result<(), NodeError>> + Send {
+        let _ = names;
+        std::future::ready(Err(NodeError::NotSent))
+    }
+
     /// Returns a text that identifies the server, such as the run id of Redis; [`None`] if it is
     /// unknown.
     ///

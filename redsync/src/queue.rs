@@ -18,6 +18,7 @@ mod book;
 pub(crate) mod fairness;
 mod hand_over;
 mod order;
+mod past;
 mod ticket;
 
 use std::sync::{

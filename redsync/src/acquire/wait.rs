@@ -68,7 +68,7 @@ struct Waiter<'a> {
     common: &'a Arc<Common>,
     limit: Limit,
     course: Course,
-    /// There is one only while the waiter is in the state `Watching`.
+    /// There is one only while the waiter is in the state `Watching` or `Opening`.
     watch: Option<Watch>,
 }
 
@@ -140,6 +140,10 @@ impl<'a> Waiter<'a> {
             Signal::Notified(Some(Notice::Share)) => self.on(Event::Shared),
             Signal::Notified(Some(Notice::Act)) => self.may_act(),
             Signal::Notified(None) => Action::Wait,
+            Signal::Watched(Watched::Free { .. }) if self.course.is_open() => {
+                self.ticket.note(Sign::Came);
+                self.on(Event::Visited)
+            }
             Signal::Watched(Watched::Free { has_changed }) => self.found_free(has_changed),
             Signal::Watched(Watched::Blind) => {
                 let time = self.ticket.request().options.hand_over_time();
@@ -165,10 +169,12 @@ impl<'a> Waiter<'a> {
     fn on_own(&mut self, event: Event, own: &[bool]) -> Action {
         let request = self.ticket.request();
         let action = self.course.on(event, &request.options, Instant::now());
-        if action == Action::Watch {
-            self.watch = Some(Watch::start(&self.common.nodes, &request.names, own));
-        } else if !self.course.is_watching() {
-            self.watch = None;
+        let nodes = &self.common.nodes;
+        match action {
+            Action::Watch => self.watch = Some(Watch::start(nodes, &request.names, own)),
+            Action::WatchAcquired => self.watch = Some(Watch::acquired(nodes, &request.names)),
+            _ if !self.course.is_watching() => self.watch = None,
+            _ => {}
         }
         action
     }
@@ -189,8 +195,10 @@ impl<'a> Waiter<'a> {
         if let Some(sign) = self.course.sign(has_changed, Instant::now()) {
             self.ticket.note(sign);
         }
+        let may_be_ours = has_changed && self.course.has_failed();
         self.on(Event::Free {
             has_changed,
+            opening: may_be_ours.then(|| self.ticket.opening()).flatten(),
             checks: if has_changed {
                 self.ticket.changed_hands()
             } else {

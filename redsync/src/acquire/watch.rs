@@ -25,12 +25,14 @@ use crate::{
 ///
 /// If it is dropped, it stops watching. Nothing else changes.
 pub(super) struct Watch {
-    nodes: FuturesUnordered<BoxFuture<'static, Result<WakeUp, NodeError>>>,
+    nodes: FuturesUnordered<Watching>,
     free: usize,
     quorum: usize,
     has_changed: bool,
     is_done: bool,
 }
+
+type Watching = BoxFuture<'static, Result<WakeUp, NodeError>>;
 
 /// The end of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,24 @@ impl Watch {
                 async move { nodes.node(node).get().watch(&names).await }.boxed()
             })
             .collect();
+        Self::of(watched, all)
+    }
+
+    /// Watches all nodes for an acquisition of the names. This watch ends with the first node that
+    /// reports one, as a change.
+    pub(super) fn acquired(nodes: &Arc<Nodes>, names: &Arc<[Arc<str>]>) -> Self {
+        let watched = (0..nodes.len()).map(|node| {
+            let (nodes, names) = (Arc::clone(nodes), Arc::clone(names));
+            async move {
+                let acquired = nodes.node(node).get().watch_acquired(&names).await;
+                acquired.map(|()| WakeUp::Changed)
+            }
+            .boxed()
+        });
+        Self::of(watched.collect(), nodes.len())
+    }
+
+    fn of(watched: FuturesUnordered<Watching>, all: usize) -> Self {
         Self {
             free: all - watched.len(),
             nodes: watched,

@@ -235,9 +235,14 @@ impl Mutex {
     ///
     /// When a limit is reached, the lock is released, so that other processes can acquire it. If
     /// another process was recently seen to want the name, the time is shortened to a tenth.
-    /// Processes that poll are not seen: those of go-redsync, and all processes if the nodes have
-    /// no [wake-ups](crate::node::Node::watch). If this process always has waiters for the name,
-    /// the others find it free only now and then. If that matters, turn hand-overs off.
+    ///
+    /// Clients that poll, such as those of go-redsync, are not seen while they wait. So if this
+    /// process has waiters for a name all the time, it leaves the name free now and then until
+    /// somebody has acquired it, for up to 260 ms: every four seconds, and sooner after somebody
+    /// came. This takes a tenth of the time at most, and the waiters of this process wait for that
+    /// much longer. A client that polls every 50 ms to 250 ms then gets the lock about once per
+    /// second. (On nodes without [wake-ups](crate::node::Node::watch), the name is free for a few
+    /// milliseconds after each release instead.)
     ///
     /// A lock that is handed over has most of its validity left. If it is fenced, the next guard
     /// gets a [fencing token](crate::fence) of its own, and at most 63 hand-overs are possible.

@@ -67,6 +67,7 @@ pub(crate) trait ErasedNode: Send + Sync {
         names: &'a [Arc<str>],
     ) -> BoxFuture<'a, Result<Vec<Option<Holders>>, NodeError>>;
     fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<WakeUp, NodeError>>;
+    fn watch_acquired<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), NodeError>>;
     fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>>;
 }
 
@@ -93,6 +94,10 @@ impl<N: Node> ErasedNode for N {
 
     fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<WakeUp, NodeError>> {
         guarded(Node::watch(self, names)).boxed()
+    }
+
+    fn watch_acquired<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), NodeError>> {
+        guarded(Node::watch_acquired(self, names)).boxed()
     }
 
     fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>> {

@@ -37,7 +37,10 @@ use crate::{FencingToken, sync::Mutex};
 pub struct MemoryNode {
     address: Arc<str>,
     state: Arc<Mutex<State>>,
+    /// Those that wait for a release.
     watchers: Watchers,
+    /// Those that wait for an acquisition.
+    acquisitions: Watchers,
 }
 
 impl MemoryNode {
@@ -50,6 +53,7 @@ impl MemoryNode {
             address: format!("memory-{number}").into(),
             state: Arc::default(),
             watchers: Watchers::default(),
+            acquisitions: Watchers::default(),
         }
     }
 
@@ -83,7 +87,13 @@ impl Node for MemoryNode {
     }
 
     async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        Ok(self.with(|state, now| state.acquire(entry, now)))
+        let vote = self.with(|state, now| state.acquire(entry, now));
+        if matches!(vote, AcquireVote::Acquired { .. }) {
+            for name in entry.names.iter() {
+                self.acquisitions.notify(name);
+            }
+        }
+        Ok(vote)
     }
 
     async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
@@ -120,6 +130,14 @@ impl Node for MemoryNode {
         // taken.
         let _ = timeout_at(ends, watcher.changed()).await;
         Ok(WakeUp::Changed)
+    }
+
+    async fn watch_acquired(&self, names: &[Arc<str>]) -> Result<(), NodeError> {
+        // Registered before the state is read, so that no acquisition after that is missed.
+        let acquired = self.acquisitions.watch(names);
+        while self.watch(names).await? != WakeUp::Free {}
+        acquired.changed().await;
+        Ok(())
     }
 }
 

@@ -104,6 +104,14 @@ pub trait NodeWrapper: Send + Sync + 'static {
         self.inner().watch(names)
     }
 
+    /// See [`Node::watch_acquired`].
+    fn watch_acquired(
+        &self,
+        names: &[Arc<str>],
+    ) -> impl Future<Output = Result<(), NodeError>> + Send {
+        self.inner().watch_acquired(names)
+    }
+
     /// See [`Node::identity`].
     fn identity(&self) -> impl Future<Output = Result<Option<String>, NodeError>> + Send {
         self.inner().identity()
@@ -157,6 +165,13 @@ impl<W: NodeWrapper> Node for W {
 
     fn watch(&self, names: &[Arc<str>]) -> impl Future<Output = Result<WakeUp, NodeError>> + Send {
         NodeWrapper::watch(self, names)
+    }
+
+    fn watch_acquired(
+        &self,
+        names: &[Arc<str>],
+    ) -> impl Future<Output = Result<(), NodeError>> + Send {
+        NodeWrapper::watch_acquired(self, names)
     }
 
     fn identity(&self) -> impl Future<Output = Result<Option<String>, NodeError>> + Send {

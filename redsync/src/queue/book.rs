@@ -8,11 +8,12 @@ use std::{
 };
 
 use smallvec::SmallVec;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     fairness::Fairness,
     order::{Number, Order},
+    past::Past,
 };
 use crate::{LockError, Mode, lease::Lease, request::Request, sync::Mutex};
 
@@ -20,6 +21,7 @@ use crate::{LockError, Mode, lease::Lease, request::Request, sync::Mutex};
 #[derive(Default)]
 pub(super) struct Book {
     by_name: HashMap<Arc<str>, Queue>,
+    past: Past,
     waiting: usize,
     last: Number,
 }
@@ -130,7 +132,11 @@ impl Book {
     /// Inserts a waiter where its number belongs.
     pub(super) fn insert(&mut self, entrant: &Arc<Entrant>) {
         for name in entrant.request.names.iter() {
-            let queue = self.by_name.entry(Arc::clone(name)).or_default();
+            let queue = self.by_name.entry(Arc::clone(name));
+            let queue = queue.or_insert_with(|| Queue {
+                fairness: self.past.take(name, Instant::now()),
+                ..Queue::default()
+            });
             (queue.order).insert(entrant.number, entrant.mode(), Arc::clone(entrant));
         }
         self.waiting += 1;
@@ -146,8 +152,10 @@ impl Book {
             };
             let removed = queue.order.remove(entrant.number, entrant.mode());
             was_there |= removed.is_some();
-            if queue.order.is_empty() {
-                self.by_name.remove(name);
+            if queue.order.is_empty()
+                && let Some((name, queue)) = self.by_name.remove_entry(name)
+            {
+                self.past.keep(name, queue.fairness, Instant::now());
             }
         }
         // Memory that was allocated for a crowd is freed when the crowd has gone.

@@ -22,6 +22,12 @@
 //! the process that came off worst was 0.52 to 0.67 of a fair one, and a critical section cost 246
 //! to 279 µs of CPU time.
 
+//!
+//! For clients that poll, the figures are those of the test `pollers` of the test program `waiting`, in
+//! a minute of virtual time: a client that does what go-redsync does beside 16 tasks that hold the name
+//! for 2 ms. With all of them, it gets 158 locks, no call fails, and the 16 tasks do 23,543 sections;
+//! without [openings](Openings), it gets 56 locks, two calls fail, and there are 27,115 sections.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -52,9 +58,18 @@ const CHANCE_EVERY: Duration = Duration::from_millis(500);
 /// The time for hand-overs is divided by this to get the length of such a stay.
 const CHANCE_PART: u32 = 8;
 
-/// One of this number of such stays lasts for the whole time for hand-overs: too rare to be
-/// noticed.
-const LONG_CHANCE: u32 = 8;
+/// The longest time for which a process leaves the name [open](Openings) for clients that poll. It
+/// is the longest pause of go-redsync's defaults, and the time of an attempt. With openings of 60 ms
+/// that are more frequent, a client gets 111 locks, and calls fail.
+const OPEN_FOR: Duration = Duration::from_millis(260);
+
+/// For this many times as long as the name was open until somebody came, it is not open again: a
+/// process gives up a tenth of its time at most. With [`REST`] instead of this, calls fail.
+const REST_AFTER_VISIT: u32 = 9;
+
+/// The same, if nobody came. It is often enough for a client that makes 32 attempts, which take
+/// 4.7 s, to find the name open; without such a client, the 16 tasks do 6 % fewer sections.
+const REST: u32 = 15;
 
 /// The most changes of hands for which a process lets others come first. Zero switches it off: the
 /// wait is then 350 ms, and there are rounds in which one process gets nothing.
@@ -100,6 +115,17 @@ pub(crate) enum Sign {
     Held,
     /// This process stayed back for this long, and no other process came.
     NobodyCame(Duration),
+    /// The name was left open, and somebody came.
+    Came,
+}
+
+/// How a process stays back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stay {
+    /// For this long, so that processes that were notified come first.
+    For(Duration),
+    /// Until somebody comes, and for no longer than this, so that a client that polls can come.
+    Open(Duration),
 }
 
 /// The knowledge of other processes that the queue of one name has.
@@ -108,14 +134,22 @@ pub(crate) struct Fairness {
     /// When another process was last seen with the name.
     seen: Option<Instant>,
     stays: Stays,
+    openings: Openings,
     changes: Changes,
 }
 
 impl Fairness {
-    pub(crate) const fn note(&mut self, sign: Sign, now: Instant) {
+    pub(crate) fn note(&mut self, sign: Sign, now: Instant) {
         match sign {
-            Sign::Held => self.seen = Some(now),
+            Sign::Held => {
+                // A client that polls does not come sooner for hand-overs that end sooner. If it
+                // holds the name for 5 ms, there are 20,878 sections without this.
+                if !self.openings.have_visitor(now) {
+                    self.seen = Some(now);
+                }
+            }
             Sign::NobodyCame(stay) => self.stays.too_short = stay,
+            Sign::Came => self.openings.visited(now),
         }
     }
 
@@ -133,15 +167,29 @@ impl Fairness {
         }
     }
 
-    /// Returns how long to stay back now that the name was released here, if at all. `time` is the
-    /// time for hand-overs.
-    pub(crate) fn stay_back(&mut self, time: Duration, now: Instant) -> Option<Duration> {
+    /// Returns how to stay back now that the name was released here, if at all. `time` is the time
+    /// for hand-overs.
+    pub(crate) fn stay_back(&mut self, time: Duration, now: Instant) -> Option<Stay> {
         let time = time.max(LEAST_TIME);
         if self.is_contended(now) {
-            Some(self.stays.for_known(time))
-        } else {
-            self.stays.by_chance(time, now)
+            if let Some(stay) = self.stays.for_known(time) {
+                return Some(Stay::For(stay));
+            }
+            self.seen = None;
         }
+        if let Some(left) = self.openings.left(now) {
+            return Some(Stay::Open(left));
+        }
+        self.stays.by_chance(time, now).map(Stay::For)
+    }
+
+    /// Returns for how long to leave the name open, if at all, now that the nodes report it as free.
+    /// It may have been released here, by a holder of which the queue does not know.
+    pub(crate) fn opening(&mut self, now: Instant) -> Option<Duration> {
+        if self.is_contended(now) {
+            return None;
+        }
+        self.openings.left(now)
     }
 
     /// Notes that the name has changed hands among other processes. Returns how many times it has
@@ -152,12 +200,14 @@ impl Fairness {
 
     /// Notes that this process has acquired the name.
     pub(crate) fn acquired(&mut self) {
+        self.openings.since = None;
         self.changes.restart();
     }
 
     /// Notes that this process has acquired the name for a shared holder, perhaps beside others of
     /// its own.
     pub(crate) fn acquired_shared(&mut self) {
+        self.openings.since = None;
         // Those that follow the first of their run see no change, and count as one with it.
         if self.changes.count > 0 {
             self.changes.restart();
@@ -169,20 +219,22 @@ impl Fairness {
 ///
 /// A process that is farther from the nodes may need longer to come than this one needs to check
 /// whether somebody has come. So if others want the name, this process stays back, and each time
-/// that nobody came, it stays twice as long. If it knows of no others, it stays back only now and
-/// then, so that they have a chance to be seen.
+/// that nobody came, it stays twice as long, up to half of the time for hand-overs. If nobody came
+/// even then, the others are gone. (Without this end, two tasks that hold the name for 8 ms do a
+/// quarter of their sections beside a client that polls and holds it for 5 ms.) If it knows of no others, it stays back only now and then, so
+/// that they have a chance to be seen.
 #[derive(Default)]
 struct Stays {
     /// The last stay that was too short for others to come.
     too_short: Duration,
-    /// When it last stayed back for others that it did not know of, and how often it has.
+    /// When it last stayed back for others that it did not know of.
     last_chance: Option<Instant>,
-    chances: u32,
 }
 
 impl Stays {
-    fn for_known(&self, time: Duration) -> Duration {
-        (2 * self.too_short).clamp(SHORTEST_STAY, time / 2)
+    fn for_known(&self, time: Duration) -> Option<Duration> {
+        let longest = time / 2;
+        (self.too_short < longest).then(|| (2 * self.too_short).clamp(SHORTEST_STAY, longest))
     }
 
     fn by_chance(&mut self, time: Duration, now: Instant) -> Option<Duration> {
@@ -191,9 +243,54 @@ impl Stays {
             return None;
         }
         self.last_chance = Some(now);
-        self.chances = self.chances.wrapping_add(1);
-        let is_long = self.chances.is_multiple_of(LONG_CHANCE);
-        Some(if is_long { time } else { time / CHANCE_PART })
+        Some(time / CHANCE_PART)
+    }
+}
+
+/// Leaving the name open for clients that poll.
+///
+/// Nobody is notified of a poll: `SET NX` leaves no mark on a name that is held. And a client that
+/// polls is not notified of a release. Beside a process that always has waiters, it would find the
+/// name held again and again. So the name is left open now and then, until somebody comes. One long
+/// opening serves such clients better than many short ones of the same sum: the longer the name has
+/// been open, the sooner the next poll is due.
+#[derive(Default)]
+struct Openings {
+    /// When the next one may begin.
+    next: Option<Instant>,
+    /// When the present one began.
+    since: Option<Instant>,
+    /// When somebody last came.
+    visit: Option<Instant>,
+}
+
+impl Openings {
+    /// Returns for how long the name is to be left open, if at all.
+    fn left(&mut self, now: Instant) -> Option<Duration> {
+        let next = *self.next.get_or_insert(now + REST * OPEN_FOR);
+        if let Some(since) = self.since {
+            return (since + OPEN_FOR).checked_duration_since(now);
+        }
+        if now < next {
+            return None;
+        }
+        self.since = Some(now);
+        self.next = Some(now + (1 + REST) * OPEN_FOR);
+        Some(OPEN_FOR)
+    }
+
+    /// Notes that somebody came.
+    fn visited(&mut self, now: Instant) {
+        if let Some(since) = self.since.take() {
+            self.next = Some(now + REST_AFTER_VISIT * (now - since));
+            self.visit = Some(now);
+        }
+    }
+
+    /// Whether somebody comes whenever the name is open.
+    fn have_visitor(&self, now: Instant) -> bool {
+        let longest = (1 + REST_AFTER_VISIT) * OPEN_FOR;
+        self.visit.is_some_and(|visit| now - visit < longest)
     }
 }
 
@@ -254,7 +351,7 @@ mod tests {
         fairness.note(Sign::Held, now);
         for stays in 0..4 {
             let stay = SHORTEST_STAY * (1 << stays);
-            assert_eq!(fairness.stay_back(TIME, now), Some(stay));
+            assert_eq!(fairness.stay_back(TIME, now), Some(Stay::For(stay)));
             fairness.note(Sign::NobodyCame(stay), now);
         }
         // They are gone.
@@ -268,7 +365,9 @@ mod tests {
         fairness.note(Sign::Held, now);
         let far = Duration::from_millis(5);
         for _ in 0..20 {
-            let stay = fairness.stay_back(TIME, now).unwrap();
+            let Some(Stay::For(stay)) = fairness.stay_back(TIME, now) else {
+                panic!("it does not stay back");
+            };
             if stay < far {
                 fairness.note(Sign::NobodyCame(stay), now);
             } else {
@@ -284,12 +383,84 @@ mod tests {
         let mut fairness = Fairness::default();
         let mut now = Instant::now();
         assert_eq!(fairness.stay_back(TIME, now), None);
-        for stays in 1..=16 {
+        for _ in 0..7 {
             assert_eq!(fairness.stay_back(TIME, now + CHANCE_EVERY / 2), None);
             now += CHANCE_EVERY;
-            let part = if stays % 8 == 0 { 1 } else { 8 };
-            assert_eq!(fairness.stay_back(TIME, now), Some(TIME / part));
+            let stay = Some(Stay::For(TIME / CHANCE_PART));
+            assert_eq!(fairness.stay_back(TIME, now), stay);
         }
+    }
+
+    /// Lets the name be released over and over, up to the next time that it is left open.
+    fn until_open(fairness: &mut Fairness, now: &mut Instant) {
+        while !matches!(fairness.stay_back(TIME, *now), Some(Stay::Open(OPEN_FOR))) {
+            fairness.acquired();
+            *now += TIME;
+        }
+    }
+
+    #[test]
+    fn the_name_is_open_now_and_then_and_sooner_again_after_a_visit() {
+        let mut fairness = Fairness::default();
+        let mut now = Instant::now();
+        let start = now;
+        until_open(&mut fairness, &mut now);
+        let rest = REST * OPEN_FOR;
+        assert!(now - start >= rest && now - start < rest + 2 * TIME);
+        // Nobody came.
+        now += OPEN_FOR;
+        fairness.acquired();
+        let closed = now;
+        until_open(&mut fairness, &mut now);
+        assert!(now - closed >= rest && now - closed < rest + 2 * TIME);
+        // Somebody does.
+        now += OPEN_FOR / 2;
+        fairness.note(Sign::Came, now);
+        fairness.acquired();
+        let visited = now;
+        until_open(&mut fairness, &mut now);
+        let rest = REST_AFTER_VISIT * OPEN_FOR / 2;
+        assert!(now - visited >= rest && now - visited < rest + 2 * TIME);
+    }
+
+    #[test]
+    fn hand_overs_end_no_sooner_for_a_client_that_polls() {
+        let mut fairness = Fairness::default();
+        let mut now = Instant::now();
+        until_open(&mut fairness, &mut now);
+        fairness.note(Sign::Came, now);
+        fairness.note(Sign::Held, now);
+        assert_eq!(fairness.hand_over_time(TIME, now), TIME);
+        now += 2 * (1 + REST_AFTER_VISIT) * OPEN_FOR;
+        fairness.note(Sign::Held, now);
+        assert!(fairness.hand_over_time(TIME, now) < TIME);
+    }
+
+    #[test]
+    fn an_opening_ends_in_time_whoever_is_at_the_head() {
+        let mut fairness = Fairness::default();
+        let mut now = Instant::now();
+        until_open(&mut fairness, &mut now);
+        // The head leaves, and the next is notified.
+        now += OPEN_FOR / 4;
+        let left = Some(Stay::Open(OPEN_FOR * 3 / 4));
+        assert_eq!(fairness.stay_back(TIME, now), left);
+        now += OPEN_FOR;
+        let stay = fairness.stay_back(TIME, now);
+        assert!(!matches!(stay, Some(Stay::Open(_))), "{stay:?}");
+    }
+
+    #[test]
+    fn a_process_for_which_half_the_time_was_too_short_is_gone() {
+        let mut fairness = Fairness::default();
+        let now = Instant::now();
+        fairness.note(Sign::Held, now);
+        let mut stays = Duration::ZERO;
+        while let Some(Stay::For(stay)) = fairness.stay_back(TIME, now) {
+            fairness.note(Sign::NobodyCame(stay), now);
+            stays += stay;
+        }
+        assert!(stays <= 2 * TIME, "{stays:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::{sync::futures::Notified, time::Instant};
 use super::{
     Queues,
     book::{Entrant, Notice, Queue, Standing},
-    fairness::Sign,
+    fairness::{Sign, Stay},
     hand_over::OwnedLease,
 };
 use crate::{LockError, Mode, lease::Lease, request::Request};
@@ -71,13 +71,20 @@ impl Ticket {
         answers
     }
 
-    /// Returns how long to stay back, now that the name was released here. With several names, it
-    /// is not known which of them other processes want, so the longest time counts.
-    pub(crate) fn stay_back(&self) -> Option<Duration> {
+    /// Returns how to stay back, now that the name was released here. With several names, it is not
+    /// known which of them other processes want, so the longest stay counts.
+    pub(crate) fn stay_back(&self) -> Option<Stay> {
         let time = self.request().options.hand_over_time();
         let now = Instant::now();
         let stays = self.each_queue(|queue| queue.fairness.stay_back(time, now));
         stays.into_iter().flatten().max()
+    }
+
+    /// Returns for how long to leave the name open, if at all, now that the nodes report it as free.
+    pub(crate) fn opening(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let openings = self.each_queue(|queue| queue.fairness.opening(now));
+        openings.into_iter().flatten().max()
     }
 
     /// Notes that the name has changed hands among other processes. Returns how many times it has

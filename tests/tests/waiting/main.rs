@@ -14,6 +14,7 @@ mod memory;
 mod order;
 mod outage;
 mod paces;
+mod pollers;
 mod process;
 mod processes;
 mod several;

@@ -42,4 +42,11 @@ impl NodeWrapper for Watched {
         }
         seen
     }
+
+    async fn watch_acquired(&self, names: &[Arc<str>]) -> Result<(), NodeError> {
+        sleep(self.after).await;
+        self.node.inner().watch_acquired(names).await?;
+        sleep(self.after).await;
+        Ok(())
+    }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::super::limit::{Limit, Polls, after};
 use crate::{
     options::Options,
-    queue::fairness::{DIVISION_PAUSE, FAILED_WAKE_UPS, OWN_RELEASE, Sign},
+    queue::fairness::{DIVISION_PAUSE, FAILED_WAKE_UPS, OWN_RELEASE, Sign, Stay},
 };
 
 /// A margin that is added to the time for which nodes keep a name, because they drop it in the
@@ -42,6 +42,9 @@ enum State {
         pause: Duration,
         can_watch: bool,
     },
+    /// At the head. The name is left open for clients that poll, until the nodes report that one of
+    /// them has acquired it. Meanwhile, no poll of this waiter is an attempt, except for the last.
+    Opening { until: Instant },
     /// At the head. The nodes are watched.
     Watching(Watching),
     /// At the head, without a watch, up to an instant or the next poll.
@@ -71,6 +74,8 @@ enum Cause {
     /// The name was released here, or this waiter has moved to the head. If somebody is seen with
     /// the name now, it is another process.
     Release { stayed_back: Option<Duration> },
+    /// The name was left open, and somebody came.
+    Visit,
 }
 
 /// An event that a waiter reacts to. `may_act` says whether this waiter is the one that asks the
@@ -82,11 +87,13 @@ pub(super) enum Event {
     /// It has moved to the head, or the name was released here, and it may act. `can_watch` says
     /// whether the nodes can tell when the name is free.
     Notified {
-        stay_back: Option<Duration>,
+        stay_back: Option<Stay>,
         can_watch: bool,
     },
     /// A waiter of this process shares the names.
     Shared,
+    /// The name was left open, and somebody has acquired it.
+    Visited,
     /// A quorum of nodes may have the names free.
     Free {
         has_changed: bool,
@@ -94,6 +101,8 @@ pub(super) enum Event {
         checks: u32,
         /// Whether to pause after a divided attempt.
         pauses: bool,
+        /// For how long to leave the names open for others, if at all.
+        opening: Option<Duration>,
         may_act: bool,
     },
     /// The nodes cannot be watched. `stay` is how long to stay back if the name was released here.
@@ -123,6 +132,8 @@ pub(super) enum Action {
     Wait,
     /// Begin a new watch of the nodes.
     Watch,
+    /// Watch the nodes for an acquisition.
+    WatchAcquired,
     /// Make an attempt.
     Attempt,
     /// Return the failure.
@@ -144,9 +155,9 @@ impl Course {
     pub(super) fn due(&self) -> Instant {
         let until = match self.state {
             State::Queued { until } | State::Pausing { until, .. } => until,
-            State::StayingBack { until, .. } | State::Watching(Watching { until, .. }) => {
-                Some(until)
-            }
+            State::StayingBack { until, .. }
+            | State::Opening { until }
+            | State::Watching(Watching { until, .. }) => Some(until),
             State::Attempting { .. } => None,
         };
         let poll = self.polls.due();
@@ -154,12 +165,28 @@ impl Course {
     }
 
     pub(super) const fn is_watching(&self) -> bool {
-        matches!(self.state, State::Watching(_))
+        matches!(self.state, State::Watching(_) | State::Opening { .. })
+    }
+
+    /// Whether the name is left open for others.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Opening { .. })
     }
 
     /// How many attempts in a row found no quorum of nodes.
     pub(super) const fn outages(&self) -> u32 {
         self.polls.outages()
+    }
+
+    /// Whether the nodes are watched because an attempt has failed.
+    pub(super) const fn has_failed(&self) -> bool {
+        matches!(
+            self.state,
+            State::Watching(Watching {
+                cause: Cause::Failure { .. },
+                ..
+            })
+        )
     }
 
     /// Returns the sign of other processes that the end of a watch gives, if any.
@@ -191,22 +218,25 @@ impl Course {
                 },
                 _,
             ) => match stay_back {
-                Some(pause) => self.go_to(State::StayingBack {
+                Some(Stay::For(pause)) => self.go_to(State::StayingBack {
                     until: now + pause,
                     pause,
                     can_watch,
                 }),
+                Some(Stay::Open(limit)) if can_watch => self.open(now + limit),
                 None if can_watch => {
                     self.watch(Cause::Release { stayed_back: None }, expiry, 0, now)
                 }
-                None => self.attempt(false),
+                Some(Stay::Open(_)) | None => self.attempt(false),
             },
             (Event::Shared, _) => self.attempt(false),
+            (Event::Visited, _) => self.watch(Cause::Visit, expiry, 0, now),
             (
                 Event::Free {
                     has_changed,
                     checks,
                     pauses,
+                    opening,
                     may_act,
                 },
                 State::Watching(watching),
@@ -219,6 +249,8 @@ impl Course {
                     self.go_to(State::Queued {
                         until: Some(watching.until),
                     })
+                } else if let Some(limit) = opening {
+                    self.open(now + limit)
                 } else if divided && pauses {
                     self.go_to(State::Pausing {
                         until: Some(now + DIVISION_PAUSE),
@@ -242,7 +274,8 @@ impl Course {
             }
             (Event::Timer { may_act, outages }, state) => {
                 if now >= self.polls.due() {
-                    return if self.polls.count(&options.retry, may_act, outages, now) {
+                    let acts = may_act && !self.is_open();
+                    return if self.polls.count(&options.retry, acts, outages, now) {
                         self.attempt(false)
                     } else {
                         Action::Wait
@@ -259,6 +292,10 @@ impl Course {
                     } => {
                         let stayed_back = Some(pause);
                         self.watch(Cause::Release { stayed_back }, expiry, 0, now)
+                    }
+                    State::Opening { .. } => {
+                        let cause = Cause::Release { stayed_back: None };
+                        self.watch(cause, expiry, 0, now)
                     }
                     State::Pausing { after_wake_up, .. } => self.attempt(after_wake_up),
                     _ => self.attempt(false),
@@ -320,6 +357,11 @@ impl Course {
         Action::Wait
     }
 
+    const fn open(&mut self, until: Instant) -> Action {
+        self.state = State::Opening { until };
+        Action::WatchAcquired
+    }
+
     const fn attempt(&mut self, after_wake_up: bool) -> Action {
         self.state = State::Attempting { after_wake_up };
         Action::Attempt
@@ -341,7 +383,7 @@ impl Cause {
     const fn checked(self) -> Self {
         match self {
             Self::Release { .. } => Self::Release { stayed_back: None },
-            failure @ Self::Failure { .. } => failure,
+            other @ (Self::Failure { .. } | Self::Visit) => other,
         }
     }
 }

@@ -223,6 +223,15 @@ impl<D: Driver> Node for RedisNode<D> {
         Err(NodeError::NotSent)
     }
 
+    async fn watch_acquired(&self, names: &[Arc<str>]) -> Result<(), NodeError> {
+        #[cfg(feature = "_redis")]
+        if let Some(tracking) = &self.tracking {
+            return tracking.watch_acquired(names).await;
+        }
+        let _ = names;
+        Err(NodeError::NotSent)
+    }
+
     async fn identity(&self) -> Result<Option<String>, NodeError> {
         match self.driver.command(&[b"INFO", b"server"]).await {
             Ok(Reply::Bytes(info)) => Ok(run_id(&String::from_utf8_lossy(&info))),

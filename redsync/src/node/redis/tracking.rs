@@ -76,6 +76,37 @@ impl Tracking {
     pub(super) async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
         // Registered before the server is asked, so that no change after its answer is missed.
         let watcher = self.watchers.watch(names);
+        loop {
+            if self.are_free(names).await? {
+                return Ok(WakeUp::Free);
+            }
+            // The change may be older than the answer: a name that was free at the last check has
+            // been taken since. So ask again.
+            if watcher.changed().now_or_never().is_none() {
+                watcher.changed().await;
+                return Ok(WakeUp::Changed);
+            }
+        }
+    }
+
+    /// See [`Node::watch_acquired`](crate::node::Node::watch_acquired).
+    pub(super) async fn watch_acquired(&self, names: &[Arc<str>]) -> Result<(), NodeError> {
+        let watcher = self.watchers.watch(names);
+        loop {
+            let are_free = self.are_free(names).await?;
+            // The change may be older than the answer: the release that freed the names. So ask
+            // again.
+            if watcher.changed().now_or_never().is_none() {
+                watcher.changed().await;
+                if are_free {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Asks whether none of the names exists. The server reports their next change.
+    async fn are_free(&self, names: &[Arc<str>]) -> Result<bool, NodeError> {
         let mut exists = redis::cmd("EXISTS");
         for name in names {
             exists.arg(&**name);
@@ -83,14 +114,7 @@ impl Tracking {
         let mut again = true;
         loop {
             match self.link.send(exists.clone()).await {
-                Ok(Value::Int(0)) => return Ok(WakeUp::Free),
-                // The change may be older than the answer: a name that was free at the last check
-                // has been taken since. So ask again.
-                Ok(_) if watcher.changed().now_or_never().is_some() => {}
-                Ok(_) => {
-                    watcher.changed().await;
-                    return Ok(WakeUp::Changed);
-                }
+                Ok(existing) => return Ok(existing == Value::Int(0)),
                 // The connection may have been closed while it was idle, and the first watcher to
                 // find out should not go without wake-ups. It is safe to ask twice.
                 Err(NodeError::Disconnected(_)) if mem::take(&mut again) => {}

@@ -52,6 +52,7 @@ impl Test {
             has_changed,
             checks,
             pauses: true,
+            opening: None,
             may_act: true,
         })
     }
@@ -72,7 +73,7 @@ fn failed(is_taken: bool, divided: bool, may_act: bool) -> Event {
 
 fn notified(stay_back: Option<Duration>) -> Event {
     Event::Notified {
-        stay_back,
+        stay_back: stay_back.map(Stay::For),
         can_watch: true,
     }
 }
@@ -175,7 +176,7 @@ fn where_the_nodes_cannot_tell_it_makes_an_attempt() {
         let mut test = Test::new();
         test.on(Event::Joined { may_act: false });
         let released = test.on(Event::Notified {
-            stay_back,
+            stay_back: stay_back.map(Stay::For),
             can_watch: false,
         });
         let next = if stay_back.is_some() {
@@ -185,6 +186,79 @@ fn where_the_nodes_cannot_tell_it_makes_an_attempt() {
         };
         assert_eq!(next, Action::Attempt);
     }
+}
+
+#[test]
+fn an_open_name_is_left_to_others_until_one_has_come() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: false });
+    let open = Event::Notified {
+        stay_back: Some(Stay::Open(2 * POLL)),
+        can_watch: true,
+    };
+    let start = test.now;
+    assert_eq!(test.on(open), Action::WatchAcquired);
+    assert!(test.course.is_open() && test.course.is_watching());
+    // A poll is no attempt.
+    assert_eq!(test.timer(true), Action::Wait);
+    assert_eq!(test.now - start, POLL);
+    assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
+    assert!(test.course.is_open());
+    assert_eq!(test.on(Event::Visited), Action::Watch);
+    // That the visitor holds it is no news.
+    test.now += 2 * MS;
+    assert_eq!(test.course.sign(true, test.now), None);
+    assert_eq!(test.free(true, 0), Action::Attempt);
+}
+
+#[test]
+fn a_name_that_may_have_been_released_here_is_opened_too() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: true });
+    assert!(test.course.has_failed());
+    let free = Event::Free {
+        has_changed: true,
+        checks: 0,
+        pauses: true,
+        opening: Some(MS),
+        may_act: true,
+    };
+    assert_eq!(test.on(free), Action::WatchAcquired);
+    assert_eq!(test.course.due(), test.now + MS);
+}
+
+#[test]
+fn an_open_name_to_which_nobody_came_is_taken_when_the_time_is_over() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: false });
+    let open = |can_watch| Event::Notified {
+        stay_back: Some(Stay::Open(MS)),
+        can_watch,
+    };
+    let start = test.now;
+    test.on(open(true));
+    assert_eq!(test.timer(true), Action::Watch);
+    assert_eq!(test.now - start, MS);
+    assert_eq!(test.free(false, 0), Action::Attempt);
+    test.fail(false);
+    // Nobody could be seen to come.
+    assert_eq!(test.on(open(false)), Action::Attempt);
+}
+
+#[test]
+fn the_last_poll_is_an_attempt_though_the_name_is_open() {
+    let mut test = Test::new();
+    test.on(Event::Joined { may_act: false });
+    let open = Event::Notified {
+        stay_back: Some(Stay::Open(20 * POLL)),
+        can_watch: true,
+    };
+    test.on(open);
+    for _ in 2..9 {
+        assert_eq!(test.timer(true), Action::Wait);
+    }
+    assert_eq!(test.timer(true), Action::Attempt);
+    assert_eq!(test.fail(false), Action::GiveUp);
 }
 
 #[test]

@@ -1,0 +1,296 @@
+//! Clients that poll, as those of go-redsync do: nobody is notified of their attempts, and they are not
+//! notified of a release.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use redis::{Script, aio::MultiplexedConnection};
+use redsync::{
+    Redsync,
+    node::{AcquireVote, Entry, MemoryNode, Node, WakeUp, redis::RedisNode},
+};
+use redsync_tests::{RedisServer, Servers, UNLOCK_OF_GO, wait::until_async};
+use tokio::{
+    runtime,
+    sync::oneshot,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use crate::{NAME, SOON, WAIT, fairness::from_afar, ms};
+
+/// The defaults of go-redsync.
+const TRIES: u32 = 32;
+const EXPIRY: Duration = Duration::from_secs(8);
+
+/// How often the client calls `Lock`.
+const EVERY: Duration = ms(100);
+
+/// What go-redsync does with its nodes.
+trait Poll {
+    /// Returns the value, if a majority has set it.
+    async fn attempt(&self) -> Option<String>;
+
+    /// Compares and deletes.
+    async fn release(&self, value: &str);
+
+    async fn pause(&self) {
+        sleep(Duration::from_micros(fastrand::u64(50_000..250_000))).await;
+    }
+
+    async fn lock(&self) -> Option<String> {
+        for tries in 1..=TRIES {
+            if tries > 1 {
+                self.pause().await;
+            }
+            if let Some(value) = self.attempt().await {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+fn fresh() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// On servers, by plain commands.
+#[derive(Clone)]
+struct OnServers(Vec<MultiplexedConnection>);
+
+impl OnServers {
+    async fn connect(urls: &[String]) -> Self {
+        let connections = urls.iter().map(async |url| {
+            let client = redis::Client::open(url.as_str()).expect("a URL");
+            let connection = client.get_multiplexed_async_connection().await;
+            connection.expect("a connection")
+        });
+        Self(join_all(connections).await)
+    }
+}
+
+impl Poll for OnServers {
+    async fn attempt(&self) -> Option<String> {
+        let value = fresh();
+        let mut set = redis::cmd("SET");
+        set.arg(NAME).arg(&value).arg("NX");
+        set.arg("PX").arg(EXPIRY.as_millis() as u64);
+        let votes = join_all(self.0.iter().map(async |node| {
+            let mut node = node.clone();
+            let reply: Option<String> = set.query_async(&mut node).await.expect("an answer");
+            reply.is_some()
+        }));
+        if votes.await.into_iter().filter(|vote| *vote).count() > self.0.len() / 2 {
+            return Some(value);
+        }
+        self.release(&value).await;
+        None
+    }
+
+    async fn release(&self, value: &str) {
+        let script = Script::new(UNLOCK_OF_GO);
+        join_all(self.0.iter().map(async |node| {
+            let mut node = node.clone();
+            let mut script = script.prepare_invoke();
+            let deleted = script.key(NAME).arg(value).invoke_async(&mut node).await;
+            let _: i64 = deleted.expect("an answer");
+        }))
+        .await;
+    }
+
+    async fn pause(&self) {
+        sleep(ms(fastrand::u64(50..249))).await;
+        // The timers of several runtimes end with the same millisecond, and their tasks would meet
+        // more often than those of processes do.
+        thread::sleep(Duration::from_micros(fastrand::u64(..1000)));
+    }
+}
+
+/// On nodes in memory.
+struct InMemory(Vec<MemoryNode>);
+
+impl InMemory {
+    fn entry(value: &str) -> Entry {
+        Entry::new(NAME, value.into(), EXPIRY)
+    }
+}
+
+impl Poll for InMemory {
+    async fn attempt(&self) -> Option<String> {
+        let value = fresh();
+        let entry = Self::entry(&value);
+        let votes = join_all(self.0.iter().map(|node| node.acquire(&entry))).await;
+        let granted = |vote: &_| matches!(vote, Ok(AcquireVote::Acquired { .. }));
+        if votes.iter().filter(|vote| granted(*vote)).count() > self.0.len() / 2 {
+            return Some(value);
+        }
+        self.release(&value).await;
+        None
+    }
+
+    async fn release(&self, value: &str) {
+        let entry = Self::entry(value);
+        join_all(self.0.iter().map(|node| node.release(&entry))).await;
+    }
+}
+
+/// What a client got.
+#[derive(Clone, Copy, Debug, Default)]
+struct Calls {
+    locks: u32,
+    failures: u32,
+}
+
+/// Calls `Lock` and `Unlock` over and over. What has begun by the end of the span is finished.
+async fn call(poller: impl Poll, span: Duration) -> Calls {
+    let mut calls = Calls::default();
+    let end = Instant::now() + span;
+    while Instant::now() < end {
+        let next = Instant::now() + EVERY;
+        match poller.lock().await {
+            Some(value) => {
+                calls.locks += 1;
+                sleep(ms(5)).await;
+                poller.release(&value).await;
+            }
+            None => calls.failures += 1,
+        }
+        sleep_until(next).await;
+    }
+    calls
+}
+
+/// Tasks of a process that always has waiters for the name. Their sections are counted.
+fn hot(redsync: &Redsync, tasks: usize, hold: Duration) -> (JoinSet<()>, Arc<AtomicU32>) {
+    let sections = Arc::new(AtomicU32::new(0));
+    let mut running = JoinSet::new();
+    for _ in 0..tasks {
+        let (mutex, sections) = (redsync.mutex(NAME), Arc::clone(&sections));
+        running.spawn(async move {
+            loop {
+                let guard = mutex.lock_within(WAIT).await.expect("a lock");
+                sleep(hold).await;
+                sections.fetch_add(1, Ordering::Relaxed);
+                guard.release().await.expect("an answer");
+            }
+        });
+    }
+    (running, sections)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_is_served_beside_a_busy_process_that_gives_up_a_tenth_at_most() {
+    const SPAN: Duration = Duration::from_secs(60);
+    // With two, the queue is empty each time that the lock is handed over.
+    for (tasks, hold) in [(2, ms(8)), (3, ms(2)), (16, ms(2))] {
+        let mut calls = Calls::default();
+        let mut sections = [0; 2];
+        for polls in [false, true] {
+            fastrand::seed(tasks as u64);
+            let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
+            let (mut running, count) = hot(&from_afar(&stores, ms(1)), tasks, hold);
+            sleep(ms(500)).await;
+            let before = count.load(Ordering::Relaxed);
+            if polls {
+                let end = Instant::now() + SPAN;
+                calls = call(InMemory(stores), SPAN).await;
+                sleep_until(end).await;
+            } else {
+                sleep(SPAN).await;
+            }
+            sections[usize::from(polls)] = count.load(Ordering::Relaxed) - before;
+            running.shutdown().await;
+        }
+        let [alone, beside] = sections;
+        println!("{tasks} tasks in {SPAN:?}: {alone} sections alone, {beside} beside {calls:?}");
+        assert_eq!(calls.failures, 0, "{tasks} tasks");
+        // As many as a client of go-redsync gets beside a busy process of its kind.
+        assert!(u64::from(calls.locks) >= SPAN.as_secs(), "{calls:?}");
+        assert!(beside * 10 >= alone * 9, "{beside} of {alone}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_is_served_on_servers() {
+    const SPAN: Duration = Duration::from_secs(12);
+    let servers = Servers::start(3);
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let (mut running, sections) = hot(&redsync, 16, ms(2));
+    until_async("the process is busy", SOON, async || {
+        sections.load(Ordering::Relaxed) > 200
+    })
+    .await;
+    let before = sections.load(Ordering::Relaxed);
+    let urls = servers.urls();
+    let (told, calls) = oneshot::channel();
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let calls = runtime.unwrap().block_on(async {
+            let poller = OnServers::connect(&urls).await;
+            call(poller, SPAN).await
+        });
+        told.send(calls)
+    });
+    let calls = calls.await.expect("an end");
+    let sections = sections.load(Ordering::Relaxed) - before;
+    println!("beside {sections} sections on servers, in {SPAN:?}: {calls:?}");
+    // It was one in two seconds, and every second call failed.
+    assert_eq!(calls.failures, 0, "{calls:?}");
+    assert!(calls.locks >= 8, "{calls:?}");
+    running.shutdown().await;
+}
+
+/// Whether a watch of the name has ended, when all that was sent before has been read.
+async fn ends(watch: &mut (impl Future<Output = Result<(), redsync::NodeError>> + Unpin)) -> bool {
+    timeout(ms(50), watch).await.is_ok()
+}
+
+#[tokio::test]
+async fn an_acquisition_by_any_client_is_reported() {
+    let server = RedisServer::start();
+    let node = RedisNode::connect(&server.url()).unwrap();
+    let names: Vec<Arc<str>> = vec![NAME.into(), "other".into()];
+    let set = |name: &str| drop(server.command(&["SET", name, "value", "PX", "60000"]));
+    let delete = || drop(server.command(&["DEL", NAME]));
+
+    // From free.
+    let mut watch = Box::pin(node.watch_acquired(&names));
+    assert!(!ends(&mut watch).await);
+    set("unrelated");
+    assert!(!ends(&mut watch).await);
+    set(NAME);
+    timeout(SOON, watch).await.expect("a report").unwrap();
+
+    // From held: its release is not an acquisition.
+    let mut watch = Box::pin(node.watch_acquired(&names));
+    assert!(!ends(&mut watch).await);
+    delete();
+    assert!(!ends(&mut watch).await);
+    // However short it is.
+    set(NAME);
+    delete();
+    timeout(SOON, watch).await.expect("a report").unwrap();
+    assert_eq!(node.watch(&names).await.unwrap(), WakeUp::Free);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acquisition_in_memory_is_reported() {
+    let node = MemoryNode::new();
+    let names: Vec<Arc<str>> = vec![NAME.into()];
+    let entry = InMemory::entry("value");
+    node.acquire(&entry).await.unwrap();
+    let mut watch = Box::pin(node.watch_acquired(&names));
+    assert!(!ends(&mut watch).await);
+    node.release(&entry).await.unwrap();
+    assert!(!ends(&mut watch).await);
+    node.acquire(&entry).await.unwrap();
+    watch.await.unwrap();
+}
