@@ -136,6 +136,7 @@ pub mod node;
 mod nodes;
 mod options;
 mod printable;
+mod probe;
 mod queue;
 mod quorum;
 mod redsync;

@@ -3,11 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    ConfigError, DrainGuard, Mutex, NodeVote, Vote, Votes,
+    ConfigError, DrainGuard, Mode, Mutex, Votes,
     common::Common,
     metrics,
     node::{AnyNode, MemoryNode, sorted},
     options::Options,
+    probe::probe,
 };
 
 /// Makes mutexes on a set of nodes, with default options. Cheap to clone.
@@ -187,9 +188,14 @@ impl Redsync {
         self.mutex_of(sorted(names))
     }
 
-    /// Asks every node for an answer, and returns which of them gave one: for a log line when a
-    /// service starts, or for a health check. Each vote is [`Granted`](Vote::Granted) or
-    /// [`Failed`](Vote::Failed).
+    /// Acquires and releases a lock of its own on every node, and returns which of them did both: for
+    /// a log line when a service starts, or for a health check. Each vote is
+    /// [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed).
+    ///
+    /// So it finds every node that cannot be reached, is read-only or out of memory, lacks replicas
+    /// that it needs for a write, or does not permit its user what a plain exclusive lock needs.
+    /// The name begins with the default [key prefix](Mutex::with_key_prefix) and `redsync:probe:`,
+    /// and is used once, so that probes do not meet. A lock that a node cannot release expires.
     ///
     /// ```
     /// # use redsync::Redsync;
@@ -201,33 +207,18 @@ impl Redsync {
     /// # }
     /// ```
     ///
-    /// It takes at most the [node time limit](Mutex::with_node_timeout), 400 ms by default.
+    /// It takes at most twice the [node time limit](Mutex::with_node_timeout), which is 400 ms by
+    /// default.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// If the future is dropped, the lock is released in the background.
     pub async fn probe(&self) -> Votes {
-        // With the prefix, because the Redis user may have permission for no other keys.
-        let name: Arc<str> = format!("{}redsync:probe", self.defaults.key_prefix).into();
-        let nodes = &self.common.nodes;
-        let (limit, names) = (self.defaults.timing.node_timeout(), [name]);
-        let answers = nodes.ask_all(limit, async |node| {
-            nodes.admit(node).await?;
-            nodes.inspect(node, &names).await
-        });
-        let answers = answers.await.into_iter().enumerate();
-        let votes = answers.map(|(node, answer)| NodeVote {
-            address: Arc::clone(nodes.address(node)),
-            vote: answer.map_or_else(Vote::Failed, |_| Vote::Granted),
-        });
-        let votes = votes.collect();
-        let [name] = names;
-        Votes {
-            name,
-            nodes: nodes.len(),
-            attempt: 1,
-            votes,
-        }
+        let mut options = Options::clone(&self.defaults);
+        options.kind.mode = Mode::Exclusive;
+        options.kind.fencing = false;
+        options.rounds.fail_fast = false;
+        probe(&self.common, options).await
     }
 
     /// Waits until the work in the background is done: the releases of dropped guards, and the

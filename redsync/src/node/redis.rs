@@ -45,6 +45,9 @@
 //!   [`NodeError::CannotRelease`](crate::NodeError::CannotRelease). All other commands are optional:
 //!   if the server or a proxy refuses one, with any error, the feature is missing, and nothing else.
 //!
+//! [`Redsync::probe`](crate::Redsync::probe) tests whether servers do what a lock needs, for a start or
+//! a health check: it locks a name of its own on each.
+//!
 //! # Sentinel and Cluster
 //!
 //! The primary that a Sentinel manages, or a whole Cluster, is one node with one vote. Both

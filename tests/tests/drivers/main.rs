@@ -8,6 +8,7 @@ mod interop;
 mod keys;
 mod not_a_lock;
 mod permissions;
+mod probe;
 mod refusals;
 mod refused_releases;
 mod restarts;

@@ -1,0 +1,59 @@
+//! A probe of all nodes: whether each of them does what a lock needs.
+
+use std::{pin::pin, sync::Arc};
+
+use crate::{
+    NodeError, NodeVote, OwnerValue, Vote, Votes, common::Common, lease::Lease, nodes::Nodes,
+    options::Options, queue::OwnedLease, request::Request,
+};
+
+/// Acquires a lock of its own on every node, and releases it.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the lock is released in the background.
+pub(crate) async fn probe(common: &Arc<Common>, options: Options) -> Votes {
+    // The random part of the name is public, so it is not the owner value.
+    let random = OwnerValue::random("redsync:probe:");
+    let value = OwnerValue::random("");
+    let name: Arc<str> = (random.as_ref())
+        .map_or("redsync:probe", OwnerValue::as_str)
+        .into();
+    let request = Request::new(&[Arc::clone(&name)].into(), &Arc::new(options));
+    match (request, value) {
+        (Ok(request), Ok(value)) => lock_and_release(common, &request, value).await,
+        // No name fits behind the prefix, or the system has no random numbers.
+        _ => not_asked(&common.nodes, name),
+    }
+}
+
+fn not_asked(nodes: &Nodes, name: Arc<str>) -> Votes {
+    let votes = (0..nodes.len()).map(|node| NodeVote {
+        address: Arc::clone(nodes.address(node)),
+        vote: Vote::Failed(NodeError::NotSent),
+    });
+    Votes {
+        name,
+        nodes: nodes.len(),
+        attempt: 0,
+        votes: votes.collect(),
+    }
+}
+
+/// The vote of a node is its first failure.
+async fn lock_and_release(common: &Arc<Common>, request: &Request, value: OwnerValue) -> Votes {
+    let lease = Lease::new(&common.nodes, request, value);
+    let owned = OwnedLease::new(Arc::clone(&lease), Arc::clone(&common.queues));
+    // Dropped before `owned`, so that the release follows the acquisition.
+    let mut acquiring = pin!(lease.acquire());
+    acquiring.as_mut().await;
+    let mut votes = acquiring.take_votes();
+    let mut releasing = pin!(owned.undo());
+    releasing.as_mut().await;
+    for (vote, released) in votes.iter_mut().zip(releasing.take_votes()) {
+        if matches!(vote, Some(Vote::Granted)) && matches!(released, Some(Vote::Failed(_))) {
+            *vote = released;
+        }
+    }
+    lease.votes(votes)
+}
