@@ -1,5 +1,7 @@
 //! Work that continues after its caller has left: late answers, and releases of dropped guards.
 
+mod watched;
+
 use std::{fmt, future::Future, sync::Arc};
 
 use tokio::{
@@ -8,7 +10,7 @@ use tokio::{
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use crate::runtimes::Runtimes;
+use crate::runtimes::{Runtimes, has_workers};
 
 /// The background work of one [`Redsync`](crate::Redsync). [`drain`](crate::Redsync::drain) waits
 /// for it.
@@ -64,7 +66,8 @@ impl Background {
         }
     }
 
-    /// Spawns work on a runtime. If that has ended, this does not panic: the work is dropped.
+    /// Spawns work on a runtime. If that has ended, this does not panic: the work is dropped. If it
+    /// stands still, the work is dropped after a while, if another runtime is known.
     pub(crate) fn spawn_on(
         &self,
         runtime: &Handle,
@@ -76,7 +79,16 @@ impl Background {
                 tracing::debug!("a node did not answer; its key will expire");
             }
         };
-        self.tasks.spawn_on(limited, runtime);
+        let other = if has_workers(runtime) {
+            None
+        } else {
+            self.runtimes.besides(runtime.id())
+        };
+        match other {
+            // Not the task but the work is counted, because the task may stand still.
+            Some(other) => watched::spawn(self.tasks.track_future(limited), runtime, &other),
+            None => drop(self.tasks.spawn_on(limited, runtime)),
+        }
     }
 
     pub(crate) fn guard(&self) -> DrainGuard {

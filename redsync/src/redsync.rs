@@ -238,7 +238,9 @@ impl Redsync {
     ///
     /// It takes long only if a node hangs: then up to the expiry or 30 s, whichever is shorter,
     /// plus 5 s. After the release of a lock that was [resumed](Mutex::resume), it may take up to the
-    /// [node time limit](Mutex::with_node_timeout) plus a second. It does not end if the work was spawned on a runtime that is no longer driven.
+    /// [node time limit](Mutex::with_node_timeout) plus a second. Work that was left to a current-thread
+    /// runtime that nobody drives any longer moves to another runtime on which this `Redsync` was
+    /// used, after about two seconds. If there is none, the drain does not end.
     ///
     /// # Cancel safety
     ///

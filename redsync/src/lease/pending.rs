@@ -10,7 +10,10 @@ use std::{
 
 use futures_util::future::{FutureExt, join_all};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    runtime::{Handle, Id},
+    time::{Instant, Sleep, sleep_until},
+};
 
 use super::round::Round;
 use crate::{
@@ -37,6 +40,8 @@ pin_project! {
         // Made when this is first polled: there may be no runtime when a release begins in a drop.
         #[pin]
         limit: Option<Sleep>,
+        // The runtime on which nodes that do not count answers themselves were asked.
+        asked_on: Option<Id>,
         has_ended: bool,
     }
 
@@ -44,7 +49,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !*this.has_ended {
-                leave_behind(this.round, this.answering);
+                leave_behind(this.round, this.answering, *this.asked_on);
             }
         }
     }
@@ -62,6 +67,7 @@ impl Pending {
             answering,
             deadline,
             limit: None,
+            asked_on: None,
             has_ended: false,
         }
     }
@@ -73,12 +79,23 @@ impl Pending {
 }
 
 /// Moves the waiting for outstanding answers to the background.
-fn leave_behind(round: &Arc<Round>, answering: &mut Vec<Answering>) {
+///
+/// A release that has begun on another runtime than the present one may never end, because timers
+/// and connections belong to their runtimes. It is dropped, and so begins again.
+fn leave_behind(round: &Arc<Round>, answering: &mut Vec<Answering>, asked_on: Option<Id>) {
     round.abandon();
-    if !answering.is_empty() {
-        let work = join_all(mem::take(answering)).map(drop);
-        round.drive_on(work);
+    if answering.is_empty() {
+        return;
     }
+    let answering = mem::take(answering);
+    let is_elsewhere = asked_on.is_some() && asked_on != current();
+    if !(is_elsewhere && round.is_release()) {
+        round.drive_on(join_all(answering).map(drop));
+    }
+}
+
+fn current() -> Option<Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 impl Future for Pending {
@@ -86,6 +103,9 @@ impl Future for Pending {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
         let mut this = self.project();
+        if this.asked_on.is_none() && !this.answering.is_empty() {
+            *this.asked_on = current();
+        }
         this.answering
             .retain_mut(|answering| answering.as_mut().poll(cx).is_pending());
         let verdict = match this.round.count().poll_verdict(cx) {
@@ -103,7 +123,7 @@ impl Future for Pending {
         // long time.
         *this.has_ended = true;
         this.round.note_verdict(verdict);
-        leave_behind(this.round, this.answering);
+        leave_behind(this.round, this.answering, *this.asked_on);
         Poll::Ready(verdict)
     }
 }

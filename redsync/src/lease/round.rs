@@ -86,6 +86,10 @@ impl Round {
         })
     }
 
+    pub(super) fn is_release(&self) -> bool {
+        self.command.operation == Operation::Release
+    }
+
     pub(super) const fn count(&self) -> &Count {
         &self.count
     }

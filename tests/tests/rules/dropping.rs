@@ -317,3 +317,43 @@ fn a_first_contact_on_a_runtime_that_stands_still_does_not_keep_others_from_lock
     let guard = lives.block_on(lock).unwrap();
     lives.block_on(guard.release()).unwrap();
 }
+
+/// Lets all tasks run that can.
+async fn yield_often() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn what_is_left_to_a_runtime_that_stands_still_is_released_on_another() {
+    let (stands_still, lives) = (one_thread(), one_thread());
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let [dropped, released, kept] = ["a", "b", "c"].map(|name| {
+        let mutex = redsync.mutex(name).with_expiry(ms(60_000));
+        lives.block_on(mutex.lock()).unwrap()
+    });
+    let waits = redsync.mutex("c").with_hand_over(0, ms(0));
+    stands_still.block_on(async {
+        let waiter = tokio::spawn(async move { waits.lock().await });
+        yield_often().await;
+        for node in &nodes {
+            node.always(Fault::late_request(ms(20)));
+        }
+        drop(dropped);
+        assert!(polled(released.release(), 1).await.is_none());
+        // Somebody waits for this one.
+        drop(kept);
+        assert!(polled(redsync.mutex("d").lock(), 1).await.is_none());
+        yield_often().await;
+        waiter.abort();
+        yield_often().await;
+    });
+    for node in &nodes {
+        node.always(Fault::none());
+    }
+    let drained = lives.block_on(async { timeout(ms(10_000), redsync.drain()).await });
+    drained.expect("nothing waits for the runtime that stands still");
+    assert_no_keys(&nodes);
+}
