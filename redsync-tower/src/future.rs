@@ -35,6 +35,7 @@ use crate::{
     held::{HeldLock, NotLocked},
     key::KeyOutput,
     limit::PendingPermit,
+    mistake,
     rejection::LockRejection,
     slot::RequestLock,
 };
@@ -142,6 +143,17 @@ where
         }
     }
 
+    /// Refuses a request that cannot lock.
+    fn rejected(
+        rejection: LockRejection,
+        request: &Request<B>,
+        context: &mut RequestContext,
+    ) -> Self {
+        let extensions = request.extensions();
+        mistake::report(&rejection, request.method(), request.uri(), extensions);
+        Self::refused(context, rejection)
+    }
+
     fn refused(context: &mut RequestContext, rejection: LockRejection) -> Self {
         context.telemetry.refused(&rejection);
         Self::Refused {
@@ -152,12 +164,16 @@ where
     /// Leaves `FindingKey`.
     fn key_found((request, key): KeyOutput<B>, service: S, context: &mut RequestContext) -> Self {
         let key = match key {
-            Ok(Some(key)) => key,
+            Ok(Some(key)) => key.check().map(|()| key),
             Ok(None) => return Self::passing(service, request),
-            Err(error) => return Self::refused(context, error.into()),
+            Err(error) => Err(error),
+        };
+        let key = match key {
+            Ok(key) => key,
+            Err(error) => return Self::rejected(error.into(), &request, context),
         };
         let locking = &context.config.locking;
-        let mutex = locking.mutex(&key, request.method());
+        let mutex = locking.mutex_for(&key, request.method());
         // If an outer layer holds the lock for this request, the request would wait for itself.
         let held = request.extensions().get::<HeldLock>();
         if held.is_some_and(|held| held.covers(&mutex)) {
@@ -195,7 +211,7 @@ where
             }
             Err(error) => {
                 context.telemetry.not_acquired(&error);
-                return Self::refused(context, error.into());
+                return Self::rejected(error.into(), &request, context);
             }
         };
         let (lock, lost) = Self::hold(guard, drain_guard, &mut request, context);

@@ -116,7 +116,8 @@ impl HeldLock {
     }
 
     /// Returns the locked name as it is on the nodes, with all prefixes. Several names are
-    /// separated by `, `.
+    /// separated by `, `. It can contain whatever the client has sent: for a log, use
+    /// [`Printable`](redsync::Printable).
     #[must_use]
     pub fn name(&self) -> &str {
         self.validity.name()
@@ -185,7 +186,7 @@ mod extractor {
     use http::request::Parts;
 
     use super::HeldLock;
-    use crate::{key::KeyError, rejection::LockRejection};
+    use crate::{key::KeyError, mistake, rejection::LockRejection};
 
     impl<S: Sync> FromRequestParts<S> for HeldLock {
         type Rejection = LockRejection;
@@ -194,7 +195,9 @@ mod extractor {
             let held = parts.extensions.get::<Self>().cloned();
             held.ok_or_else(|| {
                 let problem = "a handler extracts `HeldLock`, but no lock is held for its request";
-                KeyError::Misconfigured(problem.into()).into()
+                let rejection = KeyError::Misconfigured(problem.into()).into();
+                mistake::report(&rejection, &parts.method, &parts.uri, &parts.extensions);
+                rejection
             })
         }
     }

@@ -4,11 +4,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use redsync::Redsync;
+use redsync::{Mutex, Redsync};
 use tower_layer::Layer;
 
 use crate::{
     config::{Config, HoldUntil, OnLoss},
+    key::LockKey,
     rejection::LockRejection,
     service::Redlock,
 };
@@ -176,11 +177,48 @@ impl<K> RedlockLayer<K> {
     #[must_use]
     pub fn with_fencing(self, fencing: bool) -> Self {
         self.set(|config| {
-            let change = |mutex: redsync::Mutex| mutex.with_fencing(fencing);
+            let change = |mutex: Mutex| mutex.with_fencing(fencing);
             config
                 .locking
                 .change_defaults(change, "fencing is for exclusive locks");
         })
+    }
+}
+
+/// What other code shares with the layer.
+impl<K> RedlockLayer<K> {
+    /// Returns the mutex that the layer locks for a request with that key, for code that locks by
+    /// hand what requests lock, such as a nightly job.
+    ///
+    /// It has the layer's nodes, the defaults of its [`Redsync`], and the
+    /// [name on the nodes](crate::key#names-on-the-nodes). It is exclusive unless the key is
+    /// [shared](LockKey::shared).
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// # use axum::{Router, routing::put};
+    /// # use redsync::{Guard, Redsync};
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = Redsync::in_memory(3);
+    /// let key = key::path("user:{email}");
+    /// let lock = RedlockLayer::new(redsync, key.clone()).with_prefix("shop:");
+    /// let app: Router = Router::new()
+    ///     .route("/users/{email}", put(async || "updated").route_layer(lock.clone()));
+    ///
+    /// // What `PUT /users/ann@example.com` locks:
+    /// let ann = lock.mutex(key.name([("email", "ann@example.com")])?);
+    /// let guard = ann.lock().await?;
+    /// assert_eq!(guard.name(), "shop:user:ann%40example.com");
+    /// # Ok(())
+    /// # }
+    /// # main().unwrap();
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn mutex(&self, key: impl Into<LockKey>) -> Mutex {
+        self.config.locking.mutex(&key.into())
     }
 }
 
@@ -261,7 +299,7 @@ impl<K> RedlockLayer<K> {
     #[must_use]
     pub fn with_outage_attempts(self, tries: u32) -> Self {
         self.set(|config| {
-            let change = |mutex: redsync::Mutex| mutex.with_outage_attempts(tries);
+            let change = |mutex: Mutex| mutex.with_outage_attempts(tries);
             config
                 .locking
                 .change_defaults(change, "at least one attempt");

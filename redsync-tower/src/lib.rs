@@ -70,6 +70,7 @@ pub mod key;
 mod layer;
 mod limit;
 mod metrics;
+mod mistake;
 mod outcome;
 mod rejection;
 pub mod response;

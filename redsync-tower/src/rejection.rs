@@ -3,7 +3,7 @@
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
-use redsync::{LockError, Votes};
+use redsync::{LockError, Printable, Votes};
 
 use crate::key::KeyError;
 
@@ -25,8 +25,8 @@ use crate::key::KeyError;
 /// | [`Lost`](LockRejectionReason::Lost) | 500 Internal Server Error | no |
 ///
 /// Its [source](Error::source), if any, is the [`LockError`], which names the nodes and what they
-/// answered. The text of the rejection itself names neither the lock nor the nodes, and may be shown
-/// to clients.
+/// answered, or the [`KeyError`] of a misconfigured route. The text of the rejection itself names
+/// neither the lock nor the nodes, and may be shown to clients.
 ///
 /// ```
 /// use http::Response;
@@ -45,7 +45,7 @@ pub struct LockRejection {
     status: StatusCode,
     retry_after: Option<Duration>,
     detail: Cow<'static, str>,
-    source: Option<Arc<LockError>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
     /// The start of the problem type, if the layer has one of its own.
     problem_types: Option<Arc<str>>,
 }
@@ -181,11 +181,6 @@ impl LockRejection {
         }
     }
 
-    fn misconfigured(error: &dyn fmt::Display) -> Self {
-        tracing::error!(%error, "the lock layer is misconfigured");
-        Self::new(LockRejectionReason::Misconfigured)
-    }
-
     pub(crate) fn set_contention_status(&mut self, status: StatusCode) {
         if self.reason.is_contention() {
             self.status = status;
@@ -237,18 +232,17 @@ impl From<KeyError> for LockRejection {
         match error {
             KeyError::BadRequest(detail) => Self::bad_request(StatusCode::BAD_REQUEST, detail),
             KeyError::Rejected(status, detail) => Self::bad_request(status, detail),
-            KeyError::Misconfigured(_) => Self::misconfigured(&error),
+            KeyError::Misconfigured(_) => Self {
+                source: Some(Arc::new(error)),
+                ..Self::new(LockRejectionReason::Misconfigured)
+            },
         }
     }
 }
 
 impl From<LockError> for LockRejection {
     fn from(error: LockError) -> Self {
-        let reason = LockRejectionReason::of(&error);
-        if reason == LockRejectionReason::Misconfigured {
-            return Self::misconfigured(&error);
-        }
-        let mut rejection = Self::new(reason);
+        let mut rejection = Self::new(LockRejectionReason::of(&error));
         let held = matches!(error, LockError::Taken(_) | LockError::TimedOut(_));
         if let Some(free_in) = error.votes().filter(|_| held).and_then(Votes::free_in) {
             let seconds = free_in.as_millis().div_ceil(1000).max(1) as u64;
@@ -261,7 +255,7 @@ impl From<LockError> for LockRejection {
 
 impl fmt::Display for LockRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
+        Printable(&self.detail).fmt(f)
     }
 }
 

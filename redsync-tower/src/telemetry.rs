@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
-use redsync::{LockError, Mutex, ReleaseError, Released, Validity};
+use redsync::{LockError, Mutex, Printable, ReleaseError, Released, Validity};
 use tokio::time::Instant;
-use tracing::{Span, field::Empty};
+use tracing::{
+    Span,
+    field::{Empty, display},
+};
 
 use crate::{
     metrics::Metrics,
@@ -65,7 +68,8 @@ impl Telemetry {
         );
         if !self.span.is_disabled() {
             let names: Vec<_> = mutex.keys().collect();
-            self.span.record("name", names.join(", "));
+            let name = Printable(names.join(", "));
+            self.span.record("name", display(name));
             self.span.record("mode", mutex.mode().as_str());
         }
         self.enter(Stage::Waiting);
@@ -77,9 +81,9 @@ impl Telemetry {
         if let Some(token) = validity.fencing_token() {
             self.span.record("fencing_token", token.get());
         }
-        let name = validity.name();
+        let name = Printable(validity.name());
         self.span
-            .in_scope(|| tracing::debug!(name, ?wait, "locked"));
+            .in_scope(|| tracing::debug!(%name, ?wait, "locked"));
         self.enter(Stage::Holding { validity, slot });
     }
 
@@ -115,7 +119,7 @@ impl Telemetry {
         let hold = self.record_hold();
         let name = self.name();
         self.span
-            .in_scope(|| tracing::warn!(name, ?hold, "the lock was lost; the request is aborted"));
+            .in_scope(|| tracing::warn!(%name, ?hold, "the lock was lost; the request is aborted"));
     }
 
     /// Records that the release has ended. Returns whether the lock was lost before.
@@ -124,16 +128,16 @@ impl Telemetry {
         let name = self.name();
         let lost = self.span.in_scope(|| match released {
             Ok(Released::Held) => {
-                tracing::debug!(name, ?hold, "released");
+                tracing::debug!(%name, ?hold, "released");
                 false
             }
             Ok(Released::AlreadyLost) => {
-                tracing::warn!(name, ?hold, "the lock was lost");
+                tracing::warn!(%name, ?hold, "the lock was lost");
                 true
             }
             // The release began within the validity, so the lock was held until then.
             Err(error) => {
-                tracing::warn!(name, ?hold, %error, "the release is not confirmed");
+                tracing::warn!(%name, ?hold, %error, "the release is not confirmed");
                 false
             }
         });
@@ -147,9 +151,9 @@ impl Telemetry {
         let name = self.name();
         self.span.in_scope(|| {
             if lost {
-                tracing::warn!(name, ?hold, "the lock was lost before the body had ended");
+                tracing::warn!(%name, ?hold, "the lock was lost before the body had ended");
             } else {
-                tracing::debug!(name, ?hold, "released in the background");
+                tracing::debug!(%name, ?hold, "released in the background");
             }
         });
         self.end_of_hold(lost);
@@ -160,16 +164,16 @@ impl Telemetry {
         let hold = self.record_hold();
         let name = self.name();
         self.span
-            .in_scope(|| tracing::debug!(name, ?hold, "detached"));
+            .in_scope(|| tracing::debug!(%name, ?hold, "detached"));
         self.end(Outcome::Detached);
     }
 
     /// The locked name, or an empty string if no lock is held.
-    fn name(&self) -> &str {
-        match &self.stage {
+    fn name(&self) -> Printable<&str> {
+        Printable(match &self.stage {
             Stage::Holding { validity, .. } => validity.name(),
             Stage::Idle | Stage::Waiting | Stage::Ended => "",
-        }
+        })
     }
 
     fn enter(&mut self, stage: Stage) {
@@ -221,9 +225,9 @@ impl Drop for Telemetry {
             Stage::Holding { slot, .. } if slot.is_detached() => return self.detached(),
             Stage::Holding { validity, .. } => {
                 let hold = self.record_hold();
-                let name = validity.name();
+                let name = Printable(validity.name());
                 self.span
-                    .in_scope(|| tracing::debug!(name, ?hold, "released in the background"));
+                    .in_scope(|| tracing::debug!(%name, ?hold, "released in the background"));
             }
         }
         self.end(Outcome::Dropped);

@@ -41,9 +41,14 @@ impl Locking {
         }
     }
 
+    /// The mutex for a key.
+    pub(crate) fn mutex(&self, key: &LockKey) -> Mutex {
+        self.naming.mutex(&self.redsync, key)
+    }
+
     /// The mutex for the key of a request with that method.
-    pub(crate) fn mutex(&self, key: &LockKey, method: &Method) -> Mutex {
-        let mutex = self.naming.mutex(&self.redsync, key);
+    pub(crate) fn mutex_for(&self, key: &LockKey, method: &Method) -> Mutex {
+        let mutex = self.mutex(key);
         if self.shared_reads && method.is_safe() {
             mutex.shared()
         } else {

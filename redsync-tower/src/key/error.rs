@@ -3,6 +3,7 @@
 use std::{borrow::Cow, error::Error, fmt};
 
 use http::StatusCode;
+use redsync::Printable;
 
 /// Why a request that needs a lock has no valid key.
 ///
@@ -23,7 +24,8 @@ pub enum KeyError {
     BadRequest(Cow<'static, str>),
     /// The client made a mistake. The response has this status and this text as its `detail`.
     Rejected(StatusCode, Cow<'static, str>),
-    /// The program made a mistake. The response has status 500, and this text goes to the log only.
+    /// The program made a mistake. The response has status 500, and an error event contains this
+    /// text, the method and the route. The client does not see them.
     Misconfigured(Cow<'static, str>),
 }
 
@@ -31,7 +33,7 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadRequest(detail) | Self::Rejected(_, detail) | Self::Misconfigured(detail) => {
-                f.write_str(detail)
+                Printable(detail).fmt(f)
             }
         }
     }

@@ -14,7 +14,7 @@ use super::{
 /// `header-name:value`.
 ///
 /// A request is answered with 400 if it has no such header, has it more than once, or has a value
-/// that is empty or not visible ASCII.
+/// that is empty, or has a character that is not visible ASCII, such as a blank.
 ///
 /// ```
 /// use redsync::Redsync;
@@ -58,8 +58,11 @@ impl HeaderKey {
         }
         match value.to_str() {
             Ok("") => Err(bad("is empty")),
-            Ok(value) => Ok(format!("{name}:{value}").into()),
-            Err(_) => Err(bad("has a value that is not visible ASCII")),
+            // Blanks are not visible.
+            Ok(value) if value.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Ok(format!("{name}:{value}").into())
+            }
+            _ => Err(bad("has a value that is not visible ASCII")),
         }
     }
 }
@@ -96,7 +99,14 @@ mod tests {
 
     #[test]
     fn a_missing_or_malformed_header_is_a_bad_request() {
-        for values in [&[][..], &[&b""[..]], &[b"a", b"a"], &[b"\xff"]] {
+        for values in [
+            &[][..],
+            &[&b""[..]],
+            &[b"a", b"a"],
+            &[b"\xff"],
+            &[b"a b"],
+            &[b"a\tb"],
+        ] {
             assert!(
                 matches!(key(values), Err(KeyError::BadRequest(_))),
                 "{values:?}"

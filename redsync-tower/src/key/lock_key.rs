@@ -18,8 +18,9 @@ use super::error::KeyError;
 /// assert_eq!(all.names().collect::<Vec<_>>(), ["order:1", "order:2", "order:3"]);
 /// ```
 ///
-/// An empty name, or a key without any name, is a mistake in the program. Such a request is answered
-/// with 500, and an error event says why.
+/// A request whose key has no name, or an empty one, is answered with 400. Any other name can be
+/// locked, whatever characters it contains. Those that the nodes could not keep as they are have
+/// [another form](super#names-on-the-nodes) there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LockKey {
     names: Vec<String>,
@@ -66,6 +67,14 @@ impl LockKey {
 
     pub(crate) const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Checks that there is a name, and that none is empty.
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
+        if self.names.is_empty() || self.names.iter().any(String::is_empty) {
+            return Err(KeyError::BadRequest("The request names no lock.".into()));
+        }
+        Ok(())
     }
 }
 

@@ -1,12 +1,12 @@
 //! From the names of a key to the names on the nodes: prefix, hash, length.
 //!
-//! The text `#sha256:` marks a name that was hashed or shortened. A name that contains the mark from
-//! the start is shortened too, whatever its length, so that no name can equal the short form of
-//! another.
+//! The text `#sha256:` marks the short form of a name. A name has it if names are to be hashed, if it
+//! is long, or if it is reserved for the counters of fencing tokens. A name that contains the mark
+//! from the start has a short form too, so that no name can equal the short form of another.
 
-use std::{borrow::Cow, fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
-use redsync::{Mutex, Redsync};
+use redsync::{ConfigError, Mutex, Redsync};
 use sha2::{Digest, Sha256};
 
 use super::lock_key::LockKey;
@@ -15,6 +15,9 @@ const MARK: &str = "#sha256:";
 
 /// The greatest length of a name, in bytes and with its prefix, that is not shortened.
 const MAX_UNSHORTENED_LEN: usize = 200;
+
+/// The end of the keys of counters. The core refuses names with this end.
+const RESERVED: &str = ":fence";
 
 /// The number of bytes that stay readable before the mark.
 const READABLE_LEN: usize = 64;
@@ -31,47 +34,53 @@ impl Naming {
     pub(crate) fn mutex(&self, redsync: &Redsync, key: &LockKey) -> Mutex {
         let mut names = key.names();
         let mutex = match (names.len(), names.next()) {
-            (1, Some(only)) => redsync.mutex(self.name(only)),
-            _ => redsync.mutex_many(key.names().map(|name| self.name(name))),
+            (1, Some(only)) => redsync.mutex(self.name(redsync, only)),
+            _ => redsync.mutex_many(key.names().map(|name| self.name(redsync, name))),
         };
         mutex.with_mode(key.mode())
     }
 
-    fn name(&self, name: &str) -> Arc<str> {
+    fn name(&self, redsync: &Redsync, name: &str) -> Arc<str> {
         // An empty name stays empty, so that the core refuses it.
         if name.is_empty() {
             return "".into();
         }
         let prefix = &*self.prefix;
-        let whole: Cow<'_, str> = if prefix.is_empty() {
+        let whole: Arc<str> = if prefix.is_empty() {
             name.into()
         } else {
             format!("{prefix}{name}").into()
         };
         if self.hashed {
-            short_form(prefix, &whole).into()
+            short_form(prefix, &whole)
+        } else if whole.len() > MAX_UNSHORTENED_LEN
+            || whole.contains(MARK)
+            || is_reserved(redsync, &whole)
+        {
+            short_form(&whole, &whole)
         } else {
-            shorten(whole).into()
+            whole
         }
     }
 }
 
-fn shorten(name: Cow<'_, str>) -> Cow<'_, str> {
-    if name.len() <= MAX_UNSHORTENED_LEN && !name.contains(MARK) {
-        return name;
-    }
-    short_form(&name, &name).into()
+/// Whether the core refuses the name, with the prefix that it puts before it, as reserved.
+fn is_reserved(redsync: &Redsync, name: &Arc<str>) -> bool {
+    // Cheap, and false for nearly all names.
+    let may_be = name.ends_with(RESERVED) || RESERVED.ends_with(&**name);
+    let check = || redsync.mutex(Arc::clone(name)).check();
+    may_be && matches!(check(), Err(ConfigError::ReservedName { .. }))
 }
 
 /// The start of `readable`, the mark, and the hash of the whole name.
-fn short_form(readable: &str, name: &str) -> String {
+fn short_form(readable: &str, name: &str) -> Arc<str> {
     let end = (0..=READABLE_LEN).rfind(|end| readable.is_char_boundary(*end));
     let mut short = readable[..end.unwrap_or_default()].to_owned();
     short.push_str(MARK);
     for byte in Sha256::digest(name) {
         write!(short, "{byte:02x}").expect("writing to a String cannot fail");
     }
-    short
+    short.into()
 }
 
 #[cfg(test)]
@@ -83,16 +92,50 @@ mod tests {
         Naming { prefix, hashed }
     }
 
+    fn shorten(name: &str) -> String {
+        naming("", false)
+            .name(&Redsync::in_memory(1), name)
+            .to_string()
+    }
+
     #[test]
     fn a_long_name_is_shortened_and_stays_distinct() {
         let long = |last: char| format!("{}{last}", "ä".repeat(500));
-        let shorten = |name: &str| shorten(name.into()).into_owned();
         assert_eq!(shorten("order:42"), "order:42");
         assert_eq!(shorten(&long('a')), shorten(&long('a')));
         assert_ne!(shorten(&long('a')), shorten(&long('b')));
         assert!(shorten(&long('a')).len() <= MAX_UNSHORTENED_LEN);
         // The short form of one name is not the name of another.
         let short = shorten(&long('a'));
+        assert_ne!(shorten(&short), short);
+    }
+
+    #[test]
+    fn a_reserved_name_has_a_short_form_that_can_be_locked() {
+        let plain = Redsync::in_memory(1);
+        let prefixed = plain.clone();
+        let prefixed = prefixed.with_defaults(|mutex| mutex.with_key_prefix("shop:"));
+        let prefixed = prefixed.unwrap();
+        for (redsync, prefix, name, is_short) in [
+            (&plain, "", "cart:fence", true),
+            (&plain, "", ":fence", true),
+            (&plain, "cart:", "fence", true),
+            (&plain, "cart:f", "ence", true),
+            (&plain, "", "fence", false),
+            (&plain, "cart", "fence", false),
+            (&plain, "", "e", false),
+            (&plain, "", "cart:fence:1", false),
+            (&prefixed, "", "fence", true),
+            (&prefixed, "", "e", false),
+        ] {
+            let mutex = naming(prefix, false).mutex(redsync, &name.into());
+            let shown: String = mutex.keys().collect();
+            mutex.check().unwrap();
+            assert_eq!(shown.contains(MARK), is_short, "{shown}");
+            assert!(shown.contains(name), "{shown}");
+        }
+        assert_ne!(shorten("a:fence"), shorten("b:fence"));
+        let short = shorten("a:fence");
         assert_ne!(shorten(&short), short);
     }
 

@@ -42,13 +42,16 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// Values are percent-decoded first. Then everything but letters, digits and `-._~` is
 /// percent-encoded: `/orders/1` and `/orders/%31` have one name, and a `:` in a value cannot be
 /// mistaken for the `:` of the template. So two requests have the same name only if all their values
-/// are equal. Values are compared as text; for typed values, see
-/// [`from_extractor`](super::from_extractor).
+/// are equal. Code that locks by hand gets the same name from [`PathKey::name`].
+///
+/// **Values are compared as text.** `/orders/42`, `/orders/042` and `/orders/+42` are three names,
+/// although a handler with `Path<u64>` reads the number 42 from each. If the handler has a typed
+/// path, take the key from the same extractor: see [`from_extractor`](super::from_extractor).
 ///
 /// A value that is not UTF-8 is answered with 400. A route that has no such parameter, or has
 /// several with that name, is a mistake in the program: the response has status 500, and an error
-/// event contains the parameter's name. (That includes requests that no route matches, which
-/// `Router::layer` sees and `route_layer` does not.)
+/// event contains the method, the route and the template. (That includes requests that no route
+/// matches, which `Router::layer` sees and `route_layer` does not.)
 ///
 /// # Panics
 ///
@@ -112,22 +115,41 @@ fn parse(template: &str) -> Result<Vec<Part>, &'static str> {
 }
 
 impl PathKey {
-    fn fill_in(&self, params: Option<&RawPathParams>) -> Result<LockKey, KeyError> {
+    /// Makes the key of a request with these values of the parameters, for code that locks by hand
+    /// what a layer locks for requests. Values are given as they are after decoding. Parameters that
+    /// the template does not have are ignored, as those of a route are.
+    ///
+    /// [`RedlockLayer::mutex`](crate::RedlockLayer::mutex) has an example.
+    ///
+    /// ```
+    /// use redsync_tower::key::{self, LockKey};
+    ///
+    /// let key = key::path("user:{email}");
+    /// let name = key.name([("email", "ann@example.com")])?;
+    /// assert_eq!(name, LockKey::from("user:ann%40example.com"));
+    /// # Ok::<_, redsync_tower::key::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Misconfigured`] if a parameter of the template has no value, or more than one.
+    pub fn name<'a>(
+        &self,
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<LockKey, KeyError> {
+        let values: Vec<_> = values.into_iter().collect();
         let mut name = String::new();
         for part in &*self.parts {
             match part {
                 Part::Literal(literal) => name.push_str(literal),
                 Part::Parameter(parameter) => {
-                    let wrong = |count| {
-                        let detail = format!("the route has {count} path parameter `{parameter}`");
-                        KeyError::Misconfigured(detail.into())
-                    };
-                    let mut values = (params.into_iter().flatten())
-                        .filter_map(|(name, value)| (name == &**parameter).then_some(value));
-                    let value = values.next().ok_or_else(|| wrong("no"))?;
+                    let mut values = (values.iter().filter(|(name, _)| *name == &**parameter))
+                        .map(|(_, value)| value);
+                    let value = values.next();
+                    let value = value.ok_or_else(|| self.cannot_be_filled_in(parameter, "no"))?;
                     // This happens with nested routers. Either value could be meant.
                     if values.next().is_some() {
-                        return Err(wrong("more than one"));
+                        return Err(self.cannot_be_filled_in(parameter, "more than one"));
                     }
                     name.extend(utf8_percent_encode(value, RESERVED));
                 }
@@ -135,13 +157,30 @@ impl PathKey {
         }
         Ok(name.into())
     }
+
+    fn cannot_be_filled_in(&self, parameter: &str, count: &str) -> KeyError {
+        let detail = format!(
+            "the key template `{}` needs the path parameter `{parameter}`, but there is {count} value \
+             for it",
+            self.template()
+        );
+        KeyError::Misconfigured(detail.into())
+    }
+
+    fn template(&self) -> String {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Literal(literal) => literal.to_string(),
+            Part::Parameter(parameter) => format!("{{{parameter}}}"),
+        });
+        parts.collect()
+    }
 }
 
 impl<B> Key<B> for PathKey {
     type Future = Ready<KeyOutput<B>>;
 
     fn key(&self, mut request: Request<B>) -> Self::Future {
-        let key = params(&mut request).and_then(|params| self.fill_in(params.as_ref()));
+        let key = params(&mut request).and_then(|params| self.name(params.iter().flatten()));
         ready((request, key.map(Some)))
     }
 }

@@ -1,0 +1,36 @@
+//! Mistakes in the program, which an operator learns of from an error event.
+
+use std::error::Error;
+
+use http::{Extensions, Method, Uri};
+use redsync::Printable;
+
+use crate::rejection::{LockRejection, LockRejectionReason};
+
+/// Reports a rejection that the program is to blame for, with the request that met it.
+pub(crate) fn report(
+    rejection: &LockRejection,
+    method: &Method,
+    uri: &Uri,
+    extensions: &Extensions,
+) {
+    if rejection.reason() != LockRejectionReason::Misconfigured {
+        return;
+    }
+    let error = rejection.source().unwrap_or(rejection);
+    let route = matched_route(extensions).unwrap_or_else(|| uri.path());
+    let route = Printable(route);
+    tracing::error!(%method, %route, %error, "the lock layer is misconfigured");
+}
+
+/// The route of axum that matched the request.
+#[cfg(feature = "axum")]
+fn matched_route(extensions: &Extensions) -> Option<&str> {
+    let matched = extensions.get::<axum::extract::MatchedPath>()?;
+    Some(matched.as_str())
+}
+
+#[cfg(not(feature = "axum"))]
+const fn matched_route(_: &Extensions) -> Option<&str> {
+    None
+}
