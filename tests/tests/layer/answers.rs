@@ -1,10 +1,6 @@
 //! The answers of the layer: which status, which headers, which body.
 
-use std::{
-    error::Error,
-    io,
-    sync::{Arc, Mutex},
-};
+use std::error::Error;
 
 use axum::{Router, body::Body, response::IntoResponse, routing};
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -15,7 +11,7 @@ use redsync_tower::{
 };
 use tokio::time::{Instant, advance};
 
-use crate::support::{Nodes, ms, post, refusal, rejection, secs, send, text};
+use crate::support::{Log, Nodes, ms, post, refusal, rejection, secs, send, text};
 
 fn orders(nodes: &Nodes) -> RedlockLayer<key::PathKey> {
     RedlockLayer::new(nodes.redsync(), key::path("order:{id}"))
@@ -163,45 +159,29 @@ async fn a_parameter_that_is_malformed_is_400() {
     assert_eq!(send(&app, post(&long)).await.status(), StatusCode::OK);
 }
 
-/// What is logged while it is the writer.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_mistake_in_the_program_is_500_and_logged() {
     let nodes = Nodes::new();
     let redsync = nodes.redsync();
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _default = tracing::subscriber::set_default(subscriber);
+    let (log, _listening) = Log::listen();
 
     let no_parameter = app(RedlockLayer::new(redsync.clone(), key::path("item:{sku}")));
     let no_route = Router::new()
         .fallback(|| async { "done" })
         .layer(RedlockLayer::new(redsync.clone(), key::path("order:{id}")));
-    let no_name = app(RedlockLayer::new(redsync.clone(), |_: &Request<_>| ""));
     let closure = app(RedlockLayer::new(redsync, |_: &Request<_>| {
         Err::<LockKey, _>(KeyError::Misconfigured("the tenant is missing".into()))
     }));
     for (app, which) in [
-        (no_parameter, "`sku`"),
-        (no_route, "`id`"),
-        (no_name, "name"),
-        (closure, "the tenant is missing"),
+        (
+            no_parameter,
+            ["`sku`", "item:{sku}", "POST", "route=/orders/{id}"],
+        ),
+        (no_route, ["`id`", "order:{id}", "POST", "route=/orders/1"]),
+        (
+            closure,
+            ["the tenant is missing", "route", "POST", "/orders/{id}"],
+        ),
     ] {
         let response = send(&app, post("/orders/1")).await;
         let words = rejection(&response).map(|rejection| rejection.to_string());
@@ -209,12 +189,12 @@ async fn a_mistake_in_the_program_is_500_and_logged() {
         let after = refusal(response, status, Reason::Misconfigured).await;
         assert_eq!(after, None);
         // It is for the log, and no business of the client.
-        assert!(!words.unwrap().contains(which), "{which}");
-        let logged = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
-        assert!(
-            logged.contains("ERROR") && logged.contains(which),
-            "{logged}"
-        );
+        assert!(!words.unwrap().contains(which[0]), "{which:?}");
+        let logged = log.take();
+        assert_eq!(logged.lines().count(), 1, "{logged}");
+        for word in which.into_iter().chain(["ERROR"]) {
+            assert!(logged.contains(word), "{word}: {logged}");
+        }
     }
     assert_eq!(nodes.tries(), 0);
 }

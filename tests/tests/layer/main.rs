@@ -7,6 +7,7 @@ mod clients;
 mod endings;
 mod exclusion;
 mod held;
+mod input;
 mod keep_alive;
 mod keys;
 mod loss;

@@ -2,8 +2,9 @@
 
 use std::{
     future::Future,
+    io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,6 +19,7 @@ use redsync_tests::faulty::{Fault, FaultyNode, Operation};
 use redsync_tower::{LockRejection, LockRejectionReason};
 use tokio::time::sleep;
 use tower::{Service, ServiceExt};
+use tracing::subscriber::DefaultGuard;
 
 /// A generous limit for what has to happen soon on a real clock.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -101,6 +103,40 @@ pub(crate) fn refusal(
         assert_eq!(problem["detail"], rejection.to_string());
         assert_eq!(problem.len(), 4);
         retry_after
+    }
+}
+
+/// What is logged at level `info`, in the usual format.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Listens on this thread, until the guard is dropped.
+    pub(crate) fn listen() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// What has been logged since the last time.
+    pub(crate) fn take(&self) -> String {
+        let logged = std::mem::take(&mut *self.0.lock().expect("no panic while it is locked"));
+        String::from_utf8(logged).expect("a log of text")
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut logged = self.0.lock().expect("no panic while it is locked");
+        logged.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -123,7 +123,7 @@ async fn several_keys_are_locked_all_or_none() {
         StatusCode::CONFLICT
     );
     assert_eq!(status(&app, "POST", "/transfer?1,3").await, StatusCode::OK);
-    // No name at all is a mistake in the program, and so is an empty one.
+    // No name at all is the client's mistake, and so is an empty one.
     let none = |_: &Request<_>| Vec::<String>::new().into_iter().collect::<LockKey>();
     let none = RedlockLayer::new(redsync.clone(), none);
     let empty = RedlockLayer::new(redsync, |_: &Request<_>| "");
@@ -132,7 +132,7 @@ async fn several_keys_are_locked_all_or_none() {
         .route("/empty", post(name).route_layer(empty));
     for uri in ["/none", "/empty"] {
         let answer = status(&app, "POST", uri).await;
-        assert_eq!(answer, StatusCode::INTERNAL_SERVER_ERROR, "{uri}");
+        assert_eq!(answer, StatusCode::BAD_REQUEST, "{uri}");
     }
 }
 
