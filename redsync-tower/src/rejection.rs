@@ -67,7 +67,8 @@ pub enum LockRejectionReason {
     TooLate,
     /// The request has no valid key.
     BadRequest,
-    /// The route or the layer is misconfigured. An error event says how.
+    /// The route or the layer is misconfigured, or a key that is no lock has the name of the lock
+    /// (see [`LockError::NotALock`]). An error event says which.
     Misconfigured,
     /// The lock was lost while the request was handled. The request may have been carried out in
     /// part.

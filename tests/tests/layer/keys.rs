@@ -107,6 +107,44 @@ async fn several_parameters_are_not_confused() {
 }
 
 #[tokio::test]
+async fn a_job_locks_by_hand_what_a_request_locks() {
+    let nodes = Nodes::new();
+    let redsync = nodes.redsync();
+    let redsync = redsync.with_defaults(|mutex| mutex.with_key_prefix("eu:"));
+    let key = key::path("{shop}/{email}");
+    let plain = RedlockLayer::new(redsync.unwrap(), key.clone());
+    let long = "x".repeat(300);
+    for lock in [
+        plain.clone(),
+        plain.clone().with_prefix("user:"),
+        plain.with_prefix("user:").with_hashed_names(true),
+    ] {
+        let handler = routing::post(name).route_layer(lock.clone());
+        let app = Router::new().route("/{shop}/{email}", handler);
+        for email in ["ann@example.com", "42", "a:b", "ä", " ", &long] {
+            let by_hand = key.name([("email", email), ("shop", "1"), ("no", "such")]);
+            let mutex = lock.mutex(by_hand.unwrap());
+            let uri = format!("/1/{}", encode(email));
+            assert_eq!(names(&app, &[&uri]).await, mutex.keys().collect::<Vec<_>>());
+            let _guard = mutex.lock().await.unwrap();
+            let response = send(&app, post(&uri)).await;
+            assert_eq!(response.status(), StatusCode::CONFLICT, "{uri}");
+        }
+    }
+    for values in [
+        &[("shop", "1")][..],
+        &[("shop", "1"), ("email", "a"), ("email", "b")],
+    ] {
+        let error = key.name(values.iter().copied()).unwrap_err();
+        let shown = error.to_string();
+        assert!(
+            shown.contains("`email`") && shown.contains("`{shop}/{email}`"),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_wildcard_is_a_parameter() {
     let app = app("/files/{*path}", "file:{path}");
     assert_eq!(

@@ -8,7 +8,7 @@ use redsync::Redsync;
 use redsync_tests::{Servers, wait::until_async};
 use redsync_tower::{LockRejectionReason as Reason, RedlockLayer, key};
 
-use crate::support::{SOON, post, refusal, secs, send};
+use crate::support::{Log, SOON, post, refusal, secs, send};
 
 fn redsync(servers: &Servers) -> Redsync {
     Redsync::connect(servers.urls()).expect("URLs")
@@ -56,6 +56,35 @@ async fn one_server_of_three_is_not_missed() {
     for _ in 0..10 {
         let response = send(&app, post("/orders/1")).await;
         assert_eq!(response.status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_lock_is_500_and_an_error_event_names_it() {
+    let servers = Servers::start(3);
+    let (log, _listening) = Log::listen();
+    for wait in [secs(0), secs(3600)] {
+        for fail_open in [false, true] {
+            let lock = lock(patient(redsync(&servers))).with_fail_open(fail_open);
+            let app = app(lock.with_prefix("shop:").with_wait(wait));
+            for server in &servers {
+                server.command(&["SET", "shop:order:1", "a cached page"]);
+            }
+            let response = send(&app, post("/orders/1")).await;
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            let after = refusal(response, status, Reason::Misconfigured).await;
+            assert_eq!(after, None, "it does not help to come back");
+            let logged = log.take();
+            assert_eq!(logged.lines().count(), 1, "{logged}");
+            for word in ["ERROR", "`shop:order:1`", "POST", "/orders/{id}"] {
+                assert!(logged.contains(word), "{word}: {logged}");
+            }
+            for server in &servers {
+                server.flush();
+            }
+            let response = send(&app, post("/orders/1")).await;
+            assert_eq!(response.status(), StatusCode::OK);
+        }
     }
 }
 

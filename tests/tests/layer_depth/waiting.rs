@@ -58,6 +58,27 @@ async fn two_wait(lock: RedlockLayer<key::PathKey>) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_of_no_waiters_lets_a_request_have_a_free_lock() {
+    let (redsync, _) = nodes();
+    let limited = redsync.with_defaults(|mutex| mutex.with_max_waiting(0));
+    let limited = limited.unwrap();
+    for (wait, reason) in [
+        (Duration::ZERO, LockRejectionReason::Taken),
+        (Duration::from_secs(60), LockRejectionReason::TooManyWaiting),
+    ] {
+        let lock = RedlockLayer::new(limited.clone(), key::path("{id}")).with_wait(wait);
+        let (app, stage) = app(lock);
+        stage.let_go(1);
+        assert_eq!(status(&app, "POST", "/1").await, StatusCode::OK);
+        let by_hand = limited.mutex("1").lock().await.unwrap();
+        let refused = send(&app, request("POST", "/1")).await;
+        let rejection = refused.extensions().get::<LockRejection>().unwrap();
+        assert_eq!(rejection.reason(), reason);
+        by_hand.release().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_says_how_long_it_waits_up_to_a_limit() {
     let (redsync, _) = nodes();
     let _held = redsync

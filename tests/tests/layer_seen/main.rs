@@ -1,6 +1,7 @@
 //! What is seen of the layer from outside: spans, counters and histograms.
 
 mod capture;
+mod control;
 #[cfg(feature = "metrics")]
 mod figures;
 mod names;
