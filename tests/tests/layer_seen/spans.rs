@@ -162,8 +162,10 @@ async fn a_lock_that_is_refused() {
     );
     held.release().await.unwrap();
 
-    let unnamed = RedlockLayer::new(redsync, |_: &http::Request<_>| "");
-    assert_eq!(status(&taking(unnamed, ms(5))).await, 500);
+    // Prefix and name are too long together.
+    let prefixed = redsync.with_defaults(|mutex| mutex.with_key_prefix("p".repeat(1020)));
+    let mistaken = orders(&prefixed.unwrap());
+    assert_eq!(status(&taking(mistaken, ms(5))).await, 500);
     assert_eq!(capture.one()["outcome"], "misconfigured");
     drop(nodes);
 }
