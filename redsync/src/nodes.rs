@@ -45,7 +45,7 @@ impl Nodes {
                 metrics: NodeMetrics::new(&address),
                 address,
                 admission: Admission::default(),
-                condition: Condition::default(),
+                condition: Condition::new(Instant::now()),
             }
         };
         let members: Box<[_]> = nodes.into_iter().map(member).collect();
@@ -108,6 +108,9 @@ impl Nodes {
         question: Question,
         now: Instant,
     ) -> Option<Answering> {
+        if self.members[node].condition.asked(now) {
+            self.note_failure(node, question.operation(), &NodeError::TimedOut);
+        }
         if self.members[node].admission.is_admitted() {
             return self.node(node).ask(question, now);
         }
@@ -127,26 +130,49 @@ impl Nodes {
 
     /// Notes what an answer shows about a node, and reports a change of its condition.
     pub(crate) fn note(&self, node: usize, operation: Operation, error: Option<&NodeError>) {
-        let Member {
-            address, condition, ..
-        } = &self.members[node];
+        let condition = &self.members[node].condition;
+        condition.answered();
         if let Some(error) = error {
-            if condition.failed(operation, error, Instant::now()) {
-                tracing::warn!(
-                    node = %Printable(&**address),
-                    operation = operation.name(),
-                    reason = %error,
-                    "a node does not work"
-                );
-            }
+            self.note_failure(node, operation, error);
         } else if condition.is_troubled()
             && let Some(over) = condition.works(operation, Instant::now())
         {
             tracing::info!(
-                node = %Printable(&**address),
+                node = %Printable(&**self.address(node)),
                 failures = over.failures,
                 after = ?over.lasted,
                 "a node works again"
+            );
+        }
+    }
+
+    /// Notes that a question has been given up. If its time was over, `since` says when it was asked,
+    /// and this is a failure if the node has answered no other since then. Otherwise its runtime has
+    /// ended, which says nothing about the node.
+    pub(crate) fn note_unanswered(
+        &self,
+        node: usize,
+        operation: Operation,
+        since: Option<Instant>,
+    ) {
+        let condition = &self.members[node].condition;
+        match since {
+            Some(since) if condition.is_silent_since(since) => {
+                self.note_failure(node, operation, &NodeError::TimedOut);
+            }
+            Some(_) => {}
+            None => condition.answered(),
+        }
+    }
+
+    fn note_failure(&self, node: usize, operation: Operation, error: &NodeError) {
+        let condition = &self.members[node].condition;
+        if condition.failed(operation, error, Instant::now()) {
+            tracing::warn!(
+                node = %Printable(&**self.address(node)),
+                operation = operation.name(),
+                reason = %error,
+                "a node does not work"
             );
         }
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use redsync::Redsync;
 use redsync_tests::wait::until_async;
-use redsync_tests::{RedisServer, Servers};
+use redsync_tests::{Proxy, RedisServer, Servers};
+use tokio::time::sleep;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Subscriber};
@@ -106,6 +107,53 @@ async fn a_node_that_is_down_is_reported_once_and_its_return_once() {
     log.assert_once(&["WARN", &address, "does not work", "reason="]);
     log.assert_once(&["INFO", &address, "works again", "failures="]);
     assert_eq!(log.lines(&[]).len(), 2, "{:?}", log.lines(&[]));
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_is_reported_before_its_questions_are_given_up() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let redsync = redsync
+        .with_defaults(|mutex| mutex.with_fail_fast(true))
+        .unwrap();
+    let mutex = redsync.mutex("a").with_expiry(Duration::from_secs(60));
+    let lock = async || mutex.lock().await.unwrap().release().await.unwrap();
+    lock().await;
+    let address = servers[0].address();
+    servers[0].stop();
+    until_async("a report", Duration::from_secs(5), async || {
+        lock().await;
+        !log.lines(&["WARN", &address]).is_empty()
+    })
+    .await;
+    servers[0].cont();
+    until_async("its end", SOON, async || {
+        lock().await;
+        !log.lines(&["INFO", &address]).is_empty()
+    })
+    .await;
+    log.assert_once(&["WARN", &address, "does not work"]);
+    log.assert_once(&["INFO", &address, "works again"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_forgotten_is_reported_once_and_not_the_node() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(3);
+    let proxy = Proxy::start(servers[0].port()).await;
+    let urls = [proxy.url(), servers[1].url(), servers[2].url()];
+    let redsync = connect(urls);
+    lock(&redsync).await;
+    for _ in 0..3 {
+        redsync.drain().await;
+        proxy.forget();
+        // Longer than a connection may be idle without a check.
+        sleep(Duration::from_millis(1200)).await;
+        lock(&redsync).await;
+    }
+    log.assert_once(&["WARN", &format!("127.0.0.1:{}", proxy.port()), "silent"]);
+    assert_eq!(log.lines(&[]).len(), 1, "{:?}", log.lines(&[]));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 
 use std::{
     mem::{self, Discriminant},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -21,12 +21,21 @@ use crate::{
 /// How long a node must not have failed before it is said to work again.
 const QUIET: Duration = Duration::from_secs(1);
 
-#[derive(Default)]
+/// A node that has left all questions unanswered for this long is reported, before the time of any of
+/// them is over.
+const SILENCE: Duration = Duration::from_secs(1);
+
 pub(super) struct Condition {
     /// Whether there is a trouble, so that an answer of a node that works costs no lock.
     is_troubled: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
+    made_at: Instant,
+    /// When the first question was asked since the node has last answered, in milliseconds after
+    /// `made_at`; `ANSWERED` if there was none.
+    asked_at: AtomicU64,
 }
+
+const ANSWERED: u64 = u64::MAX;
 
 struct Trouble {
     since: Instant,
@@ -53,6 +62,43 @@ enum Kind {
 }
 
 impl Condition {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            is_troubled: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            made_at: now,
+            asked_at: AtomicU64::new(ANSWERED),
+        }
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.made_at).as_millis() as u64
+    }
+
+    /// Notes a question. Returns whether the node has been silent for so long that this is a failure.
+    pub(super) fn asked(&self, now: Instant) -> bool {
+        // Relaxed, here and below: it is only a time, and a report may be a moment late.
+        match self.asked_at.load(Ordering::Relaxed) {
+            ANSWERED => {
+                self.asked_at.store(self.millis(now), Ordering::Relaxed);
+                false
+            }
+            asked_at => self.millis(now).saturating_sub(asked_at) > SILENCE.as_millis() as u64,
+        }
+    }
+
+    /// Notes that the node, or the way to it, has answered a question.
+    pub(super) fn answered(&self) {
+        if self.asked_at.load(Ordering::Relaxed) != ANSWERED {
+            self.asked_at.store(ANSWERED, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the node has answered nothing since an instant.
+    pub(super) fn is_silent_since(&self, since: Instant) -> bool {
+        self.asked_at.load(Ordering::Relaxed) <= self.millis(since)
+    }
+
     /// Notes a failure. Returns whether it is to be reported.
     pub(super) fn failed(&self, operation: Operation, error: &NodeError, now: Instant) -> bool {
         let Some(kind) = Kind::of(error) else {
@@ -144,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_reported_once_and_its_end_once() {
-        let (condition, start) = (Condition::default(), Instant::now());
+        let (condition, start) = (Condition::new(Instant::now()), Instant::now());
         assert_eq!(condition.works(Operation::Acquire, start), None);
         assert!(condition.failed(Operation::Acquire, &NodeError::TimedOut, start));
         for error in [NodeError::TimedOut, NodeError::Overloaded] {
@@ -166,8 +212,23 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_answers_nothing_is_silent() {
+        let start = Instant::now();
+        let condition = Condition::new(start);
+        assert!(!condition.is_silent_since(start));
+        assert!(!condition.asked(start));
+        assert!(condition.is_silent_since(start));
+        assert!(condition.asked(start + LATER));
+        condition.answered();
+        assert!(!condition.is_silent_since(start + LATER));
+        assert!(!condition.asked(start + 2 * LATER));
+        // Nothing is said about a question from before the last answer.
+        assert!(!condition.is_silent_since(start + LATER));
+    }
+
+    #[test]
     fn each_new_reason_is_reported() {
-        let (condition, now) = (Condition::default(), Instant::now());
+        let (condition, now) = (Condition::new(Instant::now()), Instant::now());
         let failed = |error: &NodeError| condition.failed(Operation::Acquire, error, now);
         assert!(failed(&NodeError::TimedOut));
         assert!(failed(&NodeError::refused("LOADING", "")));
@@ -178,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_lack_of_permission_is_over_when_the_same_operation_succeeds() {
-        let (condition, start) = (Condition::default(), Instant::now());
+        let (condition, start) = (Condition::new(Instant::now()), Instant::now());
         let error = NodeError::refused("NOPERM", "");
         assert!(condition.failed(Operation::Release, &error, start));
         assert_eq!(condition.works(Operation::Acquire, start + LATER), None);
@@ -192,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_question_that_was_not_sent_says_nothing_about_the_node() {
-        let (condition, now) = (Condition::default(), Instant::now());
+        let (condition, now) = (Condition::new(Instant::now()), Instant::now());
         assert!(!condition.failed(Operation::Acquire, &NodeError::NotSent, now));
         assert_eq!(condition.works(Operation::Acquire, now + LATER), None);
     }

@@ -133,8 +133,8 @@ impl Asker for Round {
         if !matches!(answer, Err(NodeError::NotSent)) {
             let metrics = self.lease.site.nodes().metrics(node);
             metrics.answered(operation, self.command.start, answer.as_ref().err());
-            (self.lease.site.nodes()).note(node, operation, answer.as_ref().err());
         }
+        (self.lease.site.nodes()).note(node, operation, answer.as_ref().err());
         self.settle(node, |lane| match (operation, answer) {
             (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
                 Settled::Vote(lane.acquired(Ok(vote), self.lease.entry().fenced))
@@ -168,12 +168,9 @@ impl Asker for Round {
     fn given_up(self: Arc<Self>, node: usize, operation: Operation) {
         let metrics = self.lease.site.nodes().metrics(node);
         metrics.unanswered(operation, self.command.start);
-        // Otherwise its runtime has ended, which says nothing about the node.
-        let limit = self.command.start + self.lease.options().timing.node_timeout();
-        if Instant::now() >= limit {
-            let error = NodeError::TimedOut;
-            (self.lease.site.nodes()).note(node, operation, Some(&error));
-        }
+        let start = self.command.start;
+        let is_over = Instant::now() >= start + self.lease.options().timing.node_timeout();
+        (self.lease.site.nodes()).note_unanswered(node, operation, is_over.then_some(start));
         self.settle(node, |lane| match operation {
             Operation::Acquire => Settled::Vote(lane.acquired(Err(NodeError::TimedOut), false)),
             // Its time is not over if its runtime has ended.

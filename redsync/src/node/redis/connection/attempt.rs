@@ -29,6 +29,39 @@ const GRACE: Duration = Duration::from_millis(50);
 /// made: the server hangs, and its commands must stay in order.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What a log is told about the connections to one server.
+pub(super) struct Log {
+    address: Arc<str>,
+    /// When a replacement was last reported.
+    reported_at: Mutex<Option<Instant>>,
+}
+
+/// Replacements are reported no more often than this. A firewall may forget each connection of a
+/// service that has few requests.
+const REMINDER: Duration = Duration::from_secs(600);
+
+impl Log {
+    pub(super) fn new(address: Arc<str>) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            reported_at: Mutex::new(None),
+        })
+    }
+
+    fn replaced(&self) {
+        let now = Instant::now();
+        let mut reported_at = self.reported_at.lock();
+        let node = &*self.address;
+        let message = "the connection had gone silent; it was replaced";
+        if reported_at.is_some_and(|at| now.saturating_duration_since(at) < REMINDER) {
+            tracing::debug!(node, "{message}");
+        } else {
+            *reported_at = Some(now);
+            tracing::warn!(node, "{message}");
+        }
+    }
+}
+
 /// An attempt that is shared by its clones. It is a task, so it goes on when callers give up.
 pub(super) struct Attempt<M: Connect> {
     result: Shared<BoxFuture<'static, Result<Arc<Connection<M>>, NodeError>>>,
@@ -43,11 +76,11 @@ impl<M: Connect> Attempt<M> {
     /// Begins to make a connection, or to check one.
     pub(super) fn begin(
         runtime: &Handle,
-        address: &Arc<str>,
+        log: &Arc<Log>,
         connect: &M,
         checked: Option<Arc<Connection<M>>>,
     ) -> Self {
-        let (address, connect) = (Arc::clone(address), connect.clone());
+        let (log, connect) = (Arc::clone(log), connect.clone());
         let pulse = Arc::new(Mutex::new(Instant::now()));
         let beats = beat(Arc::clone(&pulse));
         let connection = checked.clone();
@@ -55,7 +88,7 @@ impl<M: Connect> Attempt<M> {
             let attempt = async {
                 match connection {
                     None => Connection::new(&connect).await,
-                    Some(connection) => check(&address, &connect, &connection).await,
+                    Some(connection) => check(&log, &connect, &connection).await,
                 }
             };
             match select(pin!(attempt), pin!(beats)).await {
@@ -123,7 +156,7 @@ async fn beat(pulse: Arc<Mutex<Instant>>) -> Infallible {
 /// So a server that is slow keeps its connection, and one that hangs is not sent more than one new
 /// connection at a time.
 async fn check<M: Connect>(
-    address: &str,
+    log: &Log,
     connect: &M,
     connection: &Arc<Connection<M>>,
 ) -> Result<Arc<Connection<M>>, NodeError> {
@@ -147,15 +180,12 @@ async fn check<M: Connect>(
         Either::Left((true, _)) => Ok(Arc::clone(connection)),
         Either::Left((false, connecting)) => connecting.await,
         Either::Right((Ok(new), _)) => {
-            tracing::warn!(
-                node = address,
-                "the connection had gone silent; it was replaced"
-            );
+            log.replaced();
             connection.sender.abandon();
             Ok(new)
         }
         Either::Right((Err(error), _)) => {
-            tracing::debug!(node = address, %error, "the connection is silent, and there is no other");
+            tracing::debug!(node = &*log.address, %error, "the connection is silent, and there is no other");
             connection.sender.trust_until(Instant::now() + PAUSE);
             Ok(Arc::clone(connection))
         }

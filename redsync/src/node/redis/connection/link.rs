@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, time::Instant};
 #[cfg(feature = "deadpool-redis")]
 use super::item::Item;
 use super::{
-    attempt::Attempt,
+    attempt::{Attempt, Log},
     connect::{Connect, Connection},
     health::Health,
     item::Undelivered,
@@ -45,8 +45,7 @@ const STUCK: Duration = Duration::from_secs(2);
 
 /// The way to one server: the connection that all commands share.
 pub(crate) struct Link<M: Connect> {
-    /// The address of the server, for logs.
-    address: Arc<str>,
+    log: Arc<Log>,
     connect: M,
     slot: Mutex<Slot<M>>,
 }
@@ -62,7 +61,7 @@ enum Slot<M: Connect> {
 impl<M: Connect> Link<M> {
     pub(crate) fn new(address: Arc<str>, connect: M) -> Self {
         Self {
-            address,
+            log: Log::new(address),
             connect,
             slot: Mutex::new(Slot::Empty),
         }
@@ -123,7 +122,7 @@ impl<M: Connect> Link<M> {
             return Err(unreachable("there is no tokio runtime"));
         };
         let begin = |checked: Option<&Arc<Connection<M>>>| {
-            Attempt::begin(&runtime, &self.address, &self.connect, checked.cloned())
+            Attempt::begin(&runtime, &self.log, &self.connect, checked.cloned())
         };
         let mut again = true;
         loop {

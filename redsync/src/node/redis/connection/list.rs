@@ -16,7 +16,7 @@ use crate::sync::Mutex;
 
 /// A connection that has been idle for this long may have been closed by the server in the
 /// meantime.
-const RESTED: Duration = Duration::from_millis(1);
+const RESTED: Duration = Duration::from_micros(200);
 
 /// The list, and the health of its connection.
 pub(super) struct List(Mutex<State>);
