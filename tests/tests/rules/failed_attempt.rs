@@ -212,3 +212,70 @@ async fn the_release_of_a_resumed_lock_is_repeated_for_a_bounded_time() {
         "nothing can be under way any longer"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_resumed_twice_is_released_in_the_same_way() {
+    let nodes = nodes::<3>();
+    let processes = [(); 3].map(|()| redsync(&nodes));
+    nodes[2].once(Operation::Acquire, Fault::late_request(ms(200)));
+    let mut parts = processes[0].mutex(NAME).lock().await.unwrap().into_parts();
+    for process in &processes[1..] {
+        parts = process
+            .mutex(NAME)
+            .resume(parts)
+            .await
+            .unwrap()
+            .into_parts();
+    }
+    let guard = processes[0].mutex(NAME).resume(parts).await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    for process in &processes {
+        process.drain().await;
+    }
+    assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_lock_that_was_resumed_is_released_in_the_same_way() {
+    let nodes = nodes::<3>();
+    let (first, second) = (redsync(&nodes), redsync(&nodes));
+    let other = redsync(&nodes).mutex(NAME).shared().lock().await.unwrap();
+    sleep(ms(1)).await;
+    nodes[2].once(Operation::Acquire, Fault::late_request(ms(200)));
+    let parts = first
+        .mutex(NAME)
+        .shared()
+        .lock()
+        .await
+        .unwrap()
+        .into_parts();
+    let guard = second.mutex(NAME).shared().resume(parts).await.unwrap();
+    guard.release().await.unwrap();
+    first.drain().await;
+    second.drain().await;
+    assert!(other.verify().await.unwrap(), "the other's share stays");
+    other.release().await.unwrap();
+    sleep(ms(1)).await;
+    assert_no_keys(&nodes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_lock_is_released_though_the_first_holder_was_setting_a_missing_key_again() {
+    let nodes = nodes::<3>();
+    let (first, second) = (redsync(&nodes), redsync(&nodes));
+    let mutex = first.mutex(NAME).with_set_if_absent_on_extend(true);
+    let guard = mutex.lock().await.unwrap();
+    nodes[2].inner().clear();
+    // The first finds that the key is missing, and the second sets it.
+    nodes[2].once(Operation::Extend, Fault::none());
+    nodes[2].once(Operation::Extend, Fault::late_request(ms(200)));
+    guard.extend().await.unwrap();
+    guard.extend().await.unwrap();
+    sleep(ms(1)).await;
+    let guard = second.mutex(NAME).resume(guard.into_parts()).await.unwrap();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    first.drain().await;
+    second.drain().await;
+    assert!(nodes[2].sent(Operation::Extend).len() >= 2);
+    assert_no_keys(&nodes);
+}
