@@ -141,6 +141,10 @@ fn all_locks_have_one_task_that_ends_by_itself_and_only_if_they_are_extended() {
             }
         });
         runtime().block_on(async {
+            // A runtime that is new to it is asked once whether it lives, by a task.
+            drop(redsync.mutex("first").lock().await.unwrap());
+            redsync.drain().await;
+            until_async("no task is left", SOON, async || alive() == 0).await;
             let requests = ["a", "b", "c"].map(|tenant| {
                 let mut request = request(Method::POST);
                 (request.headers_mut()).insert("tenant", tenant.parse().unwrap());
