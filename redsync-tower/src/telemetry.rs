@@ -99,9 +99,8 @@ impl Telemetry {
     pub(crate) fn not_acquired(&self, error: &LockError) {
         let wait = self.record_wait(error.attempts(), Outcome::Rejected(Reason::of(error)));
         self.span.in_scope(|| match error {
-            LockError::Unavailable(_) | LockError::TooLate(_) => {
-                tracing::warn!(%error, ?wait, "locks are unavailable")
-            }
+            // An outage has no line for each request: the core reports its beginning and its end.
+            LockError::TooLate(_) => tracing::warn!(%error, ?wait, "the lock came too late"),
             error => tracing::debug!(%error, ?wait, "not acquired"),
         });
     }
