@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redsync::{Mutex, Redsync};
 use redsync_tests::wait::until_async;
-use redsync_tests::{Proxy, Servers};
+use redsync_tests::{Proxy, RedisServer, Servers};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -27,19 +27,23 @@ async fn behind_proxies(count: usize) -> (Servers, Vec<Proxy>, Redsync) {
     (servers, proxies, redsync.unwrap())
 }
 
-/// One attempt, and the release of its lock.
+/// One attempt, and the release of its lock. Returns whether both succeeded.
 async fn locks(mutex: &Mutex) -> bool {
     match mutex.try_lock().await {
-        Ok(guard) => {
-            guard.release().await.unwrap();
-            true
-        }
+        Ok(guard) => guard.release().await.is_ok(),
         Err(_) => false,
     }
 }
 
 fn connections(proxies: &[Proxy]) -> Vec<usize> {
     proxies.iter().map(Proxy::connections).collect()
+}
+
+/// The ids of the clients that are connected to a server.
+fn clients(server: &RedisServer) -> Vec<String> {
+    let list: String = server.query(&["CLIENT", "LIST"]);
+    let ids = list.lines().filter_map(|line| line.split(' ').next());
+    ids.map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -94,21 +98,26 @@ async fn a_busy_service_pays_at_most_once_for_connections_that_were_forgotten() 
 
 #[tokio::test]
 async fn a_slow_server_keeps_its_connection() {
-    let (_servers, proxies, redsync) = behind_proxies(3).await;
+    let (servers, proxies, redsync) = behind_proxies(3).await;
     let mutex = redsync.mutex("a").with_node_timeout(Duration::from_secs(5));
     assert!(locks(&mutex).await);
+    let first: Vec<_> = servers.iter().map(clients).collect();
     for proxy in &proxies {
         proxy.delay(Duration::from_millis(150));
     }
-    for _ in 0..3 {
+    for _ in 0..5 {
         redsync.drain().await;
         sleep(IDLE).await;
         assert!(locks(&mutex).await);
     }
-    // One may have been tried before it was known how slow they are.
+    for (server, first) in servers.iter().zip(first) {
+        let now = clients(server);
+        assert!(first.iter().all(|id| now.contains(id)), "{first:?} {now:?}");
+    }
+    // Another may have been tried before it was known how slow they are, and one more on a slow machine.
     let connections = connections(&proxies);
     assert!(
-        connections.iter().all(|count| *count <= 2),
+        connections.iter().all(|count| *count <= 3),
         "{connections:?}"
     );
 }
@@ -117,7 +126,7 @@ async fn a_slow_server_keeps_its_connection() {
 async fn servers_that_hang_are_not_flooded_with_connections() {
     let (servers, proxies, redsync) = behind_proxies(3).await;
     assert!(locks(&redsync.mutex("a")).await);
-    servers.iter().for_each(redsync_tests::RedisServer::stop);
+    servers.iter().for_each(RedisServer::stop);
     let mut tasks = JoinSet::new();
     for number in 0..16 {
         let mutex = redsync.mutex(format!("busy:{number}"));
@@ -128,7 +137,7 @@ async fn servers_that_hang_are_not_flooded_with_connections() {
         });
     }
     tasks.join_all().await;
-    servers.iter().for_each(redsync_tests::RedisServer::cont);
+    servers.iter().for_each(RedisServer::cont);
     until_async("an end of the hang", LIMIT, async || {
         locks(&redsync.mutex("a")).await
     })

@@ -45,6 +45,10 @@ impl<P: Pool> Deadpool<P> {
     /// The pool should have no response timeout, or a long one: redsync limits the time itself, and
     /// the release of a slow acquisition has to follow it on the same connection. (The default of
     /// redis-rs, 500 ms, is acceptable.)
+    ///
+    /// Its connections should have TCP keepalive (`TcpSettings` of redis-rs), so that firewalls do
+    /// not forget them while they are idle. A connection that was forgotten is replaced, but the
+    /// first lock waits for that.
     pub fn new(address: impl Into<Arc<str>>, pool: P) -> Self {
         let address = address.into();
         Self {
