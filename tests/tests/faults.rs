@@ -373,6 +373,10 @@ async fn behind_proxies(count: usize) -> (Servers, Vec<Proxy>, Redsync) {
         proxies.push(Proxy::start(server.port()).await);
     }
     let redsync = connect(proxies.iter().map(Proxy::url));
+    // On every node, because before its first lock a node is asked whether it could release one.
+    let first = redsync.mutex(NAME).with_expiry(SOON);
+    let first = first.with_node_timeout(SOON).with_fail_fast(false);
+    first.lock().await.unwrap().release().await.unwrap();
     assert_works(&redsync).await;
     redsync.drain().await;
     (servers, proxies, redsync)

@@ -88,7 +88,8 @@ impl Lease {
     pub(crate) fn release(self: &Arc<Self>) -> Pending {
         let now = Instant::now();
         self.end_at(now);
-        let round = Round::start(self, Command::new(Operation::Release, now), true);
+        let fail_fast = self.options().rounds.fail_fast;
+        let round = Round::start(self, Command::new(Operation::Release, now), fail_fast);
         let answering = round.send(|round, lane| {
             if lane.has_nothing_to_release() {
                 Beginning::Votes(Vote::Refused { remaining: None })

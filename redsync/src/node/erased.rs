@@ -88,20 +88,23 @@ impl<N: Node> ErasedNode for N {
         &'a self,
         names: &'a [Arc<str>],
     ) -> BoxFuture<'a, Result<Vec<Option<Holders>>, NodeError>> {
-        let found = names.iter().map(|name| Node::inspect(self, name));
-        guarded(try_join_all(found)).boxed()
+        guarded(async move {
+            let found = names.iter().map(|name| Node::inspect(self, name));
+            try_join_all(found).await
+        })
+        .boxed()
     }
 
     fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<WakeUp, NodeError>> {
-        guarded(Node::watch(self, names)).boxed()
+        guarded(async move { Node::watch(self, names).await }).boxed()
     }
 
     fn watch_acquired<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), NodeError>> {
-        guarded(Node::watch_acquired(self, names)).boxed()
+        guarded(async move { Node::watch_acquired(self, names).await }).boxed()
     }
 
     fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>> {
-        guarded(Node::identity(self)).boxed()
+        guarded(async move { Node::identity(self).await }).boxed()
     }
 }
 
@@ -127,7 +130,8 @@ async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
     question.answer(answer);
 }
 
-/// Turns a panic in a node's code into a failure of that node only.
+/// Turns a panic in a node's code into a failure of that node only. The node's method has to be
+/// called in `answer`, because it may panic before it returns a future.
 async fn guarded<T>(answer: impl Future<Output = Result<T, NodeError>>) -> Result<T, NodeError> {
     let answer = AssertUnwindSafe(answer).catch_unwind().await;
     answer.unwrap_or_else(|_| Err(NodeError::Unexpected("it panicked".into())))

@@ -15,7 +15,8 @@
 //! 12. [`input`]: input is checked before anything is sent.
 //! 13. [`interoperability`]: clients of go-redsync can share a mutex.
 //!
-//! And [`errors`]: an error shows what it is about on one line, whatever the name contains.
+//! And [`errors`]: an error shows what it is about on one line, whatever the name contains; [`panics`]: a
+//! node whose code panics is one that has failed.
 
 mod dropping;
 mod errors;
@@ -26,6 +27,7 @@ mod interoperability;
 mod losing;
 mod lost;
 mod owner_value;
+mod panics;
 mod release;
 mod repetition;
 mod time_limit;
