@@ -76,3 +76,18 @@ fn may_be_credentials(rest: &str) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_its_other_side_has_left_is_noticed_by_the_system() {
+        let info = parse("redis://127.0.0.1:7000").unwrap();
+        let settings = info.tcp_settings();
+        assert!(settings.nodelay());
+        assert!(settings.keepalive().is_some());
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        assert_eq!(settings.user_timeout(), Some(USER_TIMEOUT));
+    }
+}

@@ -40,6 +40,9 @@ use crate::{
 ///   lost, unless it was built with `ClusterClientBuilder::retries(0)`: see [Sentinel and
 ///   Cluster](crate::node::redis#sentinel-and-cluster).
 ///
+/// Replies are read on the runtime that the connection was made on, so that one has to be driven. A
+/// connection that goes silent is not replaced: give it TCP keepalive.
+///
 /// The connection should have no response timeout (the default of redis-rs is 500 ms), or one that
 /// is longer than the [node time limit](crate::Mutex::with_node_timeout): redsync limits the time
 /// itself.
