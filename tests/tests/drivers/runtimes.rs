@@ -159,3 +159,32 @@ fn a_runtime_that_ends_with_commands_under_way_fails_no_lock_of_another() {
         servers.iter().all(|server| server.keys().is_empty())
     }));
 }
+
+#[test]
+fn a_guard_that_is_dropped_on_a_runtime_that_ends_is_released_on_another() {
+    for first_on_the_one_that_ends in [true, false] {
+        let servers = Servers::start(3);
+        let redsync = connect(servers.urls());
+        let (ends, lives) = (runtime(), runtime());
+        // Connections are made on the runtime that comes first.
+        let mut order = [&ends, &lives];
+        if !first_on_the_one_that_ends {
+            order.reverse();
+        }
+        for runtime in order {
+            // The other runtime is not driven, and the first attempt may have to find that out.
+            let mutex = redsync.mutex("first");
+            drop(runtime.block_on(mutex.lock_within(LIMIT)).unwrap());
+        }
+        ends.block_on(async {
+            let lock = async |name| redsync.mutex(name).lock_within(LIMIT).await.unwrap();
+            drop(lock("a").await);
+            drop(lock("b").await.release());
+            assert!(redsync.mutex("c").lock().now_or_never().is_none());
+        });
+        drop(ends);
+        let drained = lives.block_on(async { tokio::time::timeout(LIMIT, redsync.drain()).await });
+        drained.expect("nothing waits for the runtime that has ended");
+        servers.assert_no_keys();
+    }
+}
