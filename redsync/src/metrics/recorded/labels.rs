@@ -4,7 +4,7 @@ use std::{marker::PhantomData, sync::OnceLock};
 
 use crate::{LockError, NodeError, node::Operation};
 
-/// Declares the values of a label: an enum with their texts and their number.
+/// Declares the values of a label: an enum with their texts.
 macro_rules! label {
     (
         $(#[$attribute:meta])*
@@ -19,7 +19,7 @@ macro_rules! label {
         }
 
         impl Label for $Label {
-            const COUNT: usize = [$($text),+].len();
+            const ALL: &[Self] = &[$(Self::$Variant),+];
 
             fn index(self) -> usize {
                 self as usize
@@ -79,11 +79,11 @@ label! {
 }
 
 /// A value of a label.
-pub(super) trait Label: Copy {
-    /// The number of values.
-    const COUNT: usize;
+pub(super) trait Label: Copy + 'static {
+    /// All values.
+    const ALL: &[Self];
 
-    /// The place of its handle in [`Handles`], below [`COUNT`](Self::COUNT).
+    /// The place of the value in [`ALL`](Self::ALL), and of its handle in [`Handles`].
     fn index(self) -> usize;
 
     /// The value as it is recorded.
@@ -150,8 +150,46 @@ impl<L: Label, H> Handles<L, H> {
 impl<L: Label, H> Default for Handles<L, H> {
     fn default() -> Self {
         Self {
-            made: (0..L::COUNT).map(|_| OnceLock::new()).collect(),
+            made: L::ALL.iter().map(|_| OnceLock::new()).collect(),
             label: PhantomData,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The words in backticks in the row of the docs that lists the values of a label.
+    fn documented(label: &str) -> BTreeSet<&'static str> {
+        let docs = include_str!("../../docs/metrics.md");
+        let start = format!("| `{label}` | ");
+        let mut row = docs.lines().filter_map(|line| line.strip_prefix(&start));
+        let row = row.next().expect("a row of the table");
+        row.split('`').skip(1).step_by(2).collect()
+    }
+
+    fn recorded<L: Label>() -> BTreeSet<&'static str> {
+        L::ALL.iter().map(|value| value.text()).collect()
+    }
+
+    #[test]
+    fn the_docs_list_the_values_of_each_label() {
+        assert_eq!(recorded::<Outcome>(), documented("outcome"));
+        assert_eq!(recorded::<Command>(), documented("operation"));
+        let mut kinds = documented("kind");
+        kinds.remove("NodeError");
+        assert_eq!(recorded::<Failure>(), kinds);
+    }
+
+    #[test]
+    fn each_value_has_a_handle_of_its_own() {
+        let handles = Handles::<Outcome, &str>::default();
+        for outcome in Outcome::ALL {
+            let text = handles.get_or_make(*outcome, |text| text);
+            assert_eq!(*text, outcome.text());
         }
     }
 }
