@@ -64,11 +64,17 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Makes a lease for an attempt that starts now.
-    pub(crate) fn new(nodes: &Arc<Nodes>, request: &Request, value: OwnerValue) -> Arc<Self> {
+    /// Makes a lease for an attempt that starts now, and that may be `repeated`.
+    pub(crate) fn new(
+        nodes: &Arc<Nodes>,
+        request: &Request,
+        value: OwnerValue,
+        repeated: bool,
+    ) -> Arc<Self> {
         let succession = Succession::new(Instant::now());
         let lanes = Lanes::without_keys(nodes.len());
-        Self::with(nodes, request, value, succession, lanes)
+        let purpose = Purpose::new(request, value, repeated);
+        Self::with(nodes, purpose, succession, lanes)
     }
 
     /// Makes a lease on keys that the nodes already have.
@@ -78,17 +84,29 @@ impl Lease {
         let succession = Succession::exposed(now);
         let set_until = now + request.options.timing.node_timeout() + RESUME_MARGIN;
         let lanes = Lanes::with_keys(nodes.len(), set_until);
-        Self::with(nodes, request, value, succession, lanes)
+        let purpose = Purpose::new(request, value, false);
+        Self::with(nodes, purpose, succession, lanes)
+    }
+
+    /// Lets the nodes admit shared holders again, whom they keep out for a request that will not be
+    /// repeated any more.
+    pub(crate) fn withdraw(nodes: &Arc<Nodes>, request: &Request) {
+        let Ok(value) = OwnerValue::random("") else {
+            return;
+        };
+        let now = Instant::now();
+        let purpose = Purpose::new(request, value, true);
+        let lanes = Lanes::with_keys(nodes.len(), now);
+        // Nobody waits for the answers. They go on in the background.
+        drop(Self::with(nodes, purpose, Succession::new(now), lanes).release());
     }
 
     fn with(
         nodes: &Arc<Nodes>,
-        request: &Request,
-        value: OwnerValue,
+        purpose: Purpose,
         succession: Succession,
         lanes: Arc<Lanes>,
     ) -> Arc<Self> {
-        let purpose = Purpose::new(request, value);
         Arc::new(Self {
             hold: Hold::new(succession.started_at(), &purpose.options.timing),
             purpose,

@@ -61,9 +61,10 @@ pub(crate) use self::{
 };
 use crate::FencingToken;
 
-/// For this long after an exclusive acquisition has found shared holders, no new ones are admitted,
-/// so that the exclusive one enters when those holders have left. It is longer than the default
-/// pauses between attempts, so that the next attempt renews it: see `options/retry.rs`.
+/// For this long after an exclusive acquisition that will be repeated has found shared holders, no
+/// new ones are admitted, so that the exclusive one enters when those holders have left. It is
+/// longer than the default pauses between attempts, so that the next attempt renews it: see
+/// `options/retry.rs`.
 pub(crate) const EXCLUSIVE_NEXT: Duration = Duration::from_millis(500);
 
 /// A store that votes on locks. See the [module docs](self) for what it has to promise.
@@ -76,8 +77,8 @@ pub trait Node: Send + Sync + 'static {
     ///
     /// An exclusive acquisition requires that each name is free. A shared acquisition requires that
     /// each name is free or has shared holders. It is also refused for half a second after shared
-    /// holders kept an exclusive acquisition out; otherwise a stream of shared holders could keep
-    /// it out for ever.
+    /// holders kept an exclusive acquisition out that will be [repeated](Entry::repeated);
+    /// otherwise a stream of shared holders could keep it out for ever.
     ///
     /// If a name is already held with the same owner value, the same acquisition has arrived
     /// before. It succeeds again, and leaves the expiry as it is.
@@ -117,7 +118,8 @@ pub trait Node: Send + Sync + 'static {
         set_if_absent: bool,
     ) -> impl Future<Output = Result<ExtendVote, NodeError>> + Send;
 
-    /// Releases those of the names that `entry` holds.
+    /// Releases those of the names that `entry` holds. If `entry` is exclusive and
+    /// [`repeated`](Entry::repeated), shared holders that were refused for it are admitted again.
     fn release(&self, entry: &Entry)
     -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
 

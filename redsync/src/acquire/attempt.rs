@@ -131,18 +131,19 @@ fn decide(verdict: Verdict, agreement: Option<Agreement>, is_in_time: bool) -> D
 }
 
 impl Attempt {
-    /// Starts an attempt. The clock is read before anything is sent.
+    /// Starts an attempt, which may be `repeated` if it fails. The clock is read before anything is sent.
     pub(crate) fn start(
         request: &Request,
         common: &Arc<Common>,
         pass: Pass,
+        repeated: bool,
     ) -> Result<Self, LockError> {
         let label = match &request.options.rounds.owner_label {
             Some(label) => label().map_err(LockError::Value)?,
             None => String::new(),
         };
         let value = OwnerValue::random(&label).map_err(LockError::Value)?;
-        let lease = Lease::new(&common.nodes, request, value);
+        let lease = Lease::new(&common.nodes, request, value, repeated);
         let pending = lease.acquire();
         Ok(Self {
             pending,

@@ -31,6 +31,14 @@ impl Limit {
         !matches!(self, Self::Tries(1))
     }
 
+    /// Whether a first attempt that starts now may be followed by another.
+    pub(crate) fn repeats(self, now: Instant) -> bool {
+        match self {
+            Self::Tries(tries) => tries > 1,
+            Self::Until(deadline) => now < deadline,
+        }
+    }
+
     /// Until when a first attempt may wait for its turn. A call that is limited by its attempts gives
     /// each of them the time that a node may take.
     pub(crate) fn first_attempt_by(self, node_timeout: Duration, now: Instant) -> Instant {

@@ -18,8 +18,9 @@ use super::{
     watch::{Watch, Watched},
 };
 use crate::{
-    Guard, LockError,
+    Guard, LockError, Mode,
     common::Common,
+    lease::Lease,
     queue::{
         Notice, OwnedLease, Standing, Ticket,
         fairness::{Sign, blind_stay, pauses_after_division},
@@ -56,7 +57,10 @@ pub(crate) async fn wait(
             waiter.react(signal)
         };
         action = match step {
-            Step::Locked(guard) => return Ok(guard),
+            Step::Locked(guard) => {
+                waiter.is_next = false;
+                return Ok(guard);
+            }
             Step::Next(action) => action,
         };
     }
@@ -70,6 +74,8 @@ struct Waiter<'a> {
     course: Course,
     /// There is one only while the waiter is in the state `Watching` or `Opening`.
     watch: Option<Watch>,
+    /// Whether nodes may keep shared holders out for this waiter.
+    is_next: bool,
 }
 
 /// An event that wakes a waiter.
@@ -93,7 +99,18 @@ impl<'a> Waiter<'a> {
             common,
             limit,
             watch: None,
+            is_next: false,
         }
+    }
+
+    /// Whether an attempt that starts now may be followed by another.
+    fn repeats(&self) -> bool {
+        let options = &self.ticket.request().options;
+        self.course.repeats(options, Instant::now())
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.ticket.request().options.kind.mode == Mode::Exclusive
     }
 
     fn standing(&self) -> Standing {
@@ -102,6 +119,7 @@ impl<'a> Waiter<'a> {
 
     fn joined(&mut self, first: Option<Failure>) -> Result<Action, LockError> {
         if let Some(failure) = first {
+            self.is_next = self.repeats() && self.is_exclusive();
             return self.failed(failure);
         }
         // If it is at the head already, the others have left in the meantime, and no notice will
@@ -215,7 +233,11 @@ impl<'a> Waiter<'a> {
         let request = self.ticket.request();
         let pass = self.common.gate.pass_by(self.course.due()).await;
         let result = match pass {
-            Some(pass) => Attempt::start(request, self.common, pass)?.await,
+            Some(pass) => {
+                let repeats = self.repeats();
+                self.is_next |= repeats && self.is_exclusive();
+                Attempt::start(request, self.common, pass, repeats)?.await
+            }
             None => Err(Failure::overloaded(request, &self.common.nodes)),
         };
         let failure = match result {
@@ -266,5 +288,15 @@ impl<'a> Waiter<'a> {
             return Err(failure.into_error(self.limit));
         }
         Ok(action)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    /// If the waiter leaves without the lock, shared holders need not be kept out for it any longer.
+    /// They are, if another exclusive waiter of this process comes after it.
+    fn drop(&mut self) {
+        if self.is_next && !self.ticket.has_rival() {
+            Lease::withdraw(&self.common.nodes, self.ticket.request());
+        }
     }
 }

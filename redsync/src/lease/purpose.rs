@@ -19,8 +19,8 @@ pub(super) struct Purpose {
 }
 
 impl Purpose {
-    /// The purpose of a request's next attempt.
-    pub(super) fn new(request: &Request, value: OwnerValue) -> Self {
+    /// The purpose of a request's next attempt, which may be `repeated`.
+    pub(super) fn new(request: &Request, value: OwnerValue, repeated: bool) -> Self {
         let options = &request.options;
         Self {
             label: Arc::clone(&request.label),
@@ -30,6 +30,7 @@ impl Purpose {
                 expiry: options.timing.expiry(),
                 mode: options.kind.mode,
                 fenced: options.kind.fencing,
+                repeated,
             },
             options: Arc::clone(options),
             attempt: request.count_attempt(),

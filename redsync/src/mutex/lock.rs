@@ -71,7 +71,7 @@ impl State {
             return Ok(Self::waiting(request, common, limit, None));
         }
         Ok(Self::First {
-            attempt: Attempt::start(&request, common, pass)?,
+            attempt: Attempt::start(&request, common, pass, limit.repeats(Instant::now()))?,
             request: Some(request),
         })
     }

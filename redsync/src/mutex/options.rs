@@ -94,10 +94,12 @@ impl Mutex {
     /// exclusive holder.
     ///
     /// Each shared holder has its own guard, which expires and is extended on its own. When an
-    /// attempt to acquire the lock exclusively finds shared holders, the nodes admit no new shared
-    /// holders for half a second. Every attempt renews this. So the exclusive waiter enters when
-    /// the present holders have left, however many others want to share the lock. It can starve if
-    /// the pause between its attempts is longer than half a second.
+    /// attempt to acquire the lock exclusively finds shared holders and will be repeated, the nodes
+    /// admit no new shared holders for half a second. Every attempt renews this, and it ends when
+    /// the exclusive waiter leaves without the lock. So that waiter enters when the present holders
+    /// have left, however many others want to share the lock. It can starve if the pause between
+    /// its attempts is longer than half a second. A single attempt, such as that of
+    /// [`try_lock`](Self::try_lock), keeps no shared holders out.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -19,6 +19,10 @@ pub struct Entry {
     pub mode: Mode,
     /// Whether an acquisition returns a number for the [fencing token](crate::fence).
     pub fenced: bool,
+    /// Whether an exclusive acquisition that shared holders keep out will be repeated. If so, the
+    /// node admits no new shared holders for half a second, so that the exclusive one enters when
+    /// the present holders have left. A release of such an entry ends this.
+    pub repeated: bool,
 }
 
 impl Entry {
@@ -31,6 +35,7 @@ impl Entry {
             expiry,
             mode: Mode::Exclusive,
             fenced: false,
+            repeated: false,
         }
     }
 
@@ -45,6 +50,13 @@ impl Entry {
     #[must_use]
     pub const fn with_mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Changes whether an exclusive acquisition that shared holders keep out will be repeated.
+    #[must_use]
+    pub const fn with_repetition(mut self, repeated: bool) -> Self {
+        self.repeated = repeated;
         self
     }
 

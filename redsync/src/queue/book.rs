@@ -206,6 +206,14 @@ impl Book {
         self.is_head(entrant) && !self.leads(entrant)
     }
 
+    /// Whether another exclusive waiter wants one of the names of this one.
+    pub(super) fn has_rival(&self, entrant: &Entrant) -> bool {
+        let queues = self.queues(&entrant.request.names);
+        queues
+            .into_iter()
+            .any(|queue| queue.order.has_exclusive_besides(entrant.number))
+    }
+
     fn is_held_here(&self, names: &[Arc<str>]) -> bool {
         self.queues(names).any(|queue| {
             let holder = queue.holder.upgrade();

@@ -62,6 +62,11 @@ impl<W> Order<W> {
         self.shared.keys().next().copied()
     }
 
+    /// Whether there is an exclusive waiter with another number.
+    pub(super) fn has_exclusive_besides(&self, number: Number) -> bool {
+        self.exclusive.keys().any(|other| *other != number)
+    }
+
     /// Whether a waiter is at the head.
     pub(super) fn is_head(&self, number: Number, mode: Mode) -> bool {
         match mode {

@@ -64,6 +64,11 @@ impl Ticket {
         self.queues.lock().standing(&self.entrant)
     }
 
+    /// Whether there is another exclusive waiter for one of the names.
+    pub(crate) fn has_rival(&self) -> bool {
+        self.queues.lock().has_rival(&self.entrant)
+    }
+
     fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
         let mut answers = SmallVec::new();
         let mut book = self.queues.lock();

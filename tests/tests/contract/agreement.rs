@@ -170,6 +170,7 @@ fn entry(rng: &mut Rng, names: &[String; 3]) -> Entry {
     match rng.u8(..6) {
         0..2 => entry.with_mode(Mode::Shared),
         2 => entry.with_fencing(true),
+        3..5 => entry.with_repetition(true),
         _ => entry,
     }
 }

@@ -12,7 +12,7 @@ use redsync::{Guard, LockError, Redsync, Released, node::MemoryNode};
 use redsync_tests::{
     Servers,
     faulty::{Fault, Operation},
-    wait::until,
+    wait::{until, until_async},
 };
 use tokio::{
     task::JoinSet,
@@ -194,6 +194,95 @@ async fn a_writer_enters_when_the_last_reader_has_left() {
         let took = start.elapsed();
         assert!(took <= ms(20), "{between} ms between them: {took:?}");
     }
+}
+
+/// Whether a reader may enter now, and has left again.
+async fn admits(redsync: &Redsync) -> bool {
+    let guard = redsync.mutex(NAME).shared().try_lock().await;
+    match guard {
+        Ok(guard) => guard.release().await.is_ok(),
+        Err(LockError::Taken(_)) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn keeps_no_reader_out(writes: &Redsync, reads: &Redsync) {
+    let held = writes.mutex(NAME).shared().lock().await.unwrap();
+    for fencing in [false, true] {
+        let mutex = writes.mutex(NAME).with_fencing(fencing);
+        for lock in [mutex.try_lock(), mutex.lock_within(Duration::ZERO)] {
+            assert!(lock.await.is_err());
+            assert!(admits(reads).await, "fencing: {fencing}");
+        }
+    }
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_does_not_come_again_keeps_no_reader_out() {
+    let ([here, there], _) = in_memory();
+    keeps_no_reader_out(&here, &there).await;
+}
+
+#[tokio::test]
+async fn a_writer_that_does_not_come_again_keeps_no_reader_out_on_servers() {
+    let servers = Servers::start(3);
+    let [here, there] = on_servers(&servers);
+    keeps_no_reader_out(&here, &there).await;
+}
+
+/// A writer that has waited is dropped, or gives up.
+async fn readers_enter_when_it_has_left(writes: &Redsync, reads: &Redsync) {
+    let held = writes.mutex(NAME).shared().lock().await.unwrap();
+    for drops in [true, false] {
+        let mutex = writes.mutex(NAME).with_retry_delay(ms(100));
+        let limit = if drops { WAIT } else { ms(1000) };
+        let writer = tokio::spawn(mutex.lock_within(limit));
+        until_async("readers are kept out", SOON, async || !admits(reads).await).await;
+        if drops {
+            writer.abort();
+            assert!(writer.await.is_err());
+        } else {
+            assert!(matches!(writer.await.unwrap(), Err(LockError::TimedOut(_))));
+        }
+        writes.drain().await;
+        assert!(admits(reads).await, "dropped: {drops}");
+    }
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_enter_when_the_writer_has_left() {
+    let ([here, there], _) = in_memory();
+    readers_enter_when_it_has_left(&here, &there).await;
+}
+
+#[tokio::test]
+async fn readers_enter_when_the_writer_has_left_on_servers() {
+    let servers = Servers::start(3);
+    let [here, there] = on_servers(&servers);
+    readers_enter_when_it_has_left(&here, &there).await;
+}
+
+/// Of two writers, one leaves: the other is still next.
+#[tokio::test(start_paused = true)]
+async fn readers_are_kept_out_for_the_writer_that_stays() {
+    let ([here, there], _) = in_memory();
+    let held = here.mutex(NAME).shared().lock().await.unwrap();
+    let mutex = here.mutex(NAME).with_retry_delay(ms(100));
+    let leaves = tokio::spawn(mutex.lock_within(WAIT));
+    until_waiting(&mutex, 1).await;
+    let stays = tokio::spawn(mutex.lock_within(WAIT));
+    until_waiting(&mutex, 2).await;
+    let start = Instant::now();
+    leaves.abort();
+    assert!(leaves.await.is_err());
+    for _ in 0..100 {
+        assert!(!admits(&there).await, "{:?}", start.elapsed());
+        sleep(ms(10)).await;
+    }
+    drop(held);
+    drop(stays.await.unwrap().unwrap());
 }
 
 /// Readers on both sides of a writer: those before it enter at once, and those behind it after it.

@@ -173,6 +173,11 @@ impl Course {
         matches!(self.state, State::Opening { .. })
     }
 
+    /// Whether an attempt that starts now may be followed by another.
+    pub(super) fn repeats(&self, options: &Options, now: Instant) -> bool {
+        !self.polls.are_over(&options.retry, now)
+    }
+
     /// How many attempts in a row found no quorum of nodes.
     pub(super) const fn outages(&self) -> u32 {
         self.polls.outages()

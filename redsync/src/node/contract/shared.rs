@@ -150,8 +150,9 @@ pub async fn share_several<N: Node>(node: &N) {
         .await;
 }
 
-/// Tests that after shared holders kept an exclusive acquisition out, no new shared holder is
-/// admitted for a while, so that the exclusive one enters when they have left.
+/// Tests that after shared holders kept an exclusive acquisition out that will be repeated, no new
+/// shared holder is admitted for a while, so that the exclusive one enters when they have left. They
+/// are admitted again at once if the exclusive one gives up, and always if it will not be repeated.
 ///
 /// # Panics
 ///
@@ -159,7 +160,7 @@ pub async fn share_several<N: Node>(node: &N) {
 pub async fn let_exclusive_enter<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, late) = (subject.shared("a", "one"), subject.shared("a", "late"));
-    let exclusive = subject.entry("a", "exclusive");
+    let exclusive = subject.entry("a", "exclusive").with_repetition(true);
     // New shared holders are kept out for half a second. Each exclusive attempt renews this.
     let promise = "shared holders keep an exclusive one out";
     subject.acquired(&one, "a free name can be shared").await;
@@ -200,4 +201,29 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
     tokio::time::sleep(EXCLUSIVE_NEXT + Duration::from_millis(20)).await;
     let promise = "if the exclusive one does not come back, shared ones are admitted again";
     subject.acquired(&one, promise).await;
+
+    let once = subject.entry("a", "once");
+    subject
+        .taken(&once, LONG, "shared holders keep an exclusive one out")
+        .await;
+    let promise = "an exclusive one that is not repeated keeps no shared ones out";
+    subject
+        .acquired(&subject.shared("a", "third"), promise)
+        .await;
+    subject
+        .taken(&exclusive, LONG, "shared holders keep an exclusive one out")
+        .await;
+    let fourth = subject.shared("a", "fourth");
+    let promise = "one that is not repeated does not give up the turn of another";
+    subject.taken(&once, LONG, promise).await;
+    subject
+        .released(&once, ReleaseVote::NotOwner, promise)
+        .await;
+    subject.taken(&fourth, EXCLUSIVE_NEXT, promise).await;
+    let promise = "an exclusive one that gives up held nothing";
+    subject
+        .released(&exclusive, ReleaseVote::NotOwner, promise)
+        .await;
+    let promise = "when the exclusive one has given up, shared ones are admitted again";
+    subject.acquired(&fourth, promise).await;
 }

@@ -67,8 +67,11 @@ impl Key {
             (Mode::Shared, Mode::Shared) if self.holds(&entry.value) => None,
             (Mode::Shared, Mode::Shared) => self.exclusive_next,
             (Mode::Exclusive, Mode::Shared) => {
-                // Kept out by shared holders: the exclusive one is next.
-                others.inspect(|_| self.exclusive_next = Some(now + EXCLUSIVE_NEXT))
+                // Kept out by shared holders: the exclusive one is next, if it comes again.
+                if others.is_some() && entry.repeated {
+                    self.exclusive_next = Some(now + EXCLUSIVE_NEXT);
+                }
+                others
             }
             (_, Mode::Exclusive) => others,
         };
@@ -94,6 +97,15 @@ impl Key {
                 holder.expires = holder.expires.max(now + entry.expiry);
             }
         }
+    }
+
+    /// Ends that an exclusive entry is next.
+    pub(super) fn admit_shared(&mut self) {
+        self.exclusive_next = None;
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.mode == Mode::Shared
     }
 
     pub(super) fn remove(&mut self, value: &OwnerValue) {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{counters::Counters, key::Key};
 use crate::{
-    FencingToken,
+    FencingToken, Mode,
     node::{AcquireVote, Entry, ExtendVote, Holders, RaiseVote, ReleaseVote},
 };
 
@@ -90,6 +90,8 @@ impl State {
             if key.is_held_by(entry) {
                 key.remove(&entry.value);
                 released.push(&**name);
+            } else if entry.repeated && entry.mode == Mode::Exclusive && key.is_shared() {
+                key.admit_shared();
             }
             if !key.lives(now) {
                 self.keys.remove(name);

@@ -1,7 +1,7 @@
 -- Acquires all names exclusively, or none. KEYS: the names; if the lock is fenced, then the
 -- counters of the names. ARGV: owner value, expiry in ms, number of names, stride, retention of
 -- counters in ms, and for how many ms to admit no new shared holders if shared holders keep this
--- lock out. Returns {1}, {1, number}, or {0, for how many ms another holds a name (negative: for
+-- lock out (zero: this acquisition will not be repeated). Returns {1}, {1, number}, or {0, for how many ms another holds a name (negative: for
 -- ever)}, or {2, the number of a key that is no lock}.
 local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
@@ -22,8 +22,10 @@ for i = 1, names do
     local last = redis.call('ZREVRANGE', KEYS[i], 0, 1, 'WITHSCORES')
     local at = last[1] == '' and 3 or 1
     if last[at] then
-      redis.call('ZADD', KEYS[i], now + ARGV[6], '')
-      expire_with_last(KEYS[i])
+      if tonumber(ARGV[6]) > 0 then
+        redis.call('ZADD', KEYS[i], now + ARGV[6], '')
+        expire_with_last(KEYS[i])
+      end
       kept_out = longer(last[at + 1] - now, kept_out)
     end
   elseif kind ~= 'none' then

@@ -171,6 +171,10 @@ impl Exchange {
                     }
                 }
             }
+            // The name may be kept free for this entry, which only the script can end.
+            (step, Ok(Reply::Integer(0))) if entry.repeated && step.deletes() => {
+                Outcome::Continued(Step::script(&RELEASE))
+            }
             (_, reply) => Outcome::Answered(reply?.answer(self.operation, entry)?),
         })
     }
@@ -191,6 +195,15 @@ impl Step {
     /// Whether the server is asked who holds the name, after it could not be set.
     fn asks_for_holder(&self) -> bool {
         matches!(self, Self::Script(script, _) if ptr::eq(*script, &raw const INSPECT))
+    }
+
+    /// Whether it deletes the key if that has the owner value, and does nothing else.
+    fn deletes(&self) -> bool {
+        match self {
+            Self::DeleteIfEqual(..) => true,
+            Self::Script(script, _) => ptr::eq(*script, &raw const DELETE),
+            Self::Check(..) | Self::SetIfAbsent => false,
+        }
     }
 
     /// What to send after an error, if another command does the same; [`None`] if the error is the

@@ -33,7 +33,7 @@ pub(super) static EXTEND: Script = script!(
     "extend",
     &[Value, Expiry, Names, Mode, SetIfAbsent, Token, Retention]
 );
-pub(super) static RELEASE: Script = script!("release", &[Value, Mode]);
+pub(super) static RELEASE: Script = script!("release", &[Value, Mode, NextFor]);
 pub(super) static CHECK: Script = Script::new(include_str!("check.lua"), &[]);
 pub(super) static EXPIRE: Script =
     Script::new(include_str!("expire.lua"), &[Value, Expiry, SetIfAbsent]);
@@ -65,7 +65,8 @@ enum Argument {
     Stride,
     /// How long a counter is kept, in ms.
     Retention,
-    /// For how many ms an exclusive acquisition that is kept out by shared holders is next.
+    /// For how many ms an exclusive acquisition that is kept out by shared holders is next. Zero if
+    /// it is not repeated.
     NextFor,
 }
 
@@ -146,7 +147,8 @@ impl Script {
                 },
                 Stride => command.number(STRIDE),
                 Retention => command.number(millis(RETENTION)),
-                NextFor => command.number(millis(EXCLUSIVE_NEXT)),
+                NextFor if entry.repeated => command.number(millis(EXCLUSIVE_NEXT)),
+                NextFor => command.number(0),
             }
         }
     }
