@@ -13,6 +13,9 @@
 //! column starts at 0. The comparison is `<=` because all writes under one lock have the same
 //! token.)
 //!
+//! A token protects only against holders that have one. Clients of go-redsync can hold the same lock,
+//! and have none: what they write late, the resource cannot recognize by its token.
+//!
 //! The idea is described in Martin Kleppmann, "How to do distributed locking".
 //!
 //! ```

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::support::{Nodes, ms, post, refusal, request, secs, send, text};
+use crate::support::{Log, Nodes, ms, post, refusal, request, secs, send, text};
 
 #[tokio::test(start_paused = true)]
 async fn it_tells_its_name_and_how_long_it_is_held() {
@@ -82,11 +82,17 @@ async fn it_is_optional_where_no_lock_is_held() {
 
 #[tokio::test]
 async fn to_ask_for_it_where_no_lock_is_held_is_a_mistake() {
+    let (log, _listening) = Log::listen();
     let app = Router::new().route("/", routing::post(|_: HeldLock| async { "done" }));
     let response = send(&app, post("/")).await;
     let status = StatusCode::INTERNAL_SERVER_ERROR;
     let after = refusal(response, status, Reason::Misconfigured).await;
     assert_eq!(after, None);
+    let logged = log.take();
+    assert_eq!(logged.lines().count(), 1, "{logged}");
+    for word in ["ERROR", "`HeldLock`", "method=POST", "route=/ "] {
+        assert!(logged.contains(word), "{word}: {logged}");
+    }
 }
 
 #[tokio::test]
