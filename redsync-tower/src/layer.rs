@@ -362,6 +362,10 @@ impl<K> RedlockLayer<K> {
     /// Sets whether the lock is extended in the background while it is held, so that a handler may
     /// take longer than the expiry. True by default.
     ///
+    /// A handler may block its thread meanwhile on a runtime with several threads. On a runtime with one
+    /// thread, nothing else runs then, so blocking work belongs in [`tokio::task::spawn_blocking`]. See
+    /// [`Guard::keep_alive`](redsync::Guard::keep_alive).
+    ///
     /// [`Mutex::with_max_hold`](redsync::Mutex::with_max_hold) limits how long a lock can be held
     /// this way:
     ///
