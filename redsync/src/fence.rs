@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_a_quorum_has_claimed_is_the_token() {
+    fn a_number_that_a_quorum_has_granted_is_the_token() {
         assert_eq!(agree_on([7, 7, 0]), Agreement::Token(FencingToken(7)));
         // Even if a minority is ahead: its claim is void.
         assert_eq!(agree_on([7, 7, 9]), Agreement::Token(FencingToken(7)));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_a_minority_is_no_token() {
+    fn the_number_of_a_minority_is_not_a_token() {
         assert_eq!(agree_on([7, 0, 0]), Agreement::None);
         assert_eq!(agree_on([0, 0, 0]), Agreement::None);
     }

@@ -110,7 +110,7 @@ async fn a_node_that_is_down_is_reported_once_and_its_return_once() {
 }
 
 #[tokio::test]
-async fn a_node_that_hangs_is_reported_before_its_questions_are_given_up() {
+async fn a_node_that_hangs_is_reported_before_its_questions_time_out() {
     let (log, _guard) = Log::listen();
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
@@ -175,7 +175,7 @@ async fn a_wrong_password_is_reported_once_and_its_end_once() {
 }
 
 #[tokio::test]
-async fn a_node_that_may_not_do_one_thing_is_reported_once_though_it_does_all_else() {
+async fn a_node_that_refuses_one_operation_is_reported_once_though_it_allows_the_others() {
     let (log, _guard) = Log::listen();
     let servers = Servers::start(2);
     let limited = RedisServer::start();

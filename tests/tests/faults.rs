@@ -337,7 +337,7 @@ async fn a_server_without_memory_does_not_vote() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_type_is_no_lock_and_stays() {
+async fn a_key_of_another_type_is_not_a_lock_and_stays() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     for server in &servers[..2] {

@@ -341,7 +341,7 @@ async fn pauses_are_those_that_the_function_returns() {
 }
 
 #[tokio::test]
-async fn a_contender_that_gives_up_leaves_the_holder_alone() {
+async fn a_contender_that_fails_leaves_the_holder_alone() {
     let servers = Servers::start(4);
     let redsync = redsync(&servers);
     let guard = redsync.mutex(NAME).lock().await.unwrap();

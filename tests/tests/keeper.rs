@@ -103,7 +103,7 @@ fn a_keeper_whose_runtime_stands_still_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_guards_are_extended_by_one_task_and_no_oftener_than_they_must() {
+async fn a_thousand_guards_are_extended_by_one_task_and_no_more_often_than_necessary() {
     let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
     let redsync = short(Redsync::new(nodes.clone()).expect("nodes"));
     let mut guards = Vec::new();

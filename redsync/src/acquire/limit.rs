@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tries_end_at_their_number() {
+    fn attempts_end_at_their_number() {
         let retry = Retry::default();
         let now = Instant::now();
         assert!(!Limit::Tries(2).is_over(&retry, 1, 0, now));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_try_is_at_the_deadline() {
+    fn the_last_attempt_is_at_the_deadline() {
         let retry = Retry::default();
         let now = Instant::now();
         let limit = |millis| Limit::Until(now + Duration::from_millis(millis));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_ends_the_tries_early_where_that_is_asked_for() {
+    fn an_outage_ends_the_attempts_early_if_the_options_say_so() {
         let retry = Retry {
             outage_attempts: 2,
             ..Retry::default()

@@ -121,7 +121,7 @@ async fn a_go_client_sees_a_shared_lock_as_taken_and_cannot_destroy_it() {
 }
 
 #[tokio::test]
-async fn a_sorted_set_that_is_no_lock_is_told_apart_and_left_alone() {
+async fn a_sorted_set_that_is_not_a_lock_is_recognized_and_left_alone() {
     let servers = Servers::start(1);
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
     let mutex = redsync.mutex("board");

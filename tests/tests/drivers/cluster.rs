@@ -32,7 +32,7 @@ pub(crate) fn single() -> RedisServer {
 }
 
 #[tokio::test]
-async fn a_pool_of_deadpool_s_keeps_the_contract() {
+async fn a_pool_of_deadpool_keeps_the_contract() {
     let server = single();
     let pool = Config::from_urls([server.url()]).create_pool(Some(Runtime::Tokio1));
     let driver = Deadpool::new("a-cluster", pool.expect("a pool"));

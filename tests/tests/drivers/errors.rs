@@ -51,7 +51,7 @@ fn contains_no_secret<N: Node>(node: &N, error: &NodeError) {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_password_refuses_to_acquire() {
+async fn a_server_that_requires_a_password_refuses_to_acquire() {
     let server = RedisServer::start_with(&["--requirepass", "secret"]);
     each_driver!(server.url(), |node| {
         is_refused(&node, "NOAUTH", "wants a password").await;
@@ -59,7 +59,7 @@ async fn a_server_that_wants_a_password_refuses_to_acquire() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_another_password_refuses_to_acquire() {
+async fn a_server_that_requires_another_password_refuses_to_acquire() {
     let server = RedisServer::start_with(&["--requirepass", "right"]);
     for user in ["", "user"] {
         let url = format!("redis://{user}:secret@{}", server.address());

@@ -95,7 +95,7 @@ async fn a_release_stays_behind_its_acquisition() {
 /// A server that has been demoted may be the wrong one. So the pool is asked for another connection,
 /// which may lead elsewhere (by Sentinel, or because a host name has moved).
 #[tokio::test]
-async fn a_demoted_primary_is_left() {
+async fn a_demoted_primary_is_abandoned() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port()).await;
     let node = deadpool(&proxy.url());

@@ -112,7 +112,7 @@ async fn go_clients_see_shared_locks_as_taken_and_cannot_remove_them() {
 
 /// A key of any other type belongs to another program.
 #[tokio::test]
-async fn a_key_of_another_type_is_no_lock_and_not_touched() {
+async fn a_key_of_another_type_is_not_a_lock_and_not_touched() {
     let server = RedisServer::start();
     let node = deadpool(&server.url());
     server.command(&["RPUSH", "a", "ours"]);

@@ -41,7 +41,7 @@ fn every_kind(redsync: &Redsync) -> [Mutex; 4] {
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_lock_is_an_error_that_names_the_key() {
+async fn a_key_that_is_not_a_lock_is_an_error_that_names_the_key() {
     let (servers, redsync) = start();
     for command in FOREIGN {
         for server in &servers[..2] {
@@ -74,7 +74,7 @@ async fn a_key_that_is_no_lock_is_an_error_that_names_the_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_lock_on_a_minority_costs_its_vote_and_nothing_more() {
+async fn a_key_that_is_not_a_lock_on_a_minority_costs_its_vote_and_nothing_more() {
     let (servers, redsync) = start();
     for command in FOREIGN {
         servers[0].flush();
@@ -144,7 +144,7 @@ async fn a_name_can_be_locked_when_the_key_is_gone() {
 }
 
 #[tokio::test]
-async fn waiters_learn_that_the_key_is_no_lock() {
+async fn waiters_learn_that_the_key_is_not_a_lock() {
     let (servers, redsync) = start();
     let guard = redsync.mutex(NAME).lock().await.unwrap();
     let waiters: Vec<_> = (0..3)

@@ -48,7 +48,7 @@ async fn is_released<T>(
 }
 
 #[tokio::test]
-async fn by_a_server_that_is_a_replica_for_a_while() {
+async fn a_release_that_a_replica_refuses_for_a_while_is_repeated() {
     let (server, port) = (RedisServer::start(), free_port().to_string());
     is_released(
         &server,
@@ -60,7 +60,7 @@ async fn by_a_server_that_is_a_replica_for_a_while() {
 }
 
 #[tokio::test]
-async fn by_a_server_that_misses_its_replicas() {
+async fn a_release_that_a_server_without_replicas_refuses_is_repeated() {
     let server = RedisServer::start();
     let set =
         |replicas| drop(server.command(&["CONFIG", "SET", "min-replicas-to-write", replicas]));
@@ -74,7 +74,7 @@ async fn by_a_server_that_misses_its_replicas() {
 }
 
 #[tokio::test]
-async fn by_a_server_that_runs_a_script() {
+async fn a_release_that_a_busy_server_refuses_is_repeated() {
     let server = RedisServer::start_with(&["--busy-reply-threshold", "1"]);
     let run = || {
         let client = redis::Client::open(server.url()).unwrap();

@@ -159,7 +159,7 @@ fn a_connection_outlives_the_runtime_it_was_made_on_by_one_error_at_the_most() {
 }
 
 #[tokio::test]
-async fn a_command_is_not_given_up_for_the_short_expiry_of_another() {
+async fn a_command_does_not_fail_for_the_short_expiry_of_another() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port()).await;
     let redsync = Redsync::connect([proxy.url()]).unwrap();

@@ -26,7 +26,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn taken_is_409_at_once() {
+async fn a_taken_lock_is_409_at_once() {
     let nodes = Nodes::new();
     let app = app(orders(&nodes));
     let guard = nodes.redsync().mutex("order:1").lock().await.unwrap();
@@ -53,7 +53,7 @@ async fn taken_is_409_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn still_held_after_the_wait_is_423() {
+async fn a_lock_that_is_still_taken_after_the_wait_is_423() {
     let nodes = Nodes::new();
     let app = app(orders(&nodes).with_wait(ms(2500)));
     let guard = nodes.redsync().mutex("order:1").lock().await.unwrap();
@@ -67,7 +67,7 @@ async fn still_held_after_the_wait_is_423() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_time_to_wait_is_no_waiting() {
+async fn a_wait_of_zero_does_not_wait() {
     let nodes = Nodes::new();
     let app = app(orders(&nodes).with_wait(secs(0)));
     let _guard = nodes.redsync().mutex("order:1").lock().await.unwrap();
@@ -283,7 +283,7 @@ async fn a_rejection_is_a_response_of_axum() {
 }
 
 #[tokio::test]
-async fn problems_have_types_of_the_services_own() {
+async fn a_service_can_name_its_own_problem_types() {
     let nodes = Nodes::new();
     let _guard = nodes.redsync().mutex("order:1").lock().await.unwrap();
     let types = "https://api.example.com/problems#";

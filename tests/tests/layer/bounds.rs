@@ -115,7 +115,7 @@ fn apps(redsync: &Redsync) -> Vec<(&'static str, Router)> {
 }
 
 #[tokio::test]
-async fn it_fits_wherever_axum_takes_a_layer() {
+async fn a_layer_fits_wherever_axum_takes_one() {
     let nodes = Nodes::new();
     for (place, app) in apps(&nodes.redsync()) {
         let response = send(&app, post("/orders/1")).await;
@@ -152,7 +152,7 @@ macro_rules! locked_by {
 }
 
 #[tokio::test]
-async fn closures_need_no_types_but_the_requests() {
+async fn closures_need_no_type_but_that_of_the_request() {
     let nodes = Nodes::new();
     let redsync = nodes.redsync();
     let prefix = String::from("order");
@@ -189,7 +189,7 @@ async fn closures_need_no_types_but_the_requests() {
 
 /// Without axum: bodies that are neither [`Clone`] nor [`Sync`], and an error type of its own.
 #[tokio::test]
-async fn it_fits_other_services() {
+async fn a_layer_fits_other_services() {
     #[derive(Debug)]
     struct MyError;
     struct NotSync(std::cell::Cell<u8>);

@@ -87,7 +87,7 @@ async fn hanging_up_while_the_handler_works_frees_the_lock() {
 }
 
 #[tokio::test]
-async fn hanging_up_while_it_waits_leaves_nothing() {
+async fn hanging_up_while_a_request_waits_leaves_nothing() {
     let nodes = Nodes::new();
     let service = Service::start(&nodes).await;
     let guard = nodes
@@ -111,7 +111,7 @@ async fn hanging_up_while_it_waits_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn the_next_in_line_has_it_then() {
+async fn the_next_waiter_acquires_the_lock_when_a_client_hangs_up() {
     let nodes = Nodes::new();
     let service = Service::start(&nodes).await;
     let first = service.post().await;

@@ -150,7 +150,7 @@ async fn a_time_out_around_the_layer_releases() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_while_it_waits_leaves_nothing() {
+async fn a_time_out_while_a_request_waits_leaves_nothing() {
     let nodes = Nodes::new();
     let redsync = nodes.redsync();
     let lock = RedlockLayer::new(redsync.clone(), key::path("order:{id}")).with_wait(secs(60));

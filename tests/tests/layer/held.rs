@@ -11,7 +11,7 @@ use tokio::{
 use crate::support::{Log, Nodes, ms, post, refusal, request, secs, send, text};
 
 #[tokio::test(start_paused = true)]
-async fn it_tells_its_name_and_how_long_it_is_held() {
+async fn a_held_lock_reports_its_name_and_validity() {
     let nodes = Nodes::new();
     let lock = RedlockLayer::new(nodes.expiring(secs(10)), key::path("order:{id}"));
     let handler = |lock: HeldLock| async move {
@@ -38,7 +38,7 @@ async fn it_tells_its_name_and_how_long_it_is_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_tells_others_when_it_is_lost() {
+async fn a_held_lock_notifies_others_when_it_is_lost() {
     let nodes = Nodes::new();
     let lock = RedlockLayer::new(nodes.expiring(secs(9)), key::path("order:{id}"));
     let (sender, mut locks) = mpsc::unbounded_channel();
@@ -61,7 +61,7 @@ async fn it_tells_others_when_it_is_lost() {
 }
 
 #[tokio::test]
-async fn it_is_optional_where_no_lock_is_held() {
+async fn a_held_lock_is_optional_where_no_lock_is_held() {
     let nodes = Nodes::new();
     let lock = RedlockLayer::new(nodes.redsync(), key::path("order:{id}"));
     let handler = |lock: Option<HeldLock>| async move {
@@ -81,7 +81,7 @@ async fn it_is_optional_where_no_lock_is_held() {
 }
 
 #[tokio::test]
-async fn to_ask_for_it_where_no_lock_is_held_is_a_mistake() {
+async fn a_handler_that_asks_for_a_lock_where_none_is_held_is_a_mistake() {
     let (log, _listening) = Log::listen();
     let app = Router::new().route("/", routing::post(|_: HeldLock| async { "done" }));
     let response = send(&app, post("/")).await;

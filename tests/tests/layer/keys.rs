@@ -185,7 +185,7 @@ async fn a_header_is_named_before_its_value() {
 }
 
 #[tokio::test]
-async fn no_key_is_no_lock() {
+async fn a_request_without_a_key_is_not_locked() {
     #[derive(Clone)]
     struct Tenant(Option<&'static str>);
 
@@ -203,7 +203,7 @@ async fn no_key_is_no_lock() {
 }
 
 #[tokio::test]
-async fn the_prefix_is_the_services() {
+async fn each_service_has_its_prefix() {
     let nodes = Nodes::new();
     let redsync = nodes.redsync();
     let redsync = redsync.with_defaults(|mutex| mutex.with_key_prefix("shop:"));

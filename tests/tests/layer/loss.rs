@@ -46,7 +46,7 @@ async fn without_keep_alive_the_handler_is_dropped_at_the_end_of_the_validity() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_keep_alive_what_is_quick_enough_is_not_lost() {
+async fn without_keep_alive_a_quick_handler_does_not_lose_its_lock() {
     let (nodes, gauge) = (Nodes::new(), Gauge::default());
     let app = app(
         layer(nodes.expiring(secs(1))).with_keep_alive(false),
@@ -130,7 +130,7 @@ async fn keys_that_are_gone_are_noticed_by_the_release() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_minority_of_the_keys_is_no_loss() {
+async fn losing_a_minority_of_the_keys_is_not_a_loss() {
     let (nodes, gauge) = (Nodes::new(), Gauge::default());
     let app = app(layer(nodes.expiring(secs(1))), &gauge, secs(10));
     let request = tokio::spawn(send(&app, post("/orders/1")));

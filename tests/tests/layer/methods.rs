@@ -65,7 +65,7 @@ async fn methods_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn what_passes_needs_no_key() {
+async fn a_request_that_passes_needs_no_key() {
     let nodes = Nodes::new();
     let app = app(RedlockLayer::new(nodes.redsync(), key::path("item:{sku}")));
     for (method, status) in [

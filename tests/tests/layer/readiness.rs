@@ -47,7 +47,7 @@ type Handle = mock::Handle<Request<()>, Response<Full<Bytes>>>;
 
 /// A mock panics if it is called and was not polled ready, and its clones are not ready.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_insists_on_readiness_is_content() {
+async fn a_service_that_insists_on_readiness_is_made_ready_first() {
     let nodes = Nodes::new();
     let (mock, mut handle): (Mock, Handle) = mock::pair();
     let mut service = RedlockLayer::new(nodes.redsync(), by_path).layer(mock);

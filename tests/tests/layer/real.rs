@@ -41,7 +41,7 @@ async fn a_client_in_a_loop_never_meets_its_own_lock() {
 }
 
 #[tokio::test]
-async fn one_server_of_three_is_not_missed() {
+async fn one_dead_server_of_three_does_not_matter() {
     let servers = Servers::start(3);
     let app = app(lock(patient(redsync(&servers))));
     servers[1].stop();
@@ -60,7 +60,7 @@ async fn one_server_of_three_is_not_missed() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_lock_is_500_and_an_error_event_names_it() {
+async fn a_key_that_is_not_a_lock_is_500_and_an_error_event_names_it() {
     let servers = Servers::start(3);
     let (log, _listening) = Log::listen();
     for wait in [secs(0), secs(3600)] {
@@ -89,7 +89,7 @@ async fn a_key_that_is_no_lock_is_500_and_an_error_event_names_it() {
 }
 
 #[tokio::test]
-async fn two_servers_of_three_are_missed_and_welcomed_back() {
+async fn two_dead_servers_of_three_cause_an_outage_that_ends() {
     let servers = Servers::start(3);
     let waits = [secs(0), secs(3600)];
     let apps = waits.map(|wait| app(lock(redsync(&servers)).with_wait(wait)));

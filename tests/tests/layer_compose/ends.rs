@@ -23,7 +23,7 @@ async fn start(world: &World, stage: &Stage) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn over_http_1() {
+async fn a_response_without_a_body_ends_the_lock_over_http_1() {
     let (world, stage) = (World::new(), Stage::new());
     let address = start(&world, &stage).await;
     for (method, status) in [("HEAD", "200"), ("POST", "204"), ("DELETE", "204")] {
@@ -46,7 +46,7 @@ async fn over_http_1() {
 }
 
 #[tokio::test]
-async fn over_http_2() {
+async fn a_response_without_a_body_ends_the_lock_over_http_2() {
     let (world, stage) = (World::new(), Stage::new());
     let client = Http2::connect(start(&world, &stage).await).await;
     for (method, status) in [("HEAD", 200), ("DELETE", 204)] {

@@ -45,23 +45,23 @@ async fn hang_up(path: &str, rest: &str) {
 }
 
 #[tokio::test]
-async fn after_a_request_alone() {
+async fn hanging_up_after_the_request_frees_the_lock() {
     hang_up("/reading/1", "4\r\n\r\nbody").await;
     hang_up("/keeping/1", "0\r\n\r\n").await;
 }
 
 #[tokio::test]
-async fn after_a_body_that_was_dropped_unread() {
+async fn hanging_up_after_an_unread_body_was_dropped_frees_the_lock() {
     hang_up("/dropping/1", "4\r\n\r\nbody").await;
 }
 
 #[tokio::test]
-async fn after_a_body_that_is_kept_unread() {
+async fn hanging_up_while_an_unread_body_is_kept_frees_the_lock() {
     hang_up("/keeping/1", "4\r\n\r\nbody").await;
 }
 
 #[tokio::test]
-async fn in_the_middle_of_a_body_that_is_read() {
+async fn hanging_up_in_the_middle_of_the_body_frees_the_lock() {
     let (world, stage) = (World::new(), Stage::new());
     let address = start(&world, &stage).await;
     let head = "POST /reading/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
@@ -96,7 +96,7 @@ async fn hang_up_unnoticed(world: &World, stage: &Stage, address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_timeout_ends_what_nobody_notices() {
+async fn a_timeout_ends_a_request_whose_client_hung_up_unnoticed() {
     let (world, stage) = (World::new(), Stage::new());
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LIMIT);
     let app = app(&world.layer(), &stage).layer(timeout);
@@ -104,7 +104,7 @@ async fn a_timeout_ends_what_nobody_notices() {
 }
 
 #[tokio::test]
-async fn a_maximum_hold_ends_what_nobody_notices() {
+async fn a_maximum_hold_ends_a_request_whose_client_hung_up_unnoticed() {
     let (world, stage) = (World::new(), Stage::new());
     let redsync = world.redsync.clone();
     let redsync = redsync.with_defaults(|mutex| mutex.with_expiry(LIMIT).with_max_hold(LIMIT));

@@ -49,7 +49,7 @@ async fn nested(world: &World, lock: impl Fn(&World) -> RedlockLayer<PathKey>) -
 }
 
 #[tokio::test]
-async fn it_is_refused_at_once() {
+async fn a_request_that_calls_its_own_route_is_refused_at_once() {
     let world = World::new();
     let address = nested(&world, World::layer).await;
     let started = Instant::now();
@@ -62,7 +62,7 @@ async fn it_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn it_waits_for_itself_up_to_its_limit() {
+async fn a_request_that_calls_its_own_route_waits_up_to_its_limit() {
     let world = World::new();
     let limit = Duration::from_millis(400);
     let address = nested(&world, |world| world.layer().with_wait(limit)).await;

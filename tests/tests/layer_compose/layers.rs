@@ -183,7 +183,7 @@ async fn compression_outside_takes_bodies_that_hold_a_lock_and_refusals() {
 }
 
 #[tokio::test]
-async fn all_of_them_in_one_stack() {
+async fn all_of_these_layers_work_in_one_stack() {
     let (world, stage) = (World::new(), Stage::new());
     let playing = stage.clone();
     let handler = routing::post(async move || {

@@ -62,7 +62,7 @@ macro_rules! lock {
 }
 
 #[tokio::test]
-async fn a_concurrency_limit_inside() {
+async fn a_concurrency_limit_inside_the_layer_works() {
     let (world, stage) = (World::new(), Stage::new());
     let limited = ServiceBuilder::new()
         .layer(lock!(world))
@@ -76,7 +76,7 @@ async fn a_concurrency_limit_inside() {
 }
 
 #[tokio::test]
-async fn a_concurrency_limit_outside() {
+async fn a_concurrency_limit_outside_the_layer_works() {
     let (world, stage) = (World::new(), Stage::new());
     let limited = ServiceBuilder::new()
         .concurrency_limit(2)
@@ -90,7 +90,7 @@ async fn a_concurrency_limit_outside() {
 }
 
 #[tokio::test]
-async fn a_buffer_inside() {
+async fn a_buffer_inside_the_layer_works() {
     let (world, stage) = (World::new(), Stage::new());
     let buffered = ServiceBuilder::new()
         .layer(lock!(world))
@@ -104,7 +104,7 @@ async fn a_buffer_inside() {
 }
 
 #[tokio::test]
-async fn a_buffer_outside() {
+async fn a_buffer_outside_the_layer_works() {
     let (world, stage) = (World::new(), Stage::new());
     let buffered = ServiceBuilder::new()
         .buffer(1)

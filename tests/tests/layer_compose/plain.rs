@@ -48,7 +48,7 @@ async fn serve(world: &World, stage: &Stage) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn one_at_a_time_whatever_the_version() {
+async fn requests_run_one_at_a_time_whatever_the_version() {
     let (world, stage) = (World::new(), Stage::new());
     let address = serve(&world, &stage).await;
     let first = tokio::spawn(post(address, "/1"));

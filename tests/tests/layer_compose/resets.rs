@@ -33,7 +33,7 @@ async fn a_reset_while_the_handler_works_frees_the_lock_and_disturbs_no_other() 
 }
 
 #[tokio::test]
-async fn a_reset_while_it_waits_leaves_nothing() {
+async fn a_reset_while_a_request_waits_leaves_nothing() {
     let (world, stage) = (World::new(), Stage::new());
     let guard = world.lock("1").await;
     let client = start(&world, &stage).await;
@@ -51,7 +51,7 @@ async fn a_reset_while_it_waits_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn the_next_in_line_has_it_after_a_reset() {
+async fn the_next_waiter_acquires_the_lock_after_a_reset() {
     let (world, stage) = (World::new(), Stage::new());
     let client = start(&world, &stage).await;
     let (_response, mut stream) = client.send("POST", "/1").await;

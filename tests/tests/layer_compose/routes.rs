@@ -28,7 +28,7 @@ async fn status(address: SocketAddr, method: &str, path: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn on_a_method_router_it_sees_what_a_handler_gets() {
+async fn a_layer_on_a_method_router_sees_only_requests_of_its_handlers() {
     let world = World::new();
     let handler = routing::post(name).route_layer(world.layer());
     let address = serve(Router::new().route("/{id}", handler)).await;
@@ -40,7 +40,7 @@ async fn on_a_method_router_it_sees_what_a_handler_gets() {
 }
 
 #[tokio::test]
-async fn on_the_routes_of_a_router_it_sees_wrong_methods() {
+async fn a_layer_on_the_routes_of_a_router_sees_wrong_methods() {
     let world = World::new();
     let app = Router::new().route("/{id}", routing::post(name));
     let address = serve(app.route_layer(world.layer())).await;
@@ -55,7 +55,7 @@ async fn on_the_routes_of_a_router_it_sees_wrong_methods() {
 }
 
 #[tokio::test]
-async fn on_a_router_it_sees_all() {
+async fn a_layer_on_a_router_sees_all_requests() {
     let world = World::new();
     let app = Router::new().route("/{id}", routing::post(name));
     let by_path = |request: &Request<_>| request.uri().path().to_owned();
@@ -71,7 +71,7 @@ async fn on_a_router_it_sees_all() {
 }
 
 #[tokio::test]
-async fn on_a_router_its_key_has_the_path() {
+async fn a_layer_on_a_router_has_the_path_parameters() {
     let world = World::new();
     let app = Router::new().route("/{id}", routing::post(name));
     let address = serve(app.layer(world.layer())).await;
@@ -79,7 +79,7 @@ async fn on_a_router_its_key_has_the_path() {
 }
 
 #[tokio::test]
-async fn in_a_nested_router_and_around_it() {
+async fn a_layer_works_in_a_nested_router_and_around_it() {
     let world = World::new();
     let lock = RedlockLayer::new(world.redsync.clone(), key::path("{shop}:{order}"));
     let inside = Router::new().route("/{order}", routing::post(name).route_layer(lock));
@@ -95,7 +95,7 @@ async fn in_a_nested_router_and_around_it() {
 }
 
 #[tokio::test]
-async fn in_a_nested_service() {
+async fn a_layer_works_in_a_nested_service() {
     let world = World::new();
     let service = service_fn(async |request: Request<Body>| {
         let lock = request.extensions().get::<HeldLock>().expect("a lock");
@@ -108,7 +108,7 @@ async fn in_a_nested_service() {
 }
 
 #[tokio::test]
-async fn a_merged_router_keeps_its_own() {
+async fn a_merged_router_keeps_its_own_layer() {
     let world = World::new();
     let locked = Router::new().route("/locked/{id}", routing::post(name));
     let free = Router::new().route("/free/{id}", routing::post(async || "free"));
@@ -121,7 +121,7 @@ async fn a_merged_router_keeps_its_own() {
 }
 
 #[tokio::test]
-async fn on_a_fallback() {
+async fn a_layer_works_on_a_fallback() {
     let world = World::new();
     let by_path = |request: &Request<_>| request.uri().path().to_owned();
     let lock = RedlockLayer::new(world.redsync.clone(), by_path);

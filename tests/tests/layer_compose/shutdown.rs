@@ -98,7 +98,7 @@ impl Service {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_of_http_1() {
+async fn a_shutdown_waits_for_requests_of_http_1() {
     let service = Service::start().await;
     let mut requests = Vec::new();
     for path in ["/jobs/1", "/jobs/2", "/stream/3", "/stream/4"] {
@@ -114,7 +114,7 @@ async fn requests_of_http_1() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_of_http_2() {
+async fn a_shutdown_waits_for_requests_of_http_2() {
     let service = Service::start().await;
     let client = Http2::connect(service.address).await;
     let mut requests = Vec::new();
@@ -168,7 +168,7 @@ async fn a_waiting_request_is_still_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_hang_up_meanwhile() {
+async fn clients_that_hang_up_during_a_shutdown_leave_no_lock() {
     for version in [1, 2] {
         let service = Service::start().await;
         let paths = ["/jobs/1", "/stream/2", "/jobs/1", "/stream/2"];

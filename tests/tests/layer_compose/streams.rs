@@ -64,7 +64,7 @@ impl Streaming {
 }
 
 #[tokio::test]
-async fn a_reset_of_a_stream_that_the_client_does_not_read() {
+async fn the_reset_of_an_unread_stream_frees_the_lock() {
     let streaming = Streaming::start().await;
     let client = Http2::connect(streaming.address).await;
     let (response, mut stream) = client.send("POST", "/1").await;
@@ -76,7 +76,7 @@ async fn a_reset_of_a_stream_that_the_client_does_not_read() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_connection_whose_stream_the_client_does_not_read() {
+async fn the_end_of_a_connection_with_an_unread_stream_frees_the_lock() {
     let streaming = Streaming::start().await;
     let client = Http2::connect(streaming.address).await;
     let response = client.head("POST", "/1").await;
@@ -87,7 +87,7 @@ async fn the_end_of_a_connection_whose_stream_the_client_does_not_read() {
 }
 
 #[tokio::test]
-async fn a_connection_of_http_1_that_nobody_reads_and_that_ends() {
+async fn the_end_of_an_unread_connection_of_http_1_frees_the_lock() {
     let streaming = Streaming::start().await;
     let request = "POST /1 HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
     let mut client = raw(streaming.address, request).await;

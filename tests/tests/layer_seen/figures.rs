@@ -190,7 +190,7 @@ async fn all_figures_are_described_and_no_label_has_a_name_of_a_lock() {
 }
 
 #[tokio::test]
-async fn contention_on_real_servers() {
+async fn contention_on_real_servers_is_counted() {
     let (recorded, _listening) = listen();
     let servers = Servers::start(3);
     let redsync = connect(&servers, ms(8000));
@@ -240,7 +240,7 @@ async fn contention_on_real_servers() {
 }
 
 #[tokio::test]
-async fn an_outage_of_real_servers() {
+async fn an_outage_of_real_servers_is_counted() {
     let (recorded, _listening) = listen();
     let servers = Servers::start(3);
     let redsync = connect(&servers, ms(8000));
@@ -281,7 +281,7 @@ async fn an_outage_of_real_servers() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs() {
+async fn a_server_that_hangs_is_counted() {
     let (recorded, _listening) = listen();
     let servers = Servers::start(3);
     let redsync = connect(&servers, ms(3000));
@@ -303,7 +303,7 @@ async fn a_server_that_hangs() {
 }
 
 #[tokio::test]
-async fn keys_that_real_servers_lose() {
+async fn keys_that_real_servers_lose_are_counted() {
     let (recorded, _listening) = listen();
     let servers = Servers::start(3);
     let redsync = connect(&servers, ms(5000));

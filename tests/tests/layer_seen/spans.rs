@@ -29,7 +29,7 @@ fn assert_fields(fields: &Fields, expected: &[(&'static str, &str)]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_is_held_to_the_end() {
+async fn a_lock_that_is_held_to_the_end_is_recorded() {
     let (redsync, nodes) = nodes();
     let redsync = redsync
         .with_defaults(|mutex| mutex.with_key_prefix("shop:"))
@@ -76,7 +76,7 @@ async fn a_lock_that_is_held_to_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_names_that_are_shared() {
+async fn several_shared_names_are_recorded() {
     let (redsync, _) = nodes();
     let (capture, _listening) = Capture::listen();
     let lock = RedlockLayer::new(redsync, |_: &http::Request<_>| {
@@ -97,7 +97,7 @@ async fn several_names_that_are_shared() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_and_its_tries() {
+async fn the_wait_and_its_attempts_are_recorded() {
     // Another process.
     let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
     let held = Redsync::new(nodes.clone())
@@ -139,7 +139,7 @@ async fn the_wait_and_its_tries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_is_refused() {
+async fn a_refused_lock_is_recorded() {
     let (redsync, nodes) = nodes();
     let (capture, _listening) = Capture::listen();
     let held = redsync.mutex("order:1").lock().await.unwrap();
@@ -171,7 +171,7 @@ async fn a_lock_that_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage() {
+async fn an_outage_is_recorded() {
     let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
     for node in &nodes[1..] {
         node.always(Fault::unreachable());
@@ -195,7 +195,7 @@ async fn an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_is_lost() {
+async fn a_lost_lock_is_recorded() {
     for (on_loss, answer, hold) in [(OnLoss::Abort, 500, "988"), (OnLoss::Finish, 200, "5000")] {
         let (redsync, _) = nodes();
         let redsync = redsync
@@ -231,7 +231,7 @@ async fn a_lock_that_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_dropped() {
+async fn a_dropped_request_is_recorded() {
     let (redsync, _) = nodes();
     let (capture, _listening) = Capture::listen();
     let app = taking(orders(&redsync), ms(5000));
@@ -258,7 +258,7 @@ async fn a_request_that_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics() {
+async fn a_panic_of_the_handler_is_recorded() {
     let (redsync, _) = nodes();
     let (capture, _listening) = Capture::listen();
     let handler = async || {
@@ -278,7 +278,7 @@ async fn a_handler_that_panics() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_is_detached() {
+async fn a_detached_lock_is_recorded() {
     static JOB: Mutex<Option<Guard>> = Mutex::new(None);
     let (redsync, _) = nodes();
     let (capture, _listening) = Capture::listen();
@@ -303,7 +303,7 @@ async fn a_lock_that_is_detached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_is_held_until_the_end_of_the_body() {
+async fn a_lock_that_is_held_until_the_end_of_the_body_is_recorded() {
     let (redsync, nodes) = nodes();
     let lock = orders(&redsync).with_hold_until(HoldUntil::BodyEnd);
     for (cleared, outcome) in [(false, "acquired"), (true, "lost")] {

@@ -85,7 +85,7 @@ fn re_exports_hide_no_circle() {
 }
 
 #[test]
-fn a_re_export_is_no_import_of_the_module_that_re_exports() {
+fn a_re_export_is_not_an_import_of_the_module_that_re_exports() {
     let imports = imports_in([
         ("lib.rs", "mod a; mod b; pub use self::b::B;"),
         ("a.rs", "use crate::{B, b::C};"),

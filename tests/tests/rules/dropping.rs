@@ -326,7 +326,7 @@ async fn yield_often() {
 }
 
 #[test]
-fn what_is_left_to_a_runtime_that_stands_still_is_released_on_another() {
+fn a_release_left_to_a_runtime_that_stands_still_moves_to_another() {
     let (stands_still, lives) = (one_thread(), one_thread());
     let nodes = nodes::<3>();
     let redsync = redsync(&nodes);

@@ -310,7 +310,7 @@ async fn keep_alive_begins_in_time_when_it_is_requested_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loss_is_known_at_once_when_the_nodes_that_may_have_the_key_are_no_majority() {
+async fn a_loss_is_known_at_once_when_the_nodes_that_may_have_the_key_are_not_a_majority() {
     for (gone, lost) in [(1, false), (2, false), (3, true), (5, true)] {
         let nodes = nodes::<5>();
         let guard = redsync(&nodes).mutex(NAME).lock().await.unwrap();

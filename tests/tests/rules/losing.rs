@@ -110,7 +110,7 @@ async fn the_vote_that_separates_contention_from_an_outage_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_of_an_even_number_is_no_majority() {
+async fn half_of_an_even_number_is_not_a_majority() {
     for size in [2, 4, 6] {
         let nodes: Vec<_> = nodes::<6>().into_iter().take(size).collect();
         occupy(&nodes[..size / 2], ms(700)).await;
@@ -139,7 +139,7 @@ async fn a_waiter_acquires_the_lock_when_it_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_and_pauses_are_as_the_options_say() {
+async fn attempts_and_pauses_are_those_of_the_options() {
     let nodes = nodes::<3>();
     occupy(&nodes, ms(10_000)).await;
     let mutex = redsync(&nodes)

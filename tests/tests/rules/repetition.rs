@@ -21,7 +21,7 @@ async fn finding_its_own_value_on_a_node_is_an_acquisition_and_the_expiry_stays(
 }
 
 #[tokio::test]
-async fn the_same_holds_on_a_real_server() {
+async fn on_a_real_server_finding_its_own_value_is_an_acquisition_too() {
     let server = RedisServer::start();
     let node = RedisNode::connect(&server.url()).unwrap();
     let entry = Entry::new(NAME, "owner".into(), ms(600_000));

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use crate::{NAME, WAIT, in_memory, ms, queue, waiting};
 
 #[tokio::test(start_paused = true)]
-async fn no_more_than_so_many_wait_and_places_come_back() {
+async fn the_number_of_waiters_is_limited_and_a_waiter_that_leaves_makes_room() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME).with_max_waiting(3);
     let held = mutex.lock().await.unwrap();

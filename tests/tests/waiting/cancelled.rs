@@ -40,7 +40,7 @@ async fn poll_and_drop<T>(polls: usize, future: impl Future<Output = T>) -> Opti
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_while_it_watches() {
+async fn the_next_waiter_is_woken_if_the_head_is_dropped_while_it_watches() {
     let ([here, there], _) = in_memory();
     let held = there.mutex(NAME).lock().await.unwrap();
     let mutex = here.mutex(NAME);
@@ -58,7 +58,7 @@ async fn dropped_while_it_watches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_with_what_it_was_handed() {
+async fn a_lock_handed_to_a_waiter_that_is_dropped_goes_to_the_next() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME).with_fencing(true);
     let held = mutex.lock().await.unwrap();
@@ -79,7 +79,7 @@ async fn dropped_with_what_it_was_handed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_with_what_it_was_handed_and_nobody_waits() {
+async fn a_lock_handed_to_the_last_waiter_is_released_if_it_is_dropped() {
     let ([redsync], nodes) = in_memory();
     let mutex = redsync.mutex(NAME);
     let held = mutex.lock().await.unwrap();
@@ -91,7 +91,7 @@ async fn dropped_with_what_it_was_handed_and_nobody_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_while_it_tries() {
+async fn the_next_waiter_acquires_the_lock_if_the_head_is_dropped_during_an_attempt() {
     let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
     let process = || drowsy(Redsync::new(nodes.clone()).unwrap());
     let (here, there) = (process(), process());
@@ -121,7 +121,7 @@ async fn dropped_while_it_tries() {
 /// The head is dropped after any number of polls, and the next gets the lock all the same: from
 /// another process or from this one, from nodes that take their time.
 #[tokio::test(start_paused = true)]
-async fn dropped_anywhere() {
+async fn the_next_waiter_acquires_the_lock_wherever_the_head_is_dropped() {
     for from_here in [false, true] {
         for after in [0, 1, 30] {
             dropped_after_each_poll(from_here, ms(after)).await;
@@ -177,7 +177,7 @@ async fn dropped_after_each_poll(from_here: bool, after: Duration) {
 
 /// Threads that wait, hold, hand on and go away at any moment: what is lost then is a hang.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn at_any_moment_on_several_threads() {
+async fn waiters_may_be_dropped_at_any_moment_on_several_threads() {
     let redsync = drowsy(Redsync::in_memory(3));
     let mutex = Arc::new(redsync.mutex(NAME));
     let inside = Arc::new(std::sync::Mutex::new(()));
@@ -229,7 +229,7 @@ async fn at_any_moment_on_several_threads() {
 
 /// A runtime that is shut down with a queue, and a guard that outlives it.
 #[test]
-fn with_the_runtime() {
+fn a_queue_goes_on_when_the_runtime_of_its_waiters_is_shut_down() {
     let redsync = drowsy(Redsync::in_memory(3));
     let mutex = redsync.mutex(NAME);
     let runtime = || {

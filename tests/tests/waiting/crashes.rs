@@ -15,8 +15,8 @@ use crate::{
 const EXPIRY: Duration = Duration::from_secs(2);
 
 #[tokio::test]
-#[ignore = "it is the other process"]
-async fn the_holder() {
+#[ignore = "another test starts it as a child process"]
+async fn child_process_that_holds_the_lock() {
     let Some(urls) = process::urls() else { return };
     let redsync = drowsy(Redsync::connect(urls).unwrap());
     let mut guard = redsync
@@ -31,10 +31,13 @@ async fn the_holder() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed() {
+async fn a_waiter_is_woken_when_the_lock_of_a_killed_process_expires() {
     let servers = Servers::start(3);
     let [redsync] = on_servers(&servers);
-    let mut holder = Process::start("crashes::the_holder", &servers.urls());
+    let mut holder = Process::start(
+        "crashes::child_process_that_holds_the_lock",
+        &servers.urls(),
+    );
     assert_eq!(holder.said(), "holds");
     let waiter = tokio::spawn(redsync.mutex(NAME).lock_within(WAIT));
     // It has been extended since.
@@ -52,7 +55,7 @@ async fn a_process_that_is_killed() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_set_by_hand() {
+async fn a_waiter_is_woken_when_a_key_set_by_hand_expires() {
     let servers = Servers::start(3);
     let [redsync] = on_servers(&servers);
     for server in &servers {
@@ -66,7 +69,7 @@ async fn a_key_that_was_set_by_hand() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nodes_do_not_tell_their_expiry_does() {
+async fn without_wake_ups_the_expiry_ends_the_wait() {
     let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
     let redsync = drowsy(Redsync::new(nodes.clone()).unwrap());
     for (node, millis) in nodes.iter().zip([1000, 1500, 9000]) {
@@ -81,7 +84,7 @@ async fn where_nodes_do_not_tell_their_expiry_does() {
 
 /// A holder of this process that does not go on, so that nobody is watched.
 #[tokio::test(start_paused = true)]
-async fn a_guard_of_this_process_that_is_never_given_up() {
+async fn waiters_outlast_a_guard_of_this_process_that_is_never_released() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME).with_expiry(EXPIRY);
     for handed in [false, true] {

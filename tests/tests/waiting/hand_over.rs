@@ -43,7 +43,7 @@ async fn is_handed(held: Guard, wanted: Mutex, nodes: &[FaultyNode]) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_is_handed_on_without_a_word_to_the_nodes() {
+async fn a_lock_is_handed_over_without_a_message_to_the_nodes() {
     let (redsync, nodes) = asked();
     let mutex = redsync.mutex(NAME);
     for mutex in [
@@ -58,7 +58,7 @@ async fn a_lock_is_handed_on_without_a_word_to_the_nodes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_very_same_is_handed_over() {
+async fn only_exactly_the_same_lock_is_handed_over() {
     let (redsync, nodes) = asked();
     let mutex = redsync.mutex(NAME);
     let others = [
@@ -89,7 +89,7 @@ async fn only_the_very_same_is_handed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_for_what_looks_like_two_names_is_not_in_their_line() {
+async fn a_waiter_for_one_name_that_looks_like_two_is_not_in_their_queues() {
     let ([redsync], _) = in_memory();
     let both = redsync.mutex_many(["a", "b"]).lock().await.unwrap();
     let waiter = queue(redsync.mutex_many(["a", "b"]).lock()).await;
@@ -103,7 +103,7 @@ async fn a_waiter_for_what_looks_like_two_names_is_not_in_their_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_was_shown_is_released() {
+async fn a_lock_whose_value_was_exposed_is_released() {
     let (redsync, nodes) = asked();
     let mutex = redsync.mutex(NAME);
 
@@ -119,7 +119,7 @@ async fn a_value_that_was_shown_is_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_taken_apart_is_left_to_whoever_has_the_parts() {
+async fn a_guard_taken_apart_is_left_to_the_owner_of_its_parts() {
     let ([here, there], _) = in_memory();
     let mutex = here.mutex(NAME);
     let first = mutex.lock().await.unwrap();
@@ -138,7 +138,7 @@ async fn what_is_taken_apart_is_left_to_whoever_has_the_parts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn turned_off_each_release_is_seen_on_the_nodes() {
+async fn without_hand_overs_each_release_reaches_the_nodes() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME);
     for (hand_overs, values) in [(0, 11), (1, 6), (100_000, 1)] {
@@ -259,7 +259,7 @@ async fn tokens_grow_where_the_nodes_counters_differ() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_it_late_gets_what_is_left_or_a_new_one() {
+async fn a_waiter_that_takes_it_late_gets_the_remaining_validity_or_a_new_lock() {
     for late in [ms(0), ms(1000), ms(6000), ms(7200), ms(7900), ms(9000)] {
         let (redsync, nodes) = asked();
         let mutex = redsync
@@ -289,7 +289,7 @@ async fn who_takes_it_late_gets_what_is_left_or_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_too_little_left_is_released() {
+async fn a_lock_with_too_little_validity_is_released() {
     let (redsync, nodes) = asked();
     let mutex = redsync.mutex(NAME).with_hand_over(u32::MAX, Duration::MAX);
     // It may be held for no longer than that.

@@ -49,8 +49,8 @@ async fn touch(redsync: &Redsync, numbers: std::ops::Range<u32>) {
 
 /// In a process of its own, as the memory of a process is all there is to see.
 #[tokio::test]
-#[ignore = "it is the other process"]
-async fn of_its_own() {
+#[ignore = "another test starts it as a child process"]
+async fn child_process_that_touches_a_million_names() {
     if process::urls().is_none() {
         return;
     }
@@ -69,9 +69,9 @@ async fn of_its_own() {
 }
 
 #[test]
-fn is_given_back_after_a_million_names() {
+fn memory_is_given_back_after_a_million_names() {
     let start = Instant::now();
-    let grown = Process::start("memory::of_its_own", &[]).said();
+    let grown = Process::start("memory::child_process_that_touches_a_million_names", &[]).said();
     println!(
         "a million names: {grown} KiB more than after the first, in {:?}",
         start.elapsed()

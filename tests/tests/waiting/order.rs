@@ -53,7 +53,7 @@ async fn hold(guard: Guard, number: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_first_is_served_first_whatever_their_limits() {
+async fn the_first_waiter_is_served_first_whatever_its_limit() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME);
     for hand_overs in [100_000, 0, 3] {
@@ -129,7 +129,7 @@ async fn newcomers_do_not_overtake() {
 }
 
 #[tokio::test]
-async fn who_comes_first_is_served_first_on_servers() {
+async fn the_first_waiter_is_served_first_on_servers() {
     let servers = Servers::start(3);
     let [redsync] = on_servers(&servers);
     newcomers(&redsync, 100_000, 40).await;
@@ -156,7 +156,7 @@ async fn who_comes_first_is_served_first_on_servers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_try_does_not_queue() {
+async fn a_single_attempt_does_not_queue() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME);
     let held = mutex.lock().await.unwrap();
@@ -175,7 +175,7 @@ async fn one_try_does_not_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_at_the_end_leave_when_their_time_is_over() {
+async fn waiters_at_the_end_leave_when_their_time_is_over() {
     let ([redsync], _) = in_memory();
     let mutex = redsync.mutex(NAME);
     let _held = mutex.lock().await.unwrap();

@@ -25,7 +25,7 @@ fn faults() -> [Fault; 2] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_of_a_line_learn_of_it_soon() {
+async fn all_waiters_in_a_queue_soon_fail_in_an_outage() {
     for fault in faults() {
         for first_come in [false, true] {
             let nodes = [Watched::new(), Watched::new(), Watched::new()];
@@ -64,7 +64,7 @@ async fn all_of_a_line_learn_of_it_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_is_served_when_the_nodes_are_back() {
+async fn a_queue_is_served_when_the_nodes_are_back() {
     for fault in faults() {
         let nodes = [Watched::new(), Watched::new(), Watched::new()];
         let redsync = redsync(&nodes);
@@ -135,7 +135,7 @@ async fn an_outage_that_is_over_is_forgotten() {
 }
 
 #[tokio::test]
-async fn servers_that_are_killed_and_come_back() {
+async fn a_queue_is_served_when_killed_servers_are_back() {
     let servers = Servers::start(3);
     let redsync = Redsync::connect(servers.urls())
         .and_then(|redsync| {

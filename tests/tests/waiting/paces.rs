@@ -57,7 +57,7 @@ async fn nodes_that_are_free_and_grant_nothing_are_not_besieged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn locks_that_come_too_late_are_not_tried_for_without_a_pause() {
+async fn attempts_that_come_too_late_have_pauses_between_them() {
     let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
     for watched in &nodes {
         watched.node.always(Fault::late_reply(ms(10)));
@@ -76,7 +76,7 @@ async fn locks_that_come_too_late_are_not_tried_for_without_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_pauses_those_behind_the_head_let_time_pass() {
+async fn without_pauses_waiters_behind_the_head_let_time_pass() {
     let redsync = Redsync::in_memory(3);
     let mutex = redsync.mutex(NAME);
     let held = mutex.lock().await.unwrap();
@@ -94,7 +94,7 @@ async fn without_pauses_those_behind_the_head_let_time_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_that_never_end_are_no_panic() {
+async fn pauses_that_never_end_do_not_panic() {
     let redsync = Redsync::in_memory(3);
     let mutex = (redsync.mutex(NAME))
         .with_retry_delay(Duration::MAX)

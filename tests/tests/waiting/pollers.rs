@@ -187,7 +187,7 @@ fn hot(redsync: &Redsync, tasks: usize, hold: Duration) -> (JoinSet<()>, Arc<Ato
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_is_served_beside_a_busy_process_that_gives_up_a_tenth_at_most() {
+async fn a_poller_is_served_beside_a_busy_process_that_loses_a_tenth_at_most() {
     const SPAN: Duration = Duration::from_secs(60);
     // With two, the queue is empty each time that the lock is handed over.
     for (tasks, hold) in [(2, ms(8)), (3, ms(2)), (16, ms(2))] {
@@ -219,7 +219,7 @@ async fn one_is_served_beside_a_busy_process_that_gives_up_a_tenth_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_is_served_on_servers() {
+async fn a_poller_is_served_on_servers() {
     const SPAN: Duration = Duration::from_secs(12);
     let servers = Servers::start(3);
     let redsync = Redsync::connect(servers.urls()).unwrap();

@@ -44,8 +44,8 @@ async fn rally(redsync: &Redsync, mut own: usize, mut held: Guard) -> (Duration,
 }
 
 #[tokio::test]
-#[ignore = "it is the other process"]
-async fn the_other() {
+#[ignore = "another test starts it as a child process"]
+async fn child_process_on_the_other_side() {
     let Some(urls) = process::urls() else { return };
     let redsync = drowsy(Redsync::connect(urls).unwrap());
     let held = redsync.mutex(NAMES[1]).lock().await.unwrap();
@@ -61,7 +61,10 @@ async fn no_wake_up_is_lost_in_ten_thousand_rounds() {
     let servers = Servers::start(3);
     let redsync = drowsy(Redsync::connect(servers.urls()).unwrap());
     let held = redsync.mutex(NAMES[0]).lock().await.unwrap();
-    let mut other = Process::start("processes::the_other", &servers.urls());
+    let mut other = Process::start(
+        "processes::child_process_on_the_other_side",
+        &servers.urls(),
+    );
     assert_eq!(other.said(), "holds");
     let start = Instant::now();
     let limit = 2 * SOON;

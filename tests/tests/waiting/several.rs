@@ -68,14 +68,14 @@ async fn overtaken(redsync: &Redsync, times: u32) -> u32 {
 const MOST: u32 = 2 * 8 + 2;
 
 #[tokio::test(start_paused = true)]
-async fn one_does_not_starve_beside_busy_waiters_for_each() {
+async fn a_waiter_for_two_names_does_not_starve_beside_busy_waiters_for_each() {
     let most = overtaken(&process(), 50).await;
     println!("at most {most} locks of others while one waits for both");
     assert!(most <= MOST, "{most}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_does_not_starve_on_servers() {
+async fn a_waiter_for_two_names_does_not_starve_on_servers() {
     let servers = Servers::start(3);
     let [redsync] = on_servers(&servers);
     let most = timeout(SOON, overtaken(&redsync, 50)).await;
@@ -110,7 +110,7 @@ async fn transfers_over_overlapping_pairs_all_complete() {
 
 /// A guard for one name is given up while the head wants more: it is not handed over to those behind.
 #[tokio::test(start_paused = true)]
-async fn they_come_in_their_order_among_others() {
+async fn waiters_for_several_names_keep_their_order_among_others() {
     for (order, served) in [
         (["a", "both", "b"], ["a", "both", "b"]),
         (["both", "a", "b"], ["both", "a", "b"]),
@@ -166,7 +166,7 @@ async fn a_newcomer_joins_the_queue_of_any_of_its_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_of_the_queues_is_bounded() {
+async fn the_queue_of_each_name_is_limited() {
     let ([redsync], _) = in_memory();
     let held = redsync.mutex_many(["a", "b"]).lock().await.unwrap();
     let _waiter = queue(redsync.mutex("b").lock_within(WAIT)).await;
@@ -183,7 +183,7 @@ async fn each_of_the_queues_is_bounded() {
 
 /// A waiter for several names leaves, which was at the head for some of them: those behind it go on.
 #[tokio::test(start_paused = true)]
-async fn those_behind_go_on_when_it_leaves() {
+async fn waiters_behind_one_for_several_names_go_on_when_it_leaves() {
     for mode in [Mode::Exclusive, Mode::Shared] {
         let ([redsync], _) = in_memory();
         let held = redsync.mutex("a").lock().await.unwrap();

@@ -25,7 +25,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn twenty_that_always_come_again_are_side_by_side_again_after_one_write() {
+async fn twenty_readers_that_always_come_back_run_side_by_side_again_after_one_write() {
     const READERS: u32 = 20;
     let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
     let redsync = from_afar(&stores, ms(1));
@@ -66,7 +66,7 @@ async fn twenty_that_always_come_again_are_side_by_side_again_after_one_write() 
 
 /// A writer holds the name, and fifty readers wait for it. From its release until all are in.
 #[tokio::test(start_paused = true)]
-async fn fifty_behind_a_writer_enter_together() {
+async fn fifty_readers_behind_a_writer_enter_together() {
     // Which takes a message to a node, or back.
     let distance = ms(10);
     for from_here in [true, false] {
@@ -107,7 +107,7 @@ async fn fifty_behind_a_writer_enter_together() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_behind_a_writer_enter_together_on_servers() {
+async fn fifty_readers_behind_a_writer_enter_together_on_servers() {
     let servers = Servers::start(3);
     let [here, there] = on_servers(&servers);
     let held = there.mutex(NAME).lock().await.unwrap();
@@ -317,7 +317,7 @@ async fn a_run_ends_at_the_next_writer() {
 
 /// The first of a run leaves, wherever it is: another one asks the nodes for the rest.
 #[tokio::test(start_paused = true)]
-async fn the_first_of_a_run_is_dropped() {
+async fn a_run_goes_on_when_its_first_waiter_is_dropped() {
     for from_here in [true, false] {
         for millis in 0..60 {
             let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
@@ -351,7 +351,7 @@ async fn the_first_of_a_run_is_dropped() {
 
 /// Shared, exclusive and for several names, that come, leave and give up at any time: nobody is left.
 #[tokio::test(start_paused = true)]
-async fn a_mix_leaves_nobody_waiting() {
+async fn a_mix_of_waiters_leaves_nobody_waiting() {
     const NAMES: [&str; 3] = ["a", "b", "c"];
     const SEEDS: u32 = 20;
     let mut sum = Duration::ZERO;
@@ -420,7 +420,7 @@ async fn live(redsync: Redsync, names: [&'static str; 3]) -> Duration {
 /// Threads that wait for one or several names, shared or not, and go away at any moment: a notice that
 /// is lost then is a hang.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_mix_on_several_threads() {
+async fn a_mix_of_waiters_on_several_threads_leaves_nobody_waiting() {
     let redsync = drowsy(Redsync::in_memory(3));
     let start = Instant::now();
     let mut tasks = JoinSet::new();

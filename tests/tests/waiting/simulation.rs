@@ -303,17 +303,17 @@ fn explore(nodes: usize) {
 }
 
 #[test]
-fn three_nodes() {
+fn holders_on_three_nodes_never_overlap() {
     explore(3);
 }
 
 #[test]
-fn five_nodes() {
+fn holders_on_five_nodes_never_overlap() {
     explore(5);
 }
 
 #[test]
-fn what_is_wrong_is_found() {
+fn a_wrong_history_is_found() {
     let start = Instant::now();
     let belief = |from, to, token, process| Belief {
         name: "a".to_owned(),

@@ -66,7 +66,7 @@ fn unlock_as_go_does(server: &RedisServer) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_frees_the_name() {
+async fn a_waiter_is_woken_whatever_frees_the_name() {
     let servers = Servers::start(3);
     let [redsync] = on_servers(&servers);
     let ways: [(&str, fn(&RedisServer)); 6] = [
@@ -97,7 +97,7 @@ async fn whatever_frees_the_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_majority_is_enough() {
+async fn a_waiter_is_woken_when_a_majority_is_free() {
     let servers = Servers::start(5);
     let [redsync] = on_servers(&servers);
     hold(&servers);

@@ -116,7 +116,7 @@ fn a_waiter_that_has_stayed_back_learns_whether_others_came() {
 }
 
 #[test]
-fn others_come_first_for_as_many_checks() {
+fn a_waiter_lets_others_come_first_for_as_many_checks() {
     let mut test = Test::new();
     test.on(Event::Joined { may_act: true });
     assert_eq!(test.free(true, 2), Action::Watch);
@@ -171,7 +171,7 @@ fn without_wake_ups_it_waits_for_the_holders_expiry_or_stays_back_after_a_releas
 }
 
 #[test]
-fn where_the_nodes_cannot_tell_it_makes_an_attempt() {
+fn a_waiter_attempts_where_the_nodes_cannot_answer_a_check() {
     for stay_back in [None, Some(MS)] {
         let mut test = Test::new();
         test.on(Event::Joined { may_act: false });
@@ -262,7 +262,7 @@ fn the_last_poll_is_an_attempt_though_the_name_is_open() {
 }
 
 #[test]
-fn only_polls_count_as_tries() {
+fn only_polls_count_as_attempts() {
     let mut test = Test::new();
     let mut next = test.on(Event::Joined { may_act: true });
     for _ in 0..50 {
