@@ -8,6 +8,7 @@
 mod extension;
 mod hold;
 mod inspection;
+mod key;
 mod lane;
 mod lanes;
 mod loss;

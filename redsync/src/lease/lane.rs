@@ -1,54 +1,24 @@
-//! The lane from a lease to one node: the order of the commands, and what is known about the key
-//! there.
+//! The lane from a lease to one node: the order of the commands, and the key there.
 //!
 //! A command that can set a key keeps the lane until it has been answered. These are the
-//! acquisition and an extension that sets missing keys. A release keeps the lane, too. Every other
+//! acquisition and a command that sets missing keys again. A release keeps the lane, too. Every other
 //! command waits for that answer and then passes. So a key is never set after it was released,
 //! however slow the node is.
 //!
 //! Pure: it does no I/O and has no clock of its own.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc};
 
 use smallvec::SmallVec;
-use tokio::time::Instant;
 
-use crate::{
-    FencingToken,
-    node::{AcquireVote, ExtendVote, NodeError, ReleaseVote},
-    quorum::votes::Vote,
-};
-
-/// The first and the longest pause before a release is repeated on a node that may have a key.
-const RELEASE_PAUSE: Duration = Duration::from_millis(50);
-const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
+use super::key::Key;
 
 pub(super) struct Lane {
     /// Whether a command keeps the lane.
     is_kept: bool,
-    /// Whether the node may have a key.
-    is_placed: bool,
     /// The commands that wait, in order.
     waiting: SmallVec<[Arc<dyn LaneCommand>; 1]>,
-    /// State that few lanes need.
-    rare: Option<Box<Rare>>,
-}
-
-#[derive(Default)]
-struct Rare {
-    /// The number of the node's counter, if the lease is fenced.
-    number: Option<FencingToken>,
-    /// When the node was last found without the key or got it back, if no majority has confirmed the
-    /// lock since.
-    gap: Option<Instant>,
-    /// Whether the node was without the key when it last answered.
-    lacks_key: bool,
-    /// The last error of a release that may have been carried out.
-    unclear: Option<NodeError>,
-    /// How many times the release was repeated.
-    repeats: u32,
-    /// Up to when the acquisition of the first holder may still arrive, if the lock was resumed.
-    set_until: Option<Instant>,
+    pub(super) key: Key,
 }
 
 /// A command that enters a lane.
@@ -68,38 +38,15 @@ pub(super) enum Passage {
     Passes,
 }
 
-/// The consequence of an answer.
-#[derive(Debug)]
-pub(super) enum Settled {
-    Vote(Vote),
-    /// The release is repeated after a pause.
-    RepeatAfter(Duration),
-    /// The same, but the node votes now, and the repetition has no vote.
-    VoteAndRepeatAfter(Vote, Duration),
-}
-
 /// The commands that may continue now.
 pub(super) type Next = SmallVec<[Arc<dyn LaneCommand>; 1]>;
 
 impl Lane {
-    pub(super) const fn new(is_placed: bool) -> Self {
+    pub(super) const fn new(key: Key) -> Self {
         Self {
             is_kept: false,
-            is_placed,
             waiting: SmallVec::new_const(),
-            rare: None,
-        }
-    }
-
-    /// The lane of a lock that was resumed. The acquisition of its first holder may still be under
-    /// way, and set the key up to the given instant.
-    pub(super) fn resumed(set_until: Instant) -> Self {
-        Self {
-            rare: Some(Box::new(Rare {
-                set_until: Some(set_until),
-                ..Rare::default()
-            })),
-            ..Self::new(true)
+            key,
         }
     }
 
@@ -136,138 +83,7 @@ impl Lane {
 
     /// Whether the node certainly has no key to release, and will not get one.
     pub(super) const fn has_nothing_to_release(&self) -> bool {
-        !self.is_kept && !self.is_placed
-    }
-
-    /// Whether the node may have a key.
-    pub(super) const fn is_placed(&self) -> bool {
-        self.is_placed
-    }
-
-    /// Notes that the node may have a key from here on.
-    pub(super) const fn place(&mut self) {
-        self.is_placed = true;
-    }
-
-    pub(super) fn number(&self) -> Option<FencingToken> {
-        self.rare.as_ref()?.number
-    }
-
-    fn gap(&self) -> Option<Instant> {
-        self.rare.as_ref()?.gap
-    }
-
-    /// Whether the node was without the key when it last answered.
-    pub(super) fn lacks_key(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.lacks_key)
-    }
-
-    /// Lets the node count again if it was without the key before `start`: see
-    /// [`Lanes::forget_gaps_before`](super::Lanes::forget_gaps_before).
-    pub(super) fn forget_gap_before(&mut self, start: Instant) {
-        if let Some(rare) = &mut self.rare {
-            rare.gap = rare.gap.filter(|gap| *gap >= start);
-        }
-    }
-
-    pub(super) fn acquired(
-        &mut self,
-        answer: Result<AcquireVote, NodeError>,
-        is_fenced: bool,
-    ) -> Vote {
-        self.is_placed = match &answer {
-            Ok(AcquireVote::Acquired { .. }) => true,
-            Ok(AcquireVote::Taken { .. } | AcquireVote::NotALock { .. }) => false,
-            Err(error) => !error.is_undone(),
-        };
-        match answer {
-            Ok(AcquireVote::Acquired { number: None }) if is_fenced => {
-                Vote::Failed(NodeError::Unexpected("no number for the token".into()))
-            }
-            Ok(AcquireVote::Acquired { number }) => {
-                if number.is_some() {
-                    self.rare.get_or_insert_default().number = number;
-                }
-                Vote::Granted
-            }
-            Ok(AcquireVote::Taken { remaining }) => Vote::Refused { remaining },
-            Ok(AcquireVote::NotALock { name }) => Vote::NotALock { name },
-            Err(error) => Vote::Failed(error),
-        }
-    }
-
-    /// Counts an answer to an extension, which may have been asked to set missing keys.
-    pub(super) fn extended(&mut self, answer: Result<ExtendVote, NodeError>, now: Instant) -> Vote {
-        match answer {
-            Ok(ExtendVote::Extended) => {
-                if let Some(rare) = &mut self.rare {
-                    rare.lacks_key = false;
-                }
-                // After a gap the node does not count, because another may have held the key
-                // meanwhile.
-                match self.gap() {
-                    None => Vote::Granted,
-                    Some(_) => Vote::Refused { remaining: None },
-                }
-            }
-            Ok(vote @ (ExtendVote::Healed | ExtendVote::NotOwner)) => {
-                let rare = self.rare.get_or_insert_default();
-                rare.gap = Some(now);
-                rare.lacks_key = vote == ExtendVote::NotOwner;
-                Vote::Refused { remaining: None }
-            }
-            Err(error) => Vote::Failed(error),
-        }
-    }
-
-    /// Decides what follows an answer to a release.
-    ///
-    /// A release can be repeated safely, because it deletes nothing but its own key.
-    pub(super) fn released(
-        &mut self,
-        answer: Result<ReleaseVote, NodeError>,
-        now: Instant,
-    ) -> Settled {
-        match answer {
-            Ok(ReleaseVote::Released) => {
-                self.is_placed = false;
-                Settled::Vote(Vote::Granted)
-            }
-            Ok(ReleaseVote::NotOwner) => {
-                let unclear = self.rare.as_mut().and_then(|rare| rare.unclear.take());
-                // If the answer to an earlier release was lost, that release may have deleted the
-                // key.
-                let vote = unclear.map_or(Vote::Refused { remaining: None }, Vote::Failed);
-                let left = self.time_left_to_be_set(now);
-                if left.is_zero() {
-                    self.is_placed = false;
-                    Settled::Vote(vote)
-                } else {
-                    Settled::VoteAndRepeatAfter(vote, self.release_pause().min(left))
-                }
-            }
-            Err(error) if error.may_pass() => {
-                if error.is_ambiguous() {
-                    self.rare.get_or_insert_default().unclear = Some(error);
-                }
-                Settled::RepeatAfter(self.release_pause())
-            }
-            Err(error) => Settled::Vote(Vote::Failed(error)),
-        }
-    }
-
-    /// For how long the first holder of a resumed lock may still set the key.
-    fn time_left_to_be_set(&self, now: Instant) -> Duration {
-        let set_until = self.rare.as_ref().and_then(|rare| rare.set_until);
-        set_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
-    }
-
-    /// The next pause before the release is repeated. Each is longer than the one before.
-    fn release_pause(&mut self) -> Duration {
-        let rare = self.rare.get_or_insert_default();
-        let pause = RELEASE_PAUSE.saturating_mul(1 << rare.repeats.min(16));
-        rare.repeats += 1;
-        pause.min(MAX_RELEASE_PAUSE)
+        !self.is_kept && !self.key.is_placed()
     }
 }
 
@@ -294,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_command_waits_for_the_one_that_keeps_the_lane() {
-        let mut lane = Lane::new(false);
+        let mut lane = Lane::new(Key::absent());
         assert!(enter(&mut lane, Passage::Keeps));
         assert!(!enter(&mut lane, Passage::Passes));
         assert!(!enter(&mut lane, Passage::Keeps));
@@ -307,95 +123,10 @@ mod tests {
 
     #[test]
     fn a_command_that_passes_does_not_block_the_lane() {
-        let mut lane = Lane::new(true);
+        let mut lane = Lane::new(Key::absent());
         assert!(enter(&mut lane, Passage::Passes));
         assert!(enter(&mut lane, Passage::Passes));
         assert!(enter(&mut lane, Passage::Keeps));
         assert!(!enter(&mut lane, Passage::Passes));
-    }
-
-    #[test]
-    fn only_a_node_that_may_have_a_key_is_released() {
-        let acquired = |answer| {
-            let mut lane = Lane::new(false);
-            lane.acquired(answer, false);
-            lane.is_placed()
-        };
-        assert!(acquired(Ok(AcquireVote::Acquired { number: None })));
-        assert!(!acquired(Ok(AcquireVote::Taken { remaining: None })));
-        assert!(acquired(Err(NodeError::TimedOut)));
-        assert!(acquired(Err(NodeError::Unexpected("".into()))));
-        assert!(!acquired(Err(NodeError::NotSent)));
-        assert!(!acquired(Err(NodeError::refused("OOM", ""))));
-    }
-
-    #[test]
-    fn a_node_that_was_without_the_key_counts_after_a_round_that_began_later() {
-        let mut lane = Lane::new(true);
-        let start = Instant::now();
-        let later = start + Duration::from_millis(1);
-        let after = later + Duration::from_millis(1);
-        let extended = |lane: &mut Lane, vote| lane.extended(Ok(vote), later);
-        let is_refused = |vote| matches!(vote, Vote::Refused { .. });
-        assert!(is_refused(extended(&mut lane, ExtendVote::NotOwner)));
-        assert!(lane.lacks_key());
-        assert!(is_refused(extended(&mut lane, ExtendVote::Healed)));
-        assert!(!lane.lacks_key());
-        lane.forget_gap_before(start);
-        assert!(is_refused(extended(&mut lane, ExtendVote::Extended)));
-        lane.forget_gap_before(after);
-        let granted = extended(&mut lane, ExtendVote::Extended);
-        assert!(matches!(granted, Vote::Granted));
-    }
-
-    #[test]
-    fn after_a_lost_answer_a_missing_key_does_not_mean_another_holder() {
-        let mut lane = Lane::new(true);
-        let now = Instant::now();
-        let lost = lane.released(Err(NodeError::TimedOut), now);
-        assert!(matches!(lost, Settled::RepeatAfter(RELEASE_PAUSE)));
-        let gone = lane.released(Ok(ReleaseVote::NotOwner), now);
-        assert!(matches!(
-            gone,
-            Settled::Vote(Vote::Failed(NodeError::TimedOut))
-        ));
-        let again = lane.released(Ok(ReleaseVote::NotOwner), now);
-        assert!(matches!(again, Settled::Vote(Vote::Refused { .. })));
-    }
-
-    #[test]
-    fn a_resumed_key_that_is_missing_may_still_be_set_for_a_while() {
-        let start = Instant::now();
-        let end = start + Duration::from_secs(1);
-        let mut lane = Lane::resumed(end);
-        let mut not_owner = |at| lane.released(Ok(ReleaseVote::NotOwner), at);
-        let again = not_owner(start);
-        let pause = RELEASE_PAUSE;
-        assert!(
-            matches!(again, Settled::VoteAndRepeatAfter(Vote::Refused { .. }, it) if it == pause)
-        );
-        let left = Duration::from_millis(1);
-        let last = not_owner(end - left);
-        assert!(matches!(last, Settled::VoteAndRepeatAfter(_, it) if it == left));
-        let refused = not_owner(end);
-        assert!(matches!(refused, Settled::Vote(Vote::Refused { .. })));
-        let released = Lane::resumed(end).released(Ok(ReleaseVote::Released), start);
-        assert!(matches!(released, Settled::Vote(Vote::Granted)));
-    }
-
-    #[test]
-    fn the_pause_before_a_release_is_repeated_grows() {
-        let mut lane = Lane::new(true);
-        let now = Instant::now();
-        let mut pause = || match lane.released(Err(NodeError::Overloaded), now) {
-            Settled::RepeatAfter(pause) => pause,
-            settled => panic!("{settled:?}"),
-        };
-        let pauses: Vec<_> = (0..40).map(|_| pause()).collect();
-        assert_eq!(
-            pauses[..3],
-            [RELEASE_PAUSE, 2 * RELEASE_PAUSE, 4 * RELEASE_PAUSE]
-        );
-        assert!(pauses[5..].iter().all(|pause| *pause == MAX_RELEASE_PAUSE));
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::lane::Lane;
+use super::{key::Key, lane::Lane};
 use crate::{
     fence::{Agreement, agree},
     quorum::{USUAL_NODES, majority},
@@ -22,13 +22,13 @@ pub(super) type ByNode<T> = SmallVec<[T; USUAL_NODES]>;
 impl Lanes {
     /// The lanes to nodes that have no keys yet.
     pub(super) fn without_keys(nodes: usize) -> Arc<Self> {
-        Self::new(nodes, || Lane::new(false))
+        Self::new(nodes, || Lane::new(Key::absent()))
     }
 
     /// The lanes to nodes that have the keys of another lease already, or get them up to the given
     /// instant.
     pub(super) fn with_keys(nodes: usize, set_until: Instant) -> Arc<Self> {
-        Self::new(nodes, || Lane::resumed(set_until))
+        Self::new(nodes, || Lane::new(Key::resumed(set_until)))
     }
 
     fn new(nodes: usize, lane: impl FnMut() -> Lane) -> Arc<Self> {
@@ -53,13 +53,13 @@ impl Lanes {
 
     /// The agreement of the numbers that the nodes have returned so far.
     pub(crate) fn agreement(&self) -> Agreement {
-        let numbers: ByNode<_> = self.lock().iter().map(Lane::number).collect();
+        let numbers: ByNode<_> = self.lock().iter().map(|lane| lane.key.number()).collect();
         agree(&numbers, majority(numbers.len()))
     }
 
     /// Whether a node was without the key when it last answered.
     pub(super) fn lack_a_key(&self) -> bool {
-        self.lock().iter().any(Lane::lacks_key)
+        self.lock().iter().any(|lane| lane.key.lacks_key())
     }
 
     /// Lets nodes that were without the key before `start` count again. A majority has kept the key
@@ -67,7 +67,7 @@ impl Lanes {
     /// then.
     pub(super) fn forget_gaps_before(&self, start: Instant) {
         for lane in self.lock().iter_mut() {
-            lane.forget_gap_before(start);
+            lane.key.forget_gap_before(start);
         }
     }
 }

@@ -23,7 +23,7 @@ impl Lease {
         let fail_fast = self.options().rounds.fail_fast;
         let round = Round::start(self, Command::new(Operation::Acquire, start), fail_fast);
         let answering = round.send(|round, lane| {
-            lane.place();
+            lane.key.place();
             round.enter(lane)
         });
         Pending::new(round, answering, deadline)
@@ -35,7 +35,7 @@ impl Lease {
         let now = Instant::now();
         let command = Command::new(Operation::Raise, now).with_token(Some(token));
         let round = Round::start(self, command, true);
-        let answering = round.send(|round, lane| match lane.number() {
+        let answering = round.send(|round, lane| match lane.key.number() {
             Some(number) if number == token => Beginning::Votes(Vote::Granted),
             Some(_) => round.enter(lane),
             None => Beginning::Votes(Vote::Failed(NodeError::TimedOut)),
@@ -73,8 +73,8 @@ impl Lease {
             .asked_until(self.until());
         let round = Round::start(self, command, true);
         let answering = round.send(|round, lane| {
-            if lane.lacks_key() {
-                lane.place();
+            if lane.key.lacks_key() {
+                lane.key.place();
                 round.enter(lane)
             } else {
                 Beginning::Votes(Vote::Granted)

@@ -210,7 +210,7 @@ impl LaneCommand for Round {
 
     fn go_on(self: Arc<Self>, node: usize) {
         let operation = self.command.operation;
-        let is_placed = self.lease.lanes.with(node, |lane| lane.is_placed());
+        let is_placed = self.lease.lanes.with(node, |lane| lane.key.is_placed());
         if operation == Operation::Release && !is_placed {
             return self.has_nothing_to_release(node);
         }

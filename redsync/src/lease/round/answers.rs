@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::lane::{Lane, LaneCommand, Passage, Settled},
+    super::{
+        key::Settled,
+        lane::{Lane, LaneCommand, Passage},
+    },
     Command, Round,
 };
 #[cfg(feature = "_redis")]
@@ -137,9 +140,9 @@ impl Asker for Round {
         (self.lease.site.nodes()).note(node, operation, answer.as_ref().err());
         self.settle(node, |lane| match (operation, answer) {
             (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
-                Settled::Vote(lane.acquired(Ok(vote), self.lease.entry().fenced))
+                Settled::Vote(lane.key.acquired(Ok(vote), self.lease.entry().fenced))
             }
-            (Operation::Acquire, Err(error)) => Settled::Vote(lane.acquired(Err(error), false)),
+            (Operation::Acquire, Err(error)) => Settled::Vote(lane.key.acquired(Err(error), false)),
             (Operation::Raise, Ok(Answer::Raise(RaiseVote::Raised))) => {
                 Settled::Vote(Vote::Granted)
             }
@@ -147,12 +150,12 @@ impl Asker for Round {
                 Settled::Vote(Vote::Refused { remaining: None })
             }
             (Operation::Extend | Operation::Heal, Ok(Answer::Extend(vote))) => {
-                Settled::Vote(lane.extended(Ok(vote), Instant::now()))
+                Settled::Vote(lane.key.extended(Ok(vote), Instant::now()))
             }
             (Operation::Release, Ok(Answer::Release(vote))) => {
-                lane.released(Ok(vote), Instant::now())
+                lane.key.released(Ok(vote), Instant::now())
             }
-            (Operation::Release, Err(error)) => lane.released(Err(error), Instant::now()),
+            (Operation::Release, Err(error)) => lane.key.released(Err(error), Instant::now()),
             (_, Err(error)) => Settled::Vote(Vote::Failed(error)),
             (_, Ok(_)) => unreachable!("each operation has its own kind of answer"),
         });
@@ -172,9 +175,9 @@ impl Asker for Round {
         let is_over = Instant::now() >= start + self.lease.options().timing.node_timeout();
         (self.lease.site.nodes()).note_unanswered(node, operation, is_over.then_some(start));
         self.settle(node, |lane| match operation {
-            Operation::Acquire => Settled::Vote(lane.acquired(Err(NodeError::TimedOut), false)),
+            Operation::Acquire => Settled::Vote(lane.key.acquired(Err(NodeError::TimedOut), false)),
             // Its time is not over if its runtime has ended.
-            Operation::Release => lane.released(Err(NodeError::TimedOut), Instant::now()),
+            Operation::Release => lane.key.released(Err(NodeError::TimedOut), Instant::now()),
             Operation::Extend | Operation::Heal | Operation::Raise => {
                 Settled::Vote(Vote::Failed(NodeError::TimedOut))
             }
