@@ -182,6 +182,11 @@ impl LockRejection {
         }
     }
 
+    /// The text for the client, which a response format encodes in its own way.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn set_contention_status(&mut self, status: StatusCode) {
         if self.reason.is_contention() {
             self.status = status;

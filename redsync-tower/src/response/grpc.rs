@@ -79,7 +79,7 @@ pub fn grpc(rejection: &LockRejection) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(STATUS, u16::from(code(rejection)).into());
-    let message = percent_encode(rejection.to_string().as_bytes(), ENCODED).to_string();
+    let message = percent_encode(rejection.detail().as_bytes(), ENCODED).to_string();
     let message = HeaderValue::try_from(message).expect("visible ASCII");
     headers.insert(MESSAGE, message);
     let pushback = match rejection.retry_after() {

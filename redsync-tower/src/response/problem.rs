@@ -30,7 +30,7 @@ pub fn problem(rejection: &LockRejection) -> Response<Bytes> {
         "type": rejection.problem_type(),
         "title": title(rejection.reason()),
         "status": rejection.status().as_u16(),
-        "detail": rejection.to_string(),
+        "detail": rejection.detail(),
     });
     let mut response = Response::new(problem.to_string().into());
     *response.status_mut() = rejection.status();
