@@ -116,11 +116,12 @@ impl<M: Connect> Attempt<M> {
         self.checked.as_ref()
     }
 
-    /// Whether its runtime, which has its timers and I/O, has not driven it for a while. A runtime
-    /// may be kept and not driven, or its thread may be blocked.
-    pub(super) fn stands_still(&self, now: Instant) -> bool {
+    /// Whether its runtime, which has its timers and I/O, drives it. Another runtime than the current
+    /// one may be kept and not driven, or its thread may be blocked.
+    pub(super) fn is_driven(&self, current: &Handle, now: Instant) -> bool {
         let is_over = self.result.peek().is_some();
-        !is_over && now.saturating_duration_since(*self.pulse.lock()) > STANDSTILL
+        let rest = now.saturating_duration_since(*self.pulse.lock());
+        self.is_on(current) || is_over || rest <= STANDSTILL
     }
 
     pub(super) fn is_on(&self, runtime: &Handle) -> bool {

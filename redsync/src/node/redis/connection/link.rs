@@ -130,7 +130,9 @@ impl<M: Connect> Link<M> {
                 let mut slot = self.slot();
                 let now = Instant::now();
                 let attempt = match &*slot {
-                    Slot::Attempting(attempt) if !attempt.stands_still(now) => attempt.clone(),
+                    Slot::Attempting(attempt) if attempt.is_driven(&runtime, now) => {
+                        attempt.clone()
+                    }
                     Slot::Attempting(attempt) => begin(attempt.checked()),
                     Slot::Connected(connection) if connection.sender.is_closed() => {
                         connection.leave();
