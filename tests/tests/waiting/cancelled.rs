@@ -9,7 +9,10 @@ use std::{
 };
 
 use redsync::{LockError, Redsync};
-use redsync_tests::faulty::{Fault, Operation};
+use redsync_tests::{
+    Servers,
+    faulty::{Fault, Operation},
+};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -269,4 +272,36 @@ fn a_queue_goes_on_when_the_runtime_of_its_waiters_is_shut_down() {
     second.block_on(async { while !waiting(&mutex, 50).await {} });
     drop(second);
     assert!(!runtime().block_on(waiting(&mutex, 1)));
+}
+
+/// The nodes are asked to release the lock, and nobody here notes their answer.
+#[tokio::test]
+async fn a_release_that_nobody_polls_delays_the_next_waiter_by_a_poll() {
+    let servers = Servers::start(3);
+    let [redsync] = crate::on_servers(&servers);
+    let mutex = (redsync.mutex(NAME))
+        .with_hand_over(0, Duration::ZERO)
+        .with_retry_delay(ms(100));
+    let held = mutex.lock().await.unwrap();
+    let waiter = tokio::spawn(mutex.lock_within(WAIT));
+    crate::until_waiting(&mutex, 1).await;
+    let release = held.release();
+    let start = Instant::now();
+    drop(waiter.await.unwrap().unwrap());
+    assert_before_a_poll(start);
+    drop(release);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_nobody_polls_keeps_others_waiting_up_to_their_last_poll() {
+    let ([here, there], _) = in_memory();
+    let held = there.mutex(NAME).lock().await.unwrap();
+    let head = queue(here.mutex(NAME).lock_within(WAIT)).await;
+    let behind = here.mutex(NAME).lock_within(ms(500));
+    let behind = tokio::spawn(queue(behind).await);
+    held.release().await.unwrap();
+    let start = Instant::now();
+    drop(behind.await.unwrap().unwrap());
+    assert!(start.elapsed() <= ms(510), "{:?}", start.elapsed());
+    drop(head);
 }

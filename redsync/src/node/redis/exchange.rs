@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     FencingToken, Mode,
-    node::{AcquireVote, Answer, Entry, Holders, NodeAnswer, NodeError, Operation},
+    node::{AcquireVote, Answer, Entry, Holders, NodeAnswer, NodeError, Operation, ReleaseVote},
 };
 
 /// One operation on one server, until there is an answer.
@@ -175,6 +175,11 @@ impl Exchange {
             (step, Ok(Reply::Integer(0))) if entry.repeated && step.deletes() => {
                 Outcome::Continued(Step::script(&RELEASE))
             }
+            // The key is not that of the owner: this much is known. What keeps shared holders out
+            // ends by itself. A user who has no more rights than go-redsync needs has kept none out.
+            (step, Err(_)) if is_plain(entry) && step.ends_turn() => {
+                Outcome::Answered(Answer::Release(ReleaseVote::NotOwner))
+            }
             (_, reply) => Outcome::Answered(reply?.answer(self.operation, entry)?),
         })
     }
@@ -195,6 +200,11 @@ impl Step {
     /// Whether the server is asked who holds the name, after it could not be set.
     fn asks_for_holder(&self) -> bool {
         matches!(self, Self::Script(script, _) if ptr::eq(*script, &raw const INSPECT))
+    }
+
+    /// Whether it lets shared holders in again. One exclusive name is released by another command.
+    fn ends_turn(&self) -> bool {
+        matches!(self, Self::Script(script, _) if ptr::eq(*script, &raw const RELEASE))
     }
 
     /// Whether it deletes the key if that has the owner value, and does nothing else.
@@ -292,7 +302,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::node::{ReleaseVote, redis::command::Command};
+    use crate::node::redis::command::Command;
 
     fn entry() -> Entry {
         Entry::new("a", "mine".into(), Duration::from_secs(8))
@@ -304,20 +314,28 @@ mod tests {
         dialect: &Arc<Dialect>,
         replies: impl IntoIterator<Item = Result<Reply, NodeError>>,
     ) -> (Vec<String>, NodeAnswer) {
-        let entry = entry();
+        exchange_for(&entry(), operation, dialect, replies)
+    }
+
+    fn exchange_for(
+        entry: &Entry,
+        operation: Operation,
+        dialect: &Arc<Dialect>,
+        replies: impl IntoIterator<Item = Result<Reply, NodeError>>,
+    ) -> (Vec<String>, NodeAnswer) {
         let token = matches!(operation, Operation::Raise).then(|| FencingToken::new(7));
-        let mut exchange = Exchange::new(operation, &entry, token, dialect);
+        let mut exchange = Exchange::new(operation, entry, token, dialect);
         let mut asked = Vec::new();
         for reply in replies {
             let mut command = Command::default();
-            exchange.write(&entry, token, &mut command);
+            exchange.write(entry, token, &mut command);
             let words = command.args().into_iter().map(String::from_utf8_lossy);
             // Hashes and code are not compared.
             let words: Vec<_> = words
                 .map(|word| if word.len() > 39 { "...".into() } else { word })
                 .collect();
             asked.push(words.join(" "));
-            if let Some(answer) = exchange.reply(&entry, reply) {
+            if let Some(answer) = exchange.reply(entry, reply) {
                 return (asked, answer);
             }
         }
@@ -338,6 +356,27 @@ mod tests {
     }
 
     const ACQUIRED: Answer = Answer::Acquire(AcquireVote::Acquired { number: None });
+
+    #[test]
+    fn what_keeps_shared_holders_out_ends_if_the_user_may_end_it() {
+        let entry = entry().with_repetition(true);
+        let release = |replies: Vec<_>| {
+            let dialect = checked();
+            dialect.lacks(DeleteIfEqual::Delifeq);
+            dialect.lacks(DeleteIfEqual::Delex);
+            exchange_for(&entry, Operation::Release, &dialect, replies)
+        };
+        let not_owner = Answer::Release(ReleaseVote::NotOwner);
+        let (asked, answer) = release(vec![Ok(Reply::Integer(1))]);
+        assert_eq!((asked.len(), answer.unwrap()), (1, RELEASED));
+        let none = || Ok(Reply::Integer(0));
+        let (asked, answer) = release(vec![none(), none()]);
+        assert_eq!(asked[1], "EVALSHA ... 1 a mine exclusive 500");
+        assert_eq!(answer.unwrap(), not_owner);
+        let refused = refused("NOPERM", "no permission to run 'type' script: f_0");
+        let (_, answer) = release(vec![none(), refused.clone(), refused]);
+        assert_eq!(answer.unwrap(), not_owner);
+    }
 
     #[test]
     fn before_the_first_lock_a_server_is_asked_whether_it_could_release_it() {
