@@ -6,9 +6,7 @@
 //! answer, and nothing is allocated for it. For any other node, a future calls its methods, and has
 //! to be driven until the answer has arrived.
 
-#[cfg(feature = "_redis")]
-use std::time::Duration;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{AcquireVote, Entry, ExtendVote, NodeError, RaiseVote, ReleaseVote};
 use crate::FencingToken;
@@ -54,7 +52,6 @@ pub(crate) trait Asker: Send + Sync {
 
     /// How long to wait for the answer once the question has been sent. Up to then the node may
     /// still carry the operation out.
-    #[cfg(feature = "_redis")]
     fn patience(&self) -> Duration;
 
     /// Whether the question is still worth sending. Asked immediately before it is sent.
@@ -65,7 +62,6 @@ pub(crate) trait Asker: Send + Sync {
 
     /// Takes a preliminary answer: the node is asked for more, and if nothing more arrives in time,
     /// this is its answer.
-    #[cfg(feature = "_redis")]
     fn expect(&self, node: usize, answer: Answer);
 
     /// Learns that the question was dropped unanswered, because its time was over or its runtime
@@ -74,7 +70,6 @@ pub(crate) trait Asker: Send + Sync {
 
     /// Learns that the question has certainly not been sent, because the connection had ended. It
     /// may be sent over a new connection.
-    #[cfg(feature = "_redis")]
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError);
 }
 
@@ -148,7 +143,13 @@ impl Question {
 }
 
 /// For questions that are sent together.
-#[cfg(feature = "_redis")]
+#[cfg_attr(
+    not(feature = "_redis"),
+    expect(
+        dead_code,
+        reason = "only the connections of redis-rs send questions together"
+    )
+)]
 impl Question {
     /// Marks the question as asked again: if it cannot be sent this time, that is its answer.
     pub(crate) fn retried(mut self) -> Self {

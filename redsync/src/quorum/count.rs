@@ -86,7 +86,6 @@ impl Count {
     }
 
     /// Notes the preliminary vote of a node. It counts if no final vote arrives in time.
-    #[cfg(feature = "_redis")]
     pub(crate) fn expect(&self, node: usize, vote: Vote) {
         let mut state = self.state.lock();
         if !state.has_ended && state.cast[node] == Cast::Outstanding {

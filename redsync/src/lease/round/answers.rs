@@ -11,11 +11,9 @@ use super::{
     },
     Command, Round,
 };
-#[cfg(feature = "_redis")]
-use crate::node::AcquireVote;
 use crate::{
     FencingToken,
-    node::{Answer, Asker, Entry, NodeAnswer, NodeError, Operation, RaiseVote},
+    node::{AcquireVote, Answer, Asker, Entry, NodeAnswer, NodeError, Operation, RaiseVote},
     quorum::votes::Vote,
 };
 
@@ -104,7 +102,6 @@ impl Asker for Round {
         self.command.token
     }
 
-    #[cfg(feature = "_redis")]
     fn patience(&self) -> Duration {
         match self.command.operation {
             // Repeated releases share one limit.
@@ -161,7 +158,6 @@ impl Asker for Round {
         });
     }
 
-    #[cfg(feature = "_redis")]
     fn expect(&self, node: usize, answer: Answer) {
         if let Answer::Acquire(AcquireVote::Taken { remaining }) = answer {
             self.count.expect(node, Vote::Refused { remaining });
@@ -184,7 +180,6 @@ impl Asker for Round {
         });
     }
 
-    #[cfg(feature = "_redis")]
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError) {
         tracing::trace!(%error, "the connection had ended; asking again over another");
         let question = self.question(node, operation).retried();
