@@ -52,7 +52,10 @@ async fn a_key_that_is_not_a_lock_is_an_error_that_names_the_key() {
         let before = servers[..2].iter().map(dump).collect::<Vec<_>>();
         for mutex in every_kind(&redsync) {
             // It fails at once: nobody will release the key.
-            for result in [mutex.try_lock().await, mutex.lock_within(WAIT).await] {
+            for wait in [Duration::ZERO, WAIT] {
+                let result = mutex.lock_within(wait).await;
+                // So that the next attempt does not meet the key of this one on the third server.
+                redsync.drain().await;
                 let error = result.unwrap_err();
                 assert!(
                     matches!(error, LockError::NotALock(_)),
@@ -166,4 +169,40 @@ async fn waiters_learn_that_the_key_is_not_a_lock() {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// A lock that an operator has made to stay, by mistake, is one for its holder.
+#[tokio::test]
+async fn a_lock_without_its_expiry_is_still_extended_and_released_by_its_holder() {
+    let (servers, redsync) = start();
+    let guard = redsync.mutex(NAME).with_fail_fast(false).lock().await;
+    let guard = guard.unwrap();
+    for server in servers.iter() {
+        server.command(&["PERSIST", NAME]);
+    }
+    let other = Redsync::connect(servers.urls()).unwrap();
+    let error = other.mutex(NAME).try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::NotALock(_)), "{error}");
+    guard.extend().await.unwrap();
+    redsync.drain().await;
+    assert!(servers.iter().all(|server| server.pttl(NAME) > 0));
+    let error = other.mutex(NAME).try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Taken(_)), "{error}");
+    guard.release().await.unwrap();
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn the_error_shows_the_key_on_one_line() {
+    let (servers, redsync) = start();
+    let name = "cart:1\n12:00 ERROR all is lost\u{1b}[31m";
+    for server in servers.iter() {
+        server.command(&["HSET", name, "a", "b"]);
+    }
+    let error = redsync.mutex(name).lock().await.unwrap_err();
+    assert_eq!(error.key(), Some(name));
+    let shown = error.to_string();
+    assert!(!shown.contains(['\n', '\u{1b}']), "{shown:?}");
+    assert!(shown.contains(r"cart:1\n12:00 ERROR"), "{shown}");
 }

@@ -187,3 +187,27 @@ async fn wake_ups_need_the_permissions_in_the_docs() {
     println!("woken after {:?}", start.elapsed());
     guard.release().await.unwrap();
 }
+
+#[tokio::test]
+async fn without_one_of_the_permissions_of_a_plain_lock_there_is_none_that_stays() {
+    for missing in PLAIN {
+        let rest = PLAIN.iter().copied().filter(|command| command != missing);
+        let rest: Vec<_> = rest.collect();
+        let (servers, urls) = start(&[&rest]);
+        let redsync = connect(&urls);
+        let result = redsync.mutex("a").try_lock().await;
+        if *missing == "+evalsha" {
+            // Scripts are sent as code.
+            drop(result);
+            holds(&redsync.mutex("a")).await;
+            continue;
+        }
+        let error = result.expect_err(missing);
+        assert!(matches!(error, LockError::Unavailable(_)), "{error}");
+        // It says which.
+        let shown = error.to_string().to_lowercase();
+        assert!(shown.contains(&missing[1..]), "{missing}: {error}");
+        redsync.drain().await;
+        servers.assert_no_keys();
+    }
+}

@@ -1,12 +1,16 @@
 -- Finds out whether a lock on a name could be extended and released: whether scripts run at all, and
 -- whether the user may run these commands in them. Changes nothing.
 -- KEYS: the name. Returns 1, or 0 if the key exists, because then the commands would change it.
-local found = redis.pcall('GET', KEYS[1])
-if not found then
-  redis.call('PEXPIRE', KEYS[1], 1)
-  redis.call('DEL', KEYS[1])
-  return 1
-elseif type(found) == 'table' and not string.find(found.err, 'WRONGTYPE') then
-  return found
+local function refused(command, reply)
+  local is_error = type(reply) == 'table' and not string.find(reply.err, 'WRONGTYPE')
+  -- The error of a command that is not permitted does not say which it is.
+  return is_error and { err = reply.err .. ' (' .. command .. ')' }
 end
-return 0
+
+local found = redis.pcall('GET', KEYS[1])
+if found then
+  return refused('GET', found) or 0
+end
+return refused('PEXPIRE', redis.pcall('PEXPIRE', KEYS[1], 1))
+  or refused('DEL', redis.pcall('DEL', KEYS[1]))
+  or 1
