@@ -295,11 +295,11 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if `tries` is zero.
+    /// Panics if `attempts` is zero.
     #[must_use]
-    pub fn with_outage_attempts(self, tries: u32) -> Self {
+    pub fn with_outage_attempts(self, attempts: u32) -> Self {
         self.set(|config| {
-            let change = |mutex: Mutex| mutex.with_outage_attempts(tries);
+            let change = |mutex: Mutex| mutex.with_outage_attempts(attempts);
             config
                 .locking
                 .change_defaults(change, "at least one attempt");

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use http::{Extensions, Method, Uri};
-use redsync::Printable;
+use redsync::{LockError, Printable};
 
 use crate::rejection::{LockRejection, LockRejectionReason};
 
@@ -20,7 +20,11 @@ pub(crate) fn report(
     let error = rejection.source().unwrap_or(rejection);
     let route = matched_route(extensions).unwrap_or_else(|| uri.path());
     let route = Printable(route);
-    tracing::error!(%method, %route, %error, "the lock layer is misconfigured");
+    let message = match error.downcast_ref() {
+        Some(LockError::NotALock(_)) => "a key that is not a lock has the name of a lock",
+        _ => "the lock layer is misconfigured",
+    };
+    tracing::error!(%method, %route, %error, "{message}");
 }
 
 /// The route of axum that matched the request.

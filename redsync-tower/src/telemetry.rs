@@ -101,7 +101,7 @@ impl Telemetry {
         self.span.in_scope(|| match error {
             // An outage has no line for each request: the core reports its beginning and its end.
             LockError::TooLate(_) => tracing::warn!(%error, ?wait, "the lock came too late"),
-            error => tracing::debug!(%error, ?wait, "not acquired"),
+            error => tracing::debug!(%error, ?wait, "the lock was not acquired"),
         });
     }
 
@@ -136,7 +136,7 @@ impl Telemetry {
             }
             // The release began within the validity, so the lock was held until then.
             Err(error) => {
-                tracing::warn!(%name, ?hold, %error, "the release is not confirmed");
+                tracing::warn!(%name, ?hold, %error, "no majority confirmed the release");
                 false
             }
         });

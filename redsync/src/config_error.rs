@@ -26,7 +26,7 @@ pub enum ConfigError {
     },
     /// The mutex has no name.
     NoNames,
-    /// The lock to be resumed is on other names, or in another mode.
+    /// The lock to be resumed has other names than the mutex, or another mode.
     #[non_exhaustive]
     OtherLock {
         /// The names of the mutex.
@@ -61,7 +61,7 @@ pub enum ConfigError {
         /// Its value.
         is: Box<str>,
     },
-    /// The expiry is too short: less drift, it is no longer than the least validity.
+    /// The expiry is too short: less drift, it does not exceed the least validity.
     #[non_exhaustive]
     NoValidity {
         /// The expiry.
@@ -97,10 +97,10 @@ impl fmt::Display for ConfigError {
                 let (url, reason) = (Printable(url), Printable(reason));
                 write!(f, "the node URL `{url}` cannot be used: {reason}")
             }
-            Self::NoNames => f.write_str("a mutex of several names needs at least one"),
+            Self::NoNames => f.write_str("a mutex needs at least one name"),
             Self::OtherLock { name } => write!(
                 f,
-                "the lock to be resumed on `{}` is on other names, or in another mode",
+                "the mutex `{}` cannot resume this lock: its names or its mode differ",
                 Printable(name)
             ),
             Self::ReservedName { name } => write!(
@@ -120,8 +120,8 @@ impl fmt::Display for ConfigError {
                 min_validity,
             } => write!(
                 f,
-                "an expiry of {expiry:?}, less {drift:?} for drift, is no longer than the least \
-                 validity of {min_validity:?}"
+                "the expiry of {expiry:?} is too short: less {drift:?} for drift, it does not exceed \
+                 the least validity of {min_validity:?}"
             ),
         }
     }

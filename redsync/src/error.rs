@@ -50,11 +50,11 @@ pub enum LockError {
     /// [least validity](crate::Mutex::with_min_validity) was left. The lock has been released. If
     /// this repeats, the expiry is too short for the time that the nodes take to answer.
     TooLate(Votes),
-    /// A name cannot be locked, because so many nodes have a key there that is no lock that the
-    /// others are no quorum. [`key`](Self::key) returns it. Nobody will release it, so waiting does
-    /// not help, and it is not changed.
+    /// A name cannot be locked, because a key with that name is not a lock: the nodes without such a
+    /// key are too few for a quorum. [`key`](Self::key) returns the key. Nobody will release it, so
+    /// waiting does not help. It is not changed.
     ///
-    /// A key is no lock if it has no expiry, or has another type than locks have: every lock is set
+    /// A key is not a lock if it has no expiry, or another type than locks have. Every lock is set
     /// together with its expiry, by this crate and by go-redsync.
     NotALock(Votes),
     /// A name or an option of the mutex is invalid.
@@ -86,7 +86,7 @@ impl LockError {
         )
     }
 
-    /// Returns the key that is no lock, if that is the reason. It is the name with its prefix.
+    /// Returns the key that is not a lock, if that is the reason. It is the name with its prefix.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self {
@@ -121,22 +121,20 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(votes) => {
-                write!(f, "`{}` is held by another holder: ", votes.shown_name())?;
+                write!(f, "another holder has `{}`: ", votes.shown_name())?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::TimedOut(votes) => {
                 let name = votes.shown_name();
-                write!(
-                    f,
-                    "`{name}` was held by another holder up to the deadline: "
-                )?;
+                write!(f, "another holder had `{name}` up to the deadline: ")?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::TooLate(votes) => {
                 let name = votes.shown_name();
                 write!(
                     f,
-                    "`{name}` was acquired too late to be valid for long enough: "
+                    "`{name}` was acquired too late to be valid for long enough; the nodes are \
+                     slow, or the expiry is short: "
                 )?;
                 votes.describe(f, "acquired", "taken")
             }
@@ -147,7 +145,11 @@ impl fmt::Display for LockError {
             }
             Self::NotALock(votes) => {
                 let key = Printable(self.key().unwrap_or_else(|| votes.name()));
-                write!(f, "the key `{key}` is no lock: ")?;
+                write!(
+                    f,
+                    "the key `{key}` is not a lock (it has no expiry or is of another type); delete \
+                     it or use another name: "
+                )?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::Config(error) => error.fmt(f),
@@ -163,7 +165,8 @@ impl fmt::Display for LockError {
                 let name = Printable(name);
                 write!(
                     f,
-                    "{limit} callers already wait for `{name}` in this process"
+                    "{limit} callers are already waiting for `{name}` in this process, which is \
+                     the limit (`max_waiting`)"
                 )
             }
         }
@@ -230,13 +233,13 @@ impl fmt::Display for ExtendError {
 
 impl Error for ExtendError {}
 
-/// Why it is unknown whether a majority of the nodes holds the lock: too few nodes answered
+/// Why it is unknown whether a majority of the nodes keeps the lock: too few nodes answered
 /// [`Guard::verify`](crate::Guard::verify).
 #[derive(Debug)]
 pub struct VerifyError(pub(crate) Votes);
 
 impl VerifyError {
-    /// Returns each node's vote on whether it holds the lock.
+    /// Returns each node's vote on whether it keeps the key.
     #[must_use]
     pub const fn votes(&self) -> &Votes {
         &self.0

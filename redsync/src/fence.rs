@@ -38,15 +38,15 @@
 //!
 //! # How a majority agrees on a token
 //!
-//! Each node has a counter per name, at `{name}:fence`. It does not suffice to take the largest of
+//! Each node has a counter per name, at `{name}:fence`. It is not enough to take the largest of
 //! the counters of a majority: with counters 10, 0, 0, a holder on the first two nodes would get
 //! 11, and the next holder, on the last two nodes, would get 2.
 //!
 //! So if the nodes that granted have different counters, the lower ones are *raised* to the largest
 //! before the lock counts as acquired. A node allows this only while it keeps the lock for this
-//! very attempt, and only if its counter is not already above that number. Therefore a number is
-//! claimed at most once per node, a grant has claimed its token on a majority of the nodes, and
-//! every later grant involves one of these nodes.
+//! very attempt, and only if its counter is not already above that number. Therefore a node grants
+//! a number at most once, a majority of the nodes has granted the token of a lock, and every later
+//! lock involves one of these nodes.
 //!
 //! # What it requires of the nodes
 //!
@@ -114,7 +114,7 @@ impl fmt::Display for FencingToken {
 /// The agreement of the counters in one attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Agreement {
-    /// A quorum has claimed this number.
+    /// A quorum has granted this number.
     Token(FencingToken),
     /// The lower counters have to be raised to this number first.
     Raise(FencingToken),
@@ -124,12 +124,12 @@ pub(crate) enum Agreement {
 
 /// Decides on the numbers that the nodes returned in one attempt, at most one per node.
 pub(crate) fn agree(numbers: &[Option<FencingToken>], quorum: usize) -> Agreement {
-    let claimed = |number| numbers.iter().filter(|other| **other == number).count();
+    let granted = |number| numbers.iter().filter(|other| **other == number).count();
     let known = || numbers.iter().copied().filter(Option::is_some);
     if known().count() < quorum {
         return Agreement::None;
     }
-    match known().find(|number| claimed(*number) >= quorum).flatten() {
+    match known().find(|number| granted(*number) >= quorum).flatten() {
         Some(token) => Agreement::Token(token),
         None => known()
             .max()
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_number_that_a_quorum_has_granted_is_the_token() {
         assert_eq!(agree_on([7, 7, 0]), Agreement::Token(FencingToken(7)));
-        // Even if a minority is ahead: its claim is void.
+        // Even if a minority is ahead: its number is void.
         assert_eq!(agree_on([7, 7, 9]), Agreement::Token(FencingToken(7)));
     }
 

@@ -323,7 +323,7 @@ impl Guard {
         self.drain_guard = Some(self.lease().drain_guard());
     }
 
-    /// Asks the nodes whether a majority of them holds the lock for this guard. (go-redsync's
+    /// Asks the nodes whether a majority of them keeps the lock for this guard. (go-redsync's
     /// `Valid`.)
     ///
     /// If a majority does not, the lock is [lost](Self::lost).

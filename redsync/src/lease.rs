@@ -265,7 +265,7 @@ impl Lease {
     pub(crate) fn report_loss(&self) {
         if self.count_loss() {
             let reason = self.hold.loss().reason();
-            tracing::warn!(name = %self.shown_name(), %reason, "lost");
+            tracing::warn!(name = %self.shown_name(), %reason, "the lock was lost");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A mutex: a name, and how to lock it.
+//! A mutex: a name and its options.
 
 mod lock;
 mod options;
@@ -18,7 +18,7 @@ use crate::{
     request::Request,
 };
 
-/// A distributed mutex: a name (or several names), and how to lock it.
+/// A distributed mutex: a name, or several, and its options.
 ///
 /// A mutex has no state, and is cheap to make and to clone. Locking it returns a [`Guard`], which
 /// holds the lock. All mutexes with the same name exclude each other, in this process and in
@@ -177,9 +177,12 @@ impl Mutex {
     /// * [`LockError::Unavailable`] if too few nodes answered, or
     /// * [`LockError::TooLate`] if the lock was acquired too late to be valid.
     ///
-    /// It resolves at once to [`LockError::Config`] if a name or an option is invalid, to
-    /// [`LockError::Value`] if no owner value could be made, and to [`LockError::TooManyWaiting`]
-    /// if the queue is [full](Self::with_max_waiting).
+    /// It resolves at once to
+    ///
+    /// * [`LockError::NotALock`] if a key with the name is not a lock,
+    /// * [`LockError::Config`] if a name or an option is invalid,
+    /// * [`LockError::Value`] if no owner value could be made, or
+    /// * [`LockError::TooManyWaiting`] if the queue is [full](Self::with_max_waiting).
     ///
     /// # Cancel safety
     ///

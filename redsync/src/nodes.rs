@@ -146,7 +146,7 @@ impl Nodes {
         }
     }
 
-    /// Notes that a question has been given up. If its time was over, `since` says when it was asked,
+    /// Notes that a question was not answered. If its time was over, `since` says when it was asked,
     /// and this is a failure if the node has answered no other since then. Otherwise its runtime has
     /// ended, which says nothing about the node.
     pub(crate) fn note_unanswered(

@@ -90,7 +90,7 @@ impl Options {
         if self.kind.fencing && self.kind.mode == Mode::Shared {
             return Err(ConfigError::option(
                 "mode",
-                "exclusive for a fenced lock",
+                "exclusive for a fenced lock (or turn fencing off)",
                 &self.kind.mode,
             ));
         }

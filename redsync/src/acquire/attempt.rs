@@ -58,7 +58,7 @@ pub(crate) struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Taken,
-    /// A key that is no lock is in the way, and stays there.
+    /// A key that is not a lock has the name, and stays.
     NotALock,
     Unavailable,
     TooLate,
@@ -203,7 +203,7 @@ impl Future for Attempt {
                         Some(_) => Reason::NotALock,
                         None => reason,
                     };
-                    tracing::debug!(name = %lease.shown_name(), ?reason, "not acquired");
+                    tracing::debug!(name = %lease.shown_name(), ?reason, "the lock was not acquired");
                     // The release starts at once, so that the next attempt does not meet the keys
                     // of this one. On each node it follows the commands that are still under way.
                     // What is left of it continues in the background.

@@ -39,7 +39,7 @@ impl Limit {
         }
     }
 
-    /// Until when a first attempt may wait for its turn. A call that is limited by its attempts gives
+    /// Until when a first attempt may wait at the gate. A call that is limited by its attempts gives
     /// each of them the time that a node may take.
     pub(crate) fn first_attempt_by(self, node_timeout: Duration, now: Instant) -> Instant {
         match self {
@@ -69,7 +69,7 @@ impl Limit {
     }
 }
 
-/// The polls of a waiter. Each follows a pause and counts as a try, whether the waiter then makes
+/// The polls of a waiter. Each follows a pause and counts as an attempt, whether the waiter then makes
 /// an attempt or is still behind others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Polls {

@@ -284,7 +284,7 @@ impl<'a> Waiter<'a> {
         });
         let action = self.on_own(event, &failure.own);
         self.ticket.report_outages(self.course.outages());
-        if action == Action::GiveUp {
+        if action == Action::Fail {
             return Err(failure.into_error(self.limit));
         }
         Ok(action)

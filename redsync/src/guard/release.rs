@@ -45,7 +45,7 @@ impl Release {
         let lease = Arc::clone(owned.lease());
         let was_lost = lease.is_lost();
         Self {
-            releasing: owned.give_up(),
+            releasing: owned.end_hold(),
             lease,
             was_lost,
             _drain_guard: drain_guard,

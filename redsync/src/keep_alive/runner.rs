@@ -116,7 +116,7 @@ impl Tasks {
         };
         state.runner = Some(Running {
             runtime: runtime.id(),
-            // It is polled as soon as its runtime can, and finds out what is due.
+            // It is polled as soon as its runtime can, and checks what is due.
             alarm: Instant::now(),
             waker: None,
         });

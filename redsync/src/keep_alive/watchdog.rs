@@ -119,7 +119,7 @@ fn next(orders: &Mutex<Orders>, changed: &Condvar) -> Vec<Job> {
     let mut orders = orders.lock();
     loop {
         let now = Instant::now();
-        orders.ring(now);
+        orders.take_due(now);
         if !orders.jobs.is_empty() {
             return mem::take(&mut orders.jobs);
         }
@@ -129,8 +129,8 @@ fn next(orders: &Mutex<Orders>, changed: &Condvar) -> Vec<Job> {
 }
 
 impl Orders {
-    /// Makes jobs of the alarms that are due.
-    fn ring(&mut self, now: Instant) {
+    /// Takes the alarms that are due, and makes jobs of them.
+    fn take_due(&mut self, now: Instant) {
         let Self { alarms, jobs } = self;
         alarms.retain(|_, alarm| {
             if alarm.at > now {

@@ -74,7 +74,7 @@ impl Future for Extension {
                 Ok(())
             }
             Verdict::Granted => Err(ExtendError::Lost),
-            // Too many nodes no longer keep the key: the others are no majority.
+            // Too many nodes no longer keep the key: the others are not a majority.
             Verdict::Refused => {
                 lease.lose(lease.votes(pending.take_votes()));
                 Err(ExtendError::Lost)

@@ -8,7 +8,7 @@ use crate::{Mode, OwnerValue, node::Entry, options::Options, request::Request};
 /// stays until it expires.
 const MAX_PURSUIT: Duration = Duration::from_secs(30);
 
-/// What a lease is for.
+/// The request, entry and options of a lease.
 pub(super) struct Purpose {
     /// The name in errors and logs.
     pub(super) label: Arc<str>,

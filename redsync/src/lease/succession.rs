@@ -24,7 +24,7 @@ pub(super) struct Succession {
 }
 
 impl Succession {
-    /// The first of a succession.
+    /// Makes the first place of a succession.
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             origin: now,
@@ -34,7 +34,7 @@ impl Succession {
         }
     }
 
-    /// The only one, because others may know the owner value.
+    /// Makes the only place: others may know the owner value, so nothing is handed over.
     pub(super) const fn exposed(now: Instant) -> Self {
         Self {
             is_exposed: AtomicBool::new(true),
@@ -42,7 +42,7 @@ impl Succession {
         }
     }
 
-    /// The next one after this.
+    /// Makes the place after this one.
     pub(super) const fn next(&self, now: Instant) -> Self {
         Self {
             origin: self.origin,

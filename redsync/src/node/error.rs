@@ -109,7 +109,7 @@ impl fmt::Display for NodeError {
             Self::Disconnected(error) => write!(f, "lost the connection: {}", Printable(error)),
             Self::Refused { code, message } => {
                 match &**code {
-                    "NOAUTH" => f.write_str("wants a password")?,
+                    "NOAUTH" => f.write_str("requires a password")?,
                     "WRONGPASS" => f.write_str("does not accept the user or password")?,
                     "NOPERM" => f.write_str("does not permit the user to run the command")?,
                     "READONLY" => f.write_str("is read-only (a replica?)")?,
@@ -135,7 +135,10 @@ impl fmt::Display for NodeError {
                 Printable(error)
             ),
             Self::Overloaded => f.write_str("has left too many commands unanswered"),
-            Self::NotSent => f.write_str("was not asked"),
+            Self::NotSent => f.write_str(
+                "was not asked: an earlier command for this lock was unanswered, or the lock was \
+                 released",
+            ),
             Self::Unexpected(reply) => {
                 write!(f, "gave an unexpected answer: {}", Printable(reply))
             }

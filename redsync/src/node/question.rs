@@ -1,4 +1,4 @@
-//! Questions to nodes, and the way of the answers back.
+//! Questions to nodes, and the path of the answers back.
 //!
 //! A lock asks every node for the same operation. A [`Question`] carries it to one node, and the
 //! answer goes back to the [`Asker`]. A node that sends the questions of many locks together
@@ -66,7 +66,7 @@ pub(crate) trait Asker: Send + Sync {
 
     /// Learns that the question was dropped unanswered, because its time was over or its runtime
     /// has ended. The node may have carried the operation out.
-    fn given_up(self: Arc<Self>, node: usize, operation: Operation);
+    fn unanswered(self: Arc<Self>, node: usize, operation: Operation);
 
     /// Learns that the question has certainly not been sent, because the connection had ended. It
     /// may be sent over a new connection.
@@ -178,7 +178,7 @@ impl Question {
 impl Drop for Question {
     fn drop(&mut self) {
         if let Some(asker) = self.asker.take() {
-            asker.given_up(self.node as usize, self.operation);
+            asker.unanswered(self.node as usize, self.operation);
         }
     }
 }

@@ -17,7 +17,7 @@ pub enum AcquireVote {
         /// How long the node will keep the name for the other entry, if that is known.
         remaining: Option<Duration>,
     },
-    /// One of the names has a key that is no lock, so nobody holds it and nobody will release it.
+    /// A key with one of the names is not a lock, so nobody holds it and nobody will release it.
     NotALock {
         /// The name.
         name: Arc<str>,
@@ -27,7 +27,7 @@ pub enum AcquireVote {
 /// A node's answer to [`Node::raise`](super::Node::raise).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RaiseVote {
-    /// The counters are at the token, which is now claimed on this node.
+    /// The counters are at the token, which this node has now granted.
     Raised,
     /// The entry does not hold all of its names, or a counter is above the token.
     Refused,

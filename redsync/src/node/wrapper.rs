@@ -118,7 +118,7 @@ pub trait NodeWrapper: Send + Sync + 'static {
     }
 }
 
-// A type that is no node should rather implement `Node`.
+// A type that is not a node should rather implement `Node`.
 #[diagnostic::do_not_recommend]
 impl<W: NodeWrapper> Node for W {
     fn address(&self) -> &str {

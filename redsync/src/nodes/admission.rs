@@ -36,15 +36,15 @@ struct Asking {
     until: Option<Instant>,
 }
 
-/// The turn of the caller that asks. If it is dropped, the next caller asks.
-struct Turn<'a> {
+/// The caller that asks. If it is dropped, the next caller asks.
+struct Asker<'a> {
     admission: &'a Admission,
     number: u64,
 }
 
 impl Admission {
     pub(super) fn is_admitted(&self) -> bool {
-        // Acquire, paired with the release in `admit`: what the question has found out is known.
+        // Acquire, paired with the release in `admit`: what the question has shown is known.
         self.is_admitted.load(Ordering::Acquire)
     }
 
@@ -61,10 +61,10 @@ impl Admission {
             if self.is_admitted() {
                 return Ok(());
             }
-            let _turn = match self.take_turn(Instant::now()) {
-                Ok(turn) => turn,
+            let _asker = match self.begin(Instant::now()) {
+                Ok(asker) => asker,
                 Err(until) => {
-                    // If the time is over, the turn is free.
+                    // If the time is over, this caller asks.
                     let _ = timeout_at(until, changed).await;
                     continue;
                 }
@@ -76,15 +76,15 @@ impl Admission {
         }
     }
 
-    /// Takes the turn to ask, or returns up to when to wait for another caller's answer.
-    fn take_turn(&self, now: Instant) -> Result<Turn<'_>, Instant> {
+    /// Begins to ask, or returns up to when to wait for another caller's answer.
+    fn begin(&self, now: Instant) -> Result<Asker<'_>, Instant> {
         let mut asking = self.asking.lock();
         match asking.until {
             Some(until) if now < until => Err(until),
             _ => {
                 asking.number += 1;
                 asking.until = Some(now + WAIT);
-                Ok(Turn {
+                Ok(Asker {
                     admission: self,
                     number: asking.number,
                 })
@@ -93,7 +93,7 @@ impl Admission {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Asker<'_> {
     fn drop(&mut self) {
         let mut asking = self.admission.asking.lock();
         if asking.number == self.number {

@@ -8,7 +8,8 @@ use crate::{ConfigError, node::EXCLUSIVE_NEXT};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// A waiting writer renews its turn before it ends, even if a round takes as long as a pause.
+/// An exclusive waiter renews its reservation before it ends, even if a round takes as long as a
+/// pause.
 const _: () = assert!(EXCLUSIVE_NEXT.as_millis() >= 2 * LONGEST_PAUSE.as_millis());
 
 #[derive(Clone)]

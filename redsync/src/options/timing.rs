@@ -100,7 +100,7 @@ impl Timing {
             _ if self.node_timeout() < Duration::from_micros(1) => {
                 return Err(ConfigError::option(
                     "timeout_factor",
-                    "larger",
+                    "large enough to leave at least 1 µs of the expiry",
                     &self.node_timeout,
                 ));
             }

@@ -169,8 +169,8 @@ impl Book {
     /// The exclusive waiter at the head of the queue of a name, if it is at the head of all its
     /// queues.
     pub(super) fn next_exclusive(&self, name: &str) -> Option<&Arc<Entrant>> {
-        let writer = self.by_name.get(name)?.order.writer()?;
-        self.is_head(writer).then_some(writer)
+        let first = self.by_name.get(name)?.order.exclusive_head()?;
+        self.is_head(first).then_some(first)
     }
 
     /// Whether a waiter is at the head of all its queues.
@@ -264,8 +264,10 @@ impl Book {
                 entrant.notify(Notice::Share, to_wake);
             }
         }
-        let writers = self.queues(names).filter_map(|queue| queue.order.writer());
-        self.notify_first(writers.filter(|it| it.number > holder.number), to_wake);
+        let heads = self
+            .queues(names)
+            .filter_map(|queue| queue.order.exclusive_head());
+        self.notify_first(heads.filter(|it| it.number > holder.number), to_wake);
     }
 
     fn notify_first<'a>(

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct OwnedLease {
     lease: Arc<Lease>,
     queues: Arc<Queues>,
-    is_given_up: bool,
+    has_ended: bool,
 }
 
 impl OwnedLease {
@@ -27,7 +27,7 @@ impl OwnedLease {
         Self {
             lease,
             queues,
-            is_given_up: false,
+            has_ended: false,
         }
     }
 
@@ -37,21 +37,21 @@ impl OwnedLease {
 
     /// Hands the lock over to the next waiter of this process, or releases it. Returns [`None`] if
     /// it was handed over.
-    pub(crate) fn give_up(mut self) -> Option<Releasing> {
-        self.is_given_up = true;
+    pub(crate) fn end_hold(mut self) -> Option<Releasing> {
+        self.has_ended = true;
         (!self.hand_over()).then(|| self.release())
     }
 
     /// Releases the keys of an attempt that has failed. Nobody is notified, as the lock was not
     /// held.
     pub(crate) fn undo(mut self) -> Pending {
-        self.is_given_up = true;
+        self.has_ended = true;
         self.lease.release()
     }
 
     /// Leaves the keys to anyone who knows their owner value.
     pub(crate) fn leave(mut self) {
-        self.is_given_up = true;
+        self.has_ended = true;
         self.lease.end();
         // Waiters do not watch the nodes while the lock is held in this process.
         self.notify();
@@ -79,7 +79,7 @@ impl OwnedLease {
 
 impl Drop for OwnedLease {
     fn drop(&mut self) {
-        if self.is_given_up || self.hand_over() {
+        if self.has_ended || self.hand_over() {
             return;
         }
         // A waiter that joins after this question watches the nodes: see `Queues::is_empty`.

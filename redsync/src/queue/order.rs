@@ -88,14 +88,14 @@ impl<W> Order<W> {
     }
 
     /// The exclusive waiter at the head, if the first is one.
-    pub(super) fn writer(&self) -> Option<&W> {
+    pub(super) fn exclusive_head(&self) -> Option<&W> {
         let (number, waiter) = self.exclusive.first_key_value()?;
         self.is_head(*number, Mode::Exclusive).then_some(waiter)
     }
 
     /// All waiters at the head.
     pub(super) fn heads(&self) -> impl Iterator<Item = &W> {
-        self.run().chain(self.writer())
+        self.run().chain(self.exclusive_head())
     }
 }
 

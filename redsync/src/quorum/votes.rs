@@ -17,7 +17,8 @@ pub enum Vote {
         /// How long the node will keep the key of the present holder, if that is known.
         remaining: Option<Duration>,
     },
-    /// The node has a key at one of the names that is no lock, so the name cannot be acquired.
+    /// The node has a key with one of the names, and this key is not a lock. The name cannot be
+    /// acquired.
     #[non_exhaustive]
     NotALock {
         /// The name, with its prefix.
@@ -48,7 +49,7 @@ impl NodeVote {
     }
 }
 
-/// The votes of the nodes in one round on one lock.
+/// The votes of the nodes in one round.
 ///
 /// [`LockError`](crate::LockError), [`ExtendError`](crate::ExtendError) and
 /// [`ReleaseError`](crate::ReleaseError) contain them, so that a log shows which node failed and
@@ -89,13 +90,13 @@ impl Votes {
             .count()
     }
 
-    /// The key that keeps a quorum from granting, whatever other holders do, because it is no lock.
+    /// The key that keeps a quorum from granting, because it is not a lock.
     pub(crate) fn not_a_lock(&self) -> Option<&Arc<str>> {
         let mut keys = self.iter().filter_map(|node| match &node.vote {
             Vote::NotALock { name } => Some(name),
             _ => None,
         });
-        // So many nodes that the others are no quorum.
+        // Enough nodes that the rest cannot form a quorum.
         keys.nth(self.nodes - self.quorum())
     }
 
@@ -139,7 +140,7 @@ impl Votes {
                 Vote::Granted => f.write_str(granted)?,
                 Vote::Refused { .. } => f.write_str(refused)?,
                 Vote::NotALock { name } => {
-                    write!(f, "has a key `{}` that is no lock", Printable(name))?;
+                    write!(f, "has a key `{}` that is not a lock", Printable(name))?;
                 }
                 Vote::Failed(error) => write!(f, "{error}")?,
             }

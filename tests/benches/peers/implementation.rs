@@ -123,7 +123,7 @@ impl Client {
             Implementation::Rslock => Self::Rslock(LockManager::new(urls().collect())),
             Implementation::Floor => Self::Floor(Floor::connect(addresses, EXPIRY).await?),
             Implementation::FloorBlocking | Implementation::None => {
-                return Err(format!("{} is no async client", implementation.name()).into());
+                return Err(format!("{} is not an async client", implementation.name()).into());
             }
         };
         for number in 0..WARM_UP {

@@ -162,7 +162,7 @@ impl Run {
         let (part, size) = text.split_once(':').ok_or("a part without a size")?;
         Ok(Self {
             part: Part::parse(part)?,
-            size: size.parse().map_err(|_| format!("{size} is no size"))?,
+            size: size.parse().map_err(|_| format!("{size} is not a size"))?,
         })
     }
 }

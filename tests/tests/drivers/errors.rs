@@ -54,7 +54,7 @@ fn contains_no_secret<N: Node>(node: &N, error: &NodeError) {
 async fn a_server_that_requires_a_password_refuses_to_acquire() {
     let server = RedisServer::start_with(&["--requirepass", "secret"]);
     each_driver!(server.url(), |node| {
-        is_refused(&node, "NOAUTH", "wants a password").await;
+        is_refused(&node, "NOAUTH", "requires a password").await;
     });
 }
 

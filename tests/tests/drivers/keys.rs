@@ -47,7 +47,7 @@ async fn a_shared_lock_is_a_sorted_set_that_lives_as_long_as_its_longest_holder(
     assert!((1..=30_000).contains(&server.pttl("a")));
     acquire(&node, &two).await;
     let members: Vec<String> = server.query(&["ZRANGE", "a", "0", "-1"]);
-    // The empty member distinguishes it from a sorted set that is no lock.
+    // The empty member distinguishes it from a sorted set that is not a lock.
     assert_eq!(members, ["", "one", "two"]);
     assert!((30_001..=60_000).contains(&server.pttl("a")));
     release(&node, &two).await;

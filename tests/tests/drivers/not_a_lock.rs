@@ -1,4 +1,4 @@
-//! Keys that are no locks: told apart from contention, and never changed.
+//! Keys that are not locks: they are told apart from contention, and never changed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use redsync_tests::{RedisServer, Servers};
 const NAME: &str = "order:42";
 const WAIT: Duration = Duration::from_secs(20);
 
-/// Commands that make a key at [`NAME`] that is no lock.
+/// Commands that make a key at [`NAME`] that is not a lock.
 const FOREIGN: [&[&str]; 7] = [
     &["SET", NAME, "a cached page"],
     &["SET", NAME, ""],
@@ -65,7 +65,7 @@ async fn a_key_that_is_not_a_lock_is_an_error_that_names_the_key() {
                 assert_eq!(error.key(), Some(NAME));
                 let shown = error.to_string();
                 assert!(
-                    shown.starts_with("the key `order:42` is no lock"),
+                    shown.starts_with("the key `order:42` is not a lock"),
                     "{shown}"
                 );
             }

@@ -103,7 +103,7 @@ async fn moving_a_lock_to_another_process_needs_the_permissions_in_the_docs() {
     guard.extend().await.unwrap();
     assert_eq!(guard.release().await.unwrap(), Released::Held);
 
-    // The same permission tells a key that is no lock.
+    // With the same permission, a key that is not a lock is recognized.
     for server in servers.iter() {
         server.command(&["SET", "b", "a cached page"]);
     }

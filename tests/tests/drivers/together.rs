@@ -28,7 +28,7 @@ async fn each_gets_its_own_answer<N: Node>(node: &N, server: &RedisServer) {
     for number in (0..MANY).step_by(3) {
         server.command(&["SET", &name(number), "another", "PX", "30000"]);
     }
-    // These are no locks, and commands that compare and delete them get an error.
+    // These are not locks, and commands that compare and delete them get an error.
     for number in (1..MANY).step_by(30) {
         server.command(&["LPUSH", &name(number), "of another type"]);
     }

@@ -246,7 +246,7 @@ fn a_service_can_be_taken_apart() {
     assert_eq!(path_lock(&redsync).layer(9).into_inner(), 9);
 }
 
-/// A call outside of a runtime is no panic: servers may make it before they spawn.
+/// A call outside of a runtime does not panic: servers may make it before they spawn.
 #[test]
 fn a_call_needs_no_runtime() {
     let redsync = Nodes::new().redsync();

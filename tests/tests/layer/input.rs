@@ -170,7 +170,7 @@ async fn a_body_is_locked_or_answered_with_400() {
     let key = key::body(100_000, |_: &Parts, body: &[u8]| {
         str::from_utf8(body)
             .map(str::to_owned)
-            .map_err(|_| key::KeyError::BadRequest("the body is no text".into()))
+            .map_err(|_| key::KeyError::BadRequest("the body is not text".into()))
     });
     for (what, layer) in layers(&key) {
         assert!(try_all(&app(layer), with_body, &what).await > 30);

@@ -79,6 +79,7 @@ async fn a_key_that_is_not_a_lock_is_500_and_an_error_event_names_it() {
             for word in ["ERROR", "`shop:order:1`", "POST", "/orders/{id}"] {
                 assert!(logged.contains(word), "{word}: {logged}");
             }
+            assert!(!logged.contains("misconfigured"), "{logged}");
             for server in &servers {
                 server.flush();
             }

@@ -118,7 +118,7 @@ async fn a_server_under_two_addresses_has_one_vote_to_acquire() {
     let (mutex, nodes) = one_server_under_two_addresses();
     let guard = mutex.try_lock().await.unwrap();
     guard.release().await.unwrap();
-    // The remaining vote is no majority.
+    // The remaining vote is not a majority.
     nodes[2].always(Fault::unreachable());
     let result = mutex.try_lock().await;
     assert_unavailable(&result);
@@ -137,7 +137,7 @@ async fn a_server_under_two_addresses_has_one_vote_to_verify_and_to_resume() {
     let (mutex, nodes) = one_server_under_two_addresses();
     let guard = mutex.try_lock().await.unwrap();
     assert!(guard.verify().await.unwrap());
-    // The remaining vote is no majority.
+    // The remaining vote is not a majority.
     nodes[2].inner().clear();
     let undecided = guard.verify().await.unwrap_err();
     assert!(

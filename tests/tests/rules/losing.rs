@@ -166,7 +166,7 @@ async fn an_outage_can_end_the_attempts_early() {
             if operation == Operation::Acquire {
                 number += 1;
             }
-            // The first attempt meets contention, which is no outage.
+            // The first attempt meets contention, which is not an outage.
             if number > 1 {
                 Fault::unreachable()
             } else {

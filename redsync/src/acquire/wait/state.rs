@@ -137,7 +137,7 @@ pub(super) enum Action {
     /// Make an attempt.
     Attempt,
     /// Return the failure.
-    GiveUp,
+    Fail,
 }
 
 impl Course {
@@ -325,7 +325,7 @@ impl Course {
     fn failed(&mut self, failed: Failed, state: State, options: &Options, now: Instant) -> Action {
         self.polls.failed(failed.is_taken);
         if self.polls.are_over(&options.retry, now) {
-            return Action::GiveUp;
+            return Action::Fail;
         }
         let after_wake_up = State::Attempting {
             after_wake_up: true,

@@ -60,23 +60,23 @@ impl Round {
         self.settle(node, |_| Settled::Vote(Vote::Refused { remaining: None }));
     }
 
-    fn give_up(self: &Arc<Self>, node: usize) {
+    fn time_out(self: &Arc<Self>, node: usize) {
         self.settle(node, |_| Settled::Vote(Vote::Failed(NodeError::TimedOut)));
     }
 
     fn repeat_after(self: &Arc<Self>, pause: Duration, node: usize) {
         let at = Instant::now() + pause;
         if at >= self.abandon_at() {
-            return self.give_up(node);
+            return self.time_out(node);
         }
         let site = &self.lease.site;
         let Some(runtime) = site.living_runtime() else {
             tracing::warn!(
                 name = %self.lease.shown_name(),
                 node = &**site.nodes().address(node),
-                "there is no tokio runtime to release a lock on; its key will expire"
+                "no tokio runtime is available to release a lock; its key stays until it expires"
             );
-            return self.give_up(node);
+            return self.time_out(node);
         };
         // Made before the pause: if the background work is dropped during the pause, because its
         // runtime ends, so is the question, which is then asked again on another runtime.
@@ -164,7 +164,7 @@ impl Asker for Round {
         }
     }
 
-    fn given_up(self: Arc<Self>, node: usize, operation: Operation) {
+    fn unanswered(self: Arc<Self>, node: usize, operation: Operation) {
         let metrics = self.lease.site.nodes().metrics(node);
         metrics.unanswered(operation, self.command.start);
         let start = self.command.start;

@@ -152,7 +152,7 @@ pub async fn share_several<N: Node>(node: &N) {
 
 /// Tests that after shared holders kept an exclusive acquisition out that will be repeated, no new
 /// shared holder is admitted for a while, so that the exclusive one enters when they have left. They
-/// are admitted again at once if the exclusive one gives up, and always if it will not be repeated.
+/// are admitted again at once if the exclusive one leaves, and always if it will not be repeated.
 ///
 /// # Panics
 ///
@@ -214,16 +214,16 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
         .taken(&exclusive, LONG, "shared holders keep an exclusive one out")
         .await;
     let fourth = subject.shared("a", "fourth");
-    let promise = "one that is not repeated does not give up the turn of another";
+    let promise = "one that is not repeated does not end the reservation of another";
     subject.taken(&once, LONG, promise).await;
     subject
         .released(&once, ReleaseVote::NotOwner, promise)
         .await;
     subject.taken(&fourth, EXCLUSIVE_NEXT, promise).await;
-    let promise = "an exclusive one that gives up held nothing";
+    let promise = "an exclusive one that leaves held nothing";
     subject
         .released(&exclusive, ReleaseVote::NotOwner, promise)
         .await;
-    let promise = "when the exclusive one has given up, shared ones are admitted again";
+    let promise = "when the exclusive one has left, shared ones are admitted again";
     subject.acquired(&fourth, promise).await;
 }

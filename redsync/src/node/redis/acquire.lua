@@ -2,13 +2,13 @@
 -- counters of the names. ARGV: owner value, expiry in ms, number of names, stride, retention of
 -- counters in ms, and for how many ms to admit no new shared holders if shared holders keep this
 -- lock out (zero: this acquisition will not be repeated). Returns {1}, {1, number}, or {0, for how many ms another holds a name (negative: for
--- ever)}, or {2, the number of a key that is no lock}.
+-- ever)}, or {2, the number of a key that is not a lock}.
 local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local kinds = {}
 for i = 1, names do
   kinds[i] = kind_of(KEYS[i])
-  if is_no_lock(KEYS[i], kinds[i]) then
+  if is_not_a_lock(KEYS[i], kinds[i]) then
     return { 2, i }
   end
 end

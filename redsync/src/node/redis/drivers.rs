@@ -1,4 +1,4 @@
-//! Drivers for client libraries: a new client is one file here.
+//! Drivers for client libraries, each in one file.
 
 #[cfg(feature = "deadpool-redis")]
 mod deadpool;

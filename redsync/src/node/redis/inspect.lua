@@ -1,5 +1,5 @@
 -- Finds out who holds a name. Changes nothing. KEYS: the name. Returns nil if the name is free.
--- Otherwise returns 'shared', 'exclusive' or 'foreign' (the key is no lock), and then for each holder
+-- Otherwise returns 'shared', 'exclusive' or 'foreign' (the key is not a lock), and then for each holder
 -- its owner value and for how many ms it holds the name (negative: for ever, or unknown).
 local value = redis.pcall('GET', KEYS[1])
 if not value then

@@ -29,10 +29,10 @@ local function kind_of(key)
   return 'shared', exclusive_next
 end
 
--- Returns whether a key of this kind is no lock. Every lock is set together with its expiry, by SET PX
+-- Returns whether a key of this kind is not a lock. Every lock is set together with its expiry, by SET PX
 -- or within one script, so a string without one was set by something that takes no locks, or was made
 -- to stay. Nobody will release it.
-local function is_no_lock(key, kind)
+local function is_not_a_lock(key, kind)
   return kind == 'foreign' or kind == 'exclusive' and redis.call('PTTL', key) == -1
 end
 

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What the scripts call a key that is no lock.
+/// What the scripts call a key that is not a lock.
 const FOREIGN: &[u8] = b"foreign";
 
 /// A server's reply, reduced to the kinds that locks have to tell apart.
@@ -67,12 +67,12 @@ impl Reply {
         })
     }
 
-    /// Whether the script that inspects a name has found a key that is no lock.
+    /// Whether the script that inspects a name has found a key that is not a lock.
     pub(super) fn is_not_a_lock(&self) -> bool {
         matches!(self, Self::Array(parts) if parts.first() == Some(&Self::Bytes(FOREIGN.into())))
     }
 
-    /// Reads the reply of the script that inspects a name. To people, a key that is no lock is an
+    /// Reads the reply of the script that inspects a name. To people, a key that is not a lock is an
     /// exclusive holder.
     pub(super) fn holders(&self) -> Result<Option<Holders>, NodeError> {
         let parts = match self {

@@ -74,7 +74,7 @@ async fn serve(router: Router) -> Outcome<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let listener = listener.tap_io(|stream| {
-        // Without it, requests are slower, which is no reason to give up.
+        // Without it, requests are slower, which is not a reason to stop.
         let _ = stream.set_nodelay(true);
     });
     // It ends with its runtime.

@@ -110,7 +110,7 @@ async fn once(redsync: Redsync, granted: Arc<AtomicU64>) -> u64 {
     {
         // Relaxed: nothing else is passed on.
         granted.fetch_add(1, Ordering::Relaxed);
-        // A release that is not confirmed is no failure of the lock.
+        // A release that is not confirmed is not a failure of the lock.
         let _ = guard.release().await;
     }
     nanos(begun.elapsed())

@@ -109,7 +109,7 @@ fn a_waiter_that_has_stayed_back_learns_whether_others_came() {
     test.now += 2 * MS;
     assert_eq!(test.course.sign(true, test.now), Some(Sign::Held));
     assert_eq!(test.free(true, 0), Action::Attempt);
-    // After an attempt, a hold by another is no news.
+    // After an attempt, a hold by another is not news.
     assert_eq!(test.fail(false), Action::Watch);
     test.now += 2 * MS;
     assert_eq!(test.course.sign(true, test.now), None);
@@ -199,13 +199,13 @@ fn an_open_name_is_left_to_others_until_one_has_come() {
     let start = test.now;
     assert_eq!(test.on(open), Action::WatchAcquired);
     assert!(test.course.is_open() && test.course.is_watching());
-    // A poll is no attempt.
+    // A poll is not an attempt.
     assert_eq!(test.timer(true), Action::Wait);
     assert_eq!(test.now - start, POLL);
     assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
     assert!(test.course.is_open());
     assert_eq!(test.on(Event::Visited), Action::Watch);
-    // That the visitor holds it is no news.
+    // That the visitor holds it is not news.
     test.now += 2 * MS;
     assert_eq!(test.course.sign(true, test.now), None);
     assert_eq!(test.free(true, 0), Action::Attempt);
@@ -258,7 +258,7 @@ fn the_last_poll_is_an_attempt_though_the_name_is_open() {
         assert_eq!(test.timer(true), Action::Wait);
     }
     assert_eq!(test.timer(true), Action::Attempt);
-    assert_eq!(test.fail(false), Action::GiveUp);
+    assert_eq!(test.fail(false), Action::Fail);
 }
 
 #[test]
@@ -273,18 +273,18 @@ fn only_polls_count_as_attempts() {
         assert_eq!(next, Action::Attempt);
         next = test.fail(false);
     }
-    let mut tries = 1;
-    while next != Action::GiveUp {
+    let mut attempts = 1;
+    while next != Action::Fail {
         test.now = test.course.polls.due();
         let timer = Event::Timer {
             may_act: true,
             outages: 0,
         };
         assert_eq!(test.on(timer), Action::Attempt);
-        tries += 1;
+        attempts += 1;
         next = test.fail(false);
     }
-    assert_eq!(tries, 9);
+    assert_eq!(attempts, 9);
 }
 
 #[test]

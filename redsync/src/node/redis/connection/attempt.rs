@@ -62,7 +62,7 @@ impl Log {
     }
 }
 
-/// An attempt that is shared by its clones. It is a task, so it goes on when callers give up.
+/// An attempt that is shared by its clones. It is a task, so it goes on when its callers stop waiting.
 pub(super) struct Attempt<M: Connect> {
     result: Shared<BoxFuture<'static, Result<Arc<Connection<M>>, NodeError>>>,
     /// The connection that is checked, if there is one.

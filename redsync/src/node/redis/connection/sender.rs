@@ -59,7 +59,7 @@ impl<C: SharedConnection> Sender<C> {
     /// Sends no more commands, because another connection takes over.
     ///
     /// If the collector has not taken the latest commands, its runtime stands still. Then they were
-    /// certainly not sent, and nobody else would give up those that were.
+    /// certainly not sent, and nobody else would drop those that were.
     pub(crate) fn abandon(&self) {
         let waiting = self.list.close_and_take();
         if waiting.is_empty() {
