@@ -129,7 +129,7 @@ impl HeldLock {
         self.validity.until()
     }
 
-    /// Returns how long the lock is held from now on if it is not extended. The result is zero if
+    /// Returns how long the lock is valid from now on if it is not extended. The result is zero if
     /// the lock is lost.
     #[must_use]
     pub fn remaining(&self) -> Duration {

@@ -1,5 +1,5 @@
-//! The way from a request to a guard: one [attempt], and the [wait](mod@wait) while the lock is taken; or a lock
-//! that is resumed.
+//! From a request to a guard: one [attempt], the [wait](mod@wait) while the lock is taken, or the
+//! resumption of a lock of another process.
 
 mod attempt;
 mod limit;

@@ -68,7 +68,7 @@
 //!
 //! [`Mutex::lock`] and [`Mutex::lock_within`] wait while another holder has the lock. Waiters do
 //! not each poll the nodes. The page [Waiting for a lock](future::Lock#waiting-for-a-lock) describes
-//! the whole way, with a diagram. In short:
+//! the whole path, with a diagram. In short:
 //!
 //! * **Queue.** A process has a queue of waiters for each name, first come, first served. Only the
 //!   waiter at the head asks the nodes. [`Mutex::try_lock`] does not wait, so it does not enter the

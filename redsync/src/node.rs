@@ -61,10 +61,10 @@ pub(crate) use self::{
 };
 use crate::FencingToken;
 
-/// For this long after an exclusive acquisition that will be repeated has found shared holders, no
-/// new ones are admitted, so that the exclusive one enters when those holders have left. It is
-/// longer than the default pauses between attempts, so that the next attempt renews it: see
-/// `options/retry.rs`.
+/// How long a node reserves a name for an exclusive acquisition that will be repeated and has found
+/// shared holders. The node admits no new ones, so that the exclusive one enters when those holders
+/// have left. The reservation is longer than the default pauses between attempts, so that the next
+/// attempt renews it: see `options/retry.rs`.
 pub(crate) const EXCLUSIVE_NEXT: Duration = Duration::from_millis(500);
 
 /// A store that votes on locks. See the [module docs](self) for what it has to promise.

@@ -1,4 +1,4 @@
-//! Text of others, such as names and the errors of servers, as it is shown to people.
+//! Text from outside, such as names and the errors of servers, as people see it.
 
 use std::fmt::{self, Write};
 

@@ -1,4 +1,4 @@
-//! The way from a lock of another process to a guard: its nodes are asked whether they still keep it.
+//! From a lock of another process to a guard: its nodes are asked whether they still keep it.
 
 use std::sync::Arc;
 

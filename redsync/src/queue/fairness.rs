@@ -10,7 +10,7 @@
 //!
 //! # What each constant is worth
 //!
-//! Beside a constant stands the figure that the benchmark gives without it, for four processes of
+//! Each constant has beside it the figure that the benchmark gives without it, for four processes of
 //! 16 tasks that hold a name for 2 ms each:
 //!
 //! ```sh
@@ -64,7 +64,7 @@ const CHANCE_PART: u32 = 8;
 const OPEN_FOR: Duration = Duration::from_millis(260);
 
 /// For this many times as long as the name was open until somebody came, it is not open again: a
-/// process gives up a tenth of its time at most. With [`REST`] instead of this, calls fail.
+/// process loses a tenth of its time at most. With [`REST`] instead of this, calls fail.
 const REST_AFTER_VISIT: u32 = 9;
 
 /// The same, if nobody came. It is often enough for a client that makes 32 attempts, which take
@@ -83,8 +83,8 @@ const RELEARNED_AFTER: u32 = 8;
 /// hold by another process.
 pub(crate) const OWN_RELEASE: Duration = Duration::from_millis(1);
 
-/// The length of a [pause](pauses_after_division) after an attempt that got some of the nodes while
-/// others got the rest.
+/// The length of a [pause](pauses_after_division) after an attempt in which this process and
+/// others each acquired only some of the nodes.
 pub(crate) const DIVISION_PAUSE: Duration = Duration::from_millis(1);
 
 /// After this many attempts that followed a wake-up and failed, a waiter first checks whether the
@@ -101,9 +101,9 @@ pub(crate) fn blind_stay(time: Duration) -> Duration {
     (time / BLIND_PART).mul_f64(fastrand::f64())
 }
 
-/// Draws at random whether to pause for the [`DIVISION_PAUSE`] after an attempt that got some of the nodes
-/// while others got the rest. Without such pauses, they would all collide again: the wait is then
-/// 321 ms, and the smallest share 0.44.
+/// Draws at random whether to pause for the [`DIVISION_PAUSE`] after an attempt in which this process and
+/// others each acquired only some of the nodes. Without such pauses, they would all collide again:
+/// the wait is then 321 ms, and the smallest share 0.44.
 pub(crate) fn pauses_after_division() -> bool {
     fastrand::bool()
 }
@@ -296,7 +296,7 @@ impl Openings {
 
 /// How often the name changes hands between two acquisitions of this process.
 ///
-/// A process that has waited for as many changes as usual lets no other come first, and one that
+/// A process that has waited for the usual number of changes lets no other come first. A process that
 /// has waited for fewer does. So the name goes around among the processes, instead of at random.
 #[derive(Default)]
 struct Changes {

@@ -37,7 +37,7 @@ enum Step {
     Script(&'static Script, By),
 }
 
-/// The ways to release a lock, which are tried in this order before there is one.
+/// The ways to release a lock, in the order in which they are tested before there is one.
 enum Check {
     Script,
     /// A command that compares and deletes, with a value that no key has. The script was refused

@@ -43,7 +43,7 @@ const STALL: Duration = Duration::from_secs(5);
 const MAX_UNANSWERED: usize = 4096;
 const STUCK: Duration = Duration::from_secs(2);
 
-/// The way to one server: the connection that all commands share.
+/// The link to one server: the connection that all commands share.
 pub(crate) struct Link<M: Connect> {
     log: Arc<Log>,
     connect: M,
