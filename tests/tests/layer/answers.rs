@@ -159,6 +159,21 @@ async fn a_parameter_that_is_malformed_is_400() {
     assert_eq!(send(&app, post(&long)).await.status(), StatusCode::OK);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outage_has_no_line_of_the_log_for_each_request() {
+    let nodes = Nodes::new();
+    let app = app(orders(&nodes));
+    nodes.take_down(2);
+    let (log, _listening) = Log::listen();
+    for _ in 0..20 {
+        let response = send(&app, post("/orders/1")).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let logged = log.take();
+    assert!(!logged.contains("redsync_tower"), "{logged}");
+    assert!(logged.contains("too few nodes answer"), "{logged}");
+}
+
 #[tokio::test]
 async fn a_mistake_in_the_program_is_500_and_logged() {
     let nodes = Nodes::new();
