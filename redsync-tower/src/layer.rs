@@ -185,7 +185,7 @@ impl<K> RedlockLayer<K> {
     }
 }
 
-/// What other code shares with the layer.
+/// For code that locks by hand.
 impl<K> RedlockLayer<K> {
     /// Returns the mutex that the layer locks for a request with that key, for code that locks by
     /// hand what requests lock, such as a nightly job.
@@ -362,7 +362,7 @@ impl<K> RedlockLayer<K> {
     /// Sets whether the lock is extended in the background while it is held, so that a handler may
     /// take longer than the expiry. True by default.
     ///
-    /// A handler may block its thread meanwhile on a runtime with several threads. On a runtime with one
+    /// On a runtime with several threads, a handler may block its thread meanwhile. On a runtime with one
     /// thread, nothing else runs then, so blocking work belongs in [`tokio::task::spawn_blocking`]. See
     /// [`Guard::keep_alive`](redsync::Guard::keep_alive).
     ///

@@ -1,4 +1,4 @@
-//! Mistakes in the program, which an operator learns of from an error event.
+//! The error event for a mistake in the program or its configuration.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use redsync::{LockError, Printable};
 
 use crate::rejection::{LockRejection, LockRejectionReason};
 
-/// Reports a rejection that the program is to blame for, with the request that met it.
+/// Reports a rejection for such a mistake, with the request that was refused.
 pub(crate) fn report(
     rejection: &LockRejection,
     method: &Method,

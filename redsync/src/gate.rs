@@ -1,9 +1,9 @@
 //! The gate: how many attempts of a process are under way at the same time.
 //!
-//! If a process wants more locks than its nodes can grant, attempts that are begun all the same wait
-//! at the nodes, and fail there one after the other when their time is over: then the nodes work for
-//! nothing. Behind the gate an attempt costs nothing, and those that pass are answered in time. Those
-//! who wait pass in the order in which they came.
+//! Without a gate, a process that wants more locks than its nodes can grant would begin attempts that
+//! wait at the nodes until their time is over. The nodes would work for nothing. An attempt that waits
+//! at the gate costs the nodes nothing, and one that passes is answered in time. Attempts pass in the
+//! order in which they came.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use tokio::{
 };
 
 /// The largest number of attempts that are under way. Nodes that grant 2,600 locks a second answer this
-/// many within the default time limit of 400 ms; and at a distance of 20 ms, this many attempts are
-/// 50,000 a second.
+/// many within the default time limit of 400 ms. If nodes take 20 ms to answer, this many allow 50,000
+/// attempts a second.
 const MAX_ATTEMPTS: usize = 1024;
 
 /// Limits the attempts of one [`Redsync`](crate::Redsync).

@@ -89,8 +89,8 @@ impl Lease {
         Self::with(nodes, purpose, succession, lanes)
     }
 
-    /// Lets the nodes admit shared holders again, whom they keep out for a request that will not be
-    /// repeated any more.
+    /// Ends the reservation of the names for a request that will not be repeated, so that the nodes
+    /// admit shared holders again.
     pub(crate) fn withdraw(nodes: &Arc<Nodes>, request: &Request) {
         let Ok(value) = OwnerValue::random("") else {
             return;

@@ -134,7 +134,7 @@ impl Nodes {
         condition.answered();
         if let Some(error) = error {
             self.note_failure(node, operation, error);
-        } else if condition.is_troubled()
+        } else if condition.has_problem()
             && let Some(over) = condition.works(operation, Instant::now())
         {
             tracing::info!(
@@ -182,7 +182,7 @@ impl Nodes {
         match self.outage.failed(Instant::now()) {
             None => {}
             Some(1) => tracing::warn!("too few nodes answer; no lock can be acquired"),
-            Some(attempts) => tracing::warn!(attempts, "too few nodes answer still"),
+            Some(attempts) => tracing::warn!(attempts, "the outage goes on: too few nodes answer"),
         }
     }
 

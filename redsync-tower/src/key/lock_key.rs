@@ -19,8 +19,8 @@ use super::error::KeyError;
 /// ```
 ///
 /// A request whose key has no name, or an empty one, is answered with 400. Any other name can be
-/// locked, whatever characters it contains. Those that the nodes could not keep as they are have
-/// [another form](super#names-on-the-nodes) there.
+/// locked, whatever characters it contains. Names that the nodes could not keep as they are
+/// have [another form](super#names-on-the-nodes) there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LockKey {
     names: Vec<String>,

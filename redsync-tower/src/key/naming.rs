@@ -16,7 +16,7 @@ const MARK: &str = "#sha256:";
 /// The greatest length of a name, in bytes and with its prefix, that is not shortened.
 const MAX_UNSHORTENED_LEN: usize = 200;
 
-/// The end of the keys of counters. The core refuses names with this end.
+/// The suffix of the keys of counters. The core refuses names that end in it.
 const RESERVED: &str = ":fence";
 
 /// The number of bytes that stay readable before the mark.
@@ -64,7 +64,7 @@ impl Naming {
     }
 }
 
-/// Whether the core refuses the name, with the prefix that it puts before it, as reserved.
+/// Whether the core refuses the name as reserved, after it has put its own prefix before it.
 fn is_reserved(redsync: &Redsync, name: &Arc<str>) -> bool {
     // Cheap, and false for nearly all names.
     let may_be = name.ends_with(RESERVED) || RESERVED.ends_with(&**name);

@@ -39,7 +39,7 @@ impl Limit {
         }
     }
 
-    /// Until when a first attempt may wait at the gate. A call that is limited by its attempts gives
+    /// The deadline for a first attempt that waits at the gate. A call that is limited by its attempts gives
     /// each of them the time that a node may take.
     pub(crate) fn first_attempt_by(self, node_timeout: Duration, now: Instant) -> Instant {
         match self {

@@ -292,8 +292,8 @@ impl<'a> Waiter<'a> {
 }
 
 impl Drop for Waiter<'_> {
-    /// If the waiter leaves without the lock, shared holders need not be kept out for it any longer.
-    /// They are, if another exclusive waiter of this process comes after it.
+    /// If the waiter leaves without the lock, its reservation ends, unless another exclusive waiter
+    /// of this process comes after it.
     fn drop(&mut self) {
         if self.is_next && !self.ticket.has_rival() {
             Lease::withdraw(&self.common.nodes, self.ticket.request());

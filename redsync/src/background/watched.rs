@@ -1,7 +1,7 @@
 //! Work on a runtime that may stand still: another runtime watches over it.
 //!
-//! A runtime of a single thread does nothing unless somebody is blocked on it. So what was left to
-//! it may wait for ever, as may everything that waits for that.
+//! A runtime with a single thread runs only while a thread blocks on it. So work that was left to it
+//! may wait for ever, and so may everything that waits for this work.
 
 use std::{
     future::{Future, ready},
@@ -19,7 +19,8 @@ use tokio::{
 
 use crate::sync::Mutex;
 
-/// A runtime that does not run a task for this long stands still. Work on it is looked after as often.
+/// A runtime that does not run a task for this long stands still. Work on it is checked at this
+/// interval.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// The work. None while it is polled, and when it is done.
@@ -39,7 +40,7 @@ pub(super) fn spawn(
     runtime.spawn(Runner(watched));
 }
 
-/// Looks after the work until it is done, and drops it if its runtime stands still.
+/// Checks the work until it is done, and drops it if its runtime stands still.
 async fn watch(watched: Weak<Watched>, runtime: Handle) {
     loop {
         sleep(STANDSTILL).await;
@@ -53,7 +54,7 @@ async fn watch(watched: Weak<Watched>, runtime: Handle) {
         if runs {
             continue;
         }
-        // It was not polled for as long as the task above was not.
+        // The task above did not run, so the work was not polled either.
         let work = watched.0.lock().take();
         if work.is_some() {
             return drop(work);

@@ -52,7 +52,7 @@ struct Alarm {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Looks after a keeper that is due at an instant, which replaces the instant set before.
+/// Watches over a keeper that is due at an instant, which replaces the instant set before.
 ///
 /// With a waker, the thread wakes the keeper when it is due.
 pub(super) fn watch_over(

@@ -21,7 +21,7 @@ impl Loss {
         !self.is_noted.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes the votes of a round that has not confirmed the lock, or that one has.
+    /// Notes the votes of a round that has not confirmed the lock, or [`None`] if a round has.
     pub(super) fn note_votes(&self, votes: Option<Votes>) {
         *self.votes.lock() = votes;
     }
@@ -37,7 +37,7 @@ struct Reason(Option<Votes>);
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(votes) => votes.describe(f, "keeps it", "has no key of this lock, or another's"),
+            Some(votes) => votes.describe(f, "keeps it", "has no key, or that of another lock"),
             None => f.write_str("it was not extended in time"),
         }
     }

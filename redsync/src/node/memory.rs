@@ -37,9 +37,9 @@ use crate::{FencingToken, sync::Mutex};
 pub struct MemoryNode {
     address: Arc<str>,
     state: Arc<Mutex<State>>,
-    /// Those that wait for a release.
+    /// Watchers that wait for a release.
     watchers: Watchers,
-    /// Those that wait for an acquisition.
+    /// Watchers that wait for an acquisition.
     acquisitions: Watchers,
 }
 

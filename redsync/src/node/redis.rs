@@ -45,8 +45,8 @@
 //!   [`NodeError::CannotRelease`](crate::NodeError::CannotRelease). All other commands are optional:
 //!   if the server or a proxy refuses one, with any error, the feature is missing, and nothing else.
 //!
-//! [`Redsync::probe`](crate::Redsync::probe) tests whether servers do what a lock needs, for a start or
-//! a health check: it locks a name of its own on each.
+//! [`Redsync::probe`](crate::Redsync::probe) tests whether servers do what a lock needs, when a service
+//! starts or as a health check: it locks a name of its own on each.
 //!
 //! # Sentinel and Cluster
 //!

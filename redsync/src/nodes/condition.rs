@@ -1,7 +1,7 @@
-//! The condition of a node, as its answers show it: whether it works, and what a log has been told
-//! about it.
+//! The condition of a node, as its answers show it: whether it works, and what the log has said about
+//! it.
 //!
-//! A trouble is reported once when it begins, and once for each new reason. It is over when the node
+//! A problem is reported once when it begins, and once for each new reason. It is over when the node
 //! does again what it had failed to do, and has not failed for a moment: of the commands that were
 //! under way together, some may succeed while others fail.
 
@@ -18,7 +18,7 @@ use crate::{
     sync::Mutex,
 };
 
-/// How long a node must not have failed before it is said to work again.
+/// A node works again when it has not failed for this long.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// A node that has left all questions unanswered for this long is reported, before the time of any of
@@ -26,9 +26,9 @@ const QUIET: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Condition {
-    /// Whether there is a trouble, so that an answer of a node that works costs no lock.
-    is_troubled: AtomicBool,
-    trouble: Mutex<Option<Trouble>>,
+    /// Whether there is a problem. So an answer of a node that works does not lock the mutex.
+    has_problem: AtomicBool,
+    problem: Mutex<Option<Problem>>,
     made_at: Instant,
     /// When the first question was asked since the node has last answered, in milliseconds after
     /// `made_at`; `ANSWERED` if there was none.
@@ -37,16 +37,16 @@ pub(super) struct Condition {
 
 const ANSWERED: u64 = u64::MAX;
 
-struct Trouble {
+struct Problem {
     since: Instant,
     last: Instant,
     failures: u64,
     reported: Vec<Kind>,
-    /// The operation whose success ends the trouble. [`None`] for any.
+    /// The operation whose success ends the problem. [`None`] for any.
     operation: Option<Operation>,
 }
 
-/// A trouble that is over.
+/// A problem that is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Over {
     pub(super) lasted: Duration,
@@ -64,8 +64,8 @@ enum Kind {
 impl Condition {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            is_troubled: AtomicBool::new(false),
-            trouble: Mutex::default(),
+            has_problem: AtomicBool::new(false),
+            problem: Mutex::default(),
             made_at: now,
             asked_at: AtomicU64::new(ANSWERED),
         }
@@ -87,7 +87,7 @@ impl Condition {
         }
     }
 
-    /// Notes that the node, or the way to it, has answered a question.
+    /// Notes that the node, or the connection to it, has answered a question.
     pub(super) fn answered(&self) {
         if self.asked_at.load(Ordering::Relaxed) != ANSWERED {
             self.asked_at.store(ANSWERED, Ordering::Relaxed);
@@ -104,42 +104,42 @@ impl Condition {
         let Some(kind) = Kind::of(error) else {
             return false;
         };
-        let mut trouble = self.trouble.lock();
+        let mut problem = self.problem.lock();
         // Relaxed: it is only a hint, and `works` locks before it relies on anything.
-        self.is_troubled.store(true, Ordering::Relaxed);
-        let trouble = trouble.get_or_insert_with(|| Trouble {
+        self.has_problem.store(true, Ordering::Relaxed);
+        let problem = problem.get_or_insert_with(|| Problem {
             since: now,
             last: now,
             failures: 0,
             reported: Vec::new(),
             operation: None,
         });
-        trouble.last = now;
-        trouble.failures += 1;
+        problem.last = now;
+        problem.failures += 1;
         if kind.is_of_one_operation() {
-            trouble.operation = Some(operation);
+            problem.operation = Some(operation);
         }
-        let is_new = !trouble.reported.contains(&kind);
+        let is_new = !problem.reported.contains(&kind);
         if is_new {
-            trouble.reported.push(kind);
+            problem.reported.push(kind);
         }
         is_new
     }
 
     /// Whether a success has to be noted.
-    pub(super) fn is_troubled(&self) -> bool {
-        self.is_troubled.load(Ordering::Relaxed)
+    pub(super) fn has_problem(&self) -> bool {
+        self.has_problem.load(Ordering::Relaxed)
     }
 
-    /// Notes a success. Returns the trouble that is over by it, if there was one.
+    /// Notes a success. Returns the problem that is over by it, if there was one.
     pub(super) fn works(&self, operation: Operation, now: Instant) -> Option<Over> {
-        let mut trouble = self.trouble.lock();
-        let ended = trouble.take_if(|trouble| {
+        let mut problem = self.problem.lock();
+        let ended = problem.take_if(|problem| {
             let has_succeeded = |failed: Operation| failed.name() == operation.name();
-            trouble.operation.is_none_or(has_succeeded)
-                && now.saturating_duration_since(trouble.last) >= QUIET
+            problem.operation.is_none_or(has_succeeded)
+                && now.saturating_duration_since(problem.last) >= QUIET
         })?;
-        self.is_troubled.store(false, Ordering::Relaxed);
+        self.has_problem.store(false, Ordering::Relaxed);
         Some(Over {
             lasted: now.saturating_duration_since(ended.since),
             failures: ended.failures,

@@ -10,8 +10,7 @@ use tokio::time::Instant;
 
 use crate::sync::Mutex;
 
-/// How long no attempt must have failed for too few answers before the outage is over, as for the
-/// condition of a node.
+/// An outage is over when no attempt has found too few answers for this long.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// How often an outage is reported while it lasts.
@@ -19,7 +18,7 @@ const REMINDER: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct Outage {
-    /// Whether there is one, so that an attempt without one costs no lock.
+    /// Whether there is an outage. So an attempt outside of one does not lock the mutex.
     is_on: AtomicBool,
     state: Mutex<Option<State>>,
 }

@@ -101,9 +101,9 @@ pub(crate) fn blind_stay(time: Duration) -> Duration {
     (time / BLIND_PART).mul_f64(fastrand::f64())
 }
 
-/// Draws at random whether to pause for the [`DIVISION_PAUSE`] after an attempt in which this process and
-/// others each acquired only some of the nodes. Without such pauses, they would all collide again:
-/// the wait is then 321 ms, and the smallest share 0.44.
+/// Draws at random whether to pause for the [`DIVISION_PAUSE`] after an attempt in which this process
+/// and others each acquired only some of the nodes. Without such pauses, they would all collide
+/// again: the wait is then 321 ms, and the smallest share 0.44.
 pub(crate) fn pauses_after_division() -> bool {
     fastrand::bool()
 }
@@ -221,8 +221,8 @@ impl Fairness {
 /// whether somebody has come. So if others want the name, this process stays back, and each time
 /// that nobody came, it stays twice as long, up to half of the time for hand-overs. If nobody came
 /// even then, the others are gone. (Without this end, two tasks that hold the name for 8 ms do a
-/// quarter of their sections beside a client that polls and holds it for 5 ms.) If it knows of no others, it stays back only now and then, so
-/// that they have a chance to be seen.
+/// quarter of their sections beside a client that polls and holds it for 5 ms.) If it knows of no
+/// others, it stays back only now and then, so that they have a chance to be seen.
 #[derive(Default)]
 struct Stays {
     /// The last stay that was too short for others to come.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::fairness::Fairness;
 
-/// Nobody here has waited for the name for this long: other processes have found it free. With
+/// A name without waiters is forgotten after this time: other processes have found it free. With
 /// zero, a client that polls beside two tasks gets 22 locks in a minute, and nine calls fail.
 const FORGOTTEN_AFTER: Duration = Duration::from_millis(500);
 

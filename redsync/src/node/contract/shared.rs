@@ -150,9 +150,9 @@ pub async fn share_several<N: Node>(node: &N) {
         .await;
 }
 
-/// Tests that after shared holders kept an exclusive acquisition out that will be repeated, no new
-/// shared holder is admitted for a while, so that the exclusive one enters when they have left. They
-/// are admitted again at once if the exclusive one leaves, and always if it will not be repeated.
+/// Tests the reservation for an exclusive acquisition that shared holders keep out and that will be
+/// repeated. No new shared holder is admitted for a while, so that the exclusive one enters when the
+/// present ones have left. If the exclusive one leaves, or will not be repeated, nothing is reserved.
 ///
 /// # Panics
 ///

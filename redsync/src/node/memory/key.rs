@@ -99,7 +99,7 @@ impl Key {
         }
     }
 
-    /// Ends that an exclusive entry is next.
+    /// Ends the reservation for an exclusive entry.
     pub(super) fn admit_shared(&mut self) {
         self.exclusive_next = None;
     }

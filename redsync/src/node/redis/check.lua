@@ -1,4 +1,4 @@
--- Finds out whether a lock on a name could be extended and released: whether scripts run at all, and
+-- Checks whether a lock on a name could be extended and released: whether scripts run at all, and
 -- whether the user may run these commands in them. Changes nothing.
 -- KEYS: the name. Returns 1, or 0 if the key exists, because then the commands would change it.
 local function refused(command, reply)

@@ -44,7 +44,7 @@ impl Conversation {
     }
 
     /// Whether it may be sent over another connection although it may have been carried out. An
-    /// extension that is carried out twice does what one does.
+    /// extension that is carried out twice has the effect of one.
     pub(super) fn may_be_repeated(&self) -> bool {
         self.question.operation() == Operation::Extend
     }

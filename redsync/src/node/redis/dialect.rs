@@ -1,6 +1,6 @@
 //! What a server can do, as far as it is known.
 //!
-//! It is found out by use: a server that refuses a command has not carried it out.
+//! It is learned by use: a server that refuses a command has not carried it out.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 

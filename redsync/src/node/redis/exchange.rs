@@ -171,13 +171,13 @@ impl Exchange {
                     }
                 }
             }
-            // The name may be kept free for this entry, which only the script can end.
+            // The name may be reserved for this entry. Only the script can end that.
             (step, Ok(Reply::Integer(0))) if entry.repeated && step.deletes() => {
                 Outcome::Continued(Step::script(&RELEASE))
             }
-            // The key is not that of the owner: this much is known. What keeps shared holders out
-            // ends by itself. A user who has no more rights than go-redsync needs has kept none out.
-            (step, Err(_)) if is_plain(entry) && step.ends_turn() => {
+            // The owner does not hold the key: this much is known. A reservation ends by itself, and
+            // a user with no more rights than go-redsync needs has made none.
+            (step, Err(_)) if is_plain(entry) && step.ends_reservation() => {
                 Outcome::Answered(Answer::Release(ReleaseVote::NotOwner))
             }
             (_, reply) => Outcome::Answered(reply?.answer(self.operation, entry)?),
@@ -203,7 +203,7 @@ impl Step {
     }
 
     /// Whether it lets shared holders in again. One exclusive name is released by another command.
-    fn ends_turn(&self) -> bool {
+    fn ends_reservation(&self) -> bool {
         matches!(self, Self::Script(script, _) if ptr::eq(*script, &raw const RELEASE))
     }
 
@@ -224,13 +224,13 @@ impl Step {
                 (script.after(*by, error)).map(|by| Self::Script(script, by))
             }
             _ if !may_do_otherwise(error) => None,
-            // The key has another type, with which the script can deal.
+            // The key has another type. The script can handle that.
             Self::DeleteIfEqual(..) if is_about_the_key(error) => Some(Self::script(&DELETE)),
             Self::DeleteIfEqual(command, dialect) => {
                 dialect.lacks(*command);
                 Some(Self::delete_if_equal(dialect))
             }
-            // It is taken, at least.
+            // The key exists, so the name is taken.
             Self::Check(Check::DeleteIfEqual(..), _) if is_about_the_key(error) => {
                 Some(Self::SetIfAbsent)
             }
@@ -244,8 +244,8 @@ impl Step {
 }
 
 impl Check {
-    /// Whether the reply says that a lock could be released. If the key exists, the script cannot
-    /// tell.
+    /// Whether the reply says that a lock could be released. If the key exists, the script does
+    /// not know.
     fn is_passed_with(&self, reply: &Reply) -> bool {
         match self {
             Self::Script => *reply == Reply::Integer(1),
@@ -399,7 +399,7 @@ mod tests {
             let (asked, _) = exchange(Operation::Acquire, &dialect, replies);
             assert_eq!(asked, ["EVAL ... 1 a", "SET a mine NX PX 8000"]);
         }
-        // Without scripts, a command tells as much.
+        // Without scripts, the reply to a command shows as much.
         let dialect = Arc::<Dialect>::default();
         let replies = [
             refused("ERR", "no"),

@@ -5,7 +5,7 @@ local value = redis.pcall('GET', KEYS[1])
 if not value then
   return false
 elseif type(value) == 'string' then
-  -- Every lock is set together with its expiry. A user without permission for PTTL cannot tell.
+  -- Every lock is set together with its expiry. Without permission for PTTL, this is not known.
   local left = redis.pcall('PTTL', KEYS[1])
   if type(left) ~= 'number' then
     left = -2

@@ -16,9 +16,10 @@ use crate::{
     sync::Mutex,
 };
 
-/// How often an attempt shows that its runtime is alive, and how long without a sign it may be before
-/// it is begun again on another one.
+/// How often an attempt shows that its runtime is alive.
 const BEAT: Duration = Duration::from_millis(50);
+
+/// After this long without such a sign, the attempt is begun again on another runtime.
 const STANDSTILL: Duration = Duration::from_millis(250);
 
 /// How long a connection that has been silent for too long already may take to answer a `PING`. Its
@@ -29,7 +30,7 @@ const GRACE: Duration = Duration::from_millis(50);
 /// made: the server hangs, and its commands must stay in order.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a log is told about the connections to one server.
+/// What the log says about the connections to one server.
 pub(super) struct Log {
     address: Arc<str>,
     /// When a replacement was last reported.
@@ -186,7 +187,7 @@ async fn check<M: Connect>(
             Ok(new)
         }
         Either::Right((Err(error), _)) => {
-            tracing::debug!(node = &*log.address, %error, "the connection is silent, and there is no other");
+            tracing::debug!(node = &*log.address, %error, "the connection is silent, and no other could be made");
             connection.sender.trust_until(Instant::now() + PAUSE);
             Ok(Arc::clone(connection))
         }

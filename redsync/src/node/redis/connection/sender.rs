@@ -58,8 +58,8 @@ impl<C: SharedConnection> Sender<C> {
 
     /// Sends no more commands, because another connection takes over.
     ///
-    /// If the collector has not taken the latest commands, its runtime stands still. Then they were
-    /// certainly not sent, and nobody else would drop those that were.
+    /// If the collector has not taken the latest commands, its runtime stands still. Then it
+    /// has certainly not sent them, and nobody else would drop those that it has sent.
     pub(crate) fn abandon(&self) {
         let waiting = self.list.close_and_take();
         if waiting.is_empty() {
