@@ -11,7 +11,7 @@ use std::{
 
 use redsync::{
     LockError, NodeError, Redsync,
-    node::{AcquireVote, Entry, MemoryNode, NodeWrapper},
+    node::{AcquireVote, Entry, MemoryNode, Node, NodeWrapper, WakeUp},
 };
 use redsync_tests::{Servers, faulty::Fault};
 use tokio::time::{Instant, sleep, timeout};
@@ -54,6 +54,52 @@ async fn nodes_that_are_free_and_grant_nothing_are_not_besieged() {
     assert!(matches!(refused, Err(LockError::Unavailable(_))));
     let tries = tries.load(Ordering::SeqCst) / 3;
     assert!((19..=23).contains(&tries), "{tries} in 2 s");
+}
+
+/// A node whose watch is of another database, in which the name is free.
+#[derive(Clone)]
+struct WatchedElsewhere {
+    node: MemoryNode,
+    attempts: Arc<AtomicUsize>,
+}
+
+impl NodeWrapper for WatchedElsewhere {
+    type Inner = MemoryNode;
+
+    fn inner(&self) -> &MemoryNode {
+        &self.node
+    }
+
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        let attempts = self.attempts.fetch_add(1, Ordering::SeqCst);
+        assert!(attempts < 10_000, "attempts without an end");
+        sleep(ms(1)).await;
+        self.node.acquire(entry).await
+    }
+
+    async fn watch(&self, _: &[Arc<str>]) -> Result<WakeUp, NodeError> {
+        Ok(WakeUp::Free)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_report_a_name_as_free_that_is_taken_are_not_besieged() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let nodes = [(); 3].map(|()| WatchedElsewhere {
+        node: MemoryNode::new(),
+        attempts: Arc::clone(&attempts),
+    });
+    let mutex = || {
+        let redsync = Redsync::new(nodes.clone()).unwrap();
+        redsync.mutex(NAME).with_retry_delay(ms(100))
+    };
+    let _held = mutex().lock().await.unwrap();
+    let before = attempts.load(Ordering::SeqCst);
+    let refused = mutex().lock_within(Duration::from_secs(2)).await;
+    assert!(matches!(refused, Err(LockError::TimedOut(_))));
+    let attempts = (attempts.load(Ordering::SeqCst) - before) / 3;
+    // The polls, and some more.
+    assert!((19..=50).contains(&attempts), "{attempts} in 2 s");
 }
 
 #[tokio::test(start_paused = true)]

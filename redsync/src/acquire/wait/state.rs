@@ -17,6 +17,15 @@ use crate::{
 /// millisecond after.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(2);
 
+/// This many times in a row, an attempt follows at once if the nodes report a name as free that was
+/// taken a moment before. It may have been released and acquired in between.
+const BELIEVED_CONTRADICTIONS: u32 = 5;
+
+/// After that, an attempt follows after this pause, which is doubled each time, so many times at
+/// most.
+const CONTRADICTION_PAUSE: Duration = Duration::from_millis(1);
+const MOST_DOUBLINGS: u32 = 8;
+
 /// The shortest time after which an attempt follows because the holder's key may have expired.
 const SHORTEST_EXPIRY_WAIT: Duration = Duration::from_millis(10);
 
@@ -27,6 +36,9 @@ pub(super) struct Course {
     polls: Polls,
     /// How many attempts that followed a wake-up have failed.
     failed_wake_ups: u32,
+    /// How many times in a row the nodes have reported the name as free, without a change, after an
+    /// attempt had found it taken.
+    contradictions: u32,
 }
 
 /// A state on the way to the lock. In every state the next poll may be due.
@@ -148,6 +160,7 @@ impl Course {
             },
             polls: Polls::new(limit, &options.retry, now),
             failed_wake_ups: 0,
+            contradictions: 0,
         }
     }
 
@@ -261,6 +274,11 @@ impl Course {
                         until: Some(now + DIVISION_PAUSE),
                         after_wake_up: has_changed,
                     })
+                } else if let Some(pause) = self.contradiction(&watching, has_changed) {
+                    self.go_to(State::Pausing {
+                        until: Some(now + pause),
+                        after_wake_up: false,
+                    })
                 } else {
                     self.attempt(has_changed)
                 }
@@ -320,6 +338,20 @@ impl Course {
         } else {
             checks
         }
+    }
+
+    /// Returns how long to pause if the nodes have contradicted failed attempts too often. For
+    /// instance, they may be watched in another database than that of the lock.
+    fn contradiction(&mut self, watching: &Watching, has_changed: bool) -> Option<Duration> {
+        if has_changed || !matches!(watching.cause, Cause::Failure { .. }) {
+            self.contradictions = 0;
+            return None;
+        }
+        self.contradictions = self.contradictions.saturating_add(1);
+        let pauses = self
+            .contradictions
+            .checked_sub(BELIEVED_CONTRADICTIONS + 1)?;
+        Some(CONTRADICTION_PAUSE * (1 << pauses.min(MOST_DOUBLINGS)))
     }
 
     fn failed(&mut self, failed: Failed, state: State, options: &Options, now: Instant) -> Action {

@@ -262,13 +262,40 @@ fn the_last_poll_is_an_attempt_though_the_name_is_open() {
 }
 
 #[test]
+fn nodes_that_contradict_its_attempts_are_asked_ever_more_rarely() {
+    let mut test = Test::new();
+    let start = test.now;
+    let mut next = test.on(Event::Joined { may_act: true });
+    let mut attempts = 0;
+    while test.now < start + 2000 * MS {
+        while next == Action::Watch {
+            next = test.free(false, 0);
+        }
+        if next == Action::Wait {
+            next = test.timer(true);
+        }
+        assert_eq!(next, Action::Attempt);
+        attempts += 1;
+        next = test.fail(false);
+    }
+    assert!((10..30).contains(&attempts), "{attempts}");
+    // A change is believed.
+    assert_eq!(test.free(true, 0), Action::Attempt);
+    test.fail(false);
+    assert_eq!(test.free(false, 0), Action::Attempt);
+}
+
+#[test]
 fn only_polls_count_as_attempts() {
     let mut test = Test::new();
     let mut next = test.on(Event::Joined { may_act: true });
     for _ in 0..50 {
-        // After some failures, it checks first.
+        // After some failures, it checks first, and later it pauses.
         while next == Action::Watch {
             next = test.free(false, 0);
+        }
+        if next == Action::Wait {
+            next = test.timer(true);
         }
         assert_eq!(next, Action::Attempt);
         next = test.fail(false);
