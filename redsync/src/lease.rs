@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{extension::Extension, pending::Pending};
 use self::{
-    hold::Hold,
+    hold::{Ended, Hold},
     lanes::Lanes,
     purpose::Purpose,
     site::Site,
@@ -122,10 +122,17 @@ impl Lease {
     /// Returns [`None`] if this is not allowed, for instance later than `time` after the
     /// acquisition.
     ///
+    /// The end is for the caller to [announce](Self::announce), because that runs code of users, and
+    /// the caller has the queues locked.
+    ///
     /// The new lease is complete before this one ends, so the keys are never without a holder. Both
     /// share their lanes, so a command of the old holder that is still under way stays ahead of the
     /// commands of the new one.
-    pub(crate) fn hand_over(&self, request: &Request, time: Duration) -> Option<Arc<Self>> {
+    pub(crate) fn hand_over(
+        &self,
+        request: &Request,
+        time: Duration,
+    ) -> Option<(Arc<Self>, Ended)> {
         let now = Instant::now();
         let is_held = self.was_held() && !self.has_ended() && now < self.until();
         if !is_held || !may_hand_over(&self.purpose, &self.succession, request, time, now) {
@@ -145,8 +152,7 @@ impl Lease {
         if !lease.is_worth_having() {
             return None;
         }
-        self.end();
-        Some(Arc::new(lease))
+        Some((Arc::new(lease), self.hold.end(now)))
     }
 
     /// Returns the owner value, which others may know from here on. The keys are then not handed
@@ -256,7 +262,9 @@ impl Lease {
     /// Ends the validity, because too many nodes no longer keep the keys, as these votes show.
     pub(crate) fn lose(&self, votes: Votes) {
         self.hold.loss().note_votes(Some(votes));
-        if self.hold.cut_short(Instant::now()) {
+        let was_valid = self.hold.cut_short(Instant::now());
+        self.hold.notify_ended();
+        if was_valid {
             self.report_loss();
         }
     }
@@ -285,8 +293,15 @@ impl Lease {
     }
 
     fn end_at(&self, now: Instant) {
-        let was_lost = now >= self.until();
-        let Some(since) = self.hold.end(now) else {
+        self.announce(&self.hold.end(now));
+    }
+
+    /// Notifies those who wait for the end of this lease, and counts it. This runs code of users, so
+    /// no mutex may be locked.
+    pub(crate) fn announce(&self, end: &Ended) {
+        self.hold.notify_ended();
+        let Ended { since, was_lost } = *end;
+        let Some(since) = since else {
             return;
         };
         (self.site.lock_metrics()).held(self.entry().mode, since);

@@ -101,30 +101,29 @@ impl Queues {
     ///
     /// All of it, up to the notice, happens under one lock. If the waiter leaves before that, the
     /// lock goes to the next one. If it leaves after that, it finds the lock in its notice, and
-    /// hands it over or releases it.
+    /// hands it over or releases it. The end of the old lease is announced after that, because it
+    /// runs code of users.
     pub(crate) fn hand_over(&self, lease: &Lease) -> bool {
         if self.is_empty() {
             return false;
         }
         let now = Instant::now();
-        self.change(|book, to_wake| {
+        let end = self.change(|book, to_wake| {
             let names = &lease.entry().names;
             let next = names.first().and_then(|name| book.next_exclusive(name));
-            let Some(next) = next.map(Arc::clone) else {
-                return false;
-            };
+            let next = next.map(Arc::clone)?;
             let time = next.request.options.hand_over_time();
             let times = book.queues(&next.request.names);
             let times = times.map(|queue| queue.fairness.hand_over_time(time, now));
-            let Some(passed) = lease.hand_over(&next.request, times.min().unwrap_or(time)) else {
-                return false;
-            };
+            let time = times.min().unwrap_or(time);
+            let (passed, end) = lease.hand_over(&next.request, time)?;
             book.remove(&next);
             book.each_queue(names, |queue| queue.acquired(&passed));
             // Nobody acts now: all names are held.
             next.notify(Notice::HandedOver(passed), to_wake);
-            true
-        })
+            Some(end)
+        });
+        end.map(|end| lease.announce(&end)).is_some()
     }
 
     /// Notifies the waiters at the heads of the queues for the names of a lock that was released.

@@ -5,6 +5,16 @@
 //! them panics between two changes that belong together. To panic once more would do harm, because
 //! locks are released in drops: a panic there ends the process, and its locks stay until they
 //! expire.
+//!
+//! So the wakers of tasks are collected while a mutex is locked, and called after it is unlocked.
+//! Metrics and events follow then, too. A waker may drop a task with a guard, which locks the queues
+//! and its lease anew: under the same mutex, the thread would wait for itself.
+//!
+//! Most mutexes are locked alone. If a second one is locked under the first, it protects a part of
+//! the first one's data, or belongs to a lower room. So no two threads lock the same two in
+//! different orders. The book of the queues comes before a waiter's notice, the validity of a lease
+//! and the known runtimes; the schedule of the keeper before a guard's due time, the validity and
+//! the orders of the watchdog; the slot of a connection before its list.
 
 use std::{
     sync::{self, MutexGuard, PoisonError},

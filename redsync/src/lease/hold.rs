@@ -27,6 +27,15 @@ pub(super) struct Hold {
     ended_early: OnceLock<CancellationToken>,
 }
 
+/// The end of a hold, which has yet to be announced.
+#[must_use = "nobody learns of the end before it is announced"]
+pub(crate) struct Ended {
+    /// When the hold had begun; [`None`] if it had not, or had ended before.
+    pub(super) since: Option<Instant>,
+    /// Whether the validity was over already.
+    pub(super) was_lost: bool,
+}
+
 impl Hold {
     /// A hold that has not begun, of a lease that has started at `start`.
     pub(super) fn new(start: Instant, timing: &Timing) -> Self {
@@ -64,10 +73,8 @@ impl Hold {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        // Acquire, paired with the release in `end`. The end is written before the validity is cut
-        // short. So a thread that sees the shorter validity also sees the end, and does not take it
-        // for a loss.
-        self.has_ended.load(Ordering::Acquire)
+        // Relaxed, for the reason that `end` gives.
+        self.has_ended.load(Ordering::Relaxed)
     }
 
     /// Begins the hold of a lock that has just been acquired or handed over.
@@ -88,25 +95,31 @@ impl Hold {
     }
 
     /// Ends the validity at `now`. Returns whether it was still valid.
+    ///
+    /// Those who wait for an early end are notified by [`notify_ended`](Self::notify_ended).
     pub(super) fn cut_short(&self, now: Instant) -> bool {
-        let was_valid = {
-            let mut until = self.until.lock();
-            let was_valid = now < *until;
-            *until = now.min(*until);
-            was_valid
-        };
-        if let Some(ended) = self.ended_early.get() {
-            ended.cancel();
-        }
+        let mut until = self.until.lock();
+        let was_valid = now < *until;
+        *until = now.min(*until);
         was_valid
     }
 
-    /// Ends the hold, because the lease ends. The first time, it returns when the hold had begun, if
-    /// it had.
-    pub(super) fn end(&self, now: Instant) -> Option<Instant> {
-        let is_first = !self.has_ended.swap(true, Ordering::AcqRel);
-        self.cut_short(now);
-        self.since.get().copied().filter(|_| is_first)
+    /// Notifies those who wait for an early end. This calls their wakers, so no mutex may be locked.
+    pub(super) fn notify_ended(&self) {
+        if let Some(ended) = self.ended_early.get() {
+            ended.cancel();
+        }
+    }
+
+    /// Ends the hold, because the lease ends.
+    pub(super) fn end(&self, now: Instant) -> Ended {
+        // Relaxed: `cut_short` locks `until` after this. A thread that then sees the shorter validity
+        // has locked `until` later still, so it sees the end, too, and does not take it for a loss.
+        let is_first = !self.has_ended.swap(true, Ordering::Relaxed);
+        Ended {
+            was_lost: !self.cut_short(now),
+            since: self.since.get().copied().filter(|_| is_first),
+        }
     }
 
     /// Notes that the lock was lost while it was held. Returns whether this is the first time.

@@ -160,7 +160,7 @@ impl Round {
             );
         }
         if self.count.vote(node, vote) {
-            self.late.lock().take();
+            self.let_drain_end();
         }
     }
 
@@ -182,9 +182,15 @@ impl Round {
             // If the last vote was counted between these two calls, it found no drain guard to
             // drop.
             if !self.count.abandon() {
-                self.late.lock().take();
+                self.let_drain_end();
             }
         }
+    }
+
+    fn let_drain_end(&self) {
+        // Dropped after the mutex is unlocked, because that may wake a task.
+        let late = self.late.lock().take();
+        drop(late);
     }
 
     /// When to stop waiting for answers. This is later for a release, which may have to follow an

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, MutexGuard},
 };
 
+use smallvec::SmallVec;
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::sync::Mutex;
@@ -24,6 +25,9 @@ pub enum WakeUp {
 pub(crate) struct Watchers(Arc<Mutex<ByName>>);
 
 type ByName = HashMap<Arc<str>, Vec<Arc<Notify>>>;
+
+/// Watchers to notify. Most names have one.
+type Watching = SmallVec<[Arc<Notify>; 1]>;
 
 /// A watcher of some names, until it is dropped. It does not miss a change that comes before it is
 /// awaited.
@@ -55,16 +59,27 @@ impl Watchers {
 
     /// Notifies the watchers of a name that it has changed.
     pub(crate) fn notify(&self, name: &str) {
-        for watcher in self.lock().get(name).into_iter().flatten() {
-            watcher.notify_one();
-        }
+        let watching: Watching = self
+            .lock()
+            .get(name)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        notify(watching);
     }
 
     /// Notifies all watchers, because any name may have changed.
     pub(crate) fn notify_all(&self) {
-        for watcher in self.lock().values().flatten() {
-            watcher.notify_one();
-        }
+        let watching: Watching = self.lock().values().flatten().cloned().collect();
+        notify(watching);
+    }
+}
+
+/// Notifies watchers. A waker is foreign code, so the map must not be locked.
+fn notify(watching: Watching) {
+    for watcher in watching {
+        watcher.notify_one();
     }
 }
 

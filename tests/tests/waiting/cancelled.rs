@@ -3,8 +3,9 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
-    task::Poll,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Poll, Wake, Waker},
+    thread,
     time::Duration,
 };
 
@@ -19,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    NAME, SOON, WAIT, assert_before_a_poll, drowsy, got, in_memory, ms, poll_once, queue, waiting,
-    watched::Watched,
+    NAME, SOON, WAIT, Waiter, assert_before_a_poll, drowsy, got, in_memory, ms, poll_once, queue,
+    waiting, watched::Watched,
 };
 
 /// Polls a future this number of times, each time it is woken, and drops it. Returns whether it had ended
@@ -304,4 +305,40 @@ async fn a_head_that_nobody_polls_keeps_others_waiting_up_to_their_last_poll() {
     drop(behind.await.unwrap().unwrap());
     assert!(start.elapsed() <= ms(510), "{:?}", start.elapsed());
     drop(head);
+}
+
+/// Drops a waiter when it is woken.
+struct Leaves(Mutex<Option<Waiter>>);
+
+impl Wake for Leaves {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().unwrap().take());
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn leave_when_woken_by_a_hand_over() {
+    let ([redsync], _) = in_memory();
+    let mutex = redsync.mutex(NAME);
+    let held = mutex.lock().await.unwrap();
+    let mut next = queue(mutex.lock_within(WAIT)).await;
+    let last = queue(mutex.lock_within(WAIT)).await;
+    let waker = Waker::from(Arc::new(Leaves(Mutex::new(Some(last)))));
+    let mut lost = pin!(held.lost());
+    let polled = lost.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    drop(held);
+    drop(got(poll_once(&mut next).await));
+    assert!(waiting(&mutex, 0).await);
+}
+
+#[test]
+fn a_task_that_is_woken_by_a_hand_over_may_leave_the_queue_at_once() {
+    // On a thread of its own, which would otherwise wait for itself.
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        leave_when_woken_by_a_hand_over();
+        done.send(()).unwrap();
+    });
+    assert!(is_done.recv_timeout(SOON).is_ok());
 }

@@ -46,6 +46,14 @@ pub(super) struct Collector<C: SharedConnection> {
     spares: Spares,
 }
 
+/// Commands that were sent together, with their replies.
+struct Answered {
+    sent: Sent,
+    replies: Replies,
+    /// Whether the replies were there when they were first looked for.
+    is_first_poll: bool,
+}
+
 impl<C: SharedConnection> Collector<C> {
     pub(super) fn new(connection: C, list: Arc<List>, sent: Arc<Mutex<Vec<Sent>>>) -> Self {
         Self {
@@ -78,32 +86,44 @@ impl<C: SharedConnection> Collector<C> {
 
     /// Resolves to true when there is more to send, and to false when there will never be more.
     fn poll_for_more(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let sent = Arc::clone(&self.sent);
-        let mut sent = sent.lock();
         loop {
             let mut index = 0;
-            while index < sent.len() {
-                let together = &mut sent[index];
-                let is_first_poll = !mem::replace(&mut together.was_polled, true);
-                match together.replies.poll(cx) {
-                    Poll::Pending => index += 1,
-                    Poll::Ready(replies) => {
-                        self.deliver(sent.remove(index), replies, is_first_poll);
-                    }
-                }
+            while let Some(answered) = self.take_answered(&mut index, cx) {
+                self.deliver(answered);
             }
-            if self.abandon_late(&mut sent, cx) {
+            if self.abandon_late(cx) {
                 continue;
             }
-            if commands(&sent) >= MAX_UNDER_WAY {
+            let under_way = commands(&self.sent.lock());
+            if under_way >= MAX_UNDER_WAY {
                 return Poll::Pending;
             }
             return match self.list.poll(cx) {
                 Found::Commands => Poll::Ready(true),
-                Found::End if sent.is_empty() => Poll::Ready(false),
+                Found::End if under_way == 0 => Poll::Ready(false),
                 Found::End | Found::Nothing => Poll::Pending,
             };
         }
+    }
+
+    /// Takes the next commands that have been answered, from `index` on, which moves past those that
+    /// have not.
+    fn take_answered(&self, index: &mut usize, cx: &mut Context<'_>) -> Option<Answered> {
+        let mut sent = self.sent.lock();
+        while let Some(together) = sent.get_mut(*index) {
+            let is_first_poll = !mem::replace(&mut together.was_polled, true);
+            match together.replies.poll(cx) {
+                Poll::Pending => *index += 1,
+                Poll::Ready(replies) => {
+                    return Some(Answered {
+                        sent: sent.remove(*index),
+                        replies,
+                        is_first_poll,
+                    });
+                }
+            }
+        }
+        None
     }
 
     /// Stops waiting for commands that have not been answered in time. Returns whether there were
@@ -111,8 +131,9 @@ impl<C: SharedConnection> Collector<C> {
     ///
     /// The connection still reads their replies and discards them, so later commands get their own
     /// replies.
-    fn abandon_late(&mut self, sent: &mut Vec<Sent>, cx: &mut Context<'_>) -> bool {
-        let Some(first) = sent.iter().map(|sent| sent.abandon_at).min() else {
+    fn abandon_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let first = (self.sent.lock().iter()).map(|sent| sent.abandon_at).min();
+        let Some(first) = first else {
             return false;
         };
         let alarm = self
@@ -125,12 +146,12 @@ impl<C: SharedConnection> Collector<C> {
             return false;
         }
         let now = Instant::now();
-        let mut abandoned = 0;
-        for late in sent.extract_if(.., |sent| sent.abandon_at <= now) {
-            abandoned += late.items.len();
-            // Dropping a question reports it as unanswered.
-            drop(late);
-        }
+        let mut sent = self.sent.lock();
+        let late: Vec<_> = sent.extract_if(.., |sent| sent.abandon_at <= now).collect();
+        drop(sent);
+        let abandoned = commands(&late);
+        // Dropping a question reports it as unanswered.
+        drop(late);
         self.list.abandoned(abandoned);
         self.alarm = None;
         true
@@ -173,7 +194,14 @@ impl<C: SharedConnection> Collector<C> {
     }
 
     /// Gives each command its reply.
-    fn deliver(&mut self, sent: Sent, replies: Replies, is_first_poll: bool) {
+    ///
+    /// An answer wakes tasks and records metrics, so `sent` must not be locked.
+    fn deliver(&mut self, answered: Answered) {
+        let Answered {
+            sent,
+            replies,
+            is_first_poll,
+        } = answered;
         let Sent {
             mut items,
             replies: future,
