@@ -25,7 +25,7 @@ use settings::{Flow, Settings};
 /// after that, the proxy sends no byte under the old setting. Requests and replies are switched
 /// separately, the last switch for a direction wins, and [`pass`](Self::pass) undoes them all.
 ///
-/// The proxy itself keeps or drops the bytes that it reads. So if a client has given up and closed its
+/// The proxy itself keeps or drops the bytes that it reads. So if a client has closed its
 /// connection, its requests still arrive once they are let through, and then the end of the
 /// connection. A direction that is held or dropped hides the end of the connection as well.
 ///
@@ -127,7 +127,8 @@ impl Proxy {
 
     /// Drops what either side sends, and what is held. Connections stay open, and new ones are
     /// accepted without being answered. As for [`drop_replies`](Self::drop_replies),
-    /// [`reset`](Self::reset) before [`pass`](Self::pass), unless clients have given up by then.
+    /// [`reset`](Self::reset) before [`pass`](Self::pass), unless clients have closed their connections by
+    /// then.
     pub fn blackhole(&self) {
         self.switch(|settings| {
             settings.requests = Flow::Drop;

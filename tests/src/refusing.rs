@@ -1,4 +1,5 @@
-//! A proxy that refuses some commands in words of its own, as those of some cloud providers do.
+//! A proxy that refuses some commands in words of its own, as the proxies of some cloud
+//! providers do.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};

@@ -43,7 +43,7 @@ pub enum HoldUntil {
     BodyEnd,
 }
 
-/// What happens to a request if its lock is lost while the inner service handles it. See
+/// The end of a request whose lock is lost while the inner service handles it. See
 /// [`RedlockLayer::with_on_loss`](crate::RedlockLayer::with_on_loss).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

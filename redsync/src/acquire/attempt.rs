@@ -100,7 +100,7 @@ impl Failure {
     }
 }
 
-/// What follows the verdict of a round.
+/// The decision after the verdict of a round.
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
     /// The lock is held, with this token if it is fenced.

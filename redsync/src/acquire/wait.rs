@@ -85,7 +85,7 @@ enum Signal {
     Timer,
 }
 
-/// What an event or an attempt leads to.
+/// The result of an event or an attempt.
 enum Step {
     Locked(Guard),
     Next(Action),

@@ -12,7 +12,7 @@ const PART: u32 = 3;
 /// After a failure, the extension is repeated when this part of the expiry has passed: a twelfth.
 const REPEATED_PART: u32 = 12;
 
-/// Whatever the expiry is, a repetition leaves three of this part of the validity that is left.
+/// A repetition comes at the latest when this part of the remaining validity has passed: a quarter.
 const LEFT_PART: u32 = 4;
 
 /// The times of a lock that decide when it is due.

@@ -30,7 +30,7 @@ pub(super) struct Round {
     late: Mutex<Option<DrainGuard>>,
 }
 
-/// What a round asks of every node.
+/// The command of a round to every node.
 pub(super) struct Command {
     operation: Operation,
     /// The token that counters are raised to, if there is one.

@@ -1,4 +1,4 @@
-//! Who holds a name on a node.
+//! The holders of a name on a node.
 
 use std::time::Duration;
 

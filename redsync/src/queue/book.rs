@@ -39,7 +39,7 @@ pub(super) struct Queue {
     pub(super) fairness: Fairness,
 }
 
-/// What the queues keep of a waiter.
+/// The record of a waiter in its queues.
 pub(super) struct Entrant {
     number: Number,
     pub(super) request: Request,

@@ -1,4 +1,4 @@
-//! What is known about names whose queues have become empty.
+//! The memory of names whose queues have become empty.
 //!
 //! With two tasks that lock a name in turn, its queue is empty after each hand-over, although other
 //! processes see the name held all the time. So what [`Fairness`] knows outlives the queue for a

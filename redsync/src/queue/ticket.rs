@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{LockError, Mode, lease::Lease, request::Request};
 
-/// What a waiter has for as long as it is in the queue of each of its names.
+/// The ticket of a waiter that is in the queue of each of its names.
 ///
 /// If it is dropped, it leaves the queues, and a lock that was handed over to it goes to the next
 /// waiter or is released.
@@ -142,7 +142,7 @@ impl Ticket {
     fn leave(&self) {
         let entrant = &self.entrant;
         self.queues.change(|book, to_wake| {
-            // If a follower leaves, nobody moves up: the waiter that acts for it stands before
+            // If a follower leaves, nobody moves up: the waiter that acts for it is before
             // everyone behind it.
             let follows = book.follows(entrant);
             if book.remove(entrant) && !follows {

@@ -107,7 +107,7 @@ impl Part {
         }
     }
 
-    /// Whether the load has a size that tells something about growth.
+    /// Whether the size of the load says something about growth.
     pub(crate) const fn grows(self) -> bool {
         matches!(
             self,

@@ -175,7 +175,7 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Reads even what must not be delivered now. Otherwise a client that gives up with a reset would
+    /// Reads even what must not be delivered now. Otherwise a client that leaves with a reset would
     /// take back what it has sent.
     fn read(&mut self) {
         let bytes = match self.from.try_read(&mut self.buffer) {

@@ -160,7 +160,7 @@ async fn a_server_that_comes_back_is_used_again() {
     });
 }
 
-/// Locks of a user who may only `SET` would stay for their expiry, so there are none.
+/// A user who may only `SET` could not release locks, and so acquires none.
 #[tokio::test]
 async fn a_user_who_may_not_release_locks_cannot_acquire_any() {
     let server = RedisServer::start();

@@ -63,7 +63,7 @@ async fn nothing_is_sent_twice() {
     sends_once(&fred(&proxy.url()).await, &server, &proxy).await;
 }
 
-/// An acquisition whose caller has given up is carried out before the release that follows it.
+/// An acquisition whose caller has left is carried out before the release that follows it.
 async fn stays_in_order<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
     acquire(node, &entry("a", "value")).await;
     proxy.hold_requests();

@@ -59,7 +59,7 @@ async fn a_shared_lock_is_a_sorted_set_that_lives_as_long_as_its_longest_holder(
     assert!((1..=30_000).contains(&server.pttl("a")));
     release(&node, &one).await;
     assert!((1..=500).contains(&server.pttl("a")));
-    // It ends when that one gives up.
+    // It ends when that one leaves.
     node.release(&waiting).await.unwrap();
     assert!(server.keys().is_empty());
 }
@@ -154,7 +154,7 @@ async fn how_to_compare_and_delete_is_found_out_once() {
     let unknown = count(&server, "errorstats", "errorstat_ERR:count=") - before;
     assert!(unknown <= 2, "unknown commands were sent {unknown} times");
 
-    // Only calls of known commands are counted. One EVAL finds out whether locks can be released, and
+    // Only calls of known commands are counted. One EVAL checks whether locks can be released, and
     // another makes the EVALSHA that follow work.
     let used = ["delifeq", "delex", "evalsha", "eval"].map(|command| {
         let calls = count(

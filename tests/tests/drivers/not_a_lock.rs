@@ -171,7 +171,7 @@ async fn waiters_learn_that_the_key_is_not_a_lock() {
     }
 }
 
-/// A lock that an operator has made to stay, by mistake, is one for its holder.
+/// A lock whose expiry an operator has removed by mistake is still a lock for its holder.
 #[tokio::test]
 async fn a_lock_without_its_expiry_is_still_extended_and_released_by_its_holder() {
     let (servers, redsync) = start();

@@ -1,4 +1,4 @@
-//! Servers and proxies that refuse commands, in any words: all that is optional is done without, and a
+//! Servers and proxies that refuse commands, in any words: a lock does without optional commands, and a
 //! server that could not release a lock acquires none.
 
 use std::time::{Duration, Instant};
@@ -124,7 +124,7 @@ async fn a_server_without_scripts_and_without_a_command_that_compares_and_delete
     }
 }
 
-/// A majority with such servers is none.
+/// Such servers have no vote, so they are not part of a majority.
 #[tokio::test]
 async fn a_server_that_cannot_release_has_no_vote() {
     let servers = redsync_tests::Servers::start(3);

@@ -57,7 +57,7 @@ fn connections_of_a_runtime_that_is_not_driven_are_replaced() {
         sleep(Duration::from_millis(300)).await;
         locks(&mutex).await;
     });
-    // In a row, so the attempt itself finds out, and another succeeds.
+    // In a row, so the attempt itself notices that, and another succeeds.
     still.block_on(async {
         let _ = mutex.try_lock().await;
         locks(&mutex).await;
@@ -172,7 +172,7 @@ fn a_guard_that_is_dropped_on_a_runtime_that_ends_is_released_on_another() {
             order.reverse();
         }
         for runtime in order {
-            // The other runtime is not driven, and the first attempt may have to find that out.
+            // The other runtime is not driven, and the first attempt may have to notice that.
             let mutex = redsync.mutex("first");
             drop(runtime.block_on(mutex.lock_within(LIMIT)).unwrap());
         }

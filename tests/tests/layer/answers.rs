@@ -160,7 +160,7 @@ async fn a_parameter_that_is_malformed_is_400() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_has_no_line_of_the_log_for_each_request() {
+async fn an_outage_does_not_log_a_line_for_each_request() {
     let nodes = Nodes::new();
     let app = app(orders(&nodes));
     nodes.take_down(2);

@@ -1,4 +1,4 @@
-//! What clients send: it is encoded or answered with 400, and never a mistake of the program.
+//! Names from clients: they are encoded or answered with 400, and never a mistake in the program.
 
 use std::collections::HashMap;
 

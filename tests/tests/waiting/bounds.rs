@@ -46,7 +46,7 @@ async fn the_number_of_waiters_is_limited_and_a_waiter_that_leaves_makes_room() 
     waiters.push(queue(mutex.lock_within(WAIT)).await);
     assert!(waiting(&mutex, 3).await);
 
-    // One gives up.
+    // One leaves.
     drop(waiters.pop());
     let refused = queue(mutex.lock_within(ms(5))).await.await;
     assert!(

@@ -179,7 +179,7 @@ async fn dropped_after_each_poll(from_here: bool, after: Duration) {
     panic!("it never ends");
 }
 
-/// Threads that wait, hold, hand on and go away at any moment: what is lost then is a hang.
+/// Threads wait, hold, hand over and leave at any moment. If a notice is lost, the test hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn waiters_may_be_dropped_at_any_moment_on_several_threads() {
     let redsync = drowsy(Redsync::in_memory(3));

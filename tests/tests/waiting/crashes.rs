@@ -82,7 +82,7 @@ async fn without_wake_ups_the_expiry_ends_the_wait() {
     assert!(took >= ms(1500) && took < ms(1600), "{took:?}");
 }
 
-/// A holder of this process that does not go on, so that nobody is watched.
+/// The holder is in this process and does not go on, so no node is watched.
 #[tokio::test(start_paused = true)]
 async fn waiters_outlast_a_guard_of_this_process_that_is_never_released() {
     let ([redsync], _) = in_memory();

@@ -1,4 +1,4 @@
-//! hand-overs: what may be handed over, for how long, and with which token.
+//! Hand-overs: what may be handed over, for how long, and with which token.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::{NAME, WAIT, got, in_memory, ms, poll_once, queue, watched::Watched};
 
 const EXPIRY: Duration = Duration::from_secs(8);
 
-/// Nodes that tell what they were asked.
+/// Nodes that record what they were asked.
 fn asked() -> (Redsync, Vec<FaultyNode>) {
     let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
     let redsync = crate::drowsy(Redsync::new(nodes.clone()).expect("nodes"));
@@ -27,10 +27,10 @@ fn count(nodes: &[FaultyNode], operation: Operation) -> usize {
         .count()
 }
 
-/// Has a waiter for `wanted` while `held` is held, gives `held` up, and tells whether it was handed over.
+/// Lets a waiter wait for `wanted`, releases `held`, and returns whether it was handed over.
 async fn is_handed(held: Guard, wanted: Mutex, nodes: &[FaultyNode]) -> bool {
     let task = tokio::spawn(wanted.lock_within(WAIT));
-    // Until the first try is over; less than the time for hand-overs.
+    // Until the first attempt is over; less than the time for hand-overs.
     sleep(ms(1)).await;
     let before = count(nodes, Operation::Acquire);
     let releases = count(nodes, Operation::Release);
@@ -127,7 +127,7 @@ async fn a_guard_taken_apart_is_left_to_the_owner_of_its_parts() {
     let third = tokio::spawn(queue(mutex.lock_within(WAIT)).await);
     drop(first);
     let parts = second.await.unwrap().into_parts();
-    // Somebody else goes on with it and gives it up.
+    // Somebody else goes on with it and releases it.
     sleep(ms(10)).await;
     assert!(!third.is_finished());
     let start = Instant::now();
@@ -158,7 +158,7 @@ async fn without_hand_overs_each_release_reaches_the_nodes() {
     }
 }
 
-/// Who holds it by what the nodes say.
+/// The holder that the nodes report.
 async fn holder(mutex: &Mutex) -> String {
     let inspected = mutex.inspect().await.expect("names");
     let holders = inspected[0].holders.as_ref().expect("a node in memory");

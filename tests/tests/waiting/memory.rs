@@ -17,16 +17,16 @@ fn resident() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// Each name is locked, and each fifth waited for: by one who is served, and one who gives up.
+/// Locks each name. For each fifth name there are two waiters: one is served, and one leaves.
 async fn touch(redsync: &Redsync, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let mutex = redsync.mutex(format!("order:{number}"));
         let guard = mutex.lock().await.expect("a lock");
         if number % 5 == 0 {
             let mut served = Box::pin(mutex.lock_within(WAIT));
-            let mut gives_up = Box::pin(mutex.lock_within(WAIT));
+            let mut leaves = Box::pin(mutex.lock_within(WAIT));
             assert!(poll_once(&mut served).await.is_pending());
-            assert!(poll_once(&mut gives_up).await.is_pending());
+            assert!(poll_once(&mut leaves).await.is_pending());
             if number % 10 == 0 {
                 // From the nodes, which tell.
                 drop(guard.into_parts().value);
@@ -35,7 +35,7 @@ async fn touch(redsync: &Redsync, numbers: std::ops::Range<u32>) {
                 drop(guard);
                 drop(served.await.expect("a lock"));
             }
-            drop(gives_up);
+            drop(leaves);
         } else {
             drop(guard);
         }
@@ -47,7 +47,7 @@ async fn touch(redsync: &Redsync, numbers: std::ops::Range<u32>) {
     redsync.drain().await;
 }
 
-/// In a process of its own, as the memory of a process is all there is to see.
+/// In a process of its own, because only the memory of a whole process can be seen.
 #[tokio::test]
 #[ignore = "another test starts it as a child process"]
 async fn child_process_that_touches_a_million_names() {

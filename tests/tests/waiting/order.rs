@@ -78,14 +78,14 @@ async fn the_first_waiter_is_served_first_whatever_its_limit() {
     }
 }
 
-/// Each time a newcomer joins, when the lock is about to be given up or has just been.
+/// Each time a newcomer joins, when the lock is about to be released or has just been released.
 async fn newcomers(redsync: &Redsync, hand_overs: u32, count: usize) {
     let mutex = redsync.mutex(NAME).with_hand_over(hand_overs, ms(50));
     let mut guard = mutex.lock().await.expect("a lock");
     let mut waiters = VecDeque::new();
     for number in 0..5 {
         let mut waiter = Box::pin(lock(&mutex, number));
-        // The first tries before it joins.
+        // The first makes an attempt before it joins.
         while !waiting(&mutex, number + 1).await {
             assert!(poll_once(&mut waiter).await.is_pending());
             sleep(ms(1)).await;

@@ -55,7 +55,7 @@ async fn all_waiters_in_a_queue_soon_fail_in_an_outage() {
                     "{result:?}"
                 );
             }
-            // A try that finds out, and another; each takes no longer than the limit of a node.
+            // An attempt that notices the outage, and another; each takes no longer than the limit of a node.
             let took = start.elapsed();
             assert!(took <= 3 * (PAUSE + ms(400)), "{took:?}");
             drop(held);
@@ -117,7 +117,7 @@ async fn an_outage_that_is_over_is_forgotten() {
         sleep(ms(1)).await;
     }
     for _ in 0..20 {
-        // For one try of the head's, and not long enough for the holder to notice.
+        // For one attempt of the head, and not long enough for the holder to notice.
         for watched in &nodes[..2] {
             watched.node.always(Fault::unreachable());
         }

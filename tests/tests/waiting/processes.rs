@@ -11,9 +11,9 @@ const ROUNDS: u32 = 5000;
 
 const NAMES: [&str; 2] = ["ping", "pong"];
 
-/// Two names, each held by one of two processes: alternately, one gives its own up and waits for the
-/// other, and the other waits for it and then gives up its own. So each lock is one that the other
-/// process gives up, in the very moment in which it is looked for.
+/// Two processes hold one name each. In turns, one process releases its name and waits for that of the
+/// other, which waits for the released name and then releases its own. So each lock is acquired in the
+/// moment in which the other process releases it.
 async fn rally(redsync: &Redsync, mut own: usize, mut held: Guard) -> (Duration, Guard) {
     let mut longest = Duration::ZERO;
     let mut serves = own == 0;

@@ -108,7 +108,8 @@ async fn transfers_over_overlapping_pairs_all_complete() {
     assert!(took < 140 * (ms(1) + 3 * ms(2)), "{took:?}");
 }
 
-/// A guard for one name is given up while the head wants more: it is not handed over to those behind.
+/// A guard for one name is released while the head wants several: the lock is not handed over to the
+/// waiters behind it.
 #[tokio::test(start_paused = true)]
 async fn waiters_for_several_names_keep_their_order_among_others() {
     for (order, served) in [

@@ -231,7 +231,7 @@ async fn a_writer_that_does_not_come_again_keeps_no_reader_out_on_servers() {
     keeps_no_reader_out(&here, &there).await;
 }
 
-/// A writer that has waited is dropped, or gives up.
+/// A writer that has waited is dropped, or its time is over.
 async fn readers_enter_when_it_has_left(writes: &Redsync, reads: &Redsync) {
     let held = writes.mutex(NAME).shared().lock().await.unwrap();
     for drops in [true, false] {
@@ -349,7 +349,8 @@ async fn a_run_goes_on_when_its_first_waiter_is_dropped() {
     }
 }
 
-/// Shared, exclusive and for several names, that come, leave and give up at any time: nobody is left.
+/// Waiters that are shared, exclusive or for several names come and leave at any time: nobody is left
+/// waiting.
 #[tokio::test(start_paused = true)]
 async fn a_mix_of_waiters_leaves_nobody_waiting() {
     const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -417,8 +418,8 @@ async fn live(redsync: Redsync, names: [&'static str; 3]) -> Duration {
     longest
 }
 
-/// Threads that wait for one or several names, shared or not, and go away at any moment: a notice that
-/// is lost then is a hang.
+/// Threads wait for one or several names, shared or not, and leave at any moment. If a notice is lost,
+/// the test hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_mix_of_waiters_on_several_threads_leaves_nobody_waiting() {
     let redsync = drowsy(Redsync::in_memory(3));

@@ -30,10 +30,10 @@ fn info(server: &RedisServer, field: &str) -> u64 {
     value.map_or(0, |value| value.trim().parse().expect("a number"))
 }
 
-/// Waits until the server would tell of a change.
+/// Waits until the server would report a change.
 fn until_tracked<'a>(servers: impl IntoIterator<Item = &'a RedisServer>) {
     for server in servers {
-        until("a server tells of changes", SOON, || {
+        until("a server reports changes", SOON, || {
             info(server, "tracking_total_keys") > 0
         });
     }
@@ -109,7 +109,7 @@ async fn a_waiter_is_woken_when_a_majority_is_free() {
     woken("three of five", waiting).await;
 }
 
-/// The connections over which servers tell.
+/// The connections over which servers report changes.
 fn tracking(server: &RedisServer) -> Vec<String> {
     let list: String = server.query(&["CLIENT", "LIST"]);
     let tracks = |line: &&str| {
@@ -180,7 +180,7 @@ async fn a_change_that_is_not_pushed_is_found_by_polling() {
     redsync.drain().await;
     hold([&server]);
     let waiting = tokio::spawn(mutex.lock_within(WAIT));
-    until("a server tells of changes", SOON, || {
+    until("a server reports changes", SOON, || {
         info(&server, "tracking_total_keys") > 0
     });
     unlock_as_go_does(&server);

@@ -137,7 +137,7 @@ pub(super) struct Failed {
     pub(super) may_act: bool,
 }
 
-/// What to do next.
+/// The next action of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Wait for the next event. In the state `Watching`, go on watching.

@@ -1,4 +1,4 @@
-//! What a memory node keeps at a name.
+//! A key of a memory node.
 
 use std::time::Duration;
 

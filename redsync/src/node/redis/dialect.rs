@@ -1,4 +1,4 @@
-//! What a server can do, as far as it is known.
+//! The dialect of a server: the optional commands that it is known to have.
 //!
 //! It is learned by use: a server that refuses a command has not carried it out.
 
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use super::command::Arguments;
 use crate::node::NodeError;
 
-/// What is known about one server so far.
+/// The dialect of one server, as far as it is known.
 #[derive(Default)]
 pub(super) struct Dialect {
     delete_if_equal: AtomicU8,

@@ -45,7 +45,7 @@ enum Check {
     DeleteIfEqual(DeleteIfEqual, Box<str>),
 }
 
-/// What a reply leads to.
+/// The consequence of a reply.
 enum Outcome {
     Answered(Answer),
     /// Another command has to be sent.
@@ -358,7 +358,7 @@ mod tests {
     const ACQUIRED: Answer = Answer::Acquire(AcquireVote::Acquired { number: None });
 
     #[test]
-    fn what_keeps_shared_holders_out_ends_if_the_user_may_end_it() {
+    fn a_reservation_ends_if_the_user_may_end_it() {
         let entry = entry().with_repetition(true);
         let release = |replies: Vec<_>| {
             let dialect = checked();

@@ -116,7 +116,7 @@ impl Tracking {
             match self.link.send(exists.clone()).await {
                 Ok(existing) => return Ok(existing == Value::Int(0)),
                 // The connection may have been closed while it was idle, and the first watcher to
-                // find out should not go without wake-ups. It is safe to ask twice.
+                // notice that should not go without wake-ups. It is safe to ask twice.
                 Err(NodeError::Disconnected(_)) if mem::take(&mut again) => {}
                 Err(error) => return Err(error),
             }

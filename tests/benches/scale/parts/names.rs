@@ -19,7 +19,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// How long nothing happens while the load is measured.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How long the grants may take before the benchmark gives up.
+/// How long the grants may take before the benchmark stops.
 const GRANTS: Duration = Duration::from_secs(60);
 
 pub(crate) async fn measure(count: usize, can_wake: bool) -> Outcome<Vec<Row>> {

@@ -21,11 +21,11 @@ const TIME: Duration = Duration::from_secs(10);
 /// How long a lock is waited for.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// How many tasks find out what the nodes can carry.
+/// How many tasks measure what the nodes can carry.
 const TASKS: usize = 512;
 
-/// More nodes than usual, and fencing tokens, make more work for the nodes than for the client: it is
-/// they that are to be overloaded.
+/// More nodes than usual and fencing tokens make more work for the nodes than for the client, because
+/// the nodes are to be overloaded.
 const SLOW_NODES: usize = 5;
 
 const TICK: Duration = Duration::from_millis(5);
@@ -116,7 +116,7 @@ async fn once(redsync: Redsync, granted: Arc<AtomicU64>) -> u64 {
     nanos(begun.elapsed())
 }
 
-/// How long one lock takes, if it can be had.
+/// How long one lock takes, if it can be acquired.
 async fn lock_time(redsync: &Redsync) -> Option<Duration> {
     let begun = Instant::now();
     drop(redsync.mutex("after").try_lock().await.ok()?);
