@@ -53,6 +53,8 @@ impl Request {
 
     /// How many attempts have begun.
     pub(crate) fn attempts(&self) -> u32 {
+        // Relaxed: the count is for errors. The task that reads it has made the attempts, or has got
+        // the request from the task that did, through a mutex.
         self.attempts.load(Ordering::Relaxed)
     }
 }

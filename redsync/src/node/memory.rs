@@ -48,6 +48,7 @@ impl MemoryNode {
     #[must_use]
     pub fn new() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
+        // Relaxed: the number only has to be unique.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self {
             address: format!("memory-{number}").into(),

@@ -70,6 +70,7 @@ impl Admission {
                 }
             };
             question.await?;
+            // Release: see `is_admitted`.
             self.is_admitted.store(true, Ordering::Release);
             self.changed.notify_waiters();
             return Ok(());

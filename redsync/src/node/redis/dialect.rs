@@ -44,11 +44,10 @@ impl DeleteIfEqual {
 }
 
 impl Dialect {
-    // Relaxed in all of these: the values protect nothing else, and an outdated one costs one more
-    // command.
-
     /// The command to delete with, if the server is not known to have none.
     pub(super) fn delete_if_equal(&self) -> Option<DeleteIfEqual> {
+        // Relaxed, like all orderings here: the values protect no other data, and an outdated one
+        // costs one more command.
         match self.delete_if_equal.load(Ordering::Relaxed) {
             0 => Some(DeleteIfEqual::Delifeq),
             1 => Some(DeleteIfEqual::Delex),
@@ -62,15 +61,19 @@ impl Dialect {
             DeleteIfEqual::Delifeq => 1,
             DeleteIfEqual::Delex => 2,
         };
+        // Relaxed: see `delete_if_equal`. The maximum, so that a late refusal of the first command
+        // does not bring the second one back.
         self.delete_if_equal.fetch_max(next, Ordering::Relaxed);
     }
 
     /// Whether the server is known to release what it has acquired.
     pub(super) fn can_release(&self) -> bool {
+        // Relaxed: see `delete_if_equal`.
         self.can_release.load(Ordering::Relaxed)
     }
 
     pub(super) fn note_release(&self) {
+        // Relaxed: see `delete_if_equal`.
         self.can_release.store(true, Ordering::Relaxed);
     }
 }

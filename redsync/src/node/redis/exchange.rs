@@ -4,7 +4,7 @@
 //! reply, until there is an answer. It does no I/O of its own, so it serves drivers that send one
 //! command at a time as well as drivers that send the commands of many locks together.
 
-use std::{ptr, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Reply,
@@ -34,7 +34,20 @@ enum Step {
     SetIfAbsent,
     /// Deletes the key with a command that the server may not know. The dialect remembers if not.
     DeleteIfEqual(DeleteIfEqual, Arc<Dialect>),
-    Script(&'static Script, By),
+    Script(Run, By),
+}
+
+/// What a script is run for.
+#[derive(Clone, Copy)]
+enum Run {
+    /// The operation. It answers with its vote.
+    Operation(&'static Script),
+    /// To learn who holds the name, after it could not be set.
+    AskForHolder,
+    /// To delete the key if it has the owner value, and do nothing else.
+    Delete,
+    /// To let shared holders in again, after there was no key to delete.
+    EndReservation,
 }
 
 /// The ways to release a lock, in the order in which they are tested before there is one.
@@ -86,7 +99,7 @@ impl Exchange {
     /// even if the reply to the second question is late.
     pub(super) fn interim(&self) -> Option<Answer> {
         let taken = Answer::Acquire(AcquireVote::Taken { remaining: None });
-        self.step.asks_for_holder().then_some(taken)
+        matches!(self.step, Step::Script(Run::AskForHolder, _)).then_some(taken)
     }
 
     /// Writes the next command.
@@ -113,7 +126,9 @@ impl Exchange {
             Step::Check(Check::Script, _) => {
                 CHECK.write_for_name(By::Code, &entry.names[0], command)
             }
-            Step::Script(script, by) => script.write(*by, self.operation, entry, token, command),
+            Step::Script(run, by) => {
+                (run.script()).write(*by, self.operation, entry, token, command);
+            }
         }
     }
 
@@ -150,16 +165,14 @@ impl Exchange {
                 Reply::Status(_) => {
                     Outcome::Answered(Answer::Acquire(AcquireVote::Acquired { number: None }))
                 }
-                Reply::Nil => Outcome::Continued(Step::script(&INSPECT)),
+                Reply::Nil => Outcome::Continued(Step::run(Run::AskForHolder)),
                 reply => return Err(reply.unexpected()),
             },
-            (step, reply) if step.asks_for_holder() => {
-                if matches!(&reply, Ok(reply) if reply.is_not_a_lock()) {
-                    let name = Arc::clone(&entry.names[0]);
-                    return Ok(Outcome::Answered(Answer::Acquire(AcquireVote::NotALock {
-                        name,
-                    })));
-                }
+            (Step::Script(Run::AskForHolder, _), Ok(reply)) if reply.is_not_a_lock() => {
+                let name = Arc::clone(&entry.names[0]);
+                Outcome::Answered(Answer::Acquire(AcquireVote::NotALock { name }))
+            }
+            (Step::Script(Run::AskForHolder, _), reply) => {
                 match reply.and_then(|reply| reply.holders()) {
                     Ok(Some(found)) if found.mode == Mode::Exclusive => {
                         Outcome::Answered(Answer::Acquire(held_by(found, entry)))
@@ -172,47 +185,36 @@ impl Exchange {
                 }
             }
             // The name may be reserved for this entry. Only the script can end that.
-            (step, Ok(Reply::Integer(0))) if entry.repeated && step.deletes() => {
-                Outcome::Continued(Step::script(&RELEASE))
+            (Step::DeleteIfEqual(..) | Step::Script(Run::Delete, _), Ok(Reply::Integer(0)))
+                if entry.repeated =>
+            {
+                Outcome::Continued(Step::run(Run::EndReservation))
             }
             // The owner does not hold the key: this much is known. A reservation ends by itself, and
             // a user with no more rights than go-redsync needs has made none.
-            (step, Err(_)) if is_plain(entry) && step.ends_reservation() => {
+            (Step::Script(Run::EndReservation, _), Err(_)) => {
                 Outcome::Answered(Answer::Release(ReleaseVote::NotOwner))
             }
-            (_, reply) => Outcome::Answered(reply?.answer(self.operation, entry)?),
+            (Step::DeleteIfEqual(..) | Step::Script(..), reply) => {
+                Outcome::Answered(reply?.answer(self.operation, entry)?)
+            }
         })
     }
 }
 
 impl Step {
     const fn script(script: &'static Script) -> Self {
-        Self::Script(script, By::Hash)
+        Self::run(Run::Operation(script))
+    }
+
+    const fn run(run: Run) -> Self {
+        Self::Script(run, By::Hash)
     }
 
     fn delete_if_equal(dialect: &Arc<Dialect>) -> Self {
         match dialect.delete_if_equal() {
             Some(command) => Self::DeleteIfEqual(command, Arc::clone(dialect)),
-            None => Self::script(&DELETE),
-        }
-    }
-
-    /// Whether the server is asked who holds the name, after it could not be set.
-    fn asks_for_holder(&self) -> bool {
-        matches!(self, Self::Script(script, _) if ptr::eq(*script, &raw const INSPECT))
-    }
-
-    /// Whether it lets shared holders in again. One exclusive name is released by another command.
-    fn ends_reservation(&self) -> bool {
-        matches!(self, Self::Script(script, _) if ptr::eq(*script, &raw const RELEASE))
-    }
-
-    /// Whether it deletes the key if that has the owner value, and does nothing else.
-    fn deletes(&self) -> bool {
-        match self {
-            Self::DeleteIfEqual(..) => true,
-            Self::Script(script, _) => ptr::eq(*script, &raw const DELETE),
-            Self::Check(..) | Self::SetIfAbsent => false,
+            None => Self::run(Run::Delete),
         }
     }
 
@@ -220,12 +222,12 @@ impl Step {
     /// answer.
     fn after(&self, error: &NodeError) -> Result<Option<Self>, NodeError> {
         Ok(match self {
-            Self::Script(script, by) => {
-                (script.after(*by, error)).map(|by| Self::Script(script, by))
+            Self::Script(run, by) => {
+                (run.script().after(*by, error)).map(|by| Self::Script(*run, by))
             }
             _ if !may_do_otherwise(error) => None,
             // The key has another type. The script can handle that.
-            Self::DeleteIfEqual(..) if is_about_the_key(error) => Some(Self::script(&DELETE)),
+            Self::DeleteIfEqual(..) if is_about_the_key(error) => Some(Self::run(Run::Delete)),
             Self::DeleteIfEqual(command, dialect) => {
                 dialect.lacks(*command);
                 Some(Self::delete_if_equal(dialect))
@@ -240,6 +242,17 @@ impl Step {
             )),
             Self::SetIfAbsent => None,
         })
+    }
+}
+
+impl Run {
+    fn script(self) -> &'static Script {
+        match self {
+            Self::Operation(script) => script,
+            Self::AskForHolder => &INSPECT,
+            Self::Delete => &DELETE,
+            Self::EndReservation => &RELEASE,
+        }
     }
 }
 
