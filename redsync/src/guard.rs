@@ -296,8 +296,8 @@ impl Guard {
         }
     }
 
-    /// Makes [`Redsync::drain`](crate::Redsync::drain) wait until this lock has been released: for
-    /// work that a shutdown has to wait for.
+    /// Makes [`Redsync::drain`](crate::Redsync::drain) wait until this lock has been released. Use it
+    /// if a shutdown has to wait for the work under the lock.
     ///
     /// By default, a drain waits for releases that have begun, and not for guards that are still in
     /// use. (For code that has no guard yet, see

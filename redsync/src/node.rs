@@ -76,9 +76,9 @@ pub trait Node: Send + Sync + 'static {
     /// Acquires all names of `entry` for its expiry, or none.
     ///
     /// An exclusive acquisition requires that each name is free. A shared acquisition requires that
-    /// each name is free or has shared holders. It is also refused for half a second after shared
-    /// holders kept an exclusive acquisition out that will be [repeated](Entry::repeated);
-    /// otherwise a stream of shared holders could keep it out for ever.
+    /// each name is free or has shared holders. It is also refused while a name is reserved: for
+    /// half a second after shared holders kept out an exclusive acquisition that will be
+    /// [repeated](Entry::repeated). Otherwise a stream of shared holders could keep it out for ever.
     ///
     /// If a name is already held with the same owner value, the same acquisition has arrived
     /// before. It succeeds again, and leaves the expiry as it is.

@@ -188,11 +188,11 @@ impl Redsync {
         self.mutex_of(sorted(names))
     }
 
-    /// Acquires and releases a lock of its own on every node, and returns which of them did both: for
-    /// a log line when a service starts, or for a health check. Each vote is
-    /// [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed).
+    /// Acquires and releases a lock of its own on every node, and returns which of them did both. Each
+    /// vote is [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed). Call it when a
+    /// service starts, to log the result, or for a health check.
     ///
-    /// So it finds every node that cannot be reached, is read-only or out of memory, lacks replicas
+    /// It finds every node that cannot be reached, is read-only or out of memory, lacks replicas
     /// that it needs for a write, or does not permit its user what a plain exclusive lock needs.
     /// The name begins with the default [key prefix](Mutex::with_key_prefix) and `redsync:probe:`,
     /// and is used once, so that probes do not meet. A lock that a node cannot release expires.
@@ -223,7 +223,8 @@ impl Redsync {
 
     /// Waits until the work in the background is done: the releases of dropped guards, and the
     /// answers of slow nodes. It also waits until every [`DrainGuard`](Self::drain_guard) is
-    /// dropped, and for the locks that [delay it](crate::Guard::delay_drain). Call it at the end of a graceful shutdown.
+    /// dropped, and for the locks that [delay it](crate::Guard::delay_drain). Call it at the end of a
+    /// graceful shutdown.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -238,9 +239,9 @@ impl Redsync {
     ///
     /// It takes long only if a node hangs: then up to the expiry or 30 s, whichever is shorter,
     /// plus 5 s. After the release of a lock that was [resumed](Mutex::resume), it may take up to the
-    /// [node time limit](Mutex::with_node_timeout) plus a second. Work that was left to a current-thread
-    /// runtime that nobody drives any longer moves to another runtime on which this `Redsync` was
-    /// used, after about two seconds. If there is none, the drain does not end.
+    /// [node time limit](Mutex::with_node_timeout) plus a second. If work was left to a
+    /// current-thread runtime that nobody drives any longer, it moves after about two seconds to
+    /// another runtime on which this `Redsync` was used. If there is none, the drain does not end.
     ///
     /// # Cancel safety
     ///

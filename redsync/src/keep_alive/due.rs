@@ -12,7 +12,7 @@ const PART: u32 = 3;
 /// After a failure, the extension is repeated when this part of the expiry has passed: a twelfth.
 const REPEATED_PART: u32 = 12;
 
-/// A repetition comes at the latest when this part of the remaining validity has passed: a quarter.
+/// The part of the remaining validity after which an extension is repeated: a quarter.
 const LEFT_PART: u32 = 4;
 
 /// The times of a lock that decide when it is due.

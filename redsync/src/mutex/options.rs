@@ -75,7 +75,7 @@ impl Mutex {
     }
 }
 
-/// What is locked.
+/// The kind of lock and its key.
 impl Mutex {
     /// Sets the mode: exclusive (the default) or [shared](Self::shared). The shared mode turns
     /// [fencing](Self::with_fencing) off.
@@ -93,13 +93,14 @@ impl Mutex {
     /// Returns the same mutex in shared mode: it can have any number of shared holders, or one
     /// exclusive holder.
     ///
-    /// Each shared holder has its own guard, which expires and is extended on its own. When an
-    /// attempt to acquire the lock exclusively finds shared holders and will be repeated, the nodes
-    /// admit no new shared holders for half a second. Every attempt renews this, and it ends when
-    /// the exclusive waiter leaves without the lock. So that waiter enters when the present holders
-    /// have left, however many others want to share the lock. It can starve if the pause between
-    /// its attempts is longer than half a second. A single attempt, such as that of
-    /// [`try_lock`](Self::try_lock), keeps no shared holders out.
+    /// Each shared holder has its own guard, which expires and is extended on its own.
+    ///
+    /// An exclusive waiter does not starve, however many others want to share the lock, unless the
+    /// pause between its attempts is longer than half a second. An attempt that finds shared holders
+    /// reserves the name: the nodes admit no new shared holders for half a second, and the waiter
+    /// enters when the present ones have left. Every attempt renews the reservation, which ends when
+    /// the waiter leaves without the lock. A single attempt, such as that of
+    /// [`try_lock`](Self::try_lock), reserves nothing.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -113,7 +114,7 @@ impl Mutex {
     /// # }
     /// ```
     ///
-    /// To a go-redsync client, a shared lock is taken. Shared locks have no
+    /// A go-redsync client sees a shared lock as taken. Shared locks have no
     /// [fencing tokens](crate::fence).
     #[must_use]
     pub fn shared(&self) -> Self {
@@ -173,7 +174,7 @@ impl Mutex {
     }
 }
 
-/// How often a lock is tried while another holder has it, or while nodes fail.
+/// The attempts while another holder has the lock, or while nodes fail.
 impl Mutex {
     /// Sets the pause between attempts to a fixed time.
     ///
@@ -241,8 +242,8 @@ impl Mutex {
     /// Clients that poll, such as those of go-redsync, are not seen while they wait. So if this
     /// process has waiters for a name all the time, it leaves the name free now and then until
     /// somebody has acquired it, for up to 260 ms: every four seconds, and sooner after somebody
-    /// came. This takes a tenth of the time at most, and the waiters of this process wait for that
-    /// much longer. A client that polls every 50 ms to 250 ms then gets the lock about once per
+    /// came. This takes a tenth of the time at most, and the waiters of this process wait that much
+    /// longer. A client that polls every 50 ms to 250 ms then gets the lock about once per
     /// second. (On nodes without [wake-ups](crate::node::Node::watch), the name is free for a few
     /// milliseconds after each release instead.)
     ///

@@ -97,8 +97,8 @@
 //! * An **exclusive lock** is a string at the name of the mutex. Its value is the owner value, and
 //!   it is set by `SET NX PX`, as in go-redsync. So a Go service and a Rust service can share a
 //!   mutex.
-//! * A **shared lock** is a sorted set at the name of the mutex. To a go-redsync client the name is
-//!   taken, and the client cannot delete it.
+//! * A **shared lock** is a sorted set at the name of the mutex. A go-redsync client sees the name as
+//!   taken, and cannot delete the key.
 //! * The **counter** of a fenced lock is a string beside it: that of `order:42` is at
 //!   `{order:42}:fence`, and that of `{shop-7}:order:42`, which already has a part in braces, is at
 //!   `{shop-7}:order:42:fence`. An ACL has to permit these keys. A counter takes about a hundred

@@ -152,7 +152,8 @@ async fn pauses_that_never_end_do_not_panic() {
     drop(waiter.await.unwrap().unwrap());
 }
 
-/// An exclusive lock that is kept out by shared ones says so on the nodes, which changes the key.
+/// An exclusive waiter that shared holders keep out reserves the name on the nodes, which changes the
+/// key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_writers_do_not_wake_each_other() {
     let servers = Servers::start(3);
@@ -172,10 +173,10 @@ async fn several_writers_do_not_wake_each_other() {
             .map(|calls| calls.parse::<u64>().expect("a number"))
             .sum()
     };
-    redsync_tests::wait::until("they have tried", SOON, || scripts() >= 2);
+    redsync_tests::wait::until("they have made attempts", SOON, || scripts() >= 2);
     sleep(Duration::from_secs(2)).await;
     let calls = scripts();
-    println!("eight writers wait for a reader: {calls} tries or less in 2 s");
+    println!("eight writers wait for a reader: {calls} attempts or less in 2 s");
     assert!(calls < 100, "{calls}");
     drop(shared);
     for writer in writers {
