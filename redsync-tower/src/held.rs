@@ -123,7 +123,7 @@ impl HeldLock {
         self.validity.name()
     }
 
-    /// Returns the instant until which the lock is held if it is not extended.
+    /// Returns the instant until which the lock is valid if it is not extended.
     #[must_use]
     pub fn until(&self) -> Instant {
         self.validity.until()

@@ -67,8 +67,8 @@ pub enum LockRejectionReason {
     TooLate,
     /// The request has no valid key.
     BadRequest,
-    /// The route or the layer is misconfigured, or the name of the lock is that of a key that is not
-    /// a lock (see [`LockError::NotALock`]). An error event says which.
+    /// The route or the layer is misconfigured, or a key with the name of the lock is not a lock (see
+    /// [`LockError::NotALock`]). An error event says which.
     Misconfigured,
     /// The lock was lost while the request was handled. The request may have been carried out in
     /// part.

@@ -1,8 +1,8 @@
 //! Redis and Valkey servers as nodes.
 //!
-//! A [`RedisNode`] translates each operation of a [`Node`](super::Node) into commands, and the replies into a
-//! vote. A [`Driver`] sends a command through a client library and returns the reply. These drivers
-//! exist, each behind a feature:
+//! A [`RedisNode`] translates each operation of a [`Node`](super::Node) into commands, and the replies
+//! into a vote. A [`Driver`] sends a command through a client library and returns the reply. These
+//! drivers exist, each behind a feature:
 //!
 //! | feature | driver | takes |
 //! |---|---|---|

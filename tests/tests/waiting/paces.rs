@@ -83,7 +83,7 @@ impl NodeWrapper for WatchedElsewhere {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nodes_that_report_a_name_as_free_that_is_taken_are_not_besieged() {
+async fn nodes_that_report_a_taken_name_as_free_are_not_besieged() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let nodes = [(); 3].map(|()| WatchedElsewhere {
         node: MemoryNode::new(),

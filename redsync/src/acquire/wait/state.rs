@@ -17,13 +17,14 @@ use crate::{
 /// millisecond after.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(2);
 
-/// This many times in a row, an attempt follows at once if the nodes report a name as free that was
-/// taken a moment before. It may have been released and acquired in between.
+/// If the nodes report a name as free that was taken a moment before, an attempt follows at once, up to
+/// this many times in a row. The name may have been released and acquired in between.
 const BELIEVED_CONTRADICTIONS: u32 = 5;
 
-/// After that, an attempt follows after this pause, which is doubled each time, so many times at
-/// most.
+/// After that, the next attempt follows after this pause.
 const CONTRADICTION_PAUSE: Duration = Duration::from_millis(1);
+
+/// How many times the pause is doubled at most, once for each further attempt.
 const MOST_DOUBLINGS: u32 = 8;
 
 /// The shortest time after which an attempt follows because the holder's key may have expired.

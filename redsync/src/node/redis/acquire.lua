@@ -1,8 +1,8 @@
 -- Acquires all names exclusively, or none. KEYS: the names; if the lock is fenced, then the
 -- counters of the names. ARGV: owner value, expiry in ms, number of names, stride, retention of
 -- counters in ms, and for how many ms to admit no new shared holders if shared holders keep this
--- lock out (zero: this acquisition will not be repeated). Returns {1}, {1, number}, or {0, for how many ms another holds a name (negative: for
--- ever)}, or {2, the number of a key that is not a lock}.
+-- lock out (zero: this acquisition will not be repeated). Returns {1}, {1, number}, or {0, for how many
+-- ms another holds a name (negative: for ever)}, or {2, the number of a key that is not a lock}.
 local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local kinds = {}

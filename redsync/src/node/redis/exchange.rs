@@ -37,7 +37,7 @@ enum Step {
     Script(Run, By),
 }
 
-/// What a script is run for.
+/// The purpose of a script.
 #[derive(Clone, Copy)]
 enum Run {
     /// The operation. It answers with its vote.

@@ -262,7 +262,7 @@ fn the_last_poll_is_an_attempt_though_the_name_is_open() {
 }
 
 #[test]
-fn nodes_that_contradict_its_attempts_are_asked_ever_more_rarely() {
+fn nodes_that_contradict_attempts_are_asked_less_and_less_often() {
     let mut test = Test::new();
     let start = test.now;
     let mut next = test.on(Event::Joined { may_act: true });

@@ -50,7 +50,7 @@ pub(super) struct Collector<C: SharedConnection> {
 struct Answered {
     sent: Sent,
     replies: Replies,
-    /// Whether the replies were there when they were first looked for.
+    /// Whether the replies had arrived when they were first read.
     is_first_poll: bool,
 }
 
@@ -106,8 +106,8 @@ impl<C: SharedConnection> Collector<C> {
         }
     }
 
-    /// Takes the next commands that have been answered, from `index` on, which moves past those that
-    /// have not.
+    /// Takes the next commands that have been answered, from `index` on. Moves `index` past commands
+    /// that have not been answered.
     fn take_answered(&self, index: &mut usize, cx: &mut Context<'_>) -> Option<Answered> {
         let mut sent = self.sent.lock();
         while let Some(together) = sent.get_mut(*index) {
