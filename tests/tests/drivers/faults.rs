@@ -68,8 +68,8 @@ async fn stays_in_order<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) 
     acquire(node, &entry("a", "value")).await;
     proxy.hold_requests();
     let late = entry("b", "value");
-    let given_up = timeout(Duration::from_millis(50), node.acquire(&late)).await;
-    assert!(given_up.is_err(), "{given_up:?}");
+    let unanswered = timeout(Duration::from_millis(50), node.acquire(&late)).await;
+    assert!(unanswered.is_err(), "{unanswered:?}");
     let release = node.release(&late);
     let mut release = std::pin::pin!(release);
     let early = timeout(Duration::from_millis(50), release.as_mut()).await;

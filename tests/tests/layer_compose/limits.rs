@@ -12,7 +12,7 @@ use crate::support::{LONG, SOON, Stage, World};
 
 type Answer = Result<Response<Body>, Infallible>;
 
-/// A service that lets whoever is on stage end on its own, after others had their turn.
+/// A service that yields a few times, so that others run meanwhile.
 fn service(
     stage: Stage,
 ) -> impl Service<
