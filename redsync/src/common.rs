@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use crate::{
     ConfigError, gate::Gate, keep_alive::Keeper, node::AnyNode, nodes::Nodes, queue::Queues,
+    services::Services,
 };
 
 /// The nodes, the queues of this process, the task that extends guards, and the gate of attempts.
 pub(crate) struct Common {
     pub(crate) nodes: Arc<Nodes>,
+    pub(crate) services: Arc<Services>,
     pub(crate) queues: Arc<Queues>,
     pub(crate) keeper: Keeper,
     pub(crate) gate: Gate,
@@ -17,9 +19,11 @@ pub(crate) struct Common {
 impl Common {
     pub(crate) fn new(nodes: impl IntoIterator<Item = AnyNode>) -> Result<Arc<Self>, ConfigError> {
         let nodes = Arc::new(Nodes::new(nodes)?);
+        let services = Services::new();
         Ok(Arc::new(Self {
-            keeper: Keeper::new(nodes.background().runtimes()),
+            keeper: Keeper::new(services.background.runtimes()),
             nodes,
+            services,
             queues: Arc::default(),
             gate: Gate::new(),
         }))

@@ -349,7 +349,7 @@ impl Guard {
     ///
     /// Dropping the future changes nothing.
     pub async fn verify(&self) -> Result<bool, VerifyError> {
-        let kept = self.lease().inspect().await;
+        let kept = self.lease().verify().await;
         match kept.verdict {
             Verdict::Granted => Ok(true),
             Verdict::Refused => {

@@ -7,7 +7,6 @@
 
 mod extension;
 mod hold;
-mod inspection;
 mod key;
 mod lane;
 mod lanes;
@@ -18,6 +17,7 @@ mod purpose;
 mod round;
 mod site;
 mod succession;
+mod verification;
 
 use std::{
     future::Future,
@@ -43,6 +43,7 @@ use crate::{
     options::Options,
     quorum::{count::RoundVotes, votes::Votes},
     request::Request,
+    services::Services,
 };
 
 /// How much longer to wait for a release than for an acquisition, because the release may have to
@@ -68,6 +69,7 @@ impl Lease {
     /// Makes a lease for an attempt that starts now, and that may be `repeated`.
     pub(crate) fn new(
         nodes: &Arc<Nodes>,
+        services: &Arc<Services>,
         request: &Request,
         value: OwnerValue,
         repeated: bool,
@@ -75,23 +77,28 @@ impl Lease {
         let succession = Succession::new(Instant::now());
         let lanes = Lanes::without_keys(nodes.len());
         let purpose = Purpose::new(request, value, repeated);
-        Self::with(nodes, purpose, succession, lanes)
+        Self::with(nodes, services, purpose, succession, lanes)
     }
 
     /// Makes a lease on keys that the nodes already have.
-    pub(crate) fn resumed(nodes: &Arc<Nodes>, request: &Request, value: OwnerValue) -> Arc<Self> {
+    pub(crate) fn resumed(
+        nodes: &Arc<Nodes>,
+        services: &Arc<Services>,
+        request: &Request,
+        value: OwnerValue,
+    ) -> Arc<Self> {
         let now = Instant::now();
         // The value came from outside, so others may know it.
         let succession = Succession::exposed(now);
         let set_until = now + request.options.timing.node_timeout() + RESUME_MARGIN;
         let lanes = Lanes::with_keys(nodes.len(), set_until);
         let purpose = Purpose::new(request, value, false);
-        Self::with(nodes, purpose, succession, lanes)
+        Self::with(nodes, services, purpose, succession, lanes)
     }
 
     /// Ends the reservation of the names for a request that will not be repeated, so that the nodes
     /// admit shared holders again.
-    pub(crate) fn withdraw(nodes: &Arc<Nodes>, request: &Request) {
+    pub(crate) fn withdraw(nodes: &Arc<Nodes>, services: &Arc<Services>, request: &Request) {
         let Ok(value) = OwnerValue::random("") else {
             return;
         };
@@ -99,11 +106,12 @@ impl Lease {
         let purpose = Purpose::new(request, value, true);
         let lanes = Lanes::with_keys(nodes.len(), now);
         // Nobody waits for the answers. They go on in the background.
-        drop(Self::with(nodes, purpose, Succession::new(now), lanes).release());
+        drop(Self::with(nodes, services, purpose, Succession::new(now), lanes).release());
     }
 
     fn with(
         nodes: &Arc<Nodes>,
+        services: &Arc<Services>,
         purpose: Purpose,
         succession: Succession,
         lanes: Arc<Lanes>,
@@ -111,7 +119,7 @@ impl Lease {
         Arc::new(Self {
             hold: Hold::new(succession.started_at(), &purpose.options.timing),
             purpose,
-            site: Site::new(nodes),
+            site: Site::new(nodes, services),
             lanes,
             succession,
             token: OnceLock::new(),
@@ -312,7 +320,7 @@ impl Lease {
 
     /// Makes a drain wait until this is dropped.
     pub(crate) fn drain_guard(&self) -> DrainGuard {
-        self.site.nodes().background().guard()
+        self.site.background().guard()
     }
 
     /// Finishes a release in the background.

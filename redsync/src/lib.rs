@@ -142,6 +142,7 @@ mod quorum;
 mod redsync;
 mod request;
 mod runtimes;
+mod services;
 mod sync;
 mod value;
 

@@ -1,4 +1,4 @@
-//! All nodes of a [`Redsync`](crate::Redsync): their admission, and the background work on them.
+//! All nodes of a [`Redsync`](crate::Redsync): their admission, and what a log is told of them.
 
 mod admission;
 mod condition;
@@ -12,8 +12,7 @@ use tokio::time::{Instant, timeout};
 use self::{admission::Admission, condition::Condition, outage::Outage};
 use crate::{
     ConfigError, Printable,
-    background::Background,
-    metrics::{LockMetrics, NodeMetrics},
+    metrics::NodeMetrics,
     node::{Answering, AnyNode, Holders, NodeError, Operation, Question},
     sync::Mutex,
 };
@@ -23,9 +22,7 @@ pub(crate) struct Nodes {
     members: Box<[Member]>,
     /// The identities of the admitted nodes, as far as they are known.
     identities: Mutex<Vec<(String, usize)>>,
-    background: Background,
     outage: Outage,
-    lock_metrics: Arc<LockMetrics>,
 }
 
 struct Member {
@@ -70,9 +67,7 @@ impl Nodes {
         Ok(Self {
             members,
             identities: Mutex::default(),
-            background: Background::new(),
             outage: Outage::default(),
-            lock_metrics: Arc::default(),
         })
     }
 
@@ -90,14 +85,6 @@ impl Nodes {
 
     pub(crate) fn metrics(&self, node: usize) -> &NodeMetrics {
         &self.members[node].metrics
-    }
-
-    pub(crate) const fn lock_metrics(&self) -> &Arc<LockMetrics> {
-        &self.lock_metrics
-    }
-
-    pub(crate) const fn background(&self) -> &Background {
-        &self.background
     }
 
     /// Asks a node, after it has been admitted. If a future is returned, it has to be driven for

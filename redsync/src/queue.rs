@@ -12,26 +12,25 @@
 //! follow it: they neither watch the nodes nor poll them, and are notified when it holds the lock.
 //!
 //! When a holder is done, the lock is [handed over](hand_over) to the waiter at the head, or
-//! released.
+//! [released](owned).
 
 mod book;
 pub(crate) mod fairness;
 mod hand_over;
 mod order;
+mod owned;
 mod past;
 mod ticket;
 
 use std::sync::{
-    Arc, MutexGuard,
+    MutexGuard,
     atomic::{AtomicUsize, Ordering},
 };
-
-use tokio::time::Instant;
 
 use self::book::{Book, ToWake};
 pub(crate) use self::{
     book::{Notice, Standing},
-    hand_over::{OwnedLease, Releasing},
+    owned::{OwnedLease, Releasing},
     ticket::Ticket,
 };
 use crate::{lease::Lease, request::Request, sync::Mutex};
@@ -94,36 +93,6 @@ impl Queues {
     /// if it had arrived a moment earlier.
     pub(crate) fn has_queue_for(&self, request: &Request) -> bool {
         !self.is_empty() && self.lock().has_queue_for(&request.names)
-    }
-
-    /// Hands a lock over to the waiter at the head, if that waiter wants exactly this lock. Returns
-    /// whether it did.
-    ///
-    /// All of it, up to the notice, happens under one lock. If the waiter leaves before that, the
-    /// lock goes to the next one. If it leaves after that, it finds the lock in its notice, and
-    /// hands it over or releases it. The end of the old lease is announced after that, because it
-    /// runs code of users.
-    pub(crate) fn hand_over(&self, lease: &Lease) -> bool {
-        if self.is_empty() {
-            return false;
-        }
-        let now = Instant::now();
-        let end = self.change(|book, to_wake| {
-            let names = &lease.entry().names;
-            let next = names.first().and_then(|name| book.next_exclusive(name));
-            let next = next.map(Arc::clone)?;
-            let time = next.request.options.hand_over_time();
-            let times = book.queues(&next.request.names);
-            let times = times.map(|queue| queue.fairness.hand_over_time(time, now));
-            let time = times.min().unwrap_or(time);
-            let (passed, end) = lease.hand_over(&next.request, time)?;
-            book.remove(&next);
-            book.each_queue(names, |queue| queue.acquired(&passed));
-            // Nobody acts now: all names are held.
-            next.notify(Notice::HandedOver(passed), to_wake);
-            Some(end)
-        });
-        end.map(|end| lease.announce(&end)).is_some()
     }
 
     /// Notifies the waiters at the heads of the queues for the names of a lock that was released.

@@ -247,7 +247,7 @@ impl Redsync {
     ///
     /// If the future is dropped, the work continues.
     pub async fn drain(&self) {
-        self.common.nodes.background().drain().await;
+        self.common.services.background.drain().await;
     }
 
     /// Returns a guard that makes [`drain`](Self::drain) wait until it is dropped.
@@ -271,7 +271,7 @@ impl Redsync {
     /// ```
     #[must_use = "a guard that is dropped at once delays nothing"]
     pub fn drain_guard(&self) -> DrainGuard {
-        self.common.nodes.background().guard()
+        self.common.services.background.guard()
     }
 }
 
@@ -280,7 +280,7 @@ impl fmt::Debug for Redsync {
         f.debug_struct("Redsync")
             .field("nodes", &self.common.nodes)
             .field("defaults", &self.defaults)
-            .field("background", self.common.nodes.background())
+            .field("background", &self.common.services.background)
             .finish()
     }
 }

@@ -24,7 +24,7 @@ pub(crate) async fn resume(
     resumed: Resume,
 ) -> Result<Guard, LockError> {
     check(&request, &resumed)?;
-    let lease = Lease::resumed(&common.nodes, &request, resumed.value);
+    let lease = Lease::resumed(&common.nodes, &common.services, &request, resumed.value);
     if resumed.was_lost {
         return Err(LockError::NotHeld(lease.votes(RoundVotes::new())));
     }
@@ -32,7 +32,7 @@ pub(crate) async fn resume(
         lease.set_token(token);
     }
     let start = Instant::now();
-    let kept = lease.inspect().await;
+    let kept = lease.verify().await;
     match kept.verdict {
         Verdict::Granted => {
             let timing = &lease.options().timing;

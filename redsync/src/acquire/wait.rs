@@ -296,7 +296,11 @@ impl Drop for Waiter<'_> {
     /// of this process comes after it.
     fn drop(&mut self) {
         if self.is_next && !self.ticket.has_rival() {
-            Lease::withdraw(&self.common.nodes, self.ticket.request());
+            Lease::withdraw(
+                &self.common.nodes,
+                &self.common.services,
+                self.ticket.request(),
+            );
         }
     }
 }

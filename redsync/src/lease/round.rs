@@ -178,7 +178,7 @@ impl Round {
     /// that are outstanding.
     pub(super) fn abandon(&self) {
         if self.count.abandon() {
-            *self.late.lock() = Some(self.lease.site.nodes().background().guard());
+            *self.late.lock() = Some(self.lease.site.background().guard());
             // If the last vote was counted between these two calls, it found no drain guard to
             // drop.
             if !self.count.abandon() {

@@ -5,25 +5,29 @@ use std::{future::Future, sync::Arc};
 use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
+    background::Background,
     metrics::LockMetrics,
     nodes::Nodes,
     quorum::{count::RoundVotes, votes::NodeVote},
     runtimes::Runtimes,
+    services::Services,
 };
 
 /// Where a lease has its keys, and where its work in the background runs.
 pub(super) struct Site {
     nodes: Arc<Nodes>,
+    services: Arc<Services>,
     /// The runtime for work that begins outside of any runtime.
     home: Option<Handle>,
 }
 
 impl Site {
     /// The site of a lease that is made on the current runtime.
-    pub(super) fn new(nodes: &Arc<Nodes>) -> Self {
+    pub(super) fn new(nodes: &Arc<Nodes>, services: &Arc<Services>) -> Self {
         Self {
             nodes: Arc::clone(nodes),
-            home: nodes.background().runtimes().current(),
+            services: Arc::clone(services),
+            home: services.background.runtimes().current(),
         }
     }
 
@@ -31,6 +35,7 @@ impl Site {
     pub(super) fn succeeded_by(&self) -> Self {
         Self {
             nodes: Arc::clone(&self.nodes),
+            services: Arc::clone(&self.services),
             home: self.runtimes().current().or_else(|| self.home.clone()),
         }
     }
@@ -43,8 +48,12 @@ impl Site {
         Arc::ptr_eq(&self.nodes, nodes)
     }
 
+    pub(super) fn background(&self) -> &Background {
+        &self.services.background
+    }
+
     fn runtimes(&self) -> &Runtimes {
-        self.nodes.background().runtimes()
+        self.background().runtimes()
     }
 
     /// A runtime that lives, for work in the background.
@@ -53,7 +62,7 @@ impl Site {
     }
 
     pub(super) fn lock_metrics(&self) -> &LockMetrics {
-        self.nodes.lock_metrics()
+        &self.services.lock_metrics
     }
 
     /// Spawns work that has not begun and that outlives its caller, up to a deadline.
@@ -62,7 +71,7 @@ impl Site {
         deadline: Instant,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        (self.nodes.background()).spawn(self.home.as_ref(), deadline, work);
+        (self.background()).spawn(self.home.as_ref(), deadline, work);
     }
 
     /// Spawns work that may have begun on the current runtime.
@@ -71,7 +80,7 @@ impl Site {
         deadline: Instant,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        (self.nodes.background()).spawn_here(self.home.as_ref(), deadline, work);
+        (self.background()).spawn_here(self.home.as_ref(), deadline, work);
     }
 
     /// Adds the addresses of the nodes to their votes.

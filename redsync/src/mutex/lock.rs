@@ -95,7 +95,7 @@ impl Lock {
         limit: Limit,
     ) -> Self {
         let mode = (request.as_ref()).map_or(Mode::Exclusive, |request| request.options.kind.mode);
-        let counted = metrics::Acquisition::begin(common.nodes.lock_metrics(), mode);
+        let counted = metrics::Acquisition::begin(&common.services.lock_metrics, mode);
         Self {
             state: State::Start {
                 request: Some(request),

@@ -1,147 +1,40 @@
-//! The end of a hold: the lock is handed over to the next waiter of this process, or released.
+//! The hand-over of a lock that is still valid to the next waiter of this process.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::sync::Arc;
 
-use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
-use super::Queues;
-use crate::{
-    lease::{Lease, Pending},
-    quorum::{count::RoundVotes, tally::Verdict},
-};
+use super::{Queues, book::Notice};
+use crate::lease::Lease;
 
-/// A lease, owned: if this is dropped, its keys are handed over or released.
-pub(crate) struct OwnedLease {
-    lease: Arc<Lease>,
-    queues: Arc<Queues>,
-    has_ended: bool,
-}
-
-impl OwnedLease {
-    pub(crate) const fn new(lease: Arc<Lease>, queues: Arc<Queues>) -> Self {
-        Self {
-            lease,
-            queues,
-            has_ended: false,
+impl Queues {
+    /// Hands a lock over to the waiter at the head, if that waiter wants exactly this lock. Returns
+    /// whether it did.
+    ///
+    /// All of it, up to the notice, happens under one lock. If the waiter leaves before that, the
+    /// lock goes to the next one. If it leaves after that, it finds the lock in its notice, and
+    /// hands it over or releases it. The end of the old lease is announced after that, because it
+    /// runs code of users.
+    pub(crate) fn hand_over(&self, lease: &Lease) -> bool {
+        if self.is_empty() {
+            return false;
         }
-    }
-
-    pub(crate) const fn lease(&self) -> &Arc<Lease> {
-        &self.lease
-    }
-
-    /// Hands the lock over to the next waiter of this process, or releases it. Returns [`None`] if
-    /// it was handed over.
-    pub(crate) fn end_hold(mut self) -> Option<Releasing> {
-        self.has_ended = true;
-        (!self.hand_over()).then(|| self.release())
-    }
-
-    /// Releases the keys of an attempt that has failed. Nobody is notified, as the lock was not
-    /// held.
-    pub(crate) fn undo(mut self) -> Pending {
-        self.has_ended = true;
-        self.lease.release()
-    }
-
-    /// Leaves the keys to anyone who knows their owner value.
-    pub(crate) fn leave(mut self) {
-        self.has_ended = true;
-        self.lease.end();
-        // Waiters do not watch the nodes while the lock is held in this process.
-        self.notify();
-    }
-
-    fn hand_over(&self) -> bool {
-        self.queues.hand_over(&self.lease)
-    }
-
-    fn release(&self) -> Releasing {
-        Releasing {
-            pending: self.lease.release(),
-            notifies: Notifies {
-                lease: Arc::clone(&self.lease),
-                queues: Arc::clone(&self.queues),
-                is_done: false,
-            },
-        }
-    }
-
-    fn notify(&self) {
-        self.queues.notify(&self.lease);
-    }
-}
-
-impl Drop for OwnedLease {
-    fn drop(&mut self) {
-        if self.has_ended || self.hand_over() {
-            return;
-        }
-        // A waiter that joins after this question watches the nodes: see `Queues::is_empty`.
-        if self.lease.was_held() && !self.queues.is_empty() {
-            let releasing = self.release();
-            // Waiters are notified when the release is confirmed.
-            (self.lease).finish_in_background(async move {
-                releasing.await;
-            });
-        } else {
-            // Commands that have not been answered go on in the background.
-            drop(self.lease.release());
-        }
-    }
-}
-
-pin_project! {
-    /// A release, after which the waiters of this process are notified that the lock may be free.
-    pub(crate) struct Releasing {
-        // Dropped first: when the waiters are notified, the commands are on their way.
-        #[pin]
-        pending: Pending,
-        notifies: Notifies,
-    }
-}
-
-impl Releasing {
-    /// Takes the votes, after the verdict. Only the first call returns them.
-    pub(crate) fn take_votes(&self) -> RoundVotes {
-        self.pending.take_votes()
-    }
-}
-
-impl Future for Releasing {
-    type Output = Verdict;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
-        let this = self.project();
-        let verdict = ready!(this.pending.poll(cx));
-        this.notifies.now();
-        Poll::Ready(verdict)
-    }
-}
-
-/// Notifies waiters, once.
-struct Notifies {
-    lease: Arc<Lease>,
-    queues: Arc<Queues>,
-    is_done: bool,
-}
-
-impl Notifies {
-    fn now(&mut self) {
-        if !self.is_done {
-            self.is_done = true;
-            self.queues.notify(&self.lease);
-        }
-    }
-}
-
-impl Drop for Notifies {
-    fn drop(&mut self) {
-        self.now();
+        let now = Instant::now();
+        let end = self.change(|book, to_wake| {
+            let names = &lease.entry().names;
+            let next = names.first().and_then(|name| book.next_exclusive(name));
+            let next = next.map(Arc::clone)?;
+            let time = next.request.options.hand_over_time();
+            let times = book.queues(&next.request.names);
+            let times = times.map(|queue| queue.fairness.hand_over_time(time, now));
+            let time = times.min().unwrap_or(time);
+            let (passed, end) = lease.hand_over(&next.request, time)?;
+            book.remove(&next);
+            book.each_queue(names, |queue| queue.acquired(&passed));
+            // Nobody acts now: all names are held.
+            next.notify(Notice::HandedOver(passed), to_wake);
+            Some(end)
+        });
+        end.map(|end| lease.announce(&end)).is_some()
     }
 }

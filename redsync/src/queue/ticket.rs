@@ -9,7 +9,7 @@ use super::{
     Queues,
     book::{Entrant, Notice, Queue, Standing},
     fairness::{Sign, Stay},
-    hand_over::OwnedLease,
+    owned::OwnedLease,
 };
 use crate::{LockError, Mode, lease::Lease, request::Request};
 

@@ -88,7 +88,7 @@ impl Round {
                 answering.await;
             }
         };
-        let background = site.nodes().background();
+        let background = site.background();
         background.spawn_on(&runtime, self.abandon_at(), repeats);
     }
 }

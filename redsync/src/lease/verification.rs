@@ -1,6 +1,10 @@
-//! The inspection of a lease: whether the nodes still keep its keys. It changes nothing.
+//! The verification of a lease: whether the nodes still keep its keys. It changes nothing.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, timeout_at};
@@ -9,13 +13,13 @@ use super::Lease;
 use crate::{
     node::NodeError,
     quorum::{
-        count::RoundVotes,
-        tally::{Tally, Verdict},
+        count::Count,
+        tally::Verdict,
         votes::{Vote, Votes},
     },
 };
 
-/// The result of an inspection.
+/// The result of a verification.
 pub(crate) struct Kept {
     /// Granted if a quorum keeps the keys with the owner value of this lease.
     pub(crate) verdict: Verdict,
@@ -27,43 +31,37 @@ pub(crate) struct Kept {
 impl Lease {
     /// Asks the nodes whether and for how long they keep all names for this lease. It changes
     /// nothing.
-    pub(crate) async fn inspect(&self) -> Kept {
+    pub(crate) async fn verify(&self) -> Kept {
         let nodes = self.site.nodes();
         let deadline = Instant::now() + self.options().timing.node_timeout();
-        let mut tally = Tally::new(nodes.len());
-        let mut votes: RoundVotes = (0..nodes.len()).map(|_| None).collect();
+        let count = Count::new(nodes.len(), true);
         let mut remaining: Option<Duration> = None;
-        let mut count = |tally: &mut Tally, node: usize, kept: Result<_, NodeError>| {
-            let vote = match kept {
-                Ok(Some(kept)) => {
-                    remaining = Some(remaining.map_or(kept, |least| least.min(kept)));
-                    Vote::Granted
-                }
-                Ok(None) => Vote::Refused { remaining: None },
-                Err(error) => Vote::Failed(error),
-            };
-            tally.count(&vote);
-            votes[node] = Some(vote);
-        };
         let mut answers: FuturesUnordered<_> = (0..nodes.len())
             .map(|node| async move { (node, self.kept_on(node).await) })
             .collect();
-        while tally.verdict().is_none()
-            && let Ok(Some((node, kept))) = timeout_at(deadline, answers.next()).await
-        {
-            count(&mut tally, node, kept);
-        }
-        drop(answers);
-        if tally.verdict().is_none() {
-            for vote in votes.iter_mut().filter(|vote| vote.is_none()) {
-                tally.count(vote.insert(Vote::Failed(NodeError::TimedOut)));
+        let verdict = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(verdict) = count.poll_verdict(cx) {
+                    return Poll::Ready(verdict);
+                }
+                let answer = ready!(answers.poll_next_unpin(cx));
+                let (node, kept) = answer.expect("when all nodes have voted, there is a verdict");
+                let vote = match kept {
+                    Ok(Some(kept)) => {
+                        remaining = Some(remaining.map_or(kept, |least| least.min(kept)));
+                        Vote::Granted
+                    }
+                    Ok(None) => Vote::Refused { remaining: None },
+                    Err(error) => Vote::Failed(error),
+                };
+                count.vote(node, vote);
             }
-        }
-        let verdict = tally.verdict().expect("all nodes have voted");
+        });
+        let verdict = timeout_at(deadline, verdict).await;
         Kept {
-            verdict,
+            verdict: verdict.unwrap_or_else(|_| count.end()),
             remaining: remaining.unwrap_or_default(),
-            votes: self.votes(votes),
+            votes: self.votes(count.take_votes()),
         }
     }
 
