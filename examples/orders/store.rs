@@ -3,13 +3,17 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use serde::Serialize;
 use tempfile::TempDir;
+
+/// How long to wait while other processes use the file.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(crate) struct Store {
@@ -37,21 +41,8 @@ impl Store {
             (Some(directory), _) => directory.path().join("orders.sqlite"),
             (None, path) => path.expect("one of the two").to_owned(),
         };
-        let open = || -> rusqlite::Result<Connection> {
-            let connection = Connection::open(&path)?;
-            // Other processes write to the same file.
-            connection.busy_timeout(Duration::from_secs(10))?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS orders (
-                    id TEXT PRIMARY KEY, quantity INTEGER NOT NULL, version INTEGER NOT NULL
-                )",
-                [],
-            )?;
-            Ok(connection)
-        };
-        let connection = open().with_context(|| format!("cannot open {}", path.display()))?;
+        let connection =
+            connect(&path).with_context(|| format!("cannot open {}", path.display()))?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             _temporary: temporary,
@@ -97,4 +88,36 @@ impl Store {
         let work = move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(tokio::task::spawn_blocking(work).await??)
     }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let start = Instant::now();
+    loop {
+        match try_connect(path) {
+            // Two processes that make the file at the same time are in each other's way, and SQLite does
+            // not wait for that.
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && start.elapsed() < PATIENCE =>
+            {
+                thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn try_connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    // Other processes write to the same file.
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS orders (
+            id TEXT PRIMARY KEY, quantity INTEGER NOT NULL, version INTEGER NOT NULL
+        )",
+        [],
+    )?;
+    Ok(connection)
 }

@@ -106,3 +106,19 @@ async fn a_wait_that_is_too_short_ends_with_423() {
     assert!(answer.retry_after() <= 8);
     drop(first);
 }
+
+#[tokio::test]
+async fn copies_that_start_at_the_same_time_share_a_new_database() {
+    for _ in 0..25 {
+        let directory = TempDir::new().expect("a directory");
+        let database = directory.path().join("orders.sqlite");
+        let path = database.to_str().expect("a path");
+        let env = [("DATABASE", path)];
+        let start = || Service::start(&env);
+        let copies: [Service; 4] = tokio::join!(start(), start(), start(), start()).into();
+        let added = client::add(&copies[0], "/orders/1", 1).await.order();
+        for copy in &copies {
+            assert_eq!(client::get(copy, "/orders/1").await.order(), added);
+        }
+    }
+}
