@@ -121,16 +121,16 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(votes) => {
-                write!(f, "another holder has `{}`: ", votes.shown_name())?;
+                write!(f, "another holder has `{}`: ", votes.name)?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::TimedOut(votes) => {
-                let name = votes.shown_name();
+                let name = &votes.name;
                 write!(f, "another holder had `{name}` up to the deadline: ")?;
                 votes.describe(f, "acquired", "taken")
             }
             Self::TooLate(votes) => {
-                let name = votes.shown_name();
+                let name = &votes.name;
                 write!(
                     f,
                     "`{name}` was acquired too late to be valid for long enough; the nodes are \
@@ -139,7 +139,7 @@ impl fmt::Display for LockError {
                 votes.describe(f, "acquired", "taken")
             }
             Self::Unavailable(votes) => {
-                let name = votes.shown_name();
+                let name = &votes.name;
                 write!(f, "too few nodes answered to decide on `{name}`: ")?;
                 votes.describe(f, "acquired", "taken")
             }
@@ -157,7 +157,7 @@ impl fmt::Display for LockError {
                 write!(f, "the owner value cannot be used: {}", Printable(error))
             }
             Self::NotHeld(votes) => {
-                let name = votes.shown_name();
+                let name = &votes.name;
                 write!(f, "`{name}` is not held with the given value: ")?;
                 votes.describe(f, "keeps it", "does not keep it")
             }
@@ -224,7 +224,7 @@ impl fmt::Display for ExtendError {
         match self {
             Self::Lost => f.write_str("the lock is lost"),
             Self::Failed(votes) => {
-                write!(f, "no quorum extended `{}`: ", votes.shown_name())?;
+                write!(f, "no quorum extended `{}`: ", votes.name)?;
                 votes.describe(f, "extended", "does not keep it")
             }
         }
@@ -248,7 +248,7 @@ impl VerifyError {
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.0.shown_name();
+        let name = &self.0.name;
         write!(f, "too few nodes answered to verify `{name}`: ")?;
         self.0.describe(f, "keeps it", "does not keep it")
     }
@@ -272,7 +272,7 @@ impl ReleaseError {
 
 impl fmt::Display for ReleaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.0.shown_name();
+        let name = &self.0.name;
         write!(f, "no quorum confirmed the release of `{name}`: ")?;
         self.0.describe(f, "released", "did not keep it")
     }

@@ -95,7 +95,7 @@ impl Guard {
     /// separated by `, `.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.lease().label()
+        self.lease().label().as_str()
     }
 
     /// Exposes the owner value, which proves that this guard holds the lock. It is a credential.

@@ -37,10 +37,11 @@ use self::{
     succession::{Succession, may_hand_over},
 };
 use crate::{
-    DrainGuard, FencingToken, OwnerValue, Printable,
+    DrainGuard, FencingToken, OwnerValue,
     node::Entry,
     nodes::Nodes,
     options::Options,
+    printable::Label,
     quorum::{count::RoundVotes, votes::Votes},
     request::Request,
     services::Services,
@@ -180,14 +181,9 @@ impl Lease {
         is_fenced_enough && self.purpose.covers(request)
     }
 
-    /// The name in errors.
-    pub(crate) const fn label(&self) -> &Arc<str> {
+    /// The name in errors and logs.
+    pub(crate) const fn label(&self) -> &Label {
         &self.purpose.label
-    }
-
-    /// The name in logs.
-    pub(crate) fn shown_name(&self) -> Printable<&str> {
-        Printable(self.label())
     }
 
     pub(crate) const fn entry(&self) -> &Entry {
@@ -281,7 +277,7 @@ impl Lease {
     pub(crate) fn report_loss(&self) {
         if self.count_loss() {
             let reason = self.hold.loss().reason();
-            tracing::warn!(name = %self.shown_name(), %reason, "the lock was lost");
+            tracing::warn!(name = %self.label(), %reason, "the lock was lost");
         }
     }
 
@@ -331,11 +327,6 @@ impl Lease {
 
     /// The votes with the addresses of their nodes, for an error.
     pub(crate) fn votes(&self, round: RoundVotes) -> Votes {
-        Votes {
-            name: Arc::clone(self.label()),
-            nodes: self.site.nodes().len(),
-            attempt: self.attempt(),
-            votes: self.site.addressed(round),
-        }
+        self.site.nodes().votes(self.label(), self.attempt(), round)
     }
 }

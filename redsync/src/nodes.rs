@@ -4,7 +4,7 @@ mod admission;
 mod condition;
 mod outage;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, iter, sync::Arc, time::Duration};
 
 use futures_util::future::{FutureExt, join_all};
 use tokio::time::{Instant, timeout};
@@ -13,7 +13,12 @@ use self::{admission::Admission, condition::Condition, outage::Outage};
 use crate::{
     ConfigError, Printable,
     metrics::NodeMetrics,
-    node::{Answering, AnyNode, Holders, NodeError, Operation, Question},
+    node::{Answering, AnyNode, Holders, NodeError, Operation, Question, WakeUp},
+    printable::Label,
+    quorum::{
+        count::RoundVotes,
+        votes::{NodeVote, Vote, Votes},
+    },
     sync::Mutex,
 };
 
@@ -75,12 +80,33 @@ impl Nodes {
         self.members.len()
     }
 
-    pub(crate) fn node(&self, node: usize) -> &AnyNode {
+    fn node(&self, node: usize) -> &AnyNode {
         &self.members[node].node
     }
 
     pub(crate) fn address(&self, node: usize) -> &Arc<str> {
         &self.members[node].address
+    }
+
+    /// The votes of a round with the addresses of their nodes, for an error.
+    pub(crate) fn votes(&self, name: &Label, attempt: u32, round: RoundVotes) -> Votes {
+        let vote = |(node, vote): (usize, Option<_>)| {
+            let address = Arc::clone(self.address(node));
+            vote.map(|vote| NodeVote { address, vote })
+        };
+        Votes {
+            name: name.clone(),
+            nodes: self.len(),
+            attempt,
+            votes: round.into_iter().enumerate().filter_map(vote).collect(),
+        }
+    }
+
+    /// The votes if no node was asked, for a reason.
+    pub(crate) fn not_asked(&self, name: &Label, attempt: u32, reason: &NodeError) -> Votes {
+        let vote = || Some(Vote::Failed(reason.clone()));
+        let round = iter::repeat_with(vote).take(self.len()).collect();
+        self.votes(name, attempt, round)
     }
 
     pub(crate) fn metrics(&self, node: usize) -> &NodeMetrics {
@@ -197,6 +223,21 @@ impl Nodes {
         self.metrics(node).inspect(answer).await
     }
 
+    /// Watches names on a node. See [`Node::watch`](crate::node::Node::watch).
+    pub(crate) async fn watch(&self, node: usize, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
+        self.node(node).get().watch(names).await
+    }
+
+    /// Watches names on a node for an acquisition. See
+    /// [`Node::watch_acquired`](crate::node::Node::watch_acquired).
+    pub(crate) async fn watch_acquired(
+        &self,
+        node: usize,
+        names: &[Arc<str>],
+    ) -> Result<(), NodeError> {
+        self.node(node).get().watch_acquired(names).await
+    }
+
     /// Asks every node a question that belongs to no lease, and waits for at most `limit`.
     pub(crate) async fn ask_all<T, F>(
         &self,
@@ -219,7 +260,7 @@ impl Nodes {
     /// # Cancel safety
     ///
     /// If the future is dropped, the node is asked again the next time.
-    pub(crate) async fn admit(&self, node: usize) -> Result<(), NodeError> {
+    async fn admit(&self, node: usize) -> Result<(), NodeError> {
         let member = &self.members[node];
         if member.admission.is_admitted() {
             return Ok(());

@@ -59,7 +59,7 @@ pub(crate) struct Queueing {
     pub(crate) max_waiting: usize,
     /// How many times a lock may be handed over, and for how long after it was acquired.
     pub(crate) hand_overs: u32,
-    pub(crate) hand_over_time: Duration,
+    pub(crate) max_hand_over_time: Duration,
 }
 
 impl Default for Rounds {
@@ -77,7 +77,7 @@ impl Default for Queueing {
         Self {
             max_waiting: usize::MAX,
             hand_overs: 100_000,
-            hand_over_time: Duration::from_millis(50),
+            max_hand_over_time: Duration::from_millis(50),
         }
     }
 }
@@ -104,7 +104,7 @@ impl Options {
     /// so that most of the validity is left.
     pub(crate) fn hand_over_time(&self) -> Duration {
         let part = self.timing.expiry() / HAND_OVER_PART;
-        self.queueing.hand_over_time.min(part)
+        self.queueing.max_hand_over_time.min(part)
     }
 
     /// The key for the nodes: prefix and name.
@@ -168,9 +168,9 @@ mod tests {
         for (option, result) in [
             (
                 "expiry",
-                with(|o| o.timing.expiry = Duration::from_millis(9)),
+                with(|o| o.timing.set_expiry(Duration::from_millis(9))),
             ),
-            ("expiry", with(|o| o.timing.expiry = Duration::MAX)),
+            ("expiry", with(|o| o.timing.set_expiry(Duration::MAX))),
             ("drift_factor", with(|o| o.timing.drift_factor = 1.0)),
             ("drift_factor", with(|o| o.timing.drift_factor = -0.1)),
             ("drift_factor", with(|o| o.timing.drift_factor = f64::NAN)),
@@ -179,23 +179,23 @@ mod tests {
             ("outage_attempts", with(|o| o.retry.outage_attempts = 0)),
             (
                 "node_timeout",
-                with(|o| o.timing.node_timeout = absolute(secs(0))),
+                with(|o| o.timing.set_node_timeout(absolute(secs(0)))),
             ),
             (
                 "timeout_factor",
-                with(|o| o.timing.node_timeout = factor(0.0)),
+                with(|o| o.timing.set_node_timeout(factor(0.0))),
             ),
             (
                 "timeout_factor",
-                with(|o| o.timing.node_timeout = factor(f64::NAN)),
+                with(|o| o.timing.set_node_timeout(factor(f64::NAN))),
             ),
             (
                 "timeout_factor",
-                with(|o| o.timing.node_timeout = factor(1.1)),
+                with(|o| o.timing.set_node_timeout(factor(1.1))),
             ),
             (
                 "timeout_factor",
-                with(|o| o.timing.node_timeout = factor(1e-12)),
+                with(|o| o.timing.set_node_timeout(factor(1e-12))),
             ),
         ] {
             match result {
@@ -206,7 +206,7 @@ mod tests {
             }
         }
         assert!(matches!(
-            with(|o| o.timing.min_validity = Some(secs(8))),
+            with(|o| o.timing.set_min_validity(secs(8))),
             Err(ConfigError::NoValidity { .. })
         ));
     }

@@ -1,6 +1,9 @@
 //! Text from outside, such as names and the errors of servers, as people see it.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 /// Displays a value on one line: its control characters are escaped.
 ///
@@ -25,6 +28,39 @@ pub struct Printable<T>(pub T);
 impl<T: fmt::Display> fmt::Display for Printable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(Escaping(f), "{}", self.0)
+    }
+}
+
+/// The name of a lock, or its names, for people: it is displayed as [`Printable`].
+#[derive(Clone)]
+pub(crate) struct Label(Arc<str>);
+
+impl Label {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as it is, for a public field.
+    pub(crate) fn to_name(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl From<Arc<str>> for Label {
+    fn from(name: Arc<str>) -> Self {
+        Self(name)
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Printable(&self.0).fmt(f)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{pin::pin, sync::Arc};
 
 use crate::{
-    NodeError, NodeVote, OwnerValue, Vote, Votes, common::Common, lease::Lease, nodes::Nodes,
-    options::Options, queue::OwnedLease, request::Request,
+    NodeError, OwnerValue, Vote, Votes, common::Common, lease::Lease, options::Options,
+    queue::OwnedLease, request::Request,
 };
 
 /// Acquires a lock of its own on every node, and releases it.
@@ -23,20 +23,7 @@ pub(crate) async fn probe(common: &Arc<Common>, options: Options) -> Votes {
     match (request, value) {
         (Ok(request), Ok(value)) => lock_and_release(common, &request, value).await,
         // No name fits behind the prefix, or the system has no random numbers.
-        _ => not_asked(&common.nodes, name),
-    }
-}
-
-fn not_asked(nodes: &Nodes, name: Arc<str>) -> Votes {
-    let votes = (0..nodes.len()).map(|node| NodeVote {
-        address: Arc::clone(nodes.address(node)),
-        vote: Vote::Failed(NodeError::NotSent),
-    });
-    Votes {
-        name,
-        nodes: nodes.len(),
-        attempt: 0,
-        votes: votes.collect(),
+        _ => (common.nodes).not_asked(&name.into(), 0, &NodeError::NotSent),
     }
 }
 

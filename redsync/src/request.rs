@@ -5,12 +5,12 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use crate::{ConfigError, options::Options};
+use crate::{ConfigError, options::Options, printable::Label};
 
 /// The names and options of a mutex, checked.
 pub(crate) struct Request {
     /// The name in errors and logs.
-    pub(crate) label: Arc<str>,
+    pub(crate) label: Label,
     /// The names with their prefix, sorted and without duplicates.
     pub(crate) names: Arc<[Arc<str>]>,
     pub(crate) options: Arc<Options>,
@@ -32,11 +32,12 @@ impl Request {
         } else {
             keys.collect::<Result<_, _>>()?
         };
-        let label = match &names[..] {
+        let label: Arc<str> = match &names[..] {
             [] => return Err(ConfigError::NoNames),
             [name] => Arc::clone(name),
             names => names.join(", ").into(),
         };
+        let label = Label::from(label);
         Ok(Self {
             label,
             names,

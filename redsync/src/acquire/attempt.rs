@@ -23,7 +23,7 @@ use crate::{
     queue::OwnedLease,
     quorum::{
         tally::Verdict,
-        votes::{NodeVote, Vote, Votes},
+        votes::{Vote, Votes},
     },
     request::Request,
 };
@@ -67,16 +67,8 @@ pub(crate) enum Reason {
 impl Failure {
     /// The failure of an attempt that was not begun, because too many others are under way.
     pub(crate) fn overloaded(request: &Request, nodes: &Nodes) -> Self {
-        let vote = |node| NodeVote {
-            address: Arc::clone(nodes.address(node)),
-            vote: Vote::Failed(NodeError::Overloaded),
-        };
-        let votes = Votes {
-            name: Arc::clone(&request.label),
-            nodes: nodes.len(),
-            attempt: request.attempts(),
-            votes: (0..nodes.len()).map(vote).collect(),
-        };
+        let attempts = request.attempts();
+        let votes = nodes.not_asked(&request.label, attempts, &NodeError::Overloaded);
         Self {
             reason: Reason::Unavailable,
             votes,
@@ -179,7 +171,7 @@ impl Future for Attempt {
                     }
                     lease.begin_hold(until);
                     tracing::debug!(
-                        name = %lease.shown_name(),
+                        name = %lease.label(),
                         token = token.map(FencingToken::get),
                         "acquired"
                     );
@@ -203,7 +195,7 @@ impl Future for Attempt {
                         Some(_) => Reason::NotALock,
                         None => reason,
                     };
-                    tracing::debug!(name = %lease.shown_name(), ?reason, "the lock was not acquired");
+                    tracing::debug!(name = %lease.label(), ?reason, "the lock was not acquired");
                     // The release starts at once, so that the next attempt does not meet the keys
                     // of this one. On each node it follows the commands that are still under way.
                     // What is left of it continues in the background.

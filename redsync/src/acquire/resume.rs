@@ -60,7 +60,7 @@ fn check(request: &Request, resumed: &Resume) -> Result<(), LockError> {
     if let Some((names, mode)) = &resumed.kind
         && (names[..] != request.names[..] || *mode != request.options.kind.mode)
     {
-        let name = Arc::clone(&request.label);
+        let name = request.label.to_name();
         return Err(ConfigError::OtherLock { name }.into());
     }
     match resumed.token {

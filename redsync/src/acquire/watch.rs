@@ -55,7 +55,7 @@ impl Watch {
         let watched: FuturesUnordered<_> = others
             .map(|node| {
                 let (nodes, names) = (Arc::clone(nodes), Arc::clone(names));
-                async move { nodes.node(node).get().watch(&names).await }.boxed()
+                async move { nodes.watch(node, &names).await }.boxed()
             })
             .collect();
         Self::of(watched, all)
@@ -67,7 +67,7 @@ impl Watch {
         let watched = (0..nodes.len()).map(|node| {
             let (nodes, names) = (Arc::clone(nodes), Arc::clone(names));
             async move {
-                let acquired = nodes.node(node).get().watch_acquired(&names).await;
+                let acquired = nodes.watch_acquired(node, &names).await;
                 acquired.map(|()| WakeUp::Changed)
             }
             .boxed()

@@ -79,7 +79,7 @@ impl Future for Release {
 impl fmt::Debug for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Release")
-            .field("name", self.lease.label())
+            .field("name", &self.lease.label().as_str())
             .finish_non_exhaustive()
     }
 }

@@ -35,7 +35,7 @@ impl Validity {
     /// Returns the name that is locked. See [`Guard::name`](crate::Guard::name).
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.label()
+        self.0.label().as_str()
     }
 
     /// Returns the fencing token. See [`Guard::fencing_token`](crate::Guard::fencing_token).
@@ -125,7 +125,7 @@ impl Future for Lost {
 impl fmt::Debug for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lost")
-            .field("name", self.lease.label())
+            .field("name", &self.lease.label().as_str())
             .finish_non_exhaustive()
     }
 }

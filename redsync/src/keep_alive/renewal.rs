@@ -69,7 +69,7 @@ impl Renewed {
         let next = match self.result {
             Ok(()) => kept.times().after_success(self.start, Instant::now()),
             Err(error @ ExtendError::Failed(_)) => {
-                tracing::debug!(name = %kept.lease().shown_name(), %error, "the lock was not extended");
+                tracing::debug!(name = %kept.lease().label(), %error, "the lock was not extended");
                 kept.times().after_failure(self.start)
             }
             Err(ExtendError::Lost) => {

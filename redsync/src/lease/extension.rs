@@ -65,7 +65,7 @@ impl Future for Extension {
         Poll::Ready(match ready!(pending.as_mut().poll(cx)) {
             // The new validity counts from before the round was sent.
             Verdict::Granted if lease.hold.prolong(lease.until_from(start)) => {
-                tracing::trace!(name = %lease.shown_name(), "extended");
+                tracing::trace!(name = %lease.label(), "extended");
                 if lease.options().kind.heals && lease.lanes.lack_a_key() {
                     lease.heal();
                 }

@@ -179,7 +179,7 @@ impl Key {
                 }
             }
             Err(error) if error.may_pass() => {
-                if error.is_ambiguous() {
+                if !error.is_undone() {
                     self.rare.get_or_insert_default().unclear = Some(error);
                 }
                 Settled::RepeatAfter(self.release_pause())

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Mode, OwnerValue, node::Entry, options::Options, request::Request};
+use crate::{Mode, OwnerValue, node::Entry, options::Options, printable::Label, request::Request};
 
 /// The longest time to wait for answers in the background. A key that could not be released by then
 /// stays until it expires.
@@ -11,7 +11,7 @@ const MAX_PURSUIT: Duration = Duration::from_secs(30);
 /// The request, entry and options of a lease.
 pub(super) struct Purpose {
     /// The name in errors and logs.
-    pub(super) label: Arc<str>,
+    pub(super) label: Label,
     pub(super) entry: Entry,
     pub(super) options: Arc<Options>,
     /// The number of the attempt, starting from 1.
@@ -23,7 +23,7 @@ impl Purpose {
     pub(super) fn new(request: &Request, value: OwnerValue, repeated: bool) -> Self {
         let options = &request.options;
         Self {
-            label: Arc::clone(&request.label),
+            label: request.label.clone(),
             entry: Entry {
                 names: Arc::clone(&request.names),
                 value,
@@ -40,7 +40,7 @@ impl Purpose {
     /// The purpose of a lease whose keys are handed over for a request.
     pub(super) fn succeeded_by(&self, request: &Request) -> Self {
         Self {
-            label: Arc::clone(&request.label),
+            label: request.label.clone(),
             entry: self.entry.clone(),
             options: Arc::clone(&request.options),
             attempt: request.attempts(),

@@ -152,7 +152,7 @@ impl Round {
         if let Vote::Failed(error) = &vote {
             // Logged here, because the error is lost if the round already has its verdict.
             tracing::debug!(
-                name = %self.lease.shown_name(),
+                name = %self.lease.label(),
                 node = &**self.lease.site.nodes().address(node),
                 operation = self.command.operation.name(),
                 %error,

@@ -5,11 +5,7 @@ use std::{future::Future, sync::Arc};
 use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
-    background::Background,
-    metrics::LockMetrics,
-    nodes::Nodes,
-    quorum::{count::RoundVotes, votes::NodeVote},
-    runtimes::Runtimes,
+    background::Background, metrics::LockMetrics, nodes::Nodes, runtimes::Runtimes,
     services::Services,
 };
 
@@ -81,14 +77,5 @@ impl Site {
         work: impl Future<Output = ()> + Send + 'static,
     ) {
         (self.background()).spawn_here(self.home.as_ref(), deadline, work);
-    }
-
-    /// Adds the addresses of the nodes to their votes.
-    pub(super) fn addressed(&self, votes: RoundVotes) -> Vec<NodeVote> {
-        let vote = |(node, vote): (usize, Option<_>)| {
-            let address = Arc::clone(self.nodes.address(node));
-            vote.map(|vote| NodeVote { address, vote })
-        };
-        votes.into_iter().enumerate().filter_map(vote).collect()
     }
 }

@@ -130,7 +130,9 @@ mod tests {
         assert!(!to(request("b", |_| {})));
         assert!(!to(request("a", |it| it.kind.mode = Mode::Shared)));
         assert!(!to(request("a", |it| it.kind.fencing = true)));
-        assert!(!to(request("a", |it| it.timing.expiry *= 2)));
+        assert!(!to(request("a", |it| it
+            .timing
+            .set_expiry(it.timing.expiry() * 2))));
         assert!(!to(request("a", |it| it.timing.drift_factor *= 2.0)));
         assert!(to(request("a", |it| it.timing.drift_factor /= 2.0)));
     }

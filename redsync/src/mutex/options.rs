@@ -35,7 +35,7 @@ impl Mutex {
     /// ```
     #[must_use]
     pub fn with_expiry(self, expiry: Duration) -> Self {
-        self.set(|options| options.timing.expiry = expiry)
+        self.set(|options| options.timing.set_expiry(expiry))
     }
 
     /// Sets how long a lock may be held in total, counted from the start of its acquisition. After
@@ -51,7 +51,7 @@ impl Mutex {
     /// [`LockError::TooLate`](crate::LockError::TooLate). A tenth of the expiry by default.
     #[must_use]
     pub fn with_min_validity(self, validity: Duration) -> Self {
-        self.set(|options| options.timing.min_validity = Some(validity))
+        self.set(|options| options.timing.set_min_validity(validity))
     }
 
     /// Sets the drift factor: the part of the expiry that is subtracted from the validity because
@@ -71,7 +71,11 @@ impl Mutex {
     /// allow for two round trips, and for more if a connection has to be made.
     #[must_use]
     pub fn with_node_timeout(self, limit: Duration) -> Self {
-        self.set(|options| options.timing.node_timeout = NodeTimeout::Absolute(limit))
+        self.set(|options| {
+            options
+                .timing
+                .set_node_timeout(NodeTimeout::Absolute(limit))
+        })
     }
 }
 
@@ -253,7 +257,7 @@ impl Mutex {
     pub fn with_hand_over(self, times: u32, time: Duration) -> Self {
         self.set(|options| {
             options.queueing.hand_overs = times;
-            options.queueing.hand_over_time = time;
+            options.queueing.max_hand_over_time = time;
         })
     }
 }
@@ -274,7 +278,7 @@ impl Mutex {
     /// most 1. (go-redsync's default is 0.05, which is 400 ms of its expiry of 8 s.)
     #[must_use]
     pub fn with_timeout_factor(self, factor: f64) -> Self {
-        self.set(|options| options.timing.node_timeout = NodeTimeout::Factor(factor))
+        self.set(|options| options.timing.set_node_timeout(NodeTimeout::Factor(factor)))
     }
 
     /// Sets whether a call returns as soon as the nodes' votes decide its outcome, rather than when

@@ -75,7 +75,7 @@ impl NodeError {
                     .any(|it| message.starts_with(it)),
                 _ => true,
             },
-            error => error.is_ambiguous(),
+            error => !error.is_undone(),
         }
     }
 
@@ -89,14 +89,6 @@ impl NodeError {
                 | Self::CannotRelease { .. }
                 | Self::Overloaded
                 | Self::NotSent
-        )
-    }
-
-    /// Whether the node may have carried the command out.
-    pub(crate) const fn is_ambiguous(&self) -> bool {
-        matches!(
-            self,
-            Self::TimedOut | Self::Disconnected(_) | Self::Unexpected(_)
         )
     }
 }

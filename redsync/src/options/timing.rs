@@ -13,10 +13,11 @@ const MIN_EXPIRY: Duration = Duration::from_millis(10);
 
 #[derive(Clone)]
 pub(crate) struct Timing {
-    pub(crate) expiry: Duration,
+    /// As it was set. What is sent to nodes is [`expiry()`](Self::expiry).
+    expiry: Duration,
     pub(crate) drift_factor: f64,
-    pub(crate) min_validity: Option<Duration>,
-    pub(crate) node_timeout: NodeTimeout,
+    min_validity: Option<Duration>,
+    node_timeout: NodeTimeout,
     pub(crate) max_hold: Option<Duration>,
 }
 
@@ -40,6 +41,18 @@ impl Default for Timing {
 }
 
 impl Timing {
+    pub(crate) const fn set_expiry(&mut self, expiry: Duration) {
+        self.expiry = expiry;
+    }
+
+    pub(crate) const fn set_min_validity(&mut self, validity: Duration) {
+        self.min_validity = Some(validity);
+    }
+
+    pub(crate) const fn set_node_timeout(&mut self, limit: NodeTimeout) {
+        self.node_timeout = limit;
+    }
+
     /// The expiry in whole milliseconds, as it is sent to nodes.
     pub(crate) const fn expiry(&self) -> Duration {
         Duration::from_millis(self.expiry.as_millis() as u64)

@@ -115,7 +115,7 @@ impl Book {
         let limit = request.options.queueing.max_waiting;
         let longest = (self.queues(&request.names)).map(|queue| queue.order.len());
         if longest.max().unwrap_or(0) >= limit {
-            let name = Arc::clone(&request.label);
+            let name = request.label.to_name();
             return Err(LockError::TooManyWaiting { name, limit });
         }
         self.last += 1;

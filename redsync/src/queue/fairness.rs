@@ -33,7 +33,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long another process is assumed to want the name after it was seen with it. Zero switches
-/// off [shorter hand-overs](Fairness::hand_over_time) and [staying back](Stays) for known
+/// off [shorter hand-overs](Fairness::fair_hand_over_time) and [staying back](Stays) for known
 /// processes: the wait is then 328 ms.
 const WANTED_FOR: Duration = Duration::from_millis(500);
 
@@ -159,7 +159,7 @@ impl Fairness {
 
     /// Returns how long the lock may be handed over in this process. Without other processes, that
     /// is `time`.
-    pub(crate) fn hand_over_time(&self, time: Duration, now: Instant) -> Duration {
+    pub(crate) fn fair_hand_over_time(&self, time: Duration, now: Instant) -> Duration {
         if self.is_contended(now) {
             time / CONTENDED_PART
         } else {
@@ -338,10 +338,13 @@ mod tests {
     fn hand_overs_end_sooner_while_another_process_wants_the_name() {
         let mut fairness = Fairness::default();
         let now = Instant::now();
-        assert_eq!(fairness.hand_over_time(TIME, now), TIME);
+        assert_eq!(fairness.fair_hand_over_time(TIME, now), TIME);
         fairness.note(Sign::Held, now);
-        assert_eq!(fairness.hand_over_time(TIME, now), TIME / CONTENDED_PART);
-        assert_eq!(fairness.hand_over_time(TIME, now + WANTED_FOR), TIME);
+        assert_eq!(
+            fairness.fair_hand_over_time(TIME, now),
+            TIME / CONTENDED_PART
+        );
+        assert_eq!(fairness.fair_hand_over_time(TIME, now + WANTED_FOR), TIME);
     }
 
     #[test]
@@ -430,10 +433,10 @@ mod tests {
         until_open(&mut fairness, &mut now);
         fairness.note(Sign::Came, now);
         fairness.note(Sign::Held, now);
-        assert_eq!(fairness.hand_over_time(TIME, now), TIME);
+        assert_eq!(fairness.fair_hand_over_time(TIME, now), TIME);
         now += 2 * (1 + REST_AFTER_VISIT) * OPEN_FOR;
         fairness.note(Sign::Held, now);
-        assert!(fairness.hand_over_time(TIME, now) < TIME);
+        assert!(fairness.fair_hand_over_time(TIME, now) < TIME);
     }
 
     #[test]

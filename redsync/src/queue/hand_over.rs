@@ -26,7 +26,7 @@ impl Queues {
             let next = next.map(Arc::clone)?;
             let time = next.request.options.hand_over_time();
             let times = book.queues(&next.request.names);
-            let times = times.map(|queue| queue.fairness.hand_over_time(time, now));
+            let times = times.map(|queue| queue.fairness.fair_hand_over_time(time, now));
             let time = times.min().unwrap_or(time);
             let (passed, end) = lease.hand_over(&next.request, time)?;
             book.remove(&next);

@@ -67,11 +67,11 @@ mod tests {
         past.keep("name".into(), fairness, now);
         let later = now + FORGOTTEN_AFTER / 2;
         let fairness = past.take("name", later);
-        assert!(fairness.hand_over_time(time, later) < time);
+        assert!(fairness.fair_hand_over_time(time, later) < time);
 
         past.keep("name".into(), fairness, later);
         let fairness = past.take("name", later + FORGOTTEN_AFTER);
-        assert_eq!(fairness.hand_over_time(time, later), time);
+        assert_eq!(fairness.fair_hand_over_time(time, later), time);
     }
 
     #[test]

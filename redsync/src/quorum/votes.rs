@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::majority;
-use crate::{node::NodeError, printable::Printable};
+use crate::{
+    node::NodeError,
+    printable::{Label, Printable},
+};
 
 /// The vote of one node in a round.
 #[derive(Clone, Debug)]
@@ -56,7 +59,7 @@ impl NodeVote {
 /// why.
 #[derive(Clone, Debug)]
 pub struct Votes {
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Label,
     pub(crate) nodes: usize,
     pub(crate) votes: Vec<NodeVote>,
     /// The number of the attempt that the round belongs to.
@@ -67,7 +70,7 @@ impl Votes {
     /// Returns the name of the lock, with its prefix.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
     }
 
     /// Iterates over the votes, at most one per node. Votes that could no longer change the outcome
@@ -121,11 +124,6 @@ impl Votes {
         remaining.get(self.quorum() - 1).copied().flatten()
     }
 
-    /// The name as errors show it.
-    pub(crate) fn shown_name(&self) -> Printable<&str> {
-        Printable(self.name())
-    }
-
     /// Writes each node's address and vote, such as `10.0.0.1:6379 taken; 10.0.0.2:6379 acquired`.
     pub(crate) fn describe(
         &self,
@@ -162,7 +160,7 @@ mod tests {
     fn votes(votes: impl IntoIterator<Item = Vote>) -> Votes {
         let votes: Vec<_> = votes.into_iter().collect();
         Votes {
-            name: "name".into(),
+            name: Label::from(Arc::<str>::from("name")),
             nodes: votes.len(),
             attempt: 1,
             votes: votes

@@ -72,7 +72,7 @@ impl Round {
         let site = &self.lease.site;
         let Some(runtime) = site.living_runtime() else {
             tracing::warn!(
-                name = %self.lease.shown_name(),
+                name = %self.lease.label(),
                 node = &**site.nodes().address(node),
                 "no tokio runtime is available to release a lock; its key stays until it expires"
             );
