@@ -67,17 +67,18 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Makes a lease for an attempt that starts now, and that may be `repeated`.
+    /// Makes a lease for the attempt with this number, which starts now, and that may be `repeated`.
     pub(crate) fn new(
         nodes: &Arc<Nodes>,
         services: &Arc<Services>,
         request: &Request,
+        attempt: u32,
         value: OwnerValue,
         repeated: bool,
     ) -> Arc<Self> {
         let succession = Succession::new(Instant::now());
         let lanes = Lanes::without_keys(nodes.len());
-        let purpose = Purpose::new(request, value, repeated);
+        let purpose = Purpose::new(request, attempt, value, repeated);
         Self::with(nodes, services, purpose, succession, lanes)
     }
 
@@ -86,6 +87,7 @@ impl Lease {
         nodes: &Arc<Nodes>,
         services: &Arc<Services>,
         request: &Request,
+        attempt: u32,
         value: OwnerValue,
     ) -> Arc<Self> {
         let now = Instant::now();
@@ -93,7 +95,7 @@ impl Lease {
         let succession = Succession::exposed(now);
         let set_until = now + request.options.timing.node_timeout() + RESUME_MARGIN;
         let lanes = Lanes::with_keys(nodes.len(), set_until);
-        let purpose = Purpose::new(request, value, false);
+        let purpose = Purpose::new(request, attempt, value, false);
         Self::with(nodes, services, purpose, succession, lanes)
     }
 
@@ -104,7 +106,7 @@ impl Lease {
             return;
         };
         let now = Instant::now();
-        let purpose = Purpose::new(request, value, true);
+        let purpose = Purpose::new(request, request.attempts(), value, true);
         let lanes = Lanes::with_keys(nodes.len(), now);
         // Nobody waits for the answers. They go on in the background.
         drop(Self::with(nodes, services, purpose, Succession::new(now), lanes).release());

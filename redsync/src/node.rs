@@ -41,9 +41,6 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-#[doc(hidden)]
-pub use self::question::Question;
-pub(crate) use self::question::{Answer, Operation};
 pub use self::{
     entry::Entry,
     erased::AnyNode,
@@ -57,7 +54,7 @@ pub use self::{
 pub(crate) use self::{
     entry::sorted,
     erased::Answering,
-    question::{Asker, NodeAnswer},
+    question::{Answer, Asker, NodeAnswer, Operation, Question},
 };
 use crate::FencingToken;
 

@@ -135,7 +135,14 @@ impl Attempt {
             None => String::new(),
         };
         let value = OwnerValue::random(&label).map_err(LockError::Value)?;
-        let lease = Lease::new(&common.nodes, &common.services, request, value, repeated);
+        let lease = Lease::new(
+            &common.nodes,
+            &common.services,
+            request,
+            request.count_attempt(),
+            value,
+            repeated,
+        );
         let pending = lease.acquire();
         Ok(Self {
             pending,

@@ -24,7 +24,13 @@ pub(crate) async fn resume(
     resumed: Resume,
 ) -> Result<Guard, LockError> {
     check(&request, &resumed)?;
-    let lease = Lease::resumed(&common.nodes, &common.services, &request, resumed.value);
+    let lease = Lease::resumed(
+        &common.nodes,
+        &common.services,
+        &request,
+        request.count_attempt(),
+        resumed.value,
+    );
     if resumed.was_lost {
         return Err(LockError::NotHeld(lease.votes(RoundVotes::new())));
     }

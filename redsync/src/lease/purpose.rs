@@ -19,8 +19,8 @@ pub(super) struct Purpose {
 }
 
 impl Purpose {
-    /// The purpose of a request's next attempt, which may be `repeated`.
-    pub(super) fn new(request: &Request, value: OwnerValue, repeated: bool) -> Self {
+    /// The purpose of an attempt with this number, which may be `repeated`.
+    pub(super) fn new(request: &Request, attempt: u32, value: OwnerValue, repeated: bool) -> Self {
         let options = &request.options;
         Self {
             label: request.label.clone(),
@@ -33,7 +33,7 @@ impl Purpose {
                 repeated,
             },
             options: Arc::clone(options),
-            attempt: request.count_attempt(),
+            attempt,
         }
     }
 

@@ -117,7 +117,7 @@ mod tests {
     /// Whether the lock of one request may be handed over to another, from a place in the
     /// succession.
     fn may_follow(succession: &Succession, holder: &Request, next: &Request, now: Instant) -> bool {
-        let purpose = Purpose::new(holder, "value".into(), false);
+        let purpose = Purpose::new(holder, 1, "value".into(), false);
         may_hand_over(&purpose, succession, next, TIME, now)
     }
 

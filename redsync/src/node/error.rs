@@ -61,6 +61,11 @@ impl NodeError {
         }
     }
 
+    /// Makes an [`Unreachable`](Self::Unreachable) of the reason why nothing was sent to the server.
+    pub fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unreachable(Arc::from(error.into()))
+    }
+
     /// Whether the cause may soon pass.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

@@ -122,19 +122,8 @@ mod script;
 #[cfg(feature = "_redis")]
 mod tracking;
 
-#[cfg(feature = "_redis")]
-#[cfg_attr(
-    docsrs,
-    doc(cfg(any(feature = "deadpool-redis", feature = "redis-rs")))
-)]
-pub use self::connection::kind::SharedConnection;
-#[cfg(feature = "_redis")]
-#[doc(hidden)]
-pub use self::conversation::Conversation;
-#[cfg(feature = "fred")]
-pub use self::drivers::Fred;
 #[cfg(feature = "redis-rs")]
-pub use self::drivers::Multiplexed;
-#[cfg(feature = "deadpool-redis")]
-pub use self::drivers::{Deadpool, Pool};
+pub use self::connection::kind::SharedConnection;
+#[cfg(any(feature = "_redis", feature = "fred"))]
+pub use self::drivers::*;
 pub use self::{driver::Driver, node::RedisNode, reply::Reply};

@@ -6,6 +6,7 @@ use crate::FencingToken;
 
 /// A node's answer to [`Node::acquire`](super::Node::acquire).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AcquireVote {
     /// The entry holds all names.
     Acquired {

@@ -1,8 +1,6 @@
 //! The trait that sends a command to a server, through one client library.
 
 use std::future::Future;
-#[cfg(any(feature = "_redis", feature = "fred"))]
-use std::{error::Error, sync::Arc};
 
 #[cfg(feature = "_redis")]
 use tokio::time::Instant;
@@ -43,10 +41,4 @@ pub trait Driver: Send + Sync + 'static {
         let _ = now;
         Err(conversation)
     }
-}
-
-/// Makes the error for a server that could not be reached.
-#[cfg(any(feature = "_redis", feature = "fred"))]
-pub(super) fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> NodeError {
-    NodeError::Unreachable(Arc::from(error.into()))
 }

@@ -9,13 +9,10 @@ use redis::{
 };
 use tokio::time::Instant;
 
-use super::{
-    connection::{
-        connect::{CONNECT_TIMEOUT, Connect},
-        link::Link,
-        replies::{failure, refusal},
-    },
-    driver::unreachable,
+use super::connection::{
+    connect::{CONNECT_TIMEOUT, Connect},
+    link::Link,
+    replies::{failure, refusal},
 };
 use crate::{
     node::{NodeError, WakeUp, watchers::Watchers},
@@ -156,7 +153,7 @@ impl ToTrack {
             });
         let error = |error: RedisError| match refusal(&error) {
             Some(refused) => refused,
-            None if error.is_io_error() || error.is_timeout() => unreachable(error),
+            None if error.is_io_error() || error.is_timeout() => NodeError::unreachable(error),
             // A proxy may not know the protocol.
             None => NodeError::Unexpected(error.to_string().into()),
         };

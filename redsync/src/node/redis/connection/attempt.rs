@@ -11,10 +11,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{Connect, Connection};
-use crate::{
-    node::{NodeError, redis::driver::unreachable},
-    sync::Mutex,
-};
+use crate::{node::NodeError, sync::Mutex};
 
 /// How often an attempt shows that its runtime is alive.
 const BEAT: Duration = Duration::from_millis(50);
@@ -99,7 +96,7 @@ impl<M: Connect> Attempt<M> {
         };
         let result = AbortOnDropHandle::new(runtime.spawn(attempt)).map(|result| {
             // It panicked, or its runtime has ended.
-            result.unwrap_or_else(|error| Err(unreachable(error)))
+            result.unwrap_or_else(|error| Err(NodeError::unreachable(error)))
         });
         Self {
             result: result.boxed().shared(),

@@ -8,10 +8,7 @@ use tokio::{
 };
 
 use super::{kind::SharedConnection, sender::Sender};
-use crate::{
-    node::{NodeError, redis::driver::unreachable},
-    sync::Mutex,
-};
+use crate::{node::NodeError, sync::Mutex};
 
 /// How long it may take to make a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,8 +43,11 @@ impl<M: Connect> Connection<M> {
     pub(super) async fn new(connect: &M) -> Result<Arc<Self>, NodeError> {
         // A pool of the user may have no time limit.
         let connected = timeout(2 * CONNECT_TIMEOUT, connect.connect()).await;
-        let (connection, place) = connected
-            .unwrap_or_else(|_| Err(unreachable("no connection could be made in time")))?;
+        let (connection, place) = connected.unwrap_or_else(|_| {
+            Err(NodeError::unreachable(
+                "no connection could be made in time",
+            ))
+        })?;
         Ok(Arc::new(Self {
             sender: Sender::new(connection),
             place: Mutex::new(Some(place)),

@@ -20,10 +20,7 @@ use super::{
     kind::sealed::Sealed,
     replies::failure,
 };
-use crate::{
-    node::{NodeError, redis::driver::unreachable},
-    sync::Mutex,
-};
+use crate::{node::NodeError, sync::Mutex};
 
 /// A connection that has been idle for this long may have been closed by the server, or forgotten
 /// by a firewall. So it is checked before the next command.
@@ -106,7 +103,7 @@ impl<M: Connect> Link<M> {
                 return Err(failure(error, M::Connection::SENDS_ONCE));
             }
             if !mem::take(&mut again) {
-                return Err(unreachable(error));
+                return Err(NodeError::unreachable(error));
             }
         }
     }
@@ -119,7 +116,7 @@ impl<M: Connect> Link<M> {
     /// If the future is dropped, the attempt goes on.
     async fn connection(&self) -> Result<Arc<Connection<M>>, NodeError> {
         let Ok(runtime) = Handle::try_current() else {
-            return Err(unreachable("there is no tokio runtime"));
+            return Err(NodeError::unreachable("there is no tokio runtime"));
         };
         let begin = |checked: Option<&Arc<Connection<M>>>| {
             Attempt::begin(&runtime, &self.log, &self.connect, checked.cloned())

@@ -20,7 +20,7 @@ use crate::{
                 url,
             },
             conversation::Conversation,
-            driver::{Driver, unreachable},
+            driver::Driver,
         },
     },
 };
@@ -104,11 +104,13 @@ impl<P: Pool> Connect for FromPool<P> {
 
     async fn connect(&self) -> Result<(P::Connection, P::CheckedOut), NodeError> {
         let checked_out = Sealed::get(&self.0).await.map_err(|error| match error {
-            PoolError::Backend(error) => refusal(&error).unwrap_or_else(|| unreachable(error)),
-            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Create | TimeoutType::Recycle) => {
-                unreachable("no connection could be made in time")
+            PoolError::Backend(error) => {
+                refusal(&error).unwrap_or_else(|| NodeError::unreachable(error))
             }
-            error => unreachable(error),
+            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Create | TimeoutType::Recycle) => {
+                NodeError::unreachable("no connection could be made in time")
+            }
+            error => NodeError::unreachable(error),
         })?;
         Ok((P::share(&checked_out), checked_out))
     }

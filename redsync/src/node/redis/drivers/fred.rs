@@ -11,10 +11,7 @@ use fred::{
 
 use crate::node::{
     NodeError,
-    redis::{
-        Reply,
-        driver::{Driver, unreachable},
-    },
+    redis::{Reply, driver::Driver},
 };
 
 /// The driver for clients of [fred](fred).
@@ -84,7 +81,7 @@ impl Driver for Fred {
         };
         async move {
             if !self.client.is_connected() {
-                return Err(unreachable("fred is not connected"));
+                return Err(NodeError::unreachable("fred is not connected"));
             }
             let client = self.client.with_options(&options);
             match client.custom_raw(custom, args).await {

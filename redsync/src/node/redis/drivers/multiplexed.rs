@@ -16,7 +16,7 @@ use crate::{
                 sender::Sender,
             },
             conversation::Conversation,
-            driver::{Driver, unreachable},
+            driver::Driver,
         },
     },
     sync::Mutex,
@@ -103,7 +103,9 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
         async move {
             match self.sender().send(command).await {
                 Ok(value) => reply(value),
-                Err(undelivered) if undelivered.is_unsent => Err(unreachable(undelivered.error)),
+                Err(undelivered) if undelivered.is_unsent => {
+                    Err(NodeError::unreachable(undelivered.error))
+                }
                 Err(undelivered) => Err(failure(undelivered.error, C::SENDS_ONCE)),
             }
         }
