@@ -94,8 +94,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let start = Instant::now();
     loop {
         match try_connect(path) {
-            // Two processes that make the file at the same time are in each other's way, and SQLite does
-            // not wait for that.
+            // Two processes that make the file at the same time conflict, and SQLite does not wait for
+            // the end of that.
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                     && start.elapsed() < PATIENCE =>

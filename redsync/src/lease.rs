@@ -67,7 +67,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Makes a lease for the attempt with this number, which starts now, and that may be `repeated`.
+    /// Makes a lease for the attempt with this number. The attempt starts now, and may be `repeated`.
     pub(crate) fn new(
         nodes: &Arc<Nodes>,
         services: &Arc<Services>,

@@ -1,4 +1,4 @@
-//! All nodes of a [`Redsync`](crate::Redsync): their admission, and what a log is told of them.
+//! All nodes of a [`Redsync`](crate::Redsync): their admission, and what the log says about them.
 
 mod admission;
 mod condition;
@@ -102,7 +102,7 @@ impl Nodes {
         }
     }
 
-    /// The votes if no node was asked, for a reason.
+    /// The votes of a round in which no node was asked, for this reason.
     pub(crate) fn not_asked(&self, name: &Label, attempt: u32, reason: &NodeError) -> Votes {
         let vote = || Some(Vote::Failed(reason.clone()));
         let round = iter::repeat_with(vote).take(self.len()).collect();

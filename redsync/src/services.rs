@@ -1,4 +1,4 @@
-//! What the locks of a [`Redsync`](crate::Redsync) use besides its nodes.
+//! The services that the locks of a [`Redsync`](crate::Redsync) use besides its nodes.
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ const MIN_EXPIRY: Duration = Duration::from_millis(10);
 
 #[derive(Clone)]
 pub(crate) struct Timing {
-    /// As it was set. What is sent to nodes is [`expiry()`](Self::expiry).
+    /// The expiry as it was set. Nodes are sent [`expiry()`](Self::expiry).
     expiry: Duration,
     pub(crate) drift_factor: f64,
     min_validity: Option<Duration>,
