@@ -275,9 +275,10 @@ impl Lease {
         }
     }
 
-    /// Reports that the lock was lost while it was in use. It is reported once.
+    /// Reports that the lock was lost while it was in use. It is reported once, and not after the
+    /// lease has ended: the validity then ended because its holder gave the lock up.
     pub(crate) fn report_loss(&self) {
-        if self.count_loss() {
+        if !self.has_ended() && self.count_loss() {
             let reason = self.hold.loss().reason();
             tracing::warn!(name = %self.label(), %reason, "the lock was lost");
         }

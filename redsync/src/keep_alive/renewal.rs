@@ -11,10 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::schedule::KeptAlive;
-use crate::{
-    ExtendError,
-    lease::{Extension, Lease},
-};
+use crate::{ExtendError, lease::Extension};
 
 pin_project! {
     /// The extension of a guard, which does not keep the guard alive itself.
@@ -37,7 +34,7 @@ impl Renewal {
     /// Begins to extend a lock that is due, unless it has been lost.
     pub(super) fn begin(kept: &Arc<KeptAlive>, now: Instant) -> Option<Self> {
         if kept.lease().is_lost() {
-            report_loss(kept.lease());
+            kept.lease().report_loss();
             return None;
         }
         Some(Self {
@@ -73,16 +70,10 @@ impl Renewed {
                 kept.times().after_failure(self.start)
             }
             Err(ExtendError::Lost) => {
-                report_loss(kept.lease());
+                kept.lease().report_loss();
                 return None;
             }
         };
         Some((kept, next))
-    }
-}
-
-fn report_loss(lease: &Lease) {
-    if !lease.has_ended() {
-        lease.report_loss();
     }
 }

@@ -15,7 +15,7 @@ use super::{
     lanes::ByNode,
 };
 use crate::{
-    FencingToken,
+    FencingToken, Printable,
     background::DrainGuard,
     node::{Answering, Operation, Question},
     quorum::{count::Count, tally::Verdict, votes::Vote},
@@ -153,7 +153,7 @@ impl Round {
             // Logged here, because the error is lost if the round already has its verdict.
             tracing::debug!(
                 name = %self.lease.label(),
-                node = &**self.lease.site.nodes().address(node),
+                node = %Printable(&**self.lease.site.nodes().address(node)),
                 operation = self.command.operation.name(),
                 %error,
                 "a node failed"

@@ -107,6 +107,7 @@
 //!   are not shared locks, and all other types. If a majority of the nodes has such a key, locking
 //!   fails with [`LockError::NotALock`](crate::LockError::NotALock).
 
+mod answer;
 mod command;
 #[cfg(feature = "_redis")]
 mod connection;

@@ -12,7 +12,7 @@ use super::{
     Command, Round,
 };
 use crate::{
-    FencingToken,
+    FencingToken, Printable,
     node::{AcquireVote, Answer, Asker, Entry, NodeAnswer, NodeError, Operation, RaiseVote},
     quorum::votes::Vote,
 };
@@ -73,7 +73,7 @@ impl Round {
         let Some(runtime) = site.living_runtime() else {
             tracing::warn!(
                 name = %self.lease.label(),
-                node = &**site.nodes().address(node),
+                node = %Printable(&**site.nodes().address(node)),
                 "no tokio runtime is available to release a lock; its key stays until it expires"
             );
             return self.time_out(node);
