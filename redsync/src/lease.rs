@@ -14,6 +14,7 @@ mod loss;
 mod operations;
 mod pending;
 mod purpose;
+mod pursuit;
 mod round;
 mod site;
 mod succession;
@@ -38,7 +39,7 @@ use self::{
 };
 use crate::{
     DrainGuard, FencingToken, OwnerValue,
-    node::Entry,
+    node::{Entry, Operation},
     nodes::Nodes,
     options::Options,
     printable::Label,
@@ -46,10 +47,6 @@ use crate::{
     request::Request,
     services::Services,
 };
-
-/// How much longer to wait for a release than for an acquisition, because the release may have to
-/// follow the acquisition.
-const RELEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// How much longer than the node time limit a command of the first holder may be under way after the
 /// lock was resumed. Up to then, a release is repeated on a node that has no key.
@@ -324,7 +321,8 @@ impl Lease {
 
     /// Finishes a release in the background.
     pub(crate) fn finish_in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let deadline = Instant::now() + self.purpose.pursuit() + RELEASE_MARGIN;
+        let now = Instant::now();
+        let deadline = (self.purpose.pursuit()).end(Operation::Release, now, now);
         self.site.in_background(deadline, work);
     }
 

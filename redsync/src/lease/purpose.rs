@@ -1,12 +1,9 @@
 //! The purpose of a lease: what it asks its nodes for, and for which request.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use super::pursuit::Pursuit;
 use crate::{Mode, OwnerValue, node::Entry, options::Options, printable::Label, request::Request};
-
-/// The longest time to wait for answers in the background. A key that could not be released by then
-/// stays until it expires.
-const MAX_PURSUIT: Duration = Duration::from_secs(30);
 
 /// The request, entry and options of a lease.
 pub(super) struct Purpose {
@@ -55,8 +52,8 @@ impl Purpose {
         is_strong_enough && names.all(|name| self.entry.names.contains(name))
     }
 
-    /// How long to wait for an answer in the background.
-    pub(super) fn pursuit(&self) -> Duration {
-        self.options.timing.expiry().min(MAX_PURSUIT)
+    /// How long the background waits for answers.
+    pub(super) fn pursuit(&self) -> Pursuit {
+        Pursuit::new(&self.options.timing)
     }
 }

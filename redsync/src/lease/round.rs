@@ -10,7 +10,7 @@ use std::{future::Future, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    Lease, RELEASE_MARGIN,
+    Lease,
     lane::{Lane, LaneCommand, Passage},
     lanes::ByNode,
 };
@@ -139,13 +139,15 @@ impl Round {
     fn ask_in_background(self: &Arc<Self>, node: usize, question: Question) {
         let site = &self.lease.site;
         if let Some(answering) = site.nodes().ask(node, question, Instant::now()) {
-            site.in_background(self.abandon_at(), answering);
+            site.in_background(self.pursued_until(Instant::now()), answering);
         }
     }
 
     /// Continues to drive questions that the caller no longer drives.
     pub(super) fn drive_on(&self, answering: impl Future<Output = ()> + Send + 'static) {
-        self.lease.site.continue_here(self.abandon_at(), answering);
+        self.lease
+            .site
+            .continue_here(self.pursued_until(Instant::now()), answering);
     }
 
     fn vote(&self, node: usize, vote: Vote) {
@@ -193,14 +195,12 @@ impl Round {
         drop(late);
     }
 
-    /// When to stop waiting for answers. This is later for a release, which may have to follow an
-    /// acquisition.
-    fn abandon_at(&self) -> Instant {
-        let pursuit = self.lease.purpose.pursuit();
-        match self.command.operation {
-            Operation::Release => self.command.start + pursuit + RELEASE_MARGIN,
-            _ => Instant::now() + pursuit,
-        }
+    /// When the pursuit of answers ends that are still outstanding at `now`.
+    fn pursued_until(&self, now: Instant) -> Instant {
+        let Command {
+            operation, start, ..
+        } = self.command;
+        (self.lease.purpose.pursuit()).end(operation, start, now)
     }
 }
 

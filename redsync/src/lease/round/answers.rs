@@ -66,7 +66,7 @@ impl Round {
 
     fn repeat_after(self: &Arc<Self>, pause: Duration, node: usize) {
         let at = Instant::now() + pause;
-        if at >= self.abandon_at() {
+        if at >= self.pursued_until(Instant::now()) {
             return self.time_out(node);
         }
         let site = &self.lease.site;
@@ -89,7 +89,7 @@ impl Round {
             }
         };
         let background = site.background();
-        background.spawn_on(&runtime, self.abandon_at(), repeats);
+        background.spawn_on(&runtime, self.pursued_until(Instant::now()), repeats);
     }
 }
 
@@ -103,16 +103,14 @@ impl Asker for Round {
     }
 
     fn patience(&self) -> Duration {
-        match self.command.operation {
-            // Repeated releases share one limit.
-            Operation::Release => self.abandon_at().saturating_duration_since(Instant::now()),
-            _ => self.lease.purpose.pursuit(),
-        }
+        let now = Instant::now();
+        self.pursued_until(now).saturating_duration_since(now)
     }
 
     fn may_ask(&self, operation: Operation) -> Result<(), NodeError> {
         if operation == Operation::Release {
-            let is_over = Instant::now() >= self.abandon_at();
+            let now = Instant::now();
+            let is_over = now >= self.pursued_until(now);
             return if is_over {
                 Err(NodeError::TimedOut)
             } else {
