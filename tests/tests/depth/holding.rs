@@ -1,4 +1,7 @@
 use std::{
+    cell::Cell,
+    future::pending,
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::{
         Arc,
@@ -7,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-use futures_util::poll;
-use redsync::{ExtendError, LockError, Redsync, Released, RunError};
+use futures_util::{FutureExt as _, poll};
+use redsync::{ExtendError, LockError, Redsync, Released, RunError, Validity};
 use redsync_tests::{
     Servers,
     faulty::{Fault, Operation},
@@ -60,6 +63,49 @@ async fn run_does_not_begin_without_the_lock() {
     let mutex = redsync.mutex("a").with_tries(1);
     let result = mutex.run(async |_| panic!("no lock")).await;
     assert!(matches!(result, Err(RunError::Lock(LockError::Taken(_)))));
+}
+
+/// Records on drop whether the lock was still held then.
+struct Work<'a>(Validity, &'a Cell<Option<bool>>);
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.1.set(Some(!self.0.is_lost()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_that_is_dropped_ends_the_work_before_the_lock() {
+    let (redsync, nodes) = memory();
+    let mutex = redsync.mutex("a");
+    let locked_at_the_end = Cell::new(None);
+    {
+        let mut run = pin!(mutex.run(async |held| {
+            let _work = Work(held, &locked_at_the_end);
+            pending::<()>().await;
+        }));
+        assert!(poll!(&mut run).is_pending());
+        assert!(nodes.iter().all(|node| node.len() == 1));
+    }
+    assert_eq!(locked_at_the_end.get(), Some(true));
+    redsync.drain().await;
+    assert!(nodes.iter().all(redsync::node::MemoryNode::is_empty));
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_whose_work_panics_ends_the_work_before_the_lock() {
+    let (redsync, nodes) = memory();
+    let mutex = redsync.mutex("a");
+    let locked_at_the_end = Cell::new(None);
+    let run = mutex.run(async |held| {
+        let _work = Work(held, &locked_at_the_end);
+        panic!("the work is impossible");
+    });
+    let result: Result<Result<(), _>, _> = AssertUnwindSafe(run).catch_unwind().await;
+    assert!(result.is_err());
+    assert_eq!(locked_at_the_end.get(), Some(true));
+    redsync.drain().await;
+    assert!(nodes.iter().all(redsync::node::MemoryNode::is_empty));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,4 +237,17 @@ async fn a_drain_waits_for_a_guard_that_delays_it() {
             assert_eq!(node.inner().is_empty(), end != "into_parts", "{end}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_every_drain_guard() {
+    let (redsync, _) = memory();
+    let first = redsync.drain_guard();
+    let second = first.clone();
+    let mut drain = pin!(redsync.drain());
+    assert!(poll!(&mut drain).is_pending());
+    drop(first);
+    assert!(poll!(&mut drain).is_pending());
+    drop(second);
+    drain.await;
 }

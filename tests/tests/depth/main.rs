@@ -1,6 +1,7 @@
 //! The lock beyond one exclusive name: fencing tokens, shared locks, several names, locks that move to
 //! another process, limits, and work under a lock.
 
+mod covering;
 mod dropping;
 mod fencing;
 mod holding;

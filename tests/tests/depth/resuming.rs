@@ -99,6 +99,19 @@ async fn a_lock_that_has_reached_its_maximum_hold_cannot_be_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_maximum_hold_starts_again_when_a_lock_is_resumed() {
+    let (redsync, _) = memory();
+    let mutex = redsync.mutex("a").with_max_hold(Duration::from_secs(2));
+    let guard = mutex.lock().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let resumed = tokio::time::Instant::now();
+    let mut guard = mutex.resume(guard.into_parts()).await.unwrap();
+    guard.keep_alive();
+    guard.lost().await;
+    assert_eq!(resumed.elapsed(), Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn parts_do_not_show_the_value() {
     let (redsync, _) = memory();
     let parts = redsync.mutex("a").lock().await.unwrap().into_parts();

@@ -1,6 +1,6 @@
 //! Where the layer fits: most of this is done when it compiles.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, panic::catch_unwind, time::Duration};
 
 use axum::{BoxError, Router, body::Body, error_handling::HandleErrorLayer, routing};
 use bytes::Bytes;
@@ -261,4 +261,19 @@ fn a_call_needs_no_runtime() {
         .unwrap();
     let response = runtime.block_on(response).unwrap();
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[test]
+fn options_that_cannot_work_panic_where_they_are_set() {
+    let lock = || path_lock(&Nodes::new().redsync());
+    assert!(catch_unwind(|| lock().with_outage_attempts(1)).is_ok());
+    assert!(catch_unwind(|| lock().with_outage_attempts(0)).is_err());
+
+    let shared = || {
+        let redsync = Nodes::new().redsync();
+        let redsync = redsync.with_defaults(|mutex| mutex.shared()).unwrap();
+        path_lock(&redsync)
+    };
+    assert!(catch_unwind(|| shared().with_fencing(false)).is_ok());
+    assert!(catch_unwind(|| shared().with_fencing(true)).is_err());
 }
