@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use crate::{
-    ConfigError, gate::Gate, keep_alive::Keeper, node::AnyNode, nodes::Nodes, queue::Queues,
+    ConfigError,
+    gate::Gate,
+    keep_alive::Keeper,
+    lease::Lease,
+    node::AnyNode,
+    nodes::Nodes,
+    queue::{OwnedLease, Queues},
     services::Services,
 };
 
-/// The nodes, the queues of this process, the task that extends guards, and the gate of attempts.
+/// The nodes and services, the queues of this process, the task that extends guards, and the gate of attempts.
 pub(crate) struct Common {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) services: Arc<Services>,
@@ -27,5 +33,9 @@ impl Common {
             queues: Arc::default(),
             gate: Gate::new(),
         }))
+    }
+    /// Makes the owner of a lease, which hands it over or releases it.
+    pub(crate) fn own(&self, lease: Arc<Lease>) -> OwnedLease {
+        OwnedLease::new(lease, Arc::clone(&self.queues))
     }
 }

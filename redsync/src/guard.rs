@@ -19,6 +19,7 @@ pub use self::{
 };
 use crate::{
     DrainGuard, ExtendError, FencingToken, OwnerValue, VerifyError,
+    common::Common,
     keep_alive::{Keeper, KeptAlive},
     lease::{Extension, Lease},
     queue::OwnedLease,
@@ -77,12 +78,12 @@ struct HeldToken {
 }
 
 impl Guard {
-    pub(crate) const fn new(owned: OwnedLease, keeper: Keeper) -> Self {
+    pub(crate) fn new(owned: OwnedLease, common: &Common) -> Self {
         Self {
             kept_alive: None,
             held: None,
             owned,
-            keeper,
+            keeper: common.keeper.clone(),
             drain_guard: None,
         }
     }

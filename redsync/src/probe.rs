@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc};
 
 use crate::{
     NodeError, OwnerValue, Vote, Votes, common::Common, lease::Lease, options::Options,
-    queue::OwnedLease, request::Request,
+    request::Request,
 };
 
 /// Acquires a lock of its own on every node, and releases it.
@@ -37,7 +37,7 @@ async fn lock_and_release(common: &Arc<Common>, request: &Request, value: OwnerV
         value,
         false,
     );
-    let owned = OwnedLease::new(Arc::clone(&lease), Arc::clone(&common.queues));
+    let owned = common.own(Arc::clone(&lease));
     // Dropped before `owned`, so that the release follows the acquisition.
     let mut acquiring = pin!(lease.acquire());
     acquiring.as_mut().await;

@@ -16,7 +16,6 @@ use crate::{
     common::Common,
     fence::Agreement,
     gate::Pass,
-    keep_alive::Keeper,
     lease::{Lease, Pending},
     node::NodeError,
     nodes::Nodes,
@@ -42,7 +41,7 @@ pin_project! {
         pending: Pending,
         raising_to: Option<FencingToken>,
         owned: Option<OwnedLease>,
-        keeper: Keeper,
+        common: Arc<Common>,
         pass: Pass,
     }
 }
@@ -147,8 +146,8 @@ impl Attempt {
         Ok(Self {
             pending,
             raising_to: None,
-            owned: Some(OwnedLease::new(lease, Arc::clone(&common.queues))),
-            keeper: common.keeper.clone(),
+            owned: Some(common.own(lease)),
+            common: Arc::clone(common),
             pass,
         })
     }
@@ -182,7 +181,7 @@ impl Future for Attempt {
                         token = token.map(FencingToken::get),
                         "acquired"
                     );
-                    return Poll::Ready(Ok(Guard::new(owned, this.keeper.clone())));
+                    return Poll::Ready(Ok(Guard::new(owned, this.common)));
                 }
                 Decision::Raise(token) => {
                     let raise = lease.raise(token);

@@ -8,7 +8,6 @@ use crate::{
     ConfigError, FencingToken, Guard, LockError, Resume,
     common::Common,
     lease::Lease,
-    queue::OwnedLease,
     quorum::{count::RoundVotes, tally::Verdict},
     request::Request,
 };
@@ -50,8 +49,7 @@ pub(crate) async fn resume(
             if has_ended || lease.is_lost() {
                 return Err(LockError::NotHeld(kept.votes));
             }
-            let owned = OwnedLease::new(lease, Arc::clone(&common.queues));
-            Ok(Guard::new(owned, common.keeper.clone()))
+            Ok(Guard::new(common.own(lease), &common))
         }
         Verdict::Refused => Err(LockError::NotHeld(kept.votes)),
         Verdict::Divided | Verdict::Unavailable => Err(LockError::Unavailable(kept.votes)),

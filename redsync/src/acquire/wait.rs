@@ -265,7 +265,7 @@ impl<'a> Waiter<'a> {
     /// its queues again before it releases the lock, so that it is notified of the release.
     fn take(&self, owned: OwnedLease) -> Option<Guard> {
         if owned.lease().is_worth_having() {
-            return Some(Guard::new(owned, self.common.keeper.clone()));
+            return Some(Guard::new(owned, self.common));
         }
         self.ticket.rejoin();
         None
