@@ -1,6 +1,7 @@
 //! Rule 4: a future or a guard can be dropped at any time, and leaves no key.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 use std::thread;
@@ -194,6 +195,25 @@ fn without_any_runtime_keys_are_left_to_expire() {
     guard.release().now_or_never().unwrap().unwrap();
     assert_eq!(node.len(), 2);
     redsync.drain().now_or_never().unwrap();
+}
+
+#[test]
+fn what_needs_a_runtime_panics_without_one() {
+    let redsync = Redsync::in_memory(1);
+    let mutex = redsync.mutex(NAME);
+    let mut guard = mutex.lock().now_or_never().unwrap().unwrap();
+    let mut panics = |call: &mut dyn FnMut(&mut Guard)| {
+        catch_unwind(AssertUnwindSafe(|| call(&mut guard))).is_err()
+    };
+    assert!(panics(&mut Guard::keep_alive));
+    assert!(panics(&mut |guard| drop(guard.lost_token())));
+    assert!(panics(&mut |guard| guard
+        .lost()
+        .now_or_never()
+        .unwrap_or_default()));
+    assert!(panics(&mut |_| drop(mutex.lock().now_or_never())));
+    // A single attempt has nothing to wait for.
+    assert!(!panics(&mut |_| drop(mutex.try_lock().now_or_never())));
 }
 
 #[test]

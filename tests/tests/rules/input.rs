@@ -4,7 +4,7 @@ use redsync::node::{AnyNode, Node, NodeWrapper, redis::RedisNode};
 use redsync::{ConfigError, LockError, Mutex, NodeError, Redsync, Released, Vote};
 use redsync_tests::faulty::{Fault, Operation};
 use redsync_tests::{FaultyNode, RedisServer, Servers, wait};
-use std::time::Duration;
+use std::{panic::catch_unwind, time::Duration};
 
 use crate::{NAME, assert_unavailable, ms, nodes, redsync};
 
@@ -16,6 +16,7 @@ fn at_least_one_node_is_required() {
     let none: [&str; 0] = [];
     let result = Redsync::connect(none);
     assert!(matches!(result, Err(ConfigError::NoNodes)), "{result:?}");
+    assert!(catch_unwind(|| Redsync::in_memory(0)).is_err());
 }
 
 #[test]

@@ -177,3 +177,15 @@ async fn an_outage_can_end_the_attempts_early() {
     assert_unavailable(&mutex.lock_within(ms(100_000)).await);
     assert_eq!(nodes[0].sent(Operation::Acquire).len(), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_come_too_late_count_as_an_outage() {
+    let nodes = nodes::<3>();
+    for node in &nodes {
+        node.always_on(Operation::Acquire, Fault::late_reply(ms(100)));
+    }
+    let mutex = redsync(&nodes).mutex(NAME).with_min_validity(ms(900));
+    let result = (mutex.with_outage_attempts(3).lock_within(ms(100_000))).await;
+    assert!(matches!(result, Err(LockError::TooLate(_))), "{result:?}");
+    assert_eq!(nodes[0].sent(Operation::Acquire).len(), 3);
+}

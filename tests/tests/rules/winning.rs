@@ -1,5 +1,7 @@
 //! Rule 5: a lock is acquired at quorum, and the keys on the other nodes are part of it.
 
+use std::sync::{Arc, Mutex};
+
 use redsync_tests::faulty::{Fault, Operation};
 use tokio::time::{Instant, sleep};
 
@@ -86,4 +88,35 @@ async fn all_nodes_are_waited_for_if_the_mutex_says_so() {
     let start = Instant::now();
     let _guard = mutex.lock().await.unwrap();
     assert_eq!(start.elapsed(), NODE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_are_asked_in_a_random_order_if_the_mutex_says_so() {
+    for shuffled in [false, true] {
+        let nodes = nodes::<3>();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        for (index, node) in nodes.iter().enumerate() {
+            let asked = Arc::clone(&asked);
+            node.plan(move |operation| {
+                if operation == Operation::Acquire {
+                    asked.lock().unwrap().push(index);
+                }
+                Fault::none()
+            });
+        }
+        let redsync = redsync(&nodes);
+        let mutex = redsync.mutex(NAME).with_shuffled_nodes(shuffled);
+        let mut first = [0; 3];
+        // The probability that one of the nodes is never the first is less than 10^-17.
+        for _ in 0..100 {
+            mutex.lock().await.unwrap().release().await.unwrap();
+            redsync.drain().await;
+            first[std::mem::take(&mut *asked.lock().unwrap())[0]] += 1;
+        }
+        if shuffled {
+            assert!(first.iter().all(|times| *times > 0), "{first:?}");
+        } else {
+            assert_eq!(first, [100, 0, 0]);
+        }
+    }
 }
