@@ -7,7 +7,7 @@ use std::{
 };
 
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
     subscriber::DefaultGuard,
@@ -27,6 +27,8 @@ pub(crate) struct Capture(Arc<Mutex<Said>>);
 struct Said {
     open: BTreeMap<u64, Fields>,
     closed: Vec<Fields>,
+    /// The layer's events above the level of debugging.
+    loud: Vec<(Level, String)>,
     all: String,
 }
 
@@ -58,6 +60,12 @@ impl Capture {
         said.open.values().next().unwrap().clone()
     }
 
+    /// The level and the message of each event of the layer that is above the level of debugging, since
+    /// the last call.
+    pub(crate) fn loud(&self) -> Vec<(Level, String)> {
+        std::mem::take(&mut self.0.lock().unwrap().loud)
+    }
+
     /// All fields of all spans and events.
     pub(crate) fn all(&self) -> String {
         self.0.lock().unwrap().all.clone()
@@ -84,7 +92,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let said = &mut *self.0.lock().unwrap();
-        event.record(&mut Visitor(&mut Fields::new(), &mut said.all));
+        let mut fields = Fields::new();
+        event.record(&mut Visitor(&mut fields, &mut said.all));
+        let metadata = event.metadata();
+        if metadata.target().starts_with("redsync_tower") && *metadata.level() < Level::DEBUG {
+            let message = fields.remove("message").unwrap_or_default();
+            said.loud.push((*metadata.level(), message));
+        }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {

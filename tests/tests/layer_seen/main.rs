@@ -4,6 +4,7 @@ mod capture;
 mod control;
 #[cfg(feature = "metrics")]
 mod figures;
+mod levels;
 mod names;
 mod spans;
 
