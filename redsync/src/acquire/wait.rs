@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use self::state::{Action, Course, Event, Failed};
+use self::state::{Action, Course, Event, Failed, Free};
 use super::{
     attempt::{Attempt, Failure, Reason},
     limit::Limit,
@@ -214,7 +214,7 @@ impl<'a> Waiter<'a> {
             self.ticket.note(sign);
         }
         let may_be_ours = has_changed && self.course.has_failed();
-        self.on(Event::Free {
+        self.on(Event::Free(Free {
             has_changed,
             opening: may_be_ours.then(|| self.ticket.opening()).flatten(),
             checks: if has_changed {
@@ -224,7 +224,7 @@ impl<'a> Waiter<'a> {
             },
             pauses: pauses_after_division(),
             may_act: self.standing().may_act,
-        })
+        }))
     }
 
     /// Makes an attempt. If it fails, a lock that was handed over to this waiter in the meantime is

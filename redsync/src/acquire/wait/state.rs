@@ -108,22 +108,27 @@ pub(super) enum Event {
     /// The name was left open, and somebody has acquired it.
     Visited,
     /// A quorum of nodes may have the names free.
-    Free {
-        has_changed: bool,
-        /// How often to check that they are free before the next attempt.
-        checks: u32,
-        /// Whether to pause after a divided attempt.
-        pauses: bool,
-        /// For how long to leave the names open for others, if at all.
-        opening: Option<Duration>,
-        may_act: bool,
-    },
+    Free(Free),
     /// The nodes cannot be watched. `stay` is how long to stay back if the name was released here.
     Blind { stay: Duration },
     /// The instant that [`due`](Course::due) returned has come.
     Timer { may_act: bool, outages: u32 },
     /// The attempt has failed.
     Failed(Failed),
+}
+
+/// Names that may be free.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Free {
+    /// Whether a node reported a change, so that the names were held when the watch began.
+    pub(super) has_changed: bool,
+    /// How often to check that they are free before the next attempt.
+    pub(super) checks: u32,
+    /// Whether to pause after a divided attempt.
+    pub(super) pauses: bool,
+    /// For how long to leave the names open for others, if at all.
+    pub(super) opening: Option<Duration>,
+    pub(super) may_act: bool,
 }
 
 /// A failed attempt.
@@ -223,111 +228,112 @@ impl Course {
 
     /// Goes to the state that follows an event, and returns what to do.
     pub(super) fn on(&mut self, event: Event, options: &Options, now: Instant) -> Action {
-        let expiry = now + options.timing.expiry();
+        let expired = now + options.timing.expiry();
         match (event, self.state) {
             (Event::Joined { may_act: true }, _) => {
-                self.watch(Cause::Failure { divided: false }, expiry, 0, now)
+                self.watch(Cause::Failure { divided: false }, expired, 0, now)
             }
-            // The nodes notify others of the release as well. The process that held the name comes
-            // last, and checks whether it is free before it makes an attempt.
             (
                 Event::Notified {
                     stay_back,
                     can_watch,
                 },
                 _,
-            ) => match stay_back {
-                Some(Stay::For(pause)) => self.go_to(State::StayingBack {
-                    until: now + pause,
-                    pause,
-                    can_watch,
-                }),
-                Some(Stay::Open(limit)) if can_watch => self.open(now + limit),
-                None if can_watch => {
-                    self.watch(Cause::Release { stayed_back: None }, expiry, 0, now)
-                }
-                Some(Stay::Open(_)) | None => self.attempt(false),
-            },
+            ) => self.notified(stay_back, can_watch, expired, now),
             (Event::Shared, _) => self.attempt(false),
-            (Event::Visited, _) => self.watch(Cause::Visit, expiry, 0, now),
-            (
-                Event::Free {
-                    has_changed,
-                    checks,
-                    pauses,
-                    opening,
-                    may_act,
-                },
-                State::Watching(watching),
-            ) => {
-                let checks = self.checks(&watching, has_changed, checks);
-                let divided = watching.cause == Cause::Failure { divided: true };
-                if checks > 0 {
-                    self.watch(watching.cause.checked(), watching.until, checks, now)
-                } else if !may_act {
-                    self.go_to(State::Queued {
-                        until: Some(watching.until),
-                    })
-                } else if let Some(limit) = opening {
-                    self.open(now + limit)
-                } else if divided && pauses {
-                    self.go_to(State::Pausing {
-                        until: Some(now + DIVISION_PAUSE),
-                        after_wake_up: has_changed,
-                    })
-                } else if let Some(pause) = self.contradiction(&watching, has_changed) {
-                    self.go_to(State::Pausing {
-                        until: Some(now + pause),
-                        after_wake_up: false,
-                    })
-                } else {
-                    self.attempt(has_changed)
-                }
+            (Event::Visited, _) => self.watch(Cause::Visit, expired, 0, now),
+            (Event::Free(free), State::Watching(watching)) => self.free(free, &watching, now),
+            (Event::Blind { stay }, State::Watching(watching)) => self.blind(stay, &watching, now),
+            (Event::Timer { may_act, outages }, _) if now >= self.polls.due() => {
+                self.poll(may_act, outages, options, now)
             }
-            (Event::Blind { stay }, State::Watching(watching)) => {
-                let was_released = matches!(watching.cause, Cause::Release { .. });
-                let until = if was_released {
-                    now + stay
-                } else {
-                    watching.until
-                };
-                self.go_to(State::Pausing {
-                    until: Some(until),
-                    after_wake_up: false,
-                })
-            }
-            (Event::Timer { may_act, outages }, state) => {
-                if now >= self.polls.due() {
-                    let acts = may_act && !self.is_open();
-                    return if self.polls.count(&options.retry, acts, outages, now) {
-                        self.attempt(false)
-                    } else {
-                        Action::Wait
-                    };
-                }
-                match state {
-                    _ if !may_act => self.go_to(State::Queued {
-                        until: Some(expiry),
-                    }),
-                    State::StayingBack {
-                        pause,
-                        can_watch: true,
-                        ..
-                    } => {
-                        let stayed_back = Some(pause);
-                        self.watch(Cause::Release { stayed_back }, expiry, 0, now)
-                    }
-                    State::Opening { .. } => {
-                        let cause = Cause::Release { stayed_back: None };
-                        self.watch(cause, expiry, 0, now)
-                    }
-                    State::Pausing { after_wake_up, .. } => self.attempt(after_wake_up),
-                    _ => self.attempt(false),
-                }
-            }
+            (Event::Timer { may_act, .. }, state) => self.timer(may_act, state, expired, now),
             (Event::Failed(failed), state) => self.failed(failed, state, options, now),
             // It has joined behind others, or a watch has ended that nothing waits for any more.
-            (Event::Joined { .. } | Event::Free { .. } | Event::Blind { .. }, _) => Action::Wait,
+            (Event::Joined { .. } | Event::Free(_) | Event::Blind { .. }, _) => Action::Wait,
+        }
+    }
+
+    /// The nodes notify others of a release as well. The process that held the name comes last, and
+    /// checks whether it is free before it makes an attempt.
+    fn notified(
+        &mut self,
+        stay_back: Option<Stay>,
+        can_watch: bool,
+        expired: Instant,
+        now: Instant,
+    ) -> Action {
+        match stay_back {
+            Some(Stay::For(pause)) => self.go_to(State::StayingBack {
+                until: now + pause,
+                pause,
+                can_watch,
+            }),
+            Some(Stay::Open(limit)) if can_watch => self.open(now + limit),
+            None if can_watch => self.watch(Cause::Release { stayed_back: None }, expired, 0, now),
+            Some(Stay::Open(_)) | None => self.attempt(false),
+        }
+    }
+
+    fn free(&mut self, free: Free, watching: &Watching, now: Instant) -> Action {
+        let checks = self.checks(watching, free.has_changed, free.checks);
+        let divided = watching.cause == Cause::Failure { divided: true };
+        if checks > 0 {
+            self.watch(watching.cause.checked(), watching.until, checks, now)
+        } else if !free.may_act {
+            self.go_to(State::Queued {
+                until: Some(watching.until),
+            })
+        } else if let Some(limit) = free.opening {
+            self.open(now + limit)
+        } else if divided && free.pauses {
+            self.pause(Some(now + DIVISION_PAUSE), free.has_changed)
+        } else if let Some(pause) = self.contradiction(watching, free.has_changed) {
+            self.pause(Some(now + pause), false)
+        } else {
+            self.attempt(free.has_changed)
+        }
+    }
+
+    fn blind(&mut self, stay: Duration, watching: &Watching, now: Instant) -> Action {
+        let was_released = matches!(watching.cause, Cause::Release { .. });
+        let until = if was_released {
+            now + stay
+        } else {
+            watching.until
+        };
+        self.pause(Some(until), false)
+    }
+
+    /// The next poll is due.
+    fn poll(&mut self, may_act: bool, outages: u32, options: &Options, now: Instant) -> Action {
+        let acts = may_act && !self.is_open();
+        if self.polls.count(&options.retry, acts, outages, now) {
+            self.attempt(false)
+        } else {
+            Action::Wait
+        }
+    }
+
+    /// The time of the state is over.
+    fn timer(&mut self, may_act: bool, state: State, expired: Instant, now: Instant) -> Action {
+        match state {
+            _ if !may_act => self.go_to(State::Queued {
+                until: Some(expired),
+            }),
+            State::StayingBack {
+                pause,
+                can_watch: true,
+                ..
+            } => {
+                let stayed_back = Some(pause);
+                self.watch(Cause::Release { stayed_back }, expired, 0, now)
+            }
+            State::Opening { .. } => {
+                self.watch(Cause::Release { stayed_back: None }, expired, 0, now)
+            }
+            State::Pausing { after_wake_up, .. } => self.attempt(after_wake_up),
+            _ => self.attempt(false),
         }
     }
 
@@ -370,10 +376,7 @@ impl Course {
             // No watch: the names may be free, and could not be acquired for another reason. If
             // nodes can be read but not written, a watch would end at once, and attempts would
             // follow each other without a pause.
-            return self.go_to(State::Pausing {
-                until: None,
-                after_wake_up: false,
-            });
+            return self.pause(None, false);
         }
         let free_in = failed.free_in.unwrap_or(options.timing.expiry());
         let until = after(
@@ -393,6 +396,13 @@ impl Course {
     const fn go_to(&mut self, state: State) -> Action {
         self.state = state;
         Action::Wait
+    }
+
+    const fn pause(&mut self, until: Option<Instant>, after_wake_up: bool) -> Action {
+        self.go_to(State::Pausing {
+            until,
+            after_wake_up,
+        })
     }
 
     const fn open(&mut self, until: Instant) -> Action {

@@ -48,13 +48,13 @@ impl Test {
     }
 
     fn free(&mut self, has_changed: bool, checks: u32) -> Action {
-        self.on(Event::Free {
+        self.on(Event::Free(Free {
             has_changed,
             checks,
             pauses: true,
             opening: None,
             may_act: true,
-        })
+        }))
     }
 
     fn fail(&mut self, divided: bool) -> Action {
@@ -216,13 +216,13 @@ fn a_name_that_may_have_been_released_here_is_opened_too() {
     let mut test = Test::new();
     test.on(Event::Joined { may_act: true });
     assert!(test.course.has_failed());
-    let free = Event::Free {
+    let free = Event::Free(Free {
         has_changed: true,
         checks: 0,
         pauses: true,
         opening: Some(MS),
         may_act: true,
-    };
+    });
     assert_eq!(test.on(free), Action::WatchAcquired);
     assert_eq!(test.course.due(), test.now + MS);
 }
