@@ -15,6 +15,7 @@
 //! [released](owned).
 
 mod book;
+mod entrant;
 pub(crate) mod fairness;
 mod hand_over;
 mod order;
@@ -27,9 +28,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use self::book::{Book, ToWake};
+use self::{book::Book, entrant::ToWake};
 pub(crate) use self::{
-    book::{Notice, Standing},
+    book::Standing,
+    entrant::Notice,
     owned::{OwnedLease, Releasing},
     ticket::Ticket,
 };

@@ -3,19 +3,18 @@
 
 use std::{
     collections::HashMap,
-    mem,
-    sync::{Arc, MutexGuard, Weak},
+    sync::{Arc, Weak},
 };
 
-use smallvec::SmallVec;
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 use super::{
+    entrant::{Entrant, Notice, ToWake},
     fairness::Fairness,
     order::{Number, Order},
     past::Past,
 };
-use crate::{LockError, Mode, lease::Lease, request::Request, sync::Mutex};
+use crate::{LockError, Mode, lease::Lease, request::Request};
 
 /// The queues of all names that somebody waits for.
 #[derive(Default)]
@@ -39,25 +38,6 @@ pub(super) struct Queue {
     pub(super) fairness: Fairness,
 }
 
-/// The record of a waiter in its queues.
-pub(super) struct Entrant {
-    number: Number,
-    pub(super) request: Request,
-    /// The notice that it has not read yet. Written while the book is locked.
-    notice: Mutex<Option<Notice>>,
-    pub(super) notify: Notify,
-}
-
-/// A notice to a waiter. A stronger notice replaces a weaker one.
-pub(crate) enum Notice {
-    /// It has moved to the head, or the name was released here: it may now be the one that acts.
-    Act,
-    /// A waiter of this process shares the names now, so that it can share them too.
-    Share,
-    /// It holds the lock, and has left the queues.
-    HandedOver(Arc<Lease>),
-}
-
 /// A waiter's view of its queues.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
@@ -72,11 +52,6 @@ pub(crate) struct Standing {
     /// name reserved for a while, and does not report it as free.
     pub(crate) is_behind_shared: bool,
 }
-
-/// The waiters to wake. A waker is foreign code, so it is called after the book is unlocked.
-///
-/// If a waiter leaves after its notice and before it is woken, it notifies the waiters behind it.
-pub(super) type ToWake = SmallVec<[Arc<Entrant>; 1]>;
 
 impl Queue {
     /// Notes that a waiter of this queue has acquired the lock, or that it was handed over to one.
@@ -119,12 +94,7 @@ impl Book {
             return Err(LockError::TooManyWaiting { name, limit });
         }
         self.last += 1;
-        let entrant = Arc::new(Entrant {
-            number: self.last,
-            request,
-            notice: Mutex::new(None),
-            notify: Notify::new(),
-        });
+        let entrant = Entrant::new(self.last, request);
         self.insert(&entrant);
         Ok(entrant)
     }
@@ -277,53 +247,6 @@ impl Book {
     ) {
         for head in heads.filter(|head| self.is_first(head)) {
             head.notify(Notice::Act, to_wake);
-        }
-    }
-}
-
-impl Entrant {
-    pub(super) fn mode(&self) -> Mode {
-        self.request.options.kind.mode
-    }
-
-    fn notice(&self) -> MutexGuard<'_, Option<Notice>> {
-        self.notice.lock()
-    }
-
-    /// Leaves a notice, unless a stronger one is there.
-    pub(super) fn notify(self: &Arc<Self>, notice: Notice, to_wake: &mut ToWake) {
-        let mut current = self.notice();
-        let strength = current.as_ref().map(Notice::strength);
-        if strength < Some(notice.strength()) {
-            *current = Some(notice);
-        }
-        drop(current);
-        to_wake.push(Arc::clone(self));
-    }
-
-    pub(super) fn take_notice(&self) -> Option<Notice> {
-        self.notice().take()
-    }
-
-    /// The lock, if it was handed over to this waiter. Any other notice stays.
-    pub(super) fn take_handed_over(&self) -> Option<Arc<Lease>> {
-        let mut notice = self.notice();
-        match mem::take(&mut *notice) {
-            Some(Notice::HandedOver(lease)) => Some(lease),
-            other => {
-                *notice = other;
-                None
-            }
-        }
-    }
-}
-
-impl Notice {
-    const fn strength(&self) -> u8 {
-        match self {
-            Self::Act => 0,
-            Self::Share => 1,
-            Self::HandedOver(_) => 2,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Queues, book::Notice};
+use super::{Queues, entrant::Notice};
 use crate::lease::Lease;
 
 impl Queues {

@@ -7,7 +7,8 @@ use tokio::{sync::futures::Notified, time::Instant};
 
 use super::{
     Queues,
-    book::{Entrant, Notice, Queue, Standing},
+    book::{Queue, Standing},
+    entrant::{Entrant, Notice},
     fairness::{Sign, Stay},
     owned::OwnedLease,
 };

@@ -1,0 +1,93 @@
+//! The record of a waiter in its queues, and the notices that are left in it.
+
+use std::{
+    mem,
+    sync::{Arc, MutexGuard},
+};
+
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+
+use super::order::Number;
+use crate::{Mode, lease::Lease, request::Request, sync::Mutex};
+
+/// The record of a waiter in its queues.
+pub(super) struct Entrant {
+    pub(super) number: Number,
+    pub(super) request: Request,
+    /// The notice that it has not read yet. It is written while the book is locked, and read without
+    /// that: a waiter may read a notice before it is woken for it, and then finds none.
+    notice: Mutex<Option<Notice>>,
+    pub(super) notify: Notify,
+}
+
+/// A notice to a waiter. A stronger notice replaces a weaker one.
+pub(crate) enum Notice {
+    /// It has moved to the head, or the name was released here: it may now be the one that acts.
+    Act,
+    /// A waiter of this process shares the names now, so that it can share them too.
+    Share,
+    /// It holds the lock, and has left the queues.
+    HandedOver(Arc<Lease>),
+}
+
+/// The waiters to wake. A waker is foreign code, so it is called after the book is unlocked.
+///
+/// If a waiter leaves after its notice and before it is woken, it notifies the waiters behind it.
+pub(super) type ToWake = SmallVec<[Arc<Entrant>; 1]>;
+
+impl Entrant {
+    pub(super) fn new(number: Number, request: Request) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            request,
+            notice: Mutex::new(None),
+            notify: Notify::new(),
+        })
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.request.options.kind.mode
+    }
+
+    fn notice(&self) -> MutexGuard<'_, Option<Notice>> {
+        self.notice.lock()
+    }
+
+    /// Leaves a notice, unless a stronger one is there.
+    pub(super) fn notify(self: &Arc<Self>, notice: Notice, to_wake: &mut ToWake) {
+        let mut current = self.notice();
+        let strength = current.as_ref().map(Notice::strength);
+        if strength < Some(notice.strength()) {
+            *current = Some(notice);
+        }
+        drop(current);
+        to_wake.push(Arc::clone(self));
+    }
+
+    pub(super) fn take_notice(&self) -> Option<Notice> {
+        self.notice().take()
+    }
+
+    /// The lock, if it was handed over to this waiter. Any other notice stays.
+    pub(super) fn take_handed_over(&self) -> Option<Arc<Lease>> {
+        let mut notice = self.notice();
+        match mem::take(&mut *notice) {
+            Some(Notice::HandedOver(lease)) => Some(lease),
+            other => {
+                *notice = other;
+                None
+            }
+        }
+    }
+}
+
+impl Notice {
+    const fn strength(&self) -> u8 {
+        match self {
+            Self::Act => 0,
+            Self::Share => 1,
+            Self::HandedOver(_) => 2,
+        }
+    }
+}
