@@ -42,7 +42,9 @@ pin_project! {
         raising_to: Option<FencingToken>,
         owned: Option<OwnedLease>,
         common: Arc<Common>,
-        pass: Pass,
+        // Given back with the result, and not when this is dropped, because a future that has resolved
+        // may be kept for a long time.
+        pass: Option<Pass>,
     }
 }
 
@@ -148,7 +150,7 @@ impl Attempt {
             raising_to: None,
             owned: Some(common.own(lease)),
             common: Arc::clone(common),
-            pass,
+            pass: Some(pass),
         })
     }
 }
@@ -172,6 +174,7 @@ impl Future for Attempt {
             let is_in_time = Instant::now() + least < until;
             match decide(verdict, agreement, is_in_time) {
                 Decision::Held(token) => {
+                    *this.pass = None;
                     if let Some(token) = token {
                         lease.set_token(token);
                     }
@@ -190,6 +193,7 @@ impl Future for Attempt {
                     this.pending.set(raise);
                 }
                 Decision::Failed(reason) => {
+                    *this.pass = None;
                     let votes = this.pending.take_votes();
                     // After a grant that came too late, all keys are released.
                     let is_own = |vote: &Option<Vote>| {

@@ -1,13 +1,19 @@
 //! Commands of many locks that are sent together: each gets its own answer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use redsync::node::redis::{Deadpool, RedisNode};
 use redsync::node::{AcquireVote, Entry, Node, ReleaseVote};
 use redsync::{LockError, NodeError, Redsync};
-use redsync_tests::{Proxy, RedisServer, wait};
+use redsync_tests::{Proxy, RedisServer, Servers, wait};
+use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
+use tokio::sync::watch;
 
 use crate::{acquire, deadpool, entry, manager, release};
 
@@ -244,4 +250,63 @@ async fn attempts_that_could_not_be_answered_in_time_are_not_begun() {
     for result in join_all(mutexes.iter().map(|mutex| mutex.lock())).await {
         drop(result.unwrap());
     }
+}
+
+/// A relay to a server. What its first connection sends stays here while it is late.
+async fn relay(server: u16) -> (String, watch::Sender<bool>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let (late, is_late) = watch::channel(false);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let is_first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+            let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            let mut is_late = is_late.clone();
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 1 << 16];
+                while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
+                    if is_first {
+                        is_late.wait_for(|is_late| !is_late).await.unwrap();
+                    }
+                    to_server.write_all(&bytes[..read]).await.unwrap();
+                }
+            });
+            tokio::spawn(async move { io::copy(&mut from_server, &mut to_client).await });
+        }
+    });
+    (url, late, connections)
+}
+
+#[tokio::test]
+async fn a_full_connection_that_is_replaced_leaves_no_key_when_its_commands_arrive_late() {
+    let servers = Servers::start(3);
+    let (url, late, connections) = relay(servers[0].port()).await;
+    let urls = [url, servers[1].url(), servers[2].url()];
+    // Without wake-ups the first connection is that of the commands.
+    let nodes = urls.map(|url| RedisNode::new(Deadpool::connect(&url).unwrap()));
+    let redsync = Redsync::new(nodes).unwrap();
+    let lock = async |name: String| {
+        let mutex = redsync.mutex(name).with_expiry(Duration::from_secs(60));
+        mutex.lock().await.unwrap().release().await.unwrap();
+    };
+    lock(name(0)).await;
+    redsync.drain().await;
+    late.send(true).unwrap();
+    for round in 0..13 {
+        join_all((0..100).map(|number| lock(format!("{round}:{number}")))).await;
+    }
+    wait::until_async("another connection", Duration::from_secs(20), async || {
+        lock("later".to_owned()).await;
+        connections.load(Ordering::Relaxed) > 1
+    })
+    .await;
+    lock("over the new one".to_owned()).await;
+    late.send(false).unwrap();
+    redsync.drain().await;
+    servers.assert_no_keys();
 }

@@ -1,6 +1,6 @@
 //! How many may wait.
 
-use redsync::LockError;
+use redsync::{LockError, Redsync};
 use tokio::time::{Instant, sleep};
 
 use crate::{NAME, WAIT, in_memory, ms, queue, waiting};
@@ -72,4 +72,15 @@ async fn nobody_has_to_wait_for_a_lock_that_is_free() {
     drop(held);
     redsync.drain().await;
     drop(mutex.lock().await.unwrap());
+}
+
+#[tokio::test]
+async fn futures_that_have_locked_and_are_kept_make_room_for_other_attempts() {
+    let redsync = Redsync::in_memory(3);
+    let (mut futures, mut guards) = (Vec::new(), Vec::new());
+    for number in 0..2_000 {
+        let mut lock = Box::pin(redsync.mutex(format!("job:{number}")).try_lock());
+        guards.push(lock.as_mut().await.unwrap());
+        futures.push(lock);
+    }
 }

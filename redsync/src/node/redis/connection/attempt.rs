@@ -180,7 +180,7 @@ async fn check<M: Connect>(
         Either::Left((false, connecting)) => connecting.await,
         Either::Right((Ok(new), _)) => {
             log.replaced();
-            connection.sender.abandon();
+            connection.sender.abandon(connection.is_here());
             Ok(new)
         }
         Either::Right((Err(error), _)) => {

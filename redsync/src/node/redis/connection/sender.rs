@@ -56,17 +56,21 @@ impl<C: SharedConnection> Sender<C> {
         self.list.trust_until(until);
     }
 
-    /// Sends no more commands, because another connection takes over.
+    /// Sends no more commands, because another connection takes over. Those in the list go there: they
+    /// have certainly not been sent.
     ///
-    /// If the collector has not taken the latest commands, its runtime stands still. Then it
-    /// has certainly not sent them, and nobody else would drop those that it has sent.
-    pub(crate) fn abandon(&self) {
+    /// If the collector has left commands in the list, either enough are under way, or its runtime
+    /// stands still, and then nobody else would drop those that it has sent. If its runtime is known to
+    /// run, it still waits for their answers: what has been sent may arrive late, and has to be
+    /// released after that.
+    pub(crate) fn abandon(&self, its_runtime_runs: bool) {
         let waiting = self.list.close_and_take();
-        if waiting.is_empty() {
-            return;
-        }
+        let is_empty = waiting.is_empty();
         for item in waiting {
             item.fail::<C>(Undelivered::closed(true).error, true);
+        }
+        if is_empty || its_runtime_runs {
+            return;
         }
         let sent = mem::take(&mut *self.sent.lock());
         for item in sent.into_iter().flat_map(|sent| sent.items) {
