@@ -242,6 +242,8 @@ impl Redsync {
     /// [node time limit](Mutex::with_node_timeout) plus a second. If work was left to a
     /// current-thread runtime that nobody drives any longer, it moves after about two seconds to
     /// another runtime on which this `Redsync` was used. If there is none, the drain does not end.
+    /// Replies that such a runtime has not read are no longer waited for once a lock uses the same
+    /// nodes again; until then, the drain waits for them.
     ///
     /// # Cancel safety
     ///

@@ -253,20 +253,33 @@ async fn attempts_that_could_not_be_answered_in_time_are_not_begun() {
 }
 
 /// A relay to a server. What its first connection sends stays here while it is late.
-async fn relay(server: u16) -> (String, watch::Sender<bool>, Arc<AtomicUsize>) {
+struct Relay {
+    url: String,
+    late: watch::Sender<bool>,
+    /// How many connections were made, and how many have been ended by their client.
+    made: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+async fn relay(server: u16) -> Relay {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let (late, is_late) = watch::channel(false);
-    let connections = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&connections);
+    let (made, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let relay = Relay {
+        url,
+        late,
+        made: Arc::clone(&made),
+        ended: Arc::clone(&ended),
+    };
     tokio::spawn(async move {
         loop {
             let (client, _) = listener.accept().await.unwrap();
-            let is_first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+            let is_first = made.fetch_add(1, Ordering::Relaxed) == 0;
             let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_server, mut to_server) = server.into_split();
-            let mut is_late = is_late.clone();
+            let (mut is_late, ended) = (is_late.clone(), Arc::clone(&ended));
             tokio::spawn(async move {
                 let mut bytes = vec![0; 1 << 16];
                 while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
@@ -275,18 +288,19 @@ async fn relay(server: u16) -> (String, watch::Sender<bool>, Arc<AtomicUsize>) {
                     }
                     to_server.write_all(&bytes[..read]).await.unwrap();
                 }
+                ended.fetch_add(1, Ordering::Relaxed);
             });
             tokio::spawn(async move { io::copy(&mut from_server, &mut to_client).await });
         }
     });
-    (url, late, connections)
+    relay
 }
 
 #[tokio::test]
 async fn a_full_connection_that_is_replaced_leaves_no_key_when_its_commands_arrive_late() {
     let servers = Servers::start(3);
-    let (url, late, connections) = relay(servers[0].port()).await;
-    let urls = [url, servers[1].url(), servers[2].url()];
+    let relay = relay(servers[0].port()).await;
+    let urls = [relay.url.clone(), servers[1].url(), servers[2].url()];
     // Without wake-ups the first connection is that of the commands.
     let nodes = urls.map(|url| RedisNode::new(Deadpool::connect(&url).unwrap()));
     let redsync = Redsync::new(nodes).unwrap();
@@ -296,17 +310,22 @@ async fn a_full_connection_that_is_replaced_leaves_no_key_when_its_commands_arri
     };
     lock(name(0)).await;
     redsync.drain().await;
-    late.send(true).unwrap();
-    for round in 0..13 {
-        join_all((0..100).map(|number| lock(format!("{round}:{number}")))).await;
-    }
+    relay.late.send(true).unwrap();
+    // At once, so that the connection is full before its silence is noticed.
+    join_all((1..BURST).map(|number| lock(name(number)))).await;
     wait::until_async("another connection", Duration::from_secs(20), async || {
         lock("later".to_owned()).await;
-        connections.load(Ordering::Relaxed) > 1
+        relay.made.load(Ordering::Relaxed) > 1
     })
     .await;
     lock("over the new one".to_owned()).await;
-    late.send(false).unwrap();
+    relay.late.send(false).unwrap();
     redsync.drain().await;
-    servers.assert_no_keys();
+    let soon = Duration::from_secs(20);
+    wait::until_async("the end of the first connection", soon, async || {
+        relay.ended.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    // Long before they expire.
+    wait::until("no keys", soon, || servers[0].keys().is_empty());
 }

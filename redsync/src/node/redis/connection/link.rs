@@ -123,6 +123,7 @@ impl<M: Connect> Link<M> {
         };
         let mut again = true;
         loop {
+            let mut ended = None;
             let attempt = {
                 let mut slot = self.slot();
                 let now = Instant::now();
@@ -132,7 +133,7 @@ impl<M: Connect> Link<M> {
                     }
                     Slot::Attempting(attempt) => begin(attempt.checked()),
                     Slot::Connected(connection) if connection.sender.is_closed() => {
-                        connection.leave();
+                        ended = Some(Arc::clone(connection));
                         begin(None)
                     }
                     Slot::Connected(connection)
@@ -146,6 +147,10 @@ impl<M: Connect> Link<M> {
                 *slot = Slot::Attempting(attempt.clone());
                 attempt
             };
+            // Not under the lock, because this may run the code of a pool.
+            if let Some(ended) = ended {
+                ended.leave();
+            }
             let result = attempt.result().await;
             let mut slot = self.slot();
             if matches!(&*slot, Slot::Attempting(current) if current.is(&attempt)) {
