@@ -10,8 +10,8 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{Lease, Pending};
-use crate::{ExtendError, quorum::tally::Verdict};
+use super::{Lease, Pending, hold::Extended};
+use crate::ExtendError;
 
 pin_project! {
     /// An extension that has been sent.
@@ -62,32 +62,34 @@ impl Future for Extension {
         let Some(mut pending) = this.pending.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(ExtendError::Lost));
         };
-        Poll::Ready(match ready!(pending.as_mut().poll(cx)) {
-            // The new validity counts from before the round was sent.
-            Verdict::Granted if lease.hold.prolong(lease.until_from(start)) => {
-                tracing::trace!(name = %lease.label(), "extended");
-                if lease.options().kind.heals && lease.lanes.lack_a_key() {
-                    lease.heal();
+        let verdict = ready!(pending.as_mut().poll(cx));
+        // The new validity counts from before the round was sent.
+        Poll::Ready(
+            match lease.hold.extended(verdict, lease.until_from(start)) {
+                Extended::Prolonged => {
+                    tracing::trace!(name = %lease.label(), "extended");
+                    if lease.options().kind.heals && lease.lanes.lack_a_key() {
+                        lease.heal();
+                    }
+                    lease.lanes.forget_gaps_before(start);
+                    lease.hold.loss().note_votes(None);
+                    Ok(())
                 }
-                lease.lanes.forget_gaps_before(start);
-                lease.hold.loss().note_votes(None);
-                Ok(())
-            }
-            Verdict::Granted => Err(ExtendError::Lost),
-            // Too many nodes no longer keep the key: the others are not a majority.
-            Verdict::Refused => {
-                lease.lose(lease.votes(pending.take_votes()));
-                Err(ExtendError::Lost)
-            }
-            Verdict::Divided | Verdict::Unavailable => {
-                let votes = lease.votes(pending.take_votes());
-                lease.hold.loss().note_votes(Some(votes.clone()));
-                Err(if lease.is_lost() {
-                    ExtendError::Lost
-                } else {
-                    ExtendError::Failed(votes)
-                })
-            }
-        })
+                Extended::TooLate => Err(ExtendError::Lost),
+                Extended::Refused => {
+                    lease.lose(lease.votes(pending.take_votes()));
+                    Err(ExtendError::Lost)
+                }
+                Extended::Unclear => {
+                    let votes = lease.votes(pending.take_votes());
+                    lease.hold.loss().note_votes(Some(votes.clone()));
+                    Err(if lease.is_lost() {
+                        ExtendError::Lost
+                    } else {
+                        ExtendError::Failed(votes)
+                    })
+                }
+            },
+        )
     }
 }

@@ -1,5 +1,7 @@
 //! The hold of a lease: from when it has held the lock, and up to when it is valid.
 
+mod period;
+
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -8,15 +10,13 @@ use std::sync::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::period::{Extended, Period};
 use super::loss::Loss;
-use crate::{options::Timing, sync::Mutex};
+use crate::{options::Timing, quorum::tally::Verdict, sync::Mutex};
 
 /// The validity as the holder sees it: by the clock of this process, independent of the nodes.
 pub(super) struct Hold {
-    /// The end of the validity: up to then the holder may believe that it holds the lock.
-    until: Mutex<Instant>,
-    /// The end of the maximum hold time, if there is one.
-    limit: Option<Instant>,
+    period: Mutex<Period>,
     /// When a quorum had granted, or when the lock was handed over.
     since: OnceLock<Instant>,
     /// Whether the keys have been released, handed over or left to others: nothing more is acquired
@@ -39,9 +39,9 @@ pub(crate) struct Ended {
 impl Hold {
     /// A hold that has not begun, of a lease that has started at `start`.
     pub(super) fn new(start: Instant, timing: &Timing) -> Self {
+        let limit = timing.max_hold.and_then(|limit| start.checked_add(limit));
         Self {
-            until: Mutex::new(start),
-            limit: timing.max_hold.and_then(|limit| start.checked_add(limit)),
+            period: Mutex::new(Period::new(start, limit)),
             since: OnceLock::new(),
             has_ended: AtomicBool::new(false),
             loss: Loss::default(),
@@ -51,11 +51,11 @@ impl Hold {
 
     /// The same instant, or the end of the maximum hold time if that is earlier.
     pub(super) fn capped(&self, until: Instant) -> Instant {
-        self.limit.map_or(until, |limit| until.min(limit))
+        self.period.lock().capped(until)
     }
 
     pub(super) fn until(&self) -> Instant {
-        *self.until.lock()
+        self.period.lock().until()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -64,7 +64,7 @@ impl Hold {
 
     /// Whether the validity ends with the maximum hold time.
     pub(super) fn is_at_its_limit(&self) -> bool {
-        self.limit.is_some_and(|limit| limit == self.until())
+        self.period.lock().is_at_its_limit()
     }
 
     /// Whether the hold has begun, even if it has ended since.
@@ -79,29 +79,22 @@ impl Hold {
 
     /// Begins the hold of a lock that has just been acquired or handed over.
     pub(super) fn begin(&self, now: Instant, until: Instant) {
-        *self.until.lock() = self.capped(until);
+        self.period.lock().begin(until);
         self.since.get_or_init(|| now);
     }
 
-    /// Prolongs the validity, unless it has ended: a lost lock stays lost. Returns whether it was
-    /// still valid.
-    pub(super) fn prolong(&self, until: Instant) -> bool {
-        let mut current = self.until.lock();
-        let is_valid = Instant::now() < *current;
-        if is_valid {
-            *current = self.capped(until).max(*current);
-        }
-        is_valid
+    /// Takes the verdict of an extension, which a majority that granted makes valid up to `until`.
+    pub(super) fn extended(&self, verdict: Verdict, until: Instant) -> Extended {
+        let mut period = self.period.lock();
+        // The clock is read after the mutex was locked, which can take a while.
+        period.extended(verdict, Instant::now(), until)
     }
 
     /// Ends the validity at `now`. Returns whether it was still valid.
     ///
     /// Those who wait for an early end are notified by [`notify_ended`](Self::notify_ended).
     pub(super) fn cut_short(&self, now: Instant) -> bool {
-        let mut until = self.until.lock();
-        let was_valid = now < *until;
-        *until = now.min(*until);
-        was_valid
+        self.period.lock().cut_short(now)
     }
 
     /// Notifies those who wait for an early end. This calls their wakers, so no mutex may be locked.
@@ -113,8 +106,8 @@ impl Hold {
 
     /// Ends the hold, because the lease ends.
     pub(super) fn end(&self, now: Instant) -> Ended {
-        // Relaxed: `cut_short` locks `until` after this. A thread that then sees the shorter validity
-        // has locked `until` later still, so it sees the end, too, and does not take it for a loss.
+        // Relaxed: `cut_short` locks `period` after this. A thread that then sees the shorter validity
+        // has locked `period` later still, so it sees the end, too, and does not take it for a loss.
         let is_first = !self.has_ended.swap(true, Ordering::Relaxed);
         Ended {
             was_lost: !self.cut_short(now),

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use crate::{
     FencingToken,
-    node::{AcquireVote, ExtendVote, NodeError, ReleaseVote},
+    node::{
+        AcquireVote, Answer, ExtendVote, NodeAnswer, NodeError, Operation, RaiseVote, ReleaseVote,
+    },
     quorum::votes::Vote,
 };
 
@@ -16,7 +18,7 @@ use crate::{
 const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Whether the node may have the key.
     is_placed: bool,
     /// State that few keys need.
@@ -42,7 +44,7 @@ struct Rare {
 
 /// The consequence of an answer.
 #[derive(Debug)]
-pub(super) enum Settled {
+pub(crate) enum Settled {
     Vote(Vote),
     /// The release is repeated after a pause.
     RepeatAfter(Duration),
@@ -52,7 +54,7 @@ pub(super) enum Settled {
 
 impl Key {
     /// The key of a lease that has asked the node for nothing yet.
-    pub(super) const fn absent() -> Self {
+    pub(crate) const fn absent() -> Self {
         Self {
             is_placed: false,
             rare: None,
@@ -102,11 +104,36 @@ impl Key {
         }
     }
 
-    pub(super) fn acquired(
+    /// Counts the answer to an operation.
+    pub(super) fn answered(
         &mut self,
-        answer: Result<AcquireVote, NodeError>,
+        operation: Operation,
+        answer: NodeAnswer,
         is_fenced: bool,
-    ) -> Vote {
+        now: Instant,
+    ) -> Settled {
+        match (operation, answer) {
+            (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
+                Settled::Vote(self.acquired(Ok(vote), is_fenced))
+            }
+            (Operation::Acquire, Err(error)) => Settled::Vote(self.acquired(Err(error), is_fenced)),
+            (Operation::Raise, Ok(Answer::Raise(RaiseVote::Raised))) => {
+                Settled::Vote(Vote::Granted)
+            }
+            (Operation::Raise, Ok(Answer::Raise(RaiseVote::Refused))) => {
+                Settled::Vote(Vote::Refused { remaining: None })
+            }
+            (Operation::Extend | Operation::Heal, Ok(Answer::Extend(vote))) => {
+                Settled::Vote(self.extended(Ok(vote), now))
+            }
+            (Operation::Release, Ok(Answer::Release(vote))) => self.released(Ok(vote), now),
+            (Operation::Release, Err(error)) => self.released(Err(error), now),
+            (_, Err(error)) => Settled::Vote(Vote::Failed(error)),
+            (_, Ok(_)) => unreachable!("each operation has its own kind of answer"),
+        }
+    }
+
+    fn acquired(&mut self, answer: Result<AcquireVote, NodeError>, is_fenced: bool) -> Vote {
         self.is_placed = match &answer {
             Ok(AcquireVote::Acquired { .. }) => true,
             Ok(AcquireVote::Taken { .. } | AcquireVote::NotALock { .. }) => false,
@@ -129,7 +156,7 @@ impl Key {
     }
 
     /// Counts an answer to an extension, which may have been asked to set missing keys.
-    pub(super) fn extended(&mut self, answer: Result<ExtendVote, NodeError>, now: Instant) -> Vote {
+    fn extended(&mut self, answer: Result<ExtendVote, NodeError>, now: Instant) -> Vote {
         match answer {
             Ok(ExtendVote::Extended) => {
                 if let Some(rare) = &mut self.rare {
@@ -155,11 +182,7 @@ impl Key {
     /// Decides what follows an answer to a release.
     ///
     /// A release can be repeated safely, because it deletes nothing but its own key.
-    pub(super) fn released(
-        &mut self,
-        answer: Result<ReleaseVote, NodeError>,
-        now: Instant,
-    ) -> Settled {
+    fn released(&mut self, answer: Result<ReleaseVote, NodeError>, now: Instant) -> Settled {
         match answer {
             Ok(ReleaseVote::Released) => {
                 self.is_placed = false;

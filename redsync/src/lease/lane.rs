@@ -5,44 +5,71 @@
 //! command waits for that answer and then passes. So a key is never set after it was released,
 //! however slow the node is.
 //!
-//! Pure: it does no I/O and has no clock of its own.
+//! Pure: it does no I/O and has no clock of its own. So the model checker drives it as it is.
 
 use std::{mem, sync::Arc};
 
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
-use super::key::Key;
+use super::key::{Key, Settled};
+use crate::{
+    FencingToken,
+    node::{NodeAnswer, NodeError, Operation},
+    quorum::votes::Vote,
+};
 
-pub(super) struct Lane {
+/// The lane of commands that `C` stands for.
+pub(crate) struct Lane<C = Arc<dyn LaneCommand>> {
     /// Whether a command keeps the lane.
     is_kept: bool,
     /// The commands that wait, in order.
-    waiting: SmallVec<[Arc<dyn LaneCommand>; 1]>,
+    waiting: SmallVec<[(Passage, C); 1]>,
     pub(super) key: Key,
 }
 
 /// A command that enters a lane.
-pub(super) trait LaneCommand: Send + Sync + 'static {
-    fn passage(&self) -> Passage;
-
+pub(crate) trait LaneCommand: Send + Sync + 'static {
     /// Continues on this node, because the lane is free.
     fn go_on(self: Arc<Self>, node: usize);
 }
 
 /// How a command uses a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passage {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Passage {
     /// It keeps the lane until it has been answered.
     Keeps,
     /// It waits for the command that keeps the lane, but the next command may follow it at once.
     Passes,
 }
 
-/// The commands that may continue now.
-pub(super) type Next = SmallVec<[Arc<dyn LaneCommand>; 1]>;
+impl Passage {
+    const fn of(operation: Operation) -> Self {
+        match operation {
+            Operation::Acquire | Operation::Heal | Operation::Release => Self::Keeps,
+            // An extension that finds no key changes nothing, so it need not keep the lane: the
+            // next one may use a connection that works.
+            Operation::Extend | Operation::Raise => Self::Passes,
+        }
+    }
+}
 
-impl Lane {
-    pub(super) const fn new(key: Key) -> Self {
+/// How a command begins on one node.
+#[derive(Debug)]
+pub(crate) enum Beginning {
+    /// The node is asked now, because the lane is free.
+    Asks,
+    /// The node is asked when the lane is free.
+    Waits,
+    /// The node need not be asked.
+    Votes(Vote),
+}
+
+/// The commands that may continue now.
+pub(crate) type Next<C> = SmallVec<[C; 1]>;
+
+impl<C> Lane<C> {
+    pub(crate) const fn new(key: Key) -> Self {
         Self {
             is_kept: false,
             waiting: SmallVec::new_const(),
@@ -50,19 +77,73 @@ impl Lane {
         }
     }
 
-    /// Lets a command enter, or puts it behind the waiting ones. Returns whether it has entered.
-    pub(super) fn enter(&mut self, command: &Arc<impl LaneCommand>) -> bool {
-        if self.is_kept {
-            self.waiting.push(Arc::clone(command) as _);
-            return false;
+    /// Begins an operation: its command enters the lane, if the node has to be asked. `token` is what
+    /// a raise raises counters to.
+    pub(crate) fn begin(
+        &mut self,
+        operation: Operation,
+        token: Option<FencingToken>,
+        command: impl FnOnce() -> C,
+    ) -> Beginning {
+        match operation {
+            Operation::Acquire => self.key.place(),
+            Operation::Raise => match self.key.number() {
+                // A node whose counter is at the token has granted already.
+                number @ Some(_) if number == token => return Beginning::Votes(Vote::Granted),
+                Some(_) => {}
+                // A node that has not answered the acquisition takes no part.
+                None => return Beginning::Votes(Vote::Failed(NodeError::TimedOut)),
+            },
+            Operation::Heal if self.key.lacks_key() => self.key.place(),
+            Operation::Heal => return Beginning::Votes(Vote::Granted),
+            Operation::Release if self.has_nothing_to_release() => {
+                return Beginning::Votes(Vote::Refused { remaining: None });
+            }
+            Operation::Extend | Operation::Release => {}
         }
-        self.is_kept = command.passage() == Passage::Keeps;
-        true
+        self.enter(Passage::of(operation), command)
+    }
+
+    /// Whether a command that has waited in the lane still has to ask the node. A release need not if
+    /// the node has no key.
+    pub(crate) fn still_asks(&self, operation: Operation) -> bool {
+        operation != Operation::Release || self.key.is_placed()
+    }
+
+    /// Counts the answer to an operation. Returns what follows from it, and the commands that may
+    /// continue.
+    pub(crate) fn answered(
+        &mut self,
+        operation: Operation,
+        answer: NodeAnswer,
+        is_fenced: bool,
+        now: Instant,
+    ) -> (Settled, Next<C>) {
+        let settled = self.key.answered(operation, answer, is_fenced, now);
+        self.settle(operation, settled)
+    }
+
+    /// Gives an operation up, or lets it vote without the node.
+    pub(crate) fn settle(&mut self, operation: Operation, settled: Settled) -> (Settled, Next<C>) {
+        let is_clear = matches!(settled, Settled::Vote(_));
+        let leaves = is_clear && Passage::of(operation) == Passage::Keeps;
+        let next = if leaves { self.leave() } else { Next::new() };
+        (settled, next)
+    }
+
+    /// Lets a command enter, or puts it behind the waiting ones.
+    fn enter(&mut self, passage: Passage, command: impl FnOnce() -> C) -> Beginning {
+        if self.is_kept {
+            self.waiting.push((passage, command()));
+            return Beginning::Waits;
+        }
+        self.is_kept = passage == Passage::Keeps;
+        Beginning::Asks
     }
 
     /// Frees the lane, because the command that kept it has been answered. Returns the commands
     /// that may continue now.
-    pub(super) fn leave(&mut self) -> Next {
+    fn leave(&mut self) -> Next<C> {
         debug_assert!(self.is_kept, "nothing kept the lane");
         self.is_kept = false;
         let mut next = Next::new();
@@ -70,8 +151,8 @@ impl Lane {
             return next;
         }
         let mut waiting = mem::take(&mut self.waiting).into_iter();
-        for command in waiting.by_ref() {
-            self.is_kept = command.passage() == Passage::Keeps;
+        for (passage, command) in waiting.by_ref() {
+            self.is_kept = passage == Passage::Keeps;
             next.push(command);
             if self.is_kept {
                 break;
@@ -82,7 +163,7 @@ impl Lane {
     }
 
     /// Whether the node certainly has no key to release, and will not get one.
-    pub(super) const fn has_nothing_to_release(&self) -> bool {
+    const fn has_nothing_to_release(&self) -> bool {
         !self.is_kept && !self.key.is_placed()
     }
 }
@@ -91,32 +172,23 @@ impl Lane {
 mod tests {
     use super::*;
 
-    impl LaneCommand for Passage {
-        fn passage(&self) -> Passage {
-            *self
-        }
-
-        fn go_on(self: Arc<Self>, _: usize) {}
+    fn enters(lane: &mut Lane<Passage>, passage: Passage) -> bool {
+        matches!(lane.enter(passage, || passage), Beginning::Asks)
     }
 
-    fn enter(lane: &mut Lane, passage: Passage) -> bool {
-        lane.enter(&Arc::new(passage))
-    }
-
-    fn leave(lane: &mut Lane) -> Vec<Passage> {
-        let next = lane.leave();
-        next.into_iter().map(|command| command.passage()).collect()
+    fn leave(lane: &mut Lane<Passage>) -> Vec<Passage> {
+        lane.leave().into_vec()
     }
 
     #[test]
     fn a_command_waits_for_the_one_that_keeps_the_lane() {
         let mut lane = Lane::new(Key::absent());
-        assert!(enter(&mut lane, Passage::Keeps));
-        assert!(!enter(&mut lane, Passage::Passes));
-        assert!(!enter(&mut lane, Passage::Keeps));
-        assert!(!enter(&mut lane, Passage::Passes));
+        assert!(enters(&mut lane, Passage::Keeps));
+        assert!(!enters(&mut lane, Passage::Passes));
+        assert!(!enters(&mut lane, Passage::Keeps));
+        assert!(!enters(&mut lane, Passage::Passes));
         assert_eq!(leave(&mut lane), [Passage::Passes, Passage::Keeps]);
-        assert!(!enter(&mut lane, Passage::Keeps));
+        assert!(!enters(&mut lane, Passage::Keeps));
         assert_eq!(leave(&mut lane), [Passage::Passes, Passage::Keeps]);
         assert_eq!(leave(&mut lane), []);
     }
@@ -124,9 +196,27 @@ mod tests {
     #[test]
     fn a_command_that_passes_does_not_block_the_lane() {
         let mut lane = Lane::new(Key::absent());
-        assert!(enter(&mut lane, Passage::Passes));
-        assert!(enter(&mut lane, Passage::Passes));
-        assert!(enter(&mut lane, Passage::Keeps));
-        assert!(!enter(&mut lane, Passage::Passes));
+        assert!(enters(&mut lane, Passage::Passes));
+        assert!(enters(&mut lane, Passage::Passes));
+        assert!(enters(&mut lane, Passage::Keeps));
+        assert!(!enters(&mut lane, Passage::Passes));
+    }
+
+    #[test]
+    fn a_release_waits_for_an_acquisition_that_may_still_set_the_key() {
+        let mut lane = Lane::new(Key::absent());
+        let begins = |lane: &mut Lane<()>, operation| lane.begin(operation, None, || ());
+        assert!(matches!(
+            begins(&mut lane, Operation::Acquire),
+            Beginning::Asks
+        ));
+        assert!(matches!(
+            begins(&mut lane, Operation::Release),
+            Beginning::Waits
+        ));
+        let late = Err(NodeError::TimedOut);
+        let (_, next) = lane.answered(Operation::Acquire, late, false, Instant::now());
+        assert_eq!(next.len(), 1);
+        assert!(lane.still_asks(Operation::Release));
     }
 }

@@ -7,13 +7,9 @@ use tokio::time::Instant;
 use super::{
     Lease,
     pending::Pending,
-    round::{Beginning, Command, Round},
+    round::{Command, Round},
 };
-use crate::{
-    FencingToken,
-    node::{NodeError, Operation},
-    quorum::votes::Vote,
-};
+use crate::{FencingToken, node::Operation};
 
 impl Lease {
     /// Acquires the keys, for an attempt that has just begun.
@@ -22,24 +18,16 @@ impl Lease {
         let deadline = start + self.options().timing.node_timeout();
         let fail_fast = self.options().rounds.fail_fast;
         let round = Round::start(self, Command::new(Operation::Acquire, start), fail_fast);
-        let answering = round.send(|round, lane| {
-            lane.key.place();
-            round.enter(lane)
-        });
+        let answering = round.send();
         Pending::new(round, answering, deadline)
     }
 
-    /// Raises lower counters to `token`. A node whose counter is at the token has granted already.
-    /// A node that has not answered the acquisition takes no part.
+    /// Raises lower counters to `token`.
     pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Pending {
         let now = Instant::now();
         let command = Command::new(Operation::Raise, now).with_token(Some(token));
         let round = Round::start(self, command, true);
-        let answering = round.send(|round, lane| match lane.key.number() {
-            Some(number) if number == token => Beginning::Votes(Vote::Granted),
-            Some(_) => round.enter(lane),
-            None => Beginning::Votes(Vote::Failed(NodeError::TimedOut)),
-        });
+        let answering = round.send();
         Pending::new(round, answering, now + self.options().timing.node_timeout())
     }
 
@@ -60,7 +48,7 @@ impl Lease {
             let left = self.until().saturating_duration_since(now);
             deadline.min(now + left / 2)
         };
-        let answering = round.send(Round::enter);
+        let answering = round.send();
         Pending::new(round, answering, wait_until)
     }
 
@@ -72,14 +60,7 @@ impl Lease {
             .with_token(self.token())
             .asked_until(self.until());
         let round = Round::start(self, command, true);
-        let answering = round.send(|round, lane| {
-            if lane.key.lacks_key() {
-                lane.key.place();
-                round.enter(lane)
-            } else {
-                Beginning::Votes(Vote::Granted)
-            }
-        });
+        let answering = round.send();
         // Nobody waits for the answers. They go on in the background.
         drop(Pending::new(round, answering, now));
     }
@@ -90,13 +71,7 @@ impl Lease {
         self.end_at(now);
         let fail_fast = self.options().rounds.fail_fast;
         let round = Round::start(self, Command::new(Operation::Release, now), fail_fast);
-        let answering = round.send(|round, lane| {
-            if lane.has_nothing_to_release() {
-                Beginning::Votes(Vote::Refused { remaining: None })
-            } else {
-                round.enter(lane)
-            }
-        });
+        let answering = round.send();
         Pending::new(round, answering, now + self.options().timing.node_timeout())
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     Lease,
-    lane::{Lane, LaneCommand, Passage},
+    lane::{Beginning, LaneCommand},
     lanes::ByNode,
 };
 use crate::{
@@ -40,16 +40,6 @@ pub(super) struct Command {
     ask_until: Option<Instant>,
 }
 
-/// How a command begins on one node.
-pub(super) enum Beginning {
-    /// The node is asked now, because the lane is free.
-    Asks,
-    /// The node is asked when the lane is free.
-    Waits,
-    /// The node need not be asked.
-    Votes(Vote),
-}
-
 impl Command {
     /// A command that is about to be sent at `start`.
     pub(super) const fn new(operation: Operation, start: Instant) -> Self {
@@ -71,6 +61,13 @@ impl Command {
     pub(super) const fn with_token(mut self, token: Option<FencingToken>) -> Self {
         self.token = token;
         self
+    }
+
+    /// Whether a command that is not a release may be sent at `now`: not after the lease `has_ended`,
+    /// and an extension not after `until`, when the validity is over.
+    pub(crate) fn may_be_sent(&self, now: Instant, until: Instant, has_ended: bool) -> bool {
+        let is_late = |limit: Instant| now >= limit || now >= until;
+        !has_ended && !self.ask_until.is_some_and(is_late)
     }
 }
 
@@ -96,18 +93,19 @@ impl Round {
 
     /// Sends the command of this round to every node. The returned futures have to be driven for
     /// answers to arrive.
-    pub(super) fn send(
-        self: &Arc<Self>,
-        begin: impl Fn(&Arc<Self>, &mut Lane) -> Beginning,
-    ) -> Vec<Answering> {
-        let beginnings = self.lease.lanes.enter(|lane| begin(self, lane));
+    pub(super) fn send(self: &Arc<Self>) -> Vec<Answering> {
+        let Command {
+            operation,
+            start,
+            token,
+            ..
+        } = self.command;
+        let beginnings =
+            (self.lease.lanes).enter(|lane| lane.begin(operation, token, || Arc::clone(self) as _));
         let mut beginnings: ByNode<_> = beginnings.into_iter().enumerate().collect();
         if self.lease.options().rounds.shuffled_nodes {
             fastrand::shuffle(&mut beginnings);
         }
-        let Command {
-            operation, start, ..
-        } = self.command;
         let mut answering = Vec::new();
         for (node, beginning) in beginnings {
             match beginning {
@@ -120,15 +118,6 @@ impl Round {
             }
         }
         answering
-    }
-
-    /// Lets the command enter a lane.
-    pub(super) fn enter(self: &Arc<Self>, lane: &mut Lane) -> Beginning {
-        if lane.enter(self) {
-            Beginning::Asks
-        } else {
-            Beginning::Waits
-        }
     }
 
     fn question(self: &Arc<Self>, node: usize, operation: Operation) -> Question {
@@ -205,19 +194,9 @@ impl Round {
 }
 
 impl LaneCommand for Round {
-    fn passage(&self) -> Passage {
-        match self.command.operation {
-            Operation::Acquire | Operation::Heal | Operation::Release => Passage::Keeps,
-            // An extension that finds no key changes nothing, so it need not keep the lane: the
-            // next one may use a connection that works.
-            Operation::Extend | Operation::Raise => Passage::Passes,
-        }
-    }
-
     fn go_on(self: Arc<Self>, node: usize) {
         let operation = self.command.operation;
-        let is_placed = self.lease.lanes.with(node, |lane| lane.key.is_placed());
-        if operation == Operation::Release && !is_placed {
+        if !(self.lease.lanes).with(node, |lane| lane.still_asks(operation)) {
             return self.has_nothing_to_release(node);
         }
         let question = self.question(node, operation);

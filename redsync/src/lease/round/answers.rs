@@ -7,27 +7,26 @@ use tokio::time::{Instant, sleep};
 use super::{
     super::{
         key::Settled,
-        lane::{Lane, LaneCommand, Passage},
+        lane::{Lane, LaneCommand, Next},
     },
     Command, Round,
 };
 use crate::{
     FencingToken, Printable,
-    node::{AcquireVote, Answer, Asker, Entry, NodeAnswer, NodeError, Operation, RaiseVote},
+    node::{AcquireVote, Answer, Asker, Entry, NodeAnswer, NodeError, Operation},
     quorum::votes::Vote,
 };
 
 impl Round {
-    /// Settles the outcome of the command on a node, by means of `settle`. If this yields a vote,
-    /// the command leaves the lane, the commands behind it continue, and the vote is counted.
-    fn settle(self: &Arc<Self>, node: usize, settle: impl FnOnce(&mut Lane) -> Settled) {
-        let (settled, next) = self.lease.lanes.with(node, |lane| {
-            let settled = settle(lane);
-            let is_clear = matches!(settled, Settled::Vote(_));
-            let leaves = is_clear && self.passage() == Passage::Keeps;
-            (settled, leaves.then(|| lane.leave()))
-        });
-        for command in next.into_iter().flatten() {
+    /// Changes the lane to a node by means of `change`. The commands that may continue do, and what
+    /// follows from the answer is done.
+    fn settle(
+        self: &Arc<Self>,
+        node: usize,
+        change: impl FnOnce(&mut Lane) -> (Settled, Next<Arc<dyn LaneCommand>>),
+    ) {
+        let (settled, next) = self.lease.lanes.with(node, change);
+        for command in next {
             command.go_on(node);
         }
         match settled {
@@ -39,6 +38,11 @@ impl Round {
                 self.vote(node, vote);
             }
         }
+    }
+
+    fn settle_with(self: &Arc<Self>, node: usize, vote: Vote) {
+        let operation = self.command.operation;
+        self.settle(node, |lane| lane.settle(operation, Settled::Vote(vote)));
     }
 
     /// Starts a round that continues this one on one node, whose vote nobody waits for. It takes
@@ -57,11 +61,11 @@ impl Round {
 
     /// Settles a release on a node that has no key, without asking it.
     pub(super) fn has_nothing_to_release(self: &Arc<Self>, node: usize) {
-        self.settle(node, |_| Settled::Vote(Vote::Refused { remaining: None }));
+        self.settle_with(node, Vote::Refused { remaining: None });
     }
 
     fn time_out(self: &Arc<Self>, node: usize) {
-        self.settle(node, |_| Settled::Vote(Vote::Failed(NodeError::TimedOut)));
+        self.settle_with(node, Vote::Failed(NodeError::TimedOut));
     }
 
     fn repeat_after(self: &Arc<Self>, pause: Duration, node: usize) {
@@ -117,14 +121,12 @@ impl Asker for Round {
                 Ok(())
             };
         }
-        let is_late = |limit: Instant| {
-            let now = Instant::now();
-            now >= limit || now >= self.lease.until()
-        };
-        if self.lease.has_ended() || self.command.ask_until.is_some_and(is_late) {
-            return Err(NodeError::NotSent);
+        let (until, has_ended) = (self.lease.until(), self.lease.has_ended());
+        if self.command.may_be_sent(Instant::now(), until, has_ended) {
+            Ok(())
+        } else {
+            Err(NodeError::NotSent)
         }
-        Ok(())
     }
 
     fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer) {
@@ -133,26 +135,9 @@ impl Asker for Round {
             metrics.answered(operation, self.command.start, answer.as_ref().err());
         }
         (self.lease.site.nodes()).note(node, operation, answer.as_ref().err());
-        self.settle(node, |lane| match (operation, answer) {
-            (Operation::Acquire, Ok(Answer::Acquire(vote))) => {
-                Settled::Vote(lane.key.acquired(Ok(vote), self.lease.entry().fenced))
-            }
-            (Operation::Acquire, Err(error)) => Settled::Vote(lane.key.acquired(Err(error), false)),
-            (Operation::Raise, Ok(Answer::Raise(RaiseVote::Raised))) => {
-                Settled::Vote(Vote::Granted)
-            }
-            (Operation::Raise, Ok(Answer::Raise(RaiseVote::Refused))) => {
-                Settled::Vote(Vote::Refused { remaining: None })
-            }
-            (Operation::Extend | Operation::Heal, Ok(Answer::Extend(vote))) => {
-                Settled::Vote(lane.key.extended(Ok(vote), Instant::now()))
-            }
-            (Operation::Release, Ok(Answer::Release(vote))) => {
-                lane.key.released(Ok(vote), Instant::now())
-            }
-            (Operation::Release, Err(error)) => lane.key.released(Err(error), Instant::now()),
-            (_, Err(error)) => Settled::Vote(Vote::Failed(error)),
-            (_, Ok(_)) => unreachable!("each operation has its own kind of answer"),
+        let is_fenced = self.lease.entry().fenced;
+        self.settle(node, |lane| {
+            lane.answered(operation, answer, is_fenced, Instant::now())
         });
     }
 
@@ -168,13 +153,10 @@ impl Asker for Round {
         let start = self.command.start;
         let is_over = Instant::now() >= start + self.lease.options().timing.node_timeout();
         (self.lease.site.nodes()).note_unanswered(node, operation, is_over.then_some(start));
-        self.settle(node, |lane| match operation {
-            Operation::Acquire => Settled::Vote(lane.key.acquired(Err(NodeError::TimedOut), false)),
-            // Its time is not over if its runtime has ended.
-            Operation::Release => lane.key.released(Err(NodeError::TimedOut), Instant::now()),
-            Operation::Extend | Operation::Heal | Operation::Raise => {
-                Settled::Vote(Vote::Failed(NodeError::TimedOut))
-            }
+        // The node may have carried it out.
+        let answer = Err(NodeError::TimedOut);
+        self.settle(node, |lane| {
+            lane.answered(operation, answer, false, Instant::now())
         });
     }
 
