@@ -17,6 +17,9 @@ pub(crate) const MAX_NAME_LEN: usize = 1024;
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
 const RESERVED: &str = ":fence";
 
+/// The greatest part of its time for which a name can be left open for clients that poll.
+const MAX_OPEN_SHARE: f64 = 0.9;
+
 /// A lock is handed over only until this part of its expiry has passed: a sixteenth.
 const HAND_OVER_PART: u32 = 16;
 
@@ -60,6 +63,8 @@ pub(crate) struct Queueing {
     /// How many times a lock may be handed over, and for how long after it was acquired.
     pub(crate) hand_overs: u32,
     pub(crate) max_hand_over_time: Duration,
+    /// For how much of its time a name that always has waiters is left open for clients that poll.
+    pub(crate) open_share: f64,
 }
 
 impl Default for Rounds {
@@ -78,7 +83,22 @@ impl Default for Queueing {
             max_waiting: usize::MAX,
             hand_overs: 100_000,
             max_hand_over_time: Duration::from_millis(50),
+            open_share: 0.1,
         }
+    }
+}
+
+impl Queueing {
+    fn check(&self) -> Result<(), ConfigError> {
+        // A NaN is in no range.
+        if (0.0..=MAX_OPEN_SHARE).contains(&self.open_share) {
+            return Ok(());
+        }
+        Err(ConfigError::option(
+            "time_for_pollers",
+            "at least 0 and at most 0.9",
+            &self.open_share,
+        ))
     }
 }
 
@@ -87,6 +107,7 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.timing.check()?;
         self.retry.check()?;
+        self.queueing.check()?;
         if self.kind.fencing && self.kind.mode == Mode::Shared {
             return Err(ConfigError::option(
                 "mode",
@@ -177,6 +198,12 @@ mod tests {
             ("tries", with(|o| o.retry.tries = 0)),
             ("max_hold", with(|o| o.timing.max_hold = Some(secs(0)))),
             ("outage_attempts", with(|o| o.retry.outage_attempts = 0)),
+            ("time_for_pollers", with(|o| o.queueing.open_share = -0.1)),
+            ("time_for_pollers", with(|o| o.queueing.open_share = 1.0)),
+            (
+                "time_for_pollers",
+                with(|o| o.queueing.open_share = f64::NAN),
+            ),
             (
                 "node_timeout",
                 with(|o| o.timing.set_node_timeout(absolute(secs(0)))),

@@ -26,6 +26,10 @@
 //! a minute of virtual time: a client that does what go-redsync does beside 16 tasks that hold the name
 //! for 2 ms. With all of them, it gets 158 locks, no call fails, and the 16 tasks do 23,543 sections;
 //! without [openings](Openings), it gets 56 locks, two calls fail, and there are 27,115 sections.
+//!
+//! ```sh
+//! cargo test -p redsync-tests --all-features --test waiting pollers -- --nocapture
+//! ```
 
 use std::time::Duration;
 
@@ -66,13 +70,16 @@ const CHANCE_PART: u32 = 8;
 /// that are more frequent, a client gets 111 locks, and calls fail.
 const OPEN_FOR: Duration = Duration::from_millis(260);
 
-/// For this many times as long as the name was open until somebody came, it is not open again: a
-/// process loses a tenth of its time at most. With [`REST`] instead of this, calls fail.
-const REST_AFTER_VISIT: u32 = 9;
+/// An opening to which nobody came counts as one of this length, so that the name is open less often
+/// where nobody polls. With the default share, the name is then not open for 3.9 s, which is often
+/// enough for a client that makes 32 attempts, which take 4.7 s, to find it open; without such a
+/// client, the 16 tasks do 6 % fewer sections. If somebody came to the one before, it counts as it is:
+/// a client on a busy machine may have missed it, and finds another before its attempts are over.
+const UNVISITED: Duration = OPEN_FOR.saturating_mul(5).checked_div(3).unwrap();
 
-/// The same, if nobody came. It is often enough for a client that makes 32 attempts, which take
-/// 4.7 s, to find the name open; without such a client, the 16 tasks do 6 % fewer sections.
-const REST: u32 = 15;
+/// Somebody who came to an opening this long ago may still come to the next one: with the default
+/// share, there has been one since.
+const VISITOR_FOR: Duration = OPEN_FOR.saturating_mul(10);
 
 /// The most changes of hands for which a process lets others come first. Zero switches it off: the
 /// wait is then 350 ms, and there are rounds in which one process gets nothing.
@@ -172,8 +179,8 @@ impl Fairness {
     }
 
     /// Returns how to stay back now that the name was released here, if at all. `time` is the time
-    /// for hand-overs.
-    pub(crate) fn stay_back(&mut self, time: Duration, now: Instant) -> Option<Stay> {
+    /// for hand-overs, and `share` is how much of its time the name may be open.
+    pub(crate) fn stay_back(&mut self, time: Duration, share: f64, now: Instant) -> Option<Stay> {
         let time = time.max(LEAST_TIME);
         if self.is_contended(now) {
             if let Some(stay) = self.stays.for_known(time) {
@@ -181,7 +188,7 @@ impl Fairness {
             }
             self.seen = None;
         }
-        if let Some(left) = self.openings.left(now) {
+        if let Some(left) = self.openings.left(share, now) {
             return Some(Stay::Open(left));
         }
         self.stays.by_chance(time, now).map(Stay::For)
@@ -189,11 +196,11 @@ impl Fairness {
 
     /// Returns for how long to leave the name open, if at all, now that the nodes report it as free.
     /// It may have been released here, by a holder of which the queue does not know.
-    pub(crate) fn opening(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn opening(&mut self, share: f64, now: Instant) -> Option<Duration> {
         if self.is_contended(now) {
             return None;
         }
-        self.openings.left(now)
+        self.openings.left(share, now)
     }
 
     /// Notes that the name has changed hands among other processes. Returns how many times it has
@@ -258,44 +265,60 @@ impl Stays {
 /// name held again and again. So the name is left open now and then, until somebody comes. One long
 /// opening serves such clients better than many short ones of the same sum: the longer the name has
 /// been open, the sooner the next poll is due.
+///
+/// How much of the time the name may be open is an option, because nothing else decides how often
+/// such clients get it. One that polls every 50 ms to 250 ms comes 86 ms after the name was opened,
+/// on average. With a tenth of the time, that is about once per second, wherever in that second the
+/// time is spent.
 #[derive(Default)]
 struct Openings {
-    /// When the next one may begin.
-    next: Option<Instant>,
+    /// When the last one ended, or will end if nobody comes. At first, when somebody first asked.
+    end: Option<Instant>,
     /// When the present one began.
     since: Option<Instant>,
+    /// How long the last one counts as.
+    length: Option<Duration>,
     /// When somebody last came.
     visit: Option<Instant>,
 }
 
 impl Openings {
     /// Returns for how long the name is to be left open, if at all.
-    fn left(&mut self, now: Instant) -> Option<Duration> {
-        let next = *self.next.get_or_insert(now + REST * OPEN_FOR);
+    fn left(&mut self, share: f64, now: Instant) -> Option<Duration> {
+        let end = *self.end.get_or_insert(now);
         if let Some(since) = self.since {
             return (since + OPEN_FOR).checked_duration_since(now);
         }
-        if now < next {
+        let rest = rest(self.length.unwrap_or(UNVISITED), share);
+        if now.saturating_duration_since(end) < rest {
             return None;
         }
         self.since = Some(now);
-        self.next = Some(now + (1 + REST) * OPEN_FOR);
+        self.end = Some(now + OPEN_FOR);
+        self.length = self.have_visitor(now).then_some(OPEN_FOR);
         Some(OPEN_FOR)
     }
 
     /// Notes that somebody came.
     fn visited(&mut self, now: Instant) {
         if let Some(since) = self.since.take() {
-            self.next = Some(now + REST_AFTER_VISIT * (now - since));
+            self.end = Some(now);
+            self.length = Some(now - since);
             self.visit = Some(now);
         }
     }
 
     /// Whether somebody comes whenever the name is open.
     fn have_visitor(&self, now: Instant) -> bool {
-        let longest = (1 + REST_AFTER_VISIT) * OPEN_FOR;
-        self.visit.is_some_and(|visit| now - visit < longest)
+        self.visit.is_some_and(|visit| now - visit < VISITOR_FOR)
     }
+}
+
+/// For how long the name is not open again after it was open for some time.
+fn rest(open: Duration, share: f64) -> Duration {
+    let open = open.as_secs_f64();
+    // A share of zero means that the name is never open.
+    Duration::try_from_secs_f64(open / share - open).unwrap_or(Duration::MAX)
 }
 
 /// How often the name changes hands between two acquisitions of this process.
@@ -338,6 +361,9 @@ mod tests {
 
     const TIME: Duration = Duration::from_millis(48);
 
+    /// The name is open for a tenth of the time.
+    const SHARE: f64 = 0.1;
+
     #[test]
     fn hand_overs_end_sooner_while_another_process_wants_the_name() {
         let mut fairness = Fairness::default();
@@ -358,11 +384,11 @@ mod tests {
         fairness.note(Sign::Held, now);
         for stays in 0..4 {
             let stay = SHORTEST_STAY * (1 << stays);
-            assert_eq!(fairness.stay_back(TIME, now), Some(Stay::For(stay)));
+            assert_eq!(fairness.stay_back(TIME, SHARE, now), Some(Stay::For(stay)));
             fairness.note(Sign::NobodyCame(stay), now);
         }
         // They are gone.
-        assert_eq!(fairness.stay_back(TIME, now + WANTED_FOR), None);
+        assert_eq!(fairness.stay_back(TIME, SHARE, now + WANTED_FOR), None);
     }
 
     #[test]
@@ -372,7 +398,7 @@ mod tests {
         fairness.note(Sign::Held, now);
         let far = Duration::from_millis(5);
         for _ in 0..20 {
-            let Some(Stay::For(stay)) = fairness.stay_back(TIME, now) else {
+            let Some(Stay::For(stay)) = fairness.stay_back(TIME, SHARE, now) else {
                 panic!("it does not stay back");
             };
             if stay < far {
@@ -389,18 +415,24 @@ mod tests {
     fn unknown_processes_are_given_a_chance_now_and_then() {
         let mut fairness = Fairness::default();
         let mut now = Instant::now();
-        assert_eq!(fairness.stay_back(TIME, now), None);
+        assert_eq!(fairness.stay_back(TIME, SHARE, now), None);
         for _ in 0..7 {
-            assert_eq!(fairness.stay_back(TIME, now + CHANCE_EVERY / 2), None);
+            assert_eq!(
+                fairness.stay_back(TIME, SHARE, now + CHANCE_EVERY / 2),
+                None
+            );
             now += CHANCE_EVERY;
             let stay = Some(Stay::For(TIME / CHANCE_PART));
-            assert_eq!(fairness.stay_back(TIME, now), stay);
+            assert_eq!(fairness.stay_back(TIME, SHARE, now), stay);
         }
     }
 
     /// Lets the name be released over and over, up to the next time that it is left open.
     fn until_open(fairness: &mut Fairness, now: &mut Instant) {
-        while !matches!(fairness.stay_back(TIME, *now), Some(Stay::Open(OPEN_FOR))) {
+        while !matches!(
+            fairness.stay_back(TIME, SHARE, *now),
+            Some(Stay::Open(OPEN_FOR))
+        ) {
             fairness.acquired();
             *now += TIME;
         }
@@ -412,7 +444,7 @@ mod tests {
         let mut now = Instant::now();
         let start = now;
         until_open(&mut fairness, &mut now);
-        let rest = REST * OPEN_FOR;
+        let rest = rest(UNVISITED, SHARE);
         assert!(now - start >= rest && now - start < rest + 2 * TIME);
         // Nobody came.
         now += OPEN_FOR;
@@ -426,8 +458,47 @@ mod tests {
         fairness.acquired();
         let visited = now;
         until_open(&mut fairness, &mut now);
-        let rest = REST_AFTER_VISIT * OPEN_FOR / 2;
+        let rest = 9 * OPEN_FOR / 2;
         assert!(now - visited >= rest && now - visited < rest + 2 * TIME);
+    }
+
+    #[test]
+    fn the_name_is_open_for_the_share_of_the_time_that_the_options_say() {
+        let second = Duration::from_secs(1);
+        for (share, expected) in [(0.5, second), (0.25, 3 * second), (0.1, 9 * second)] {
+            assert_eq!(rest(second, share), expected);
+        }
+        for open in [second, Duration::ZERO] {
+            assert_eq!(rest(open, 0.0), Duration::MAX);
+        }
+        assert_eq!(rest(second, f64::MIN_POSITIVE), Duration::MAX);
+        let mut never = Openings::default();
+        let now = Instant::now();
+        assert_eq!(never.left(0.0, now), None);
+        assert_eq!(never.left(0.0, now + 1000 * second), None);
+    }
+
+    #[test]
+    fn a_client_that_misses_an_opening_finds_another_soon() {
+        let mut openings = Openings::default();
+        let mut now = Instant::now();
+        let next = |openings: &mut Openings, now: &mut Instant| {
+            let start = *now;
+            while openings.left(SHARE, *now).is_none() {
+                *now += TIME;
+            }
+            *now - start
+        };
+        next(&mut openings, &mut now);
+        now += OPEN_FOR;
+        openings.since = None;
+        let unknown = next(&mut openings, &mut now);
+        openings.visited(now + TIME);
+        next(&mut openings, &mut now);
+        now += OPEN_FOR;
+        openings.since = None;
+        let missed = next(&mut openings, &mut now);
+        assert!(missed < unknown * 2 / 3, "{missed:?}, {unknown:?}");
     }
 
     #[test]
@@ -438,7 +509,7 @@ mod tests {
         fairness.note(Sign::Came, now);
         fairness.note(Sign::Held, now);
         assert_eq!(fairness.fair_hand_over_time(TIME, now), TIME);
-        now += 2 * (1 + REST_AFTER_VISIT) * OPEN_FOR;
+        now += 2 * VISITOR_FOR;
         fairness.note(Sign::Held, now);
         assert!(fairness.fair_hand_over_time(TIME, now) < TIME);
     }
@@ -451,9 +522,9 @@ mod tests {
         // The head leaves, and the next is notified.
         now += OPEN_FOR / 4;
         let left = Some(Stay::Open(OPEN_FOR * 3 / 4));
-        assert_eq!(fairness.stay_back(TIME, now), left);
+        assert_eq!(fairness.stay_back(TIME, SHARE, now), left);
         now += OPEN_FOR;
-        let stay = fairness.stay_back(TIME, now);
+        let stay = fairness.stay_back(TIME, SHARE, now);
         assert!(!matches!(stay, Some(Stay::Open(_))), "{stay:?}");
     }
 
@@ -463,7 +534,7 @@ mod tests {
         let now = Instant::now();
         fairness.note(Sign::Held, now);
         let mut stays = Duration::ZERO;
-        while let Some(Stay::For(stay)) = fairness.stay_back(TIME, now) {
+        while let Some(Stay::For(stay)) = fairness.stay_back(TIME, SHARE, now) {
             fairness.note(Sign::NobodyCame(stay), now);
             stays += stay;
         }

@@ -80,16 +80,18 @@ impl Ticket {
     /// Returns how to stay back, now that the name was released here. With several names, it is not
     /// known which of them other processes want, so the longest stay counts.
     pub(crate) fn stay_back(&self) -> Option<Stay> {
-        let time = self.request().options.hand_over_time();
+        let options = &self.request().options;
+        let (time, share) = (options.hand_over_time(), options.queueing.open_share);
         let now = Instant::now();
-        let stays = self.each_queue(|queue| queue.fairness.stay_back(time, now));
+        let stays = self.each_queue(|queue| queue.fairness.stay_back(time, share, now));
         stays.into_iter().flatten().max()
     }
 
     /// Returns for how long to leave the name open, if at all, now that the nodes report it as free.
     pub(crate) fn opening(&self) -> Option<Duration> {
+        let share = self.request().options.queueing.open_share;
         let now = Instant::now();
-        let openings = self.each_queue(|queue| queue.fairness.opening(now));
+        let openings = self.each_queue(|queue| queue.fairness.opening(share, now));
         openings.into_iter().flatten().max()
     }
 

@@ -16,12 +16,14 @@ use redsync::{
     Redsync,
     node::{AcquireVote, Entry, MemoryNode, Node, WakeUp, redis::RedisNode},
 };
-use redsync_tests::{RedisServer, Servers, UNLOCK_OF_GO, wait::until_async};
+use redsync_tests::{
+    FaultyNode, RedisServer, Servers, UNLOCK_OF_GO, faulty::Fault, wait::until_async,
+};
 use tokio::{
     runtime,
     sync::oneshot,
-    task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout},
+    task::{JoinSet, yield_now},
+    time::{Instant, advance, sleep, sleep_until, timeout},
 };
 
 use crate::{NAME, SOON, WAIT, fairness::from_afar, ms};
@@ -115,7 +117,7 @@ impl Poll for OnServers {
 }
 
 /// On nodes in memory.
-struct InMemory(Vec<MemoryNode>);
+struct InMemory<N = MemoryNode>(Vec<N>);
 
 impl InMemory {
     fn entry(value: &str) -> Entry {
@@ -123,10 +125,10 @@ impl InMemory {
     }
 }
 
-impl Poll for InMemory {
+impl<N: Node> Poll for InMemory<N> {
     async fn attempt(&self) -> Option<String> {
         let value = fresh();
-        let entry = Self::entry(&value);
+        let entry = InMemory::entry(&value);
         let votes = join_all(self.0.iter().map(|node| node.acquire(&entry))).await;
         let granted = |vote: &_| matches!(vote, Ok(AcquireVote::Acquired { .. }));
         if votes.iter().filter(|vote| granted(*vote)).count() > self.0.len() / 2 {
@@ -137,7 +139,7 @@ impl Poll for InMemory {
     }
 
     async fn release(&self, value: &str) {
-        let entry = Self::entry(value);
+        let entry = InMemory::entry(value);
         join_all(self.0.iter().map(|node| node.release(&entry))).await;
     }
 }
@@ -170,14 +172,24 @@ async fn call(poller: impl Poll, span: Duration) -> Calls {
 
 /// Tasks of a process that always has waiters for the name. Their sections are counted.
 fn hot(redsync: &Redsync, tasks: usize, hold: Duration) -> (JoinSet<()>, Arc<AtomicU32>) {
+    hot_with(redsync, tasks, move || sleep(hold))
+}
+
+/// The same, with sections of any kind.
+fn hot_with<S: Future<Output = ()> + Send + 'static>(
+    redsync: &Redsync,
+    tasks: usize,
+    section: impl Fn() -> S + Clone + Send + Sync + 'static,
+) -> (JoinSet<()>, Arc<AtomicU32>) {
     let sections = Arc::new(AtomicU32::new(0));
     let mut running = JoinSet::new();
     for _ in 0..tasks {
         let (mutex, sections) = (redsync.mutex(NAME), Arc::clone(&sections));
+        let section = section.clone();
         running.spawn(async move {
             loop {
                 let guard = mutex.lock_within(WAIT).await.expect("a lock");
-                sleep(hold).await;
+                section().await;
                 sections.fetch_add(1, Ordering::Relaxed);
                 guard.release().await.expect("an answer");
             }
@@ -218,12 +230,97 @@ async fn a_poller_is_served_beside_a_busy_process_that_loses_a_tenth_at_most() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_poller_is_served_on_servers() {
-    const SPAN: Duration = Duration::from_secs(12);
+/// Sections that are much shorter than a message takes to a node.
+const SHORT: Duration = Duration::from_micros(100);
+
+/// Nodes as seen from a millisecond away, without wake-ups.
+fn a_millisecond_away(stores: &[MemoryNode]) -> InMemory<FaultyNode> {
+    let nodes = stores.iter().map(|store| {
+        let node = FaultyNode::around(store.clone());
+        node.always(Fault::late_request(ms(1)).and_late_reply(ms(1)));
+        node
+    });
+    InMemory(nodes.collect())
+}
+
+/// Returns what a client gets beside 16 tasks of its own kind, with short sections.
+async fn beside_its_own_kind(span: Duration) -> Calls {
+    let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
+    let mut running = JoinSet::new();
+    for _ in 0..16 {
+        let poller = a_millisecond_away(&stores);
+        running.spawn(async move {
+            loop {
+                if let Some(value) = poller.lock().await {
+                    advance(SHORT).await;
+                    poller.release(&value).await;
+                }
+            }
+        });
+    }
+    let calls = call(a_millisecond_away(&stores), span).await;
+    running.shutdown().await;
+    calls
+}
+
+/// Returns what a client gets beside 16 tasks of this crate, with short sections, and how many of
+/// these there were.
+async fn beside_tasks_of_ours(share: f64, polls: bool, span: Duration) -> (Calls, u32) {
+    let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
+    let redsync = from_afar(&stores, ms(1));
+    let redsync = redsync.with_defaults(|mutex| mutex.with_time_for_pollers(share));
+    let (mut running, sections) = hot_with(&redsync.unwrap(), 16, || advance(SHORT));
+    let end = Instant::now() + span;
+    let calls = if polls {
+        call(a_millisecond_away(&stores), span).await
+    } else {
+        Calls::default()
+    };
+    sleep_until(end).await;
+    running.shutdown().await;
+    (calls, sections.load(Ordering::Relaxed))
+}
+
+/// With short sections, a client finds a process of its own kind without the lock every other time,
+/// and a process of this crate only when it leaves the name open.
+#[tokio::test(start_paused = true)]
+async fn a_poller_gets_as_much_as_beside_its_own_kind_from_a_process_that_leaves_it_half_its_time()
+{
+    const SPAN: Duration = Duration::from_secs(30);
+    fastrand::seed(7);
+    let usual = beside_its_own_kind(SPAN).await;
+    println!("in {SPAN:?}, beside 16 tasks of its own kind: {usual:?}");
+    let (_, alone) = beside_tasks_of_ours(0.0, false, SPAN).await;
+    for share in [0.1, 0.25, 0.5] {
+        let (calls, sections) = beside_tasks_of_ours(share, true, SPAN).await;
+        println!(
+            "beside 16 of ours that leave it {share} of their time: {calls:?}, and {sections} \
+             sections; without openings, {alone}"
+        );
+        assert_eq!(calls.failures, 0, "{share}: {calls:?}");
+        // Of those sections that there are without openings.
+        assert!(
+            f64::from(sections) >= (0.95 - share) * f64::from(alone),
+            "{share}: {sections} of {alone}"
+        );
+        if share == 0.5 {
+            assert!(calls.locks >= usual.locks, "{calls:?}");
+        }
+    }
+}
+
+async fn calls_on_servers(hold: Duration, share: f64, span: Duration) -> Calls {
     let servers = Servers::start(3);
     let redsync = Redsync::connect(servers.urls()).unwrap();
-    let (mut running, sections) = hot(&redsync, 16, ms(2));
+    let redsync = redsync.with_defaults(|mutex| mutex.with_time_for_pollers(share));
+    // A pause of zero ends with the next millisecond.
+    let section = move || async move {
+        match hold {
+            Duration::ZERO => yield_now().await,
+            hold => sleep(hold).await,
+        }
+    };
+    let (mut running, sections) = hot_with(&redsync.unwrap(), 16, section);
     until_async("the process is busy", SOON, async || {
         sections.load(Ordering::Relaxed) > 200
     })
@@ -235,17 +332,28 @@ async fn a_poller_is_served_on_servers() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let calls = runtime.unwrap().block_on(async {
             let poller = OnServers::connect(&urls).await;
-            call(poller, SPAN).await
+            call(poller, span).await
         });
         told.send(calls)
     });
     let calls = calls.await.expect("an end");
     let sections = sections.load(Ordering::Relaxed) - before;
-    println!("beside {sections} sections on servers, in {SPAN:?}: {calls:?}");
-    // It was one in two seconds, and every second call failed.
-    assert_eq!(calls.failures, 0, "{calls:?}");
-    assert!(calls.locks >= 8, "{calls:?}");
+    println!(
+        "on servers, in {span:?}, beside {sections} sections of {hold:?} that leave it {share} of \
+         their time: {calls:?}"
+    );
     running.shutdown().await;
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poller_is_served_on_servers() {
+    for (hold, share) in [(ms(2), 0.1), (ms(0), 0.5)] {
+        let calls = calls_on_servers(hold, share, Duration::from_secs(12)).await;
+        // It was one in two seconds, and every second call failed.
+        assert_eq!(calls.failures, 0, "{calls:?}");
+        assert!(calls.locks >= 8, "{calls:?}");
+    }
 }
 
 /// Whether a watch of the name has ended, when all that was sent before has been read.
