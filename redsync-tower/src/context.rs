@@ -6,15 +6,17 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 
 use crate::{
-    config::Config,
+    common::Common,
+    key::LockKey,
+    live::PendingPermit,
     rejection::LockRejection,
     response::{self, Format, prefer},
     telemetry::Telemetry,
 };
 
-/// The layer's options, what the client asks for, and the request's telemetry.
+/// What the layer shares, what the client asks for, and the request's telemetry.
 pub(crate) struct RequestContext {
-    pub(crate) config: Arc<Config>,
+    pub(crate) common: Arc<Common>,
     pub(crate) telemetry: Telemetry,
     format: Format,
     /// How long the client has asked to wait, if it may.
@@ -22,29 +24,36 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    pub(crate) fn new(config: Arc<Config>, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(common: Arc<Common>, headers: &HeaderMap) -> Self {
         Self {
             format: response::format(headers),
-            telemetry: Telemetry::new(config.metrics.clone()),
+            telemetry: Telemetry::new(Arc::clone(&common)),
             preferred_wait: None,
-            config,
+            common,
         }
+    }
+
+    /// Counts the request as pending. Returns [`None`] if too many are.
+    pub(crate) fn enter(&self, key: &LockKey) -> Option<PendingPermit> {
+        let Common { config, live, .. } = &*self.common;
+        live.pending.enter(config.waiting.pending, key)
     }
 
     /// Reads how long the client asks to wait for the lock.
     pub(crate) fn read_preferred_wait(&mut self, headers: &HeaderMap) -> Option<Duration> {
-        self.preferred_wait = self.config.waiting.preferred(headers);
+        self.preferred_wait = self.common.config.waiting.preferred(headers);
         self.preferred_wait
     }
 
     /// Makes the layer's response to the request.
     pub(crate) fn answer(&self, rejection: LockRejection) -> Response<Bytes> {
-        self.config.responses.respond(rejection, self.format)
+        let Common { config, live, .. } = &*self.common;
+        (config.responses).respond(rejection, self.format, live.usual_hold.get())
     }
 
     /// Moves the telemetry out, for a body that goes on holding the lock.
     pub(crate) fn take_telemetry(&mut self) -> Telemetry {
-        let idle = Telemetry::new(self.config.metrics.clone());
+        let idle = Telemetry::new(Arc::clone(&self.common));
         mem::replace(&mut self.telemetry, idle)
     }
 

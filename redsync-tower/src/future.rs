@@ -14,6 +14,7 @@
 use std::{
     fmt,
     future::{Future, Ready},
+    ops::ControlFlow,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -23,7 +24,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use redsync::{
-    DrainGuard, Guard, LockError,
+    DrainGuard, Guard, LockError, ReleaseError, Released,
     future::{Lock, Lost, Release},
 };
 use tower_service::Service;
@@ -34,11 +35,14 @@ use crate::{
     context::RequestContext,
     held::{HeldLock, NotLocked},
     key::KeyOutput,
-    limit::PendingPermit,
+    live::PendingPermit,
     mistake,
     rejection::LockRejection,
     slot::RequestLock,
 };
+
+/// What the future of a request returns.
+type Output<B, E> = Result<Response<ResponseBody<B>>, E>;
 
 const TAKEN_ONCE: &str = "a state is left when its parts are taken";
 
@@ -172,7 +176,7 @@ where
             Ok(key) => key,
             Err(error) => return Self::rejected(error.into(), &request, context),
         };
-        let locking = &context.config.locking;
+        let locking = &context.common.config.locking;
         let mutex = locking.mutex_for(&key, request.method());
         // If an outer layer holds the lock for this request, the request would wait for itself.
         let held = request.extensions().get::<HeldLock>();
@@ -180,13 +184,13 @@ where
             return Self::passing(service, request);
         }
         context.telemetry.waiting(&mutex);
-        let Some(permit) = context.config.waiting.pending.enter(&key) else {
+        let Some(permit) = context.enter(&key) else {
             return Self::refused(context, LockRejection::too_many_waiting());
         };
         let drain_guard = locking.drain_guard();
         let preferred_wait = context.read_preferred_wait(request.headers());
         Self::Acquiring {
-            lock: context.config.waiting.lock(&mutex, preferred_wait),
+            lock: context.common.config.waiting.lock(&mutex, preferred_wait),
             permit,
             drain_guard: Some(drain_guard),
             call: Some((service, request)),
@@ -203,7 +207,7 @@ where
         let guard = match result {
             Ok(guard) => guard,
             Err(error @ (LockError::Unavailable(_) | LockError::TooLate(_)))
-                if context.config.waiting.fail_open =>
+                if context.common.config.waiting.fail_open =>
             {
                 context.telemetry.failed_open(&error);
                 request.extensions_mut().insert(NotLocked);
@@ -230,7 +234,7 @@ where
         request: &mut Request<B>,
         context: &mut RequestContext,
     ) -> (RequestLock, Lost) {
-        if context.config.holding.keep_alive {
+        if context.common.config.holding.keep_alive {
             guard.keep_alive();
         }
         let (attempts, validity, lost) = (guard.attempts(), guard.validity(), guard.lost());
@@ -243,13 +247,63 @@ where
     }
 }
 
+impl<S, B, K, ResBody> State<S, B, K, S::Future, S::Response, S::Error>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    ResBody: Body,
+{
+    /// Leaves `Working`, with the response if there is nothing to release before it.
+    fn work_done(
+        result: Result<Response<ResBody>, S::Error>,
+        lock: RequestLock,
+        context: &mut RequestContext,
+    ) -> ControlFlow<Output<ResBody, S::Error>, Self> {
+        if context.common.config.holding.until == HoldUntil::BodyEnd
+            && result.as_ref().is_ok_and(has_body)
+            && lock.is_held()
+        {
+            let lock = BodyLock::new(lock, context.take_telemetry());
+            let body = |body| ResponseBody::locked(body, lock);
+            return ControlFlow::Break(result.map(|response| context.finish(response.map(body))));
+        }
+        let Some(release) = lock.release() else {
+            context.telemetry.detached();
+            let plain = |response: Response<_>| context.finish(response.map(ResponseBody::plain));
+            return ControlFlow::Break(result.map(plain));
+        };
+        ControlFlow::Continue(Self::Releasing {
+            release,
+            result: Some(result),
+            lock,
+        })
+    }
+}
+
+/// Leaves `Releasing`.
+fn release_done<ResBody, E>(
+    released: &Result<Released, ReleaseError>,
+    result: Result<Response<ResBody>, E>,
+    context: &mut RequestContext,
+) -> Output<ResBody, E> {
+    let lost = context.telemetry.released(released);
+    let mut response = result?;
+    if lost && context.common.config.holding.on_loss == OnLoss::Abort {
+        let answer = context.answer(LockRejection::lost());
+        return Ok(context.finish(answer.map(ResponseBody::answer)));
+    }
+    if lost {
+        response.extensions_mut().insert(LockRejection::lost());
+    }
+    Ok(context.finish(response.map(ResponseBody::plain)))
+}
+
 impl<S, B, K, ResBody> Future for ResponseFuture<S, B, K>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
     K: Future<Output = KeyOutput<B>>,
     ResBody: Body,
 {
-    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
+    type Output = Output<ResBody, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -290,7 +344,8 @@ where
                     match context.telemetry.span().in_scope(|| inner.poll(cx)) {
                         Poll::Pending => {
                             let attached = lock.as_ref().is_some_and(RequestLock::is_attached);
-                            if !attached || context.config.holding.on_loss == OnLoss::Finish {
+                            if !attached || context.common.config.holding.on_loss == OnLoss::Finish
+                            {
                                 return Poll::Pending;
                             }
                             ready!(lost.poll(cx));
@@ -299,25 +354,9 @@ where
                         }
                         Poll::Ready(result) => {
                             let lock = lock.take().expect(TAKEN_ONCE);
-                            if context.config.holding.until == HoldUntil::BodyEnd
-                                && result.as_ref().is_ok_and(has_body)
-                                && lock.is_held()
-                            {
-                                let lock = BodyLock::new(lock, context.take_telemetry());
-                                let body = |body| ResponseBody::locked(body, lock);
-                                return Poll::Ready(
-                                    result.map(|response| context.finish(response.map(body))),
-                                );
-                            }
-                            let Some(release) = lock.release() else {
-                                context.telemetry.detached();
-                                let response = result?.map(ResponseBody::plain);
-                                return Poll::Ready(Ok(context.finish(response)));
-                            };
-                            State::Releasing {
-                                release,
-                                result: Some(result),
-                                lock,
+                            match State::work_done(result, lock, context) {
+                                ControlFlow::Continue(next) => next,
+                                ControlFlow::Break(output) => return Poll::Ready(output),
                             }
                         }
                     }
@@ -328,16 +367,8 @@ where
                     lock: _,
                 } => {
                     let released = ready!(release.poll(cx));
-                    let lost = context.telemetry.released(&released);
-                    let mut response = result.take().expect("polled after it was ready")?;
-                    if lost && context.config.holding.on_loss == OnLoss::Abort {
-                        let answer = context.answer(LockRejection::lost());
-                        return Poll::Ready(Ok(context.finish(answer.map(ResponseBody::answer))));
-                    }
-                    if lost {
-                        response.extensions_mut().insert(LockRejection::lost());
-                    }
-                    return Poll::Ready(Ok(context.finish(response.map(ResponseBody::plain))));
+                    let result = result.take().expect("polled after it was ready");
+                    return Poll::Ready(release_done(&released, result, context));
                 }
             };
             this.state.set(next);

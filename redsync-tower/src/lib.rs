@@ -62,13 +62,14 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
+mod common;
 mod config;
 mod context;
 pub mod future;
 mod held;
 pub mod key;
 mod layer;
-mod limit;
+mod live;
 mod metrics;
 mod mistake;
 mod outcome;

@@ -20,16 +20,7 @@ impl Outcome {
             Self::Detached => "detached",
             Self::Dropped => "dropped",
             Self::FailedOpen => "failed_open",
-            Self::Rejected(reason) => match reason {
-                Reason::Taken => "taken",
-                Reason::TimedOut => "timed_out",
-                Reason::TooManyWaiting => "too_many_waiting",
-                Reason::Unavailable => "unavailable",
-                Reason::TooLate => "too_late",
-                Reason::BadRequest => "bad_request",
-                Reason::Misconfigured => "misconfigured",
-                Reason::Lost => "lost",
-            },
+            Self::Rejected(reason) => reason.label(),
         }
     }
 }

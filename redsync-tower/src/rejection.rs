@@ -1,10 +1,14 @@
-//! Why a request did not acquire its lock or lost it, and the status of each reason.
+//! Why a request did not acquire its lock or lost it.
+
+mod reason;
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use redsync::{LockError, Printable, Votes};
 
+pub use self::reason::LockRejectionReason;
+use self::reason::URN;
 use crate::key::KeyError;
 
 /// Why a request did not acquire its lock, or lost it.
@@ -20,8 +24,9 @@ use crate::key::KeyError;
 /// | [`TooManyWaiting`](LockRejectionReason::TooManyWaiting) | 423 Locked | yes |
 /// | [`Unavailable`](LockRejectionReason::Unavailable) | 503 Service Unavailable | yes |
 /// | [`TooLate`](LockRejectionReason::TooLate) | 504 Gateway Timeout | yes |
-/// | [`BadRequest`](LockRejectionReason::BadRequest) | 400 Bad Request, or the status that the key returned | no |
+/// | [`BadRequest`](LockRejectionReason::BadRequest) | 400 Bad Request, or what the key returned | no |
 /// | [`Misconfigured`](LockRejectionReason::Misconfigured) | 500 Internal Server Error | no |
+/// | [`ShuttingDown`](LockRejectionReason::ShuttingDown) | 503 Service Unavailable | yes |
 /// | [`Lost`](LockRejectionReason::Lost) | 500 Internal Server Error | no |
 ///
 /// Its [source](Error::source), if any, is the [`LockError`], which names the nodes and what they
@@ -50,116 +55,14 @@ pub struct LockRejection {
     problem_types: Option<Arc<str>>,
 }
 
-/// The reason of a [`LockRejection`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LockRejectionReason {
-    /// Another request or process holds the lock, and the layer does not wait.
-    Taken,
-    /// Another request or process held the lock until the wait had reached its limit.
-    TimedOut,
-    /// The limit of pending requests, or of waiters for the lock, has been reached.
-    TooManyWaiting,
-    /// Too few nodes answered.
-    Unavailable,
-    /// The nodes granted the lock too late to be valid for long enough: they are slow, or the expiry
-    /// is short (see [`LockError::TooLate`]). The lock has been released.
-    TooLate,
-    /// The request has no valid key.
-    BadRequest,
-    /// The route or the layer is misconfigured, or a key with the name of the lock is not a lock (see
-    /// [`LockError::NotALock`]). An error event says which.
-    Misconfigured,
-    /// The lock was lost while the request was handled. The request may have been carried out in
-    /// part.
-    Lost,
-}
-
-/// The start of the default problem types.
-const URN: &str = "urn:redsync:problem:";
-
-impl LockRejectionReason {
-    /// The reason for a failed acquisition.
-    pub(crate) const fn of(error: &LockError) -> Self {
-        match error {
-            LockError::Taken(_) => Self::Taken,
-            LockError::TimedOut(_) => Self::TimedOut,
-            LockError::TooManyWaiting { .. } => Self::TooManyWaiting,
-            LockError::Unavailable(_) => Self::Unavailable,
-            LockError::TooLate(_) => Self::TooLate,
-            _ => Self::Misconfigured,
-        }
-    }
-
-    /// Whether the reason is contention: another request or process holds the lock.
-    #[must_use]
-    pub const fn is_contention(self) -> bool {
-        matches!(self, Self::Taken | Self::TimedOut | Self::TooManyWaiting)
-    }
-
-    /// Returns the default problem type (RFC 9457, section 3.1.1). It is stable, and different for
-    /// each reason.
-    ///
-    /// It is a URN, to be compared and not to be opened. A layer can
-    /// [replace it](crate::RedlockLayer::with_problem_types).
-    #[must_use]
-    pub const fn problem_type(self) -> &'static str {
-        match self {
-            Self::Taken => "urn:redsync:problem:taken",
-            Self::TimedOut => "urn:redsync:problem:timed-out",
-            Self::TooManyWaiting => "urn:redsync:problem:too-many-waiting",
-            Self::Unavailable => "urn:redsync:problem:unavailable",
-            Self::TooLate => "urn:redsync:problem:too-late",
-            Self::BadRequest => "urn:redsync:problem:bad-request",
-            Self::Misconfigured => "urn:redsync:problem:misconfigured",
-            Self::Lost => "urn:redsync:problem:lost",
-        }
-    }
-
-    const fn status(self) -> StatusCode {
-        match self {
-            Self::Taken => StatusCode::CONFLICT,
-            Self::TimedOut | Self::TooManyWaiting => StatusCode::LOCKED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            // RFC 9110, section 15.6.5: no timely response from a server that is needed.
-            Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
-            Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::Misconfigured | Self::Lost => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    /// The text for the client, unless the key has a more exact one.
-    const fn detail(self) -> &'static str {
-        match self {
-            Self::Taken => "Another request for this resource is being processed.",
-            Self::TimedOut => {
-                "Other requests for this resource were being processed for as long as this one \
-                 could wait."
-            }
-            Self::TooManyWaiting => "Too many requests are waiting for this resource.",
-            Self::Unavailable => "Too few of the nodes that keep locks can be reached.",
-            Self::TooLate => "The nodes that keep locks answered too late.",
-            Self::BadRequest => "The request names no lock.",
-            Self::Misconfigured => "The server is misconfigured.",
-            Self::Lost => {
-                "The lock on this resource was lost while the request was being processed. The \
-                 request may have been carried out in part."
-            }
-        }
-    }
-
-    /// Whether the same request is likely to succeed a little later.
-    const fn is_transient(self) -> bool {
-        self.is_contention() || matches!(self, Self::Unavailable | Self::TooLate)
-    }
-}
-
 impl LockRejection {
     fn new(reason: LockRejectionReason) -> Self {
         Self {
             reason,
             status: reason.status(),
-            retry_after: reason.is_transient().then_some(Duration::from_secs(1)),
+            retry_after: reason
+                .is_transient()
+                .then_some(whole_seconds(Duration::ZERO)),
             detail: reason.detail().into(),
             source: None,
             problem_types: None,
@@ -190,6 +93,27 @@ impl LockRejection {
     pub(crate) fn set_contention_status(&mut self, status: StatusCode) {
         if self.reason.is_contention() {
             self.status = status;
+        }
+    }
+
+    /// Sets when to repeat the request, if that is of use.
+    pub(crate) fn set_retry_after(&mut self, after: Duration) {
+        if self.reason.is_transient() {
+            self.retry_after = Some(whole_seconds(after));
+        }
+    }
+
+    /// Sets when to repeat a request that met contention, from how long locks are usually held. The
+    /// key's remaining time is an upper limit: then the lock is free, or has been extended.
+    pub(crate) fn expect_hold(&mut self, usual: Duration) {
+        if self.reason.is_contention() {
+            let error = self
+                .source
+                .as_ref()
+                .and_then(|source| source.downcast_ref());
+            let votes = error.and_then(LockError::votes);
+            let free_in = votes.and_then(Votes::free_in);
+            self.set_retry_after(free_in.map_or(usual, |free_in| free_in.min(usual)));
         }
     }
 
@@ -224,13 +148,23 @@ impl LockRejection {
     /// Returns how long the client should wait before it repeats the request: whole seconds, at
     /// least one.
     ///
-    /// For contention, this is the time after which the lock expires if its holder neither extends
-    /// nor releases it, as far as the nodes reported it. [`None`] means that repeating the request
-    /// is of no use, or not safe because the request may have been carried out in part.
+    /// For contention, this is how long locks of the layer are usually held, as the layer has seen
+    /// itself, and at most the time after which the lock expires if its holder neither extends nor
+    /// releases it. [`with_retry_after`](crate::RedlockLayer::with_retry_after) sets another time.
+    /// [`None`] means that repeating the request is of no use, or not safe because the request may
+    /// have been carried out in part.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
+}
+
+/// Rounds up, to at least one.
+fn whole_seconds(time: Duration) -> Duration {
+    let seconds = time
+        .as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0));
+    Duration::from_secs(seconds.max(1))
 }
 
 impl From<KeyError> for LockRejection {
@@ -249,11 +183,6 @@ impl From<KeyError> for LockRejection {
 impl From<LockError> for LockRejection {
     fn from(error: LockError) -> Self {
         let mut rejection = Self::new(LockRejectionReason::of(&error));
-        let held = matches!(error, LockError::Taken(_) | LockError::TimedOut(_));
-        if let Some(free_in) = error.votes().filter(|_| held).and_then(Votes::free_in) {
-            let seconds = free_in.as_millis().div_ceil(1000).max(1) as u64;
-            rejection.retry_after = Some(Duration::from_secs(seconds));
-        }
         rejection.source = Some(Arc::new(error));
         rejection
     }

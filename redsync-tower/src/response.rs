@@ -40,6 +40,20 @@
 //!     });
 //! ```
 
+//!
+//! # `Retry-After`
+//!
+//! A response has `Retry-After` if the same request is likely to succeed a little later. For
+//! contention it is how long locks of the layer are usually held, unless
+//! [`with_retry_after`](crate::RedlockLayer::with_retry_after) sets another time. The body has it
+//! too, as `retry_after`.
+//!
+//! A script in a browser can read the body of a cross-origin response, but only those headers that
+//! the server exposes with `Access-Control-Expose-Headers: retry-after` (Fetch standard, section
+//! "HTTP extensions"). With tower-http's `CorsLayer`, that is
+//! `.expose_headers([http::header::RETRY_AFTER])`. Apply the `CorsLayer` outside of the lock:
+//! otherwise the layer's own responses have no CORS headers, and the script cannot read them at all.
+
 #[cfg(feature = "grpc")]
 mod grpc;
 pub(crate) mod prefer;

@@ -11,7 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::ResponseBody, config::Config, context::RequestContext, future::ResponseFuture, key::Key,
+    body::ResponseBody, common::Common, context::RequestContext, future::ResponseFuture, key::Key,
 };
 
 /// Middleware that holds a lock while the inner service handles a request.
@@ -21,12 +21,12 @@ use crate::{
 pub struct Redlock<S, K> {
     inner: S,
     key: K,
-    config: Arc<Config>,
+    common: Arc<Common>,
 }
 
 impl<S, K> Redlock<S, K> {
-    pub(crate) const fn new(inner: S, key: K, config: Arc<Config>) -> Self {
-        Self { inner, key, config }
+    pub(crate) const fn new(inner: S, key: K, common: Arc<Common>) -> Self {
+        Self { inner, key, common }
     }
 
     /// Returns a reference to the inner service.
@@ -61,13 +61,13 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        if !self.config.locking.applies_to(request.method()) {
+        if !self.common.config.locking.applies_to(request.method()) {
             return ResponseFuture::passing(self.inner.call(request));
         }
         // The future takes the service that `poll_ready` found ready. The clone need not be ready.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        let context = RequestContext::new(Arc::clone(&self.config), request.headers());
+        let context = RequestContext::new(Arc::clone(&self.common), request.headers());
         ResponseFuture::finding_key(context, self.key.key(request), inner)
     }
 }
@@ -77,7 +77,7 @@ impl<S: fmt::Debug, K> fmt::Debug for Redlock<S, K> {
         f.debug_struct("Redlock")
             .field("inner", &self.inner)
             .field("key", &format_args!("{}", std::any::type_name::<K>()))
-            .field("config", &self.config)
+            .field("config", &self.common.config)
             .finish()
     }
 }

@@ -4,7 +4,7 @@
 //! telemetry goes through the stages of [`Stage`]. If it is dropped before the last stage, the
 //! request was dropped or its handler panicked, and this is recorded.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use redsync::{LockError, Mutex, Printable, ReleaseError, Released, Validity};
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use tracing::{
 };
 
 use crate::{
-    metrics::Metrics,
+    common::Common,
     outcome::Outcome,
     rejection::{LockRejection, LockRejectionReason as Reason},
     slot::GuardSlot,
@@ -22,7 +22,7 @@ use crate::{
 
 /// Records what happens to the lock of one request.
 pub(crate) struct Telemetry {
-    metrics: Metrics,
+    common: Arc<Common>,
     span: Span,
     stage: Stage,
     /// When the stage began.
@@ -41,9 +41,9 @@ enum Stage {
 }
 
 impl Telemetry {
-    pub(crate) fn new(metrics: Metrics) -> Self {
+    pub(crate) fn new(common: Arc<Common>) -> Self {
         Self {
-            metrics,
+            common,
             span: Span::none(),
             stage: Stage::Idle,
             since: Instant::now(),
@@ -160,7 +160,7 @@ impl Telemetry {
 
     /// Records that the request has ended after the handler had detached the lock.
     pub(crate) fn detached(&mut self) {
-        let hold = self.record_hold();
+        let hold = self.record_hold_so_far();
         let name = self.name();
         self.span
             .in_scope(|| tracing::debug!(%name, ?hold, "detached"));
@@ -187,15 +187,22 @@ impl Telemetry {
         if let Some(attempts) = attempts {
             self.span.record("attempts", attempts);
         }
-        self.metrics.wait(outcome, wait);
+        self.common.metrics.wait(outcome, wait);
         wait
     }
 
     /// Records how long the request has held its lock. Call it once, at the end of the hold.
     fn record_hold(&self) -> Duration {
+        let hold = self.record_hold_so_far();
+        self.common.live.usual_hold.add(hold);
+        hold
+    }
+
+    /// Records the hold of a request whose handler goes on holding the lock.
+    fn record_hold_so_far(&self) -> Duration {
         let hold = self.since.elapsed();
         self.span.record("hold_ms", hold.as_millis() as u64);
-        self.metrics.hold(hold);
+        self.common.metrics.hold(hold);
         hold
     }
 
@@ -210,7 +217,7 @@ impl Telemetry {
     fn end(&mut self, outcome: Outcome) {
         self.enter(Stage::Ended);
         self.span.record("outcome", outcome.label());
-        self.metrics.request(outcome);
+        self.common.metrics.request(outcome);
     }
 }
 

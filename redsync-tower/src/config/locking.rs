@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc};
 use http::Method;
 use redsync::{DrainGuard, Mutex, Redsync};
 
-use crate::key::{LockKey, naming::Naming};
+use super::naming::Naming;
+use crate::key::LockKey;
 
 /// The methods that lock, the nodes, and the names on the nodes.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! How the layer answers a request that it refuses.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -11,15 +11,26 @@ use crate::{rejection::LockRejection, response::Format};
 #[derive(Clone, Default)]
 pub(crate) struct Responses {
     pub(crate) contention_status: Option<StatusCode>,
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) problem_types: Option<Arc<str>>,
     pub(crate) response: Option<Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>>,
 }
 
 impl Responses {
     /// The response to a request that is refused, with the rejection in its extensions.
-    pub(crate) fn respond(&self, mut rejection: LockRejection, format: Format) -> Response<Bytes> {
+    /// `usual_hold` is how long locks of the layer are usually held.
+    pub(crate) fn respond(
+        &self,
+        mut rejection: LockRejection,
+        format: Format,
+        usual_hold: Duration,
+    ) -> Response<Bytes> {
         if let Some(status) = self.contention_status {
             rejection.set_contention_status(status);
+        }
+        match self.retry_after {
+            Some(after) => rejection.set_retry_after(after),
+            None => rejection.expect_hold(usual_hold),
         }
         rejection.set_problem_types(self.problem_types.as_ref());
         let mut response = match &self.response {
@@ -35,6 +46,7 @@ impl fmt::Debug for Responses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Responses")
             .field("contention_status", &self.contention_status)
+            .field("retry_after", &self.retry_after)
             .field("problem_types", &self.problem_types)
             .finish_non_exhaustive()
     }

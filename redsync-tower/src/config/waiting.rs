@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use redsync::{Mutex, future::Lock};
 
-use crate::{limit::PendingLimit, response::prefer};
+use crate::response::prefer;
 
 /// The limits of a request's wait.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +14,17 @@ pub(crate) struct WaitPolicy {
     pub(crate) limit: Option<Duration>,
     /// The longest wait that a client may ask for, if it may.
     pub(crate) max_preferred: Option<Duration>,
-    pub(crate) pending: PendingLimit,
+    pub(crate) pending: PendingLimits,
     /// Whether a request passes without its lock if too few nodes answer, or if they answer too
     /// late.
     pub(crate) fail_open: bool,
+}
+
+/// How many requests may be pending. [`None`]: any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PendingLimits {
+    pub(crate) per_key: Option<usize>,
+    pub(crate) total: Option<usize>,
 }
 
 impl WaitPolicy {

@@ -7,11 +7,7 @@ use http::{Request, StatusCode, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::{
-    error::KeyError,
-    lock_key::IntoLockKey,
-    traits::{Key, KeyOutput},
-};
+use super::{Key, KeyOutput, error::KeyError, lock_key::IntoLockKey};
 
 /// Takes the key from the request body, which is buffered before anything is locked.
 ///

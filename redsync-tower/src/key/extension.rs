@@ -9,11 +9,7 @@ use std::{
 
 use http::Request;
 
-use super::{
-    error::KeyError,
-    lock_key::IntoLockKey,
-    traits::{Key, KeyOutput},
-};
+use super::{Key, KeyOutput, error::KeyError, lock_key::IntoLockKey};
 
 /// Takes the key from an extension of the request, such as the tenant or session that an outer layer
 /// has inserted.

@@ -5,11 +5,7 @@ use std::{any::type_name, fmt, future::Future, marker::PhantomData, pin::Pin};
 use axum::{extract::FromRequestParts, response::IntoResponse};
 use http::Request;
 
-use super::{
-    error::KeyError,
-    lock_key::IntoLockKey,
-    traits::{Key, KeyOutput},
-};
+use super::{Key, KeyOutput, error::KeyError, lock_key::IntoLockKey};
 
 /// Takes the key from an axum extractor. A tuple of extractors is an extractor too.
 ///

@@ -4,7 +4,7 @@ use std::{any::type_name, fmt, future::Future};
 
 use http::Request;
 
-use super::traits::{Key, KeyOutput};
+use super::{Key, KeyOutput};
 
 /// Takes the key from an async function, which gets the whole request and has to return it.
 ///

@@ -4,11 +4,7 @@ use std::future::{Ready, ready};
 
 use http::{HeaderMap, HeaderName, Request};
 
-use super::{
-    error::KeyError,
-    lock_key::LockKey,
-    traits::{Key, KeyOutput},
-};
+use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 
 /// Takes the key from a header that each request must have exactly once. The name is
 /// `header-name:value`.

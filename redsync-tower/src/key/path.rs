@@ -12,11 +12,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::Request;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{
-    error::KeyError,
-    lock_key::LockKey,
-    traits::{Key, KeyOutput},
-};
+use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 
 /// Everything but the unreserved characters (RFC 3986, section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC

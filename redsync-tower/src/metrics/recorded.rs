@@ -68,45 +68,17 @@ struct PerOutcome<H> {
     detached: OnceLock<H>,
     dropped: OnceLock<H>,
     failed_open: OnceLock<H>,
-    rejected: PerReason<H>,
+    rejected: [OnceLock<H>; Reason::COUNT],
 }
 
-struct PerReason<H>([OnceLock<H>; 8]);
-
 impl<H> PerOutcome<H> {
-    const fn of(&self, outcome: Outcome) -> &OnceLock<H> {
+    fn of(&self, outcome: Outcome) -> &OnceLock<H> {
         match outcome {
             Outcome::Acquired => &self.acquired,
             Outcome::Detached => &self.detached,
             Outcome::Dropped => &self.dropped,
             Outcome::FailedOpen => &self.failed_open,
-            Outcome::Rejected(reason) => self.rejected.of(reason),
-        }
-    }
-}
-
-impl<H> PerReason<H> {
-    const fn of(&self, reason: Reason) -> &OnceLock<H> {
-        // The compiler knows both lists, so neither can lack a reason.
-        let [
-            taken,
-            timed_out,
-            too_many_waiting,
-            unavailable,
-            too_late,
-            bad_request,
-            misconfigured,
-            lost,
-        ] = &self.0;
-        match reason {
-            Reason::Taken => taken,
-            Reason::TimedOut => timed_out,
-            Reason::TooManyWaiting => too_many_waiting,
-            Reason::Unavailable => unavailable,
-            Reason::TooLate => too_late,
-            Reason::BadRequest => bad_request,
-            Reason::Misconfigured => misconfigured,
-            Reason::Lost => lost,
+            Outcome::Rejected(reason) => &self.rejected[reason as usize],
         }
     }
 }
@@ -118,7 +90,7 @@ impl<H> Default for PerOutcome<H> {
             detached: OnceLock::new(),
             dropped: OnceLock::new(),
             failed_open: OnceLock::new(),
-            rejected: PerReason([const { OnceLock::new() }; 8]),
+            rejected: [const { OnceLock::new() }; Reason::COUNT],
         }
     }
 }

@@ -23,7 +23,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 /// | reason | `grpc-status` | `grpc-retry-pushback-ms` |
 /// |---|---|---|
 /// | contention | `ABORTED` | [`retry_after`](LockRejection::retry_after) |
-/// | [`Unavailable`](Reason::Unavailable), [`TooLate`](Reason::TooLate) | `UNAVAILABLE` | `retry_after` |
+/// | [`Unavailable`](Reason::Unavailable), [`TooLate`](Reason::TooLate), [`ShuttingDown`](Reason::ShuttingDown) | `UNAVAILABLE` | `retry_after` |
 /// | [`BadRequest`](Reason::BadRequest) | `INVALID_ARGUMENT`, unless the key returned a status (see below) | -1 |
 /// | [`Misconfigured`](Reason::Misconfigured) | `INTERNAL` | -1 |
 /// | [`Lost`](Reason::Lost) | `UNKNOWN` | -1 |
@@ -116,8 +116,8 @@ const fn code(rejection: &LockRejection) -> u8 {
     const UNAVAILABLE: u8 = 14;
     const UNAUTHENTICATED: u8 = 16;
     match rejection.reason() {
-        Reason::Taken | Reason::TimedOut | Reason::TooManyWaiting => ABORTED,
-        Reason::Unavailable | Reason::TooLate => UNAVAILABLE,
+        reason if reason.is_contention() => ABORTED,
+        reason if reason.is_transient() => UNAVAILABLE,
         Reason::BadRequest => match rejection.status() {
             StatusCode::UNAUTHORIZED => UNAUTHENTICATED,
             StatusCode::FORBIDDEN => PERMISSION_DENIED,
@@ -126,7 +126,7 @@ const fn code(rejection: &LockRejection) -> u8 {
             _ => INVALID_ARGUMENT,
         },
         Reason::Misconfigured => INTERNAL,
-        Reason::Lost => UNKNOWN,
+        _ => UNKNOWN,
     }
 }
 

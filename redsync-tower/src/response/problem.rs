@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde_json::json;
 
-use crate::rejection::{LockRejection, LockRejectionReason as Reason};
+use crate::rejection::LockRejection;
 
 /// Makes a problem details response (RFC 9457): the status, `Retry-After` in seconds, and a body of
 /// type `application/problem+json`.
 ///
-/// The body has the members `type`, `title`, `status` and `detail`. It names neither the lock nor
-/// the nodes.
+/// The body has the members `type`, `title`, `status` and `detail`, and `retry_after` in seconds if
+/// the response has `Retry-After`. It names neither the lock nor the nodes.
 ///
 /// ```
 /// use redsync_tower::{LockRejection, key::KeyError, response};
@@ -26,12 +26,15 @@ use crate::rejection::{LockRejection, LockRejectionReason as Reason};
 /// ```
 #[must_use]
 pub fn problem(rejection: &LockRejection) -> Response<Bytes> {
-    let problem = json!({
+    let mut problem = json!({
         "type": rejection.problem_type(),
-        "title": title(rejection.reason()),
+        "title": rejection.reason().title(),
         "status": rejection.status().as_u16(),
         "detail": rejection.detail(),
     });
+    if let Some(after) = rejection.retry_after() {
+        problem["retry_after"] = after.as_secs().into();
+    }
     let mut response = Response::new(problem.to_string().into());
     *response.status_mut() = rejection.status();
     let headers = response.headers_mut();
@@ -43,20 +46,6 @@ pub fn problem(rejection: &LockRejection) -> Response<Bytes> {
         headers.insert(header::RETRY_AFTER, after.as_secs().into());
     }
     response
-}
-
-/// A summary that is the same for each response with that reason.
-const fn title(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Taken => "The resource is locked",
-        Reason::TimedOut => "The resource stayed locked",
-        Reason::TooManyWaiting => "Too many requests are waiting for the resource",
-        Reason::Unavailable => "Locks are unavailable",
-        Reason::TooLate => "The lock came too late",
-        Reason::BadRequest => "The request names no lock",
-        Reason::Misconfigured => "Locks are misconfigured",
-        Reason::Lost => "The lock was lost",
-    }
 }
 
 #[cfg(feature = "axum")]

@@ -15,4 +15,5 @@ mod methods;
 mod passing;
 mod readiness;
 mod real;
+mod retry_after;
 mod support;

@@ -101,7 +101,11 @@ pub(crate) fn refusal(
         assert!(!problem["title"].as_str().expect("a string").is_empty());
         assert_eq!(problem["status"], status.as_u16());
         assert_eq!(problem["detail"], rejection.to_string());
-        assert_eq!(problem.len(), 4);
+        let in_body = problem
+            .get("retry_after")
+            .and_then(serde_json::Value::as_u64);
+        assert_eq!(in_body, retry_after);
+        assert_eq!(problem.len(), 4 + usize::from(retry_after.is_some()));
         retry_after
     }
 }

@@ -120,7 +120,7 @@ async fn cors_outside_marks_refusals_and_answers_preflights_itself() {
     let handler = routing::post(async || "done").route_layer(world.layer());
     let app = Router::new()
         .route("/{id}", handler)
-        .layer(CorsLayer::permissive());
+        .layer(CorsLayer::permissive().expose_headers([header::RETRY_AFTER]));
     let address = serve(app).await;
     let guard = world.lock("1").await;
     let mut refused = request("POST", "/1");
@@ -132,6 +132,10 @@ async fn cors_outside_marks_refusals_and_answers_preflights_itself() {
     assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
     assert!(headers.contains_key(header::RETRY_AFTER));
+    assert_eq!(
+        headers[header::ACCESS_CONTROL_EXPOSE_HEADERS],
+        "retry-after"
+    );
 
     let mut preflight = request("OPTIONS", "/1");
     for (name, value) in [

@@ -9,7 +9,7 @@ use std::{fmt::Write, sync::Arc};
 use redsync::{ConfigError, Mutex, Redsync};
 use sha2::{Digest, Sha256};
 
-use super::lock_key::LockKey;
+use crate::key::LockKey;
 
 const MARK: &str = "#sha256:";
 

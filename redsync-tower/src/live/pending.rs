@@ -10,19 +10,14 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::key::LockKey;
+use crate::{config::PendingLimits, key::LockKey};
 
-/// Counts pending requests if there is a limit.
+/// The counts of pending requests. They are counted only if there is a limit.
 #[derive(Clone, Default)]
-pub(crate) struct PendingLimit {
-    pub(crate) per_key: Option<usize>,
-    pub(crate) total: Option<usize>,
-    counts: Arc<Mutex<Counts>>,
-}
+pub(crate) struct Pending(Arc<Mutex<Counts>>);
 
 #[derive(Default)]
 struct Counts {
@@ -30,16 +25,16 @@ struct Counts {
     total: usize,
 }
 
-impl PendingLimit {
+impl Pending {
     /// Counts one more request until the permit is dropped. Returns [`None`] if a limit is reached.
-    pub(crate) fn enter(&self, key: &LockKey) -> Option<PendingPermit> {
-        if self.per_key.is_none() && self.total.is_none() {
+    pub(crate) fn enter(&self, limits: PendingLimits, key: &LockKey) -> Option<PendingPermit> {
+        if limits == PendingLimits::default() {
             return Some(PendingPermit(None));
         }
         let mut counts = self.counts();
         let reached = |limit: Option<usize>, count| limit.is_some_and(|limit| count >= limit);
         let for_key = counts.by_key.get(key).copied().unwrap_or_default();
-        if reached(self.per_key, for_key) || reached(self.total, counts.total) {
+        if reached(limits.per_key, for_key) || reached(limits.total, counts.total) {
             return None;
         }
         counts.total += 1;
@@ -51,19 +46,19 @@ impl PendingLimit {
     fn counts(&self) -> MutexGuard<'_, Counts> {
         // Nothing panics between the two changes that belong together, so a poisoned lock has valid
         // counts.
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One pending request. It is empty if there is no limit.
-pub(crate) struct PendingPermit(Option<(PendingLimit, LockKey)>);
+pub(crate) struct PendingPermit(Option<(Pending, LockKey)>);
 
 impl Drop for PendingPermit {
     fn drop(&mut self) {
-        let Some((limit, key)) = &self.0 else {
+        let Some((pending, key)) = &self.0 else {
             return;
         };
-        let mut counts = limit.counts();
+        let mut counts = pending.counts();
         counts.total -= 1;
         if let Some(count) = counts.by_key.get_mut(key) {
             *count -= 1;
@@ -74,27 +69,18 @@ impl Drop for PendingPermit {
     }
 }
 
-impl fmt::Debug for PendingLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingLimit")
-            .field("per_key", &self.per_key)
-            .field("total", &self.total)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn requests_are_limited_per_key_and_in_total_and_no_count_remains() {
-        let limit = PendingLimit {
+        let pending = Pending::default();
+        let limits = PendingLimits {
             per_key: Some(2),
             total: Some(3),
-            ..PendingLimit::default()
         };
-        let enter = |name: &str| limit.enter(&name.into());
+        let enter = |name: &str| pending.enter(limits, &name.into());
         let (a, _a) = (enter("a").unwrap(), enter("a").unwrap());
         assert!(enter("a").is_none(), "two for a");
         let b = enter("b").unwrap();
@@ -102,7 +88,7 @@ mod tests {
         drop(a);
         assert!(enter("a").is_some());
         drop((_a, b));
-        assert!(limit.counts().by_key.is_empty());
-        assert_eq!(limit.counts().total, 0);
+        assert!(pending.counts().by_key.is_empty());
+        assert_eq!(pending.counts().total, 0);
     }
 }

@@ -1,0 +1,118 @@
+//! The options for how long a request waits for its lock.
+
+use std::time::Duration;
+
+use redsync::Mutex;
+
+use super::RedlockLayer;
+
+/// How long a request waits for its lock.
+impl<K> RedlockLayer<K> {
+    /// Sets how long a request waits for its lock. Zero by default: a request that finds its lock
+    /// taken is refused at once, with 409 (Conflict).
+    ///
+    /// A request that has waited up to the limit is refused with 423 (Locked). Waiters within the
+    /// process are served first come, first served.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_wait(Duration::from_secs(2))
+    ///     .with_max_pending_per_key(20)
+    ///     .with_max_pending_total(1000);
+    /// ```
+    #[must_use]
+    pub fn with_wait(self, limit: Duration) -> Self {
+        self.set(|config| config.waiting.limit = Some(limit))
+    }
+
+    /// Lets the client choose how long its request waits, up to `max`. Off by default.
+    ///
+    /// The client sends `Prefer: wait=N`, in seconds (RFC 7240, section 4.3). For such a request, N
+    /// or `max`, whichever is less, replaces the limit of [`with_wait`](Self::with_wait), and the
+    /// response has `Preference-Applied: wait=N` with that limit, cut to whole seconds. The header
+    /// is left out if the limit is between zero and one second.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// // 2 s, or as the client prefers, but at most 10 s.
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_wait(Duration::from_secs(2))
+    ///     .with_preferred_wait(Duration::from_secs(10));
+    /// ```
+    #[must_use]
+    pub fn with_preferred_wait(self, max: Duration) -> Self {
+        self.set(|config| config.waiting.max_preferred = Some(max))
+    }
+
+    /// Limits how many requests for one key may be pending. No limit by default.
+    ///
+    /// A request is pending from the time it asks for its lock until it holds the lock or is
+    /// refused. A request beyond the limit is refused at once, with 423 (Locked). The layer and its
+    /// clones count together; other instances of the service count their own.
+    ///
+    /// The limit includes requests that find the lock free, so a limit of zero refuses all
+    /// requests. [`Mutex::with_max_waiting`](redsync::Mutex::with_max_waiting) is another limit: it
+    /// applies to waiters only, whichever part of the process they come from.
+    #[must_use]
+    pub fn with_max_pending_per_key(self, limit: usize) -> Self {
+        self.set(|config| config.waiting.pending.per_key = Some(limit))
+    }
+
+    /// Limits how many requests may be pending for all keys together. No limit by default.
+    ///
+    /// See [`with_max_pending_per_key`](Self::with_max_pending_per_key).
+    #[must_use]
+    pub fn with_max_pending_total(self, limit: usize) -> Self {
+        self.set(|config| config.waiting.pending.total = Some(limit))
+    }
+
+    /// Sets a limit for outages: a request is refused with 503 after this many attempts in a row
+    /// that found no quorum of nodes, however long it [may wait](Self::with_wait). The default is
+    /// 2, which takes about a second.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `attempts` is zero.
+    #[must_use]
+    pub fn with_outage_attempts(self, attempts: u32) -> Self {
+        self.set(|config| {
+            let change = |mutex: Mutex| mutex.with_outage_attempts(attempts);
+            config
+                .locking
+                .change_defaults(change, "at least one attempt");
+        })
+    }
+
+    /// Sets whether requests pass without their lock if too few nodes answer, or if they answer too
+    /// late, instead of being refused with 503 or 504. False by default.
+    ///
+    /// Each request that passes in this way causes a warning event, and has a
+    /// [`NotLocked`](crate::NotLocked) in its extensions.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::{Extension, Router, routing::post};
+    /// # use redsync::Redsync;
+    /// use redsync_tower::{NotLocked, RedlockLayer, key};
+    ///
+    /// async fn report(not_locked: Option<Extension<NotLocked>>) -> &'static str {
+    ///     if not_locked.is_some() { "other requests may be running" } else { "running alone" }
+    /// }
+    ///
+    /// # let redsync = Redsync::in_memory(3);
+    /// let lock = RedlockLayer::new(redsync, key::path("report:{id}")).with_fail_open(true);
+    /// let app: Router = Router::new().route("/reports/{id}", post(report).route_layer(lock));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_fail_open(self, fail_open: bool) -> Self {
+        self.set(|config| config.waiting.fail_open = fail_open)
+    }
+}
