@@ -212,8 +212,10 @@ impl From<LockError> for RunError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ExtendError {
-    /// The lock is lost: its validity has ended, or too many nodes no longer keep its key.
-    Lost,
+    /// The lock is lost: its validity has ended, or too many nodes no longer keep its key. The votes are
+    /// those of the last round that did not confirm the lock. [`None`] if there was none: the lock was
+    /// not extended in time.
+    Lost(Option<Votes>),
     /// Too few nodes confirmed in time. The lock is valid as long as before, and can be extended
     /// again.
     Failed(Votes),
@@ -222,10 +224,14 @@ pub enum ExtendError {
 impl fmt::Display for ExtendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lost => f.write_str("the lock is lost"),
+            Self::Lost(None) => f.write_str("the lock is lost: it was not extended in time"),
+            Self::Lost(Some(votes)) => {
+                write!(f, "the lock `{}` is lost: ", votes.name)?;
+                votes.describe(f, "keeps it", "had another's key")
+            }
             Self::Failed(votes) => {
                 write!(f, "no quorum extended `{}`: ", votes.name)?;
-                votes.describe(f, "extended", "does not keep it")
+                votes.describe(f, "extended", "had another's key")
             }
         }
     }

@@ -38,7 +38,7 @@ use self::{
     succession::{Succession, may_hand_over},
 };
 use crate::{
-    DrainGuard, FencingToken, OwnerValue,
+    DrainGuard, ExtendError, FencingToken, OwnerValue,
     node::{Entry, Operation},
     nodes::Nodes,
     options::Options,
@@ -270,6 +270,11 @@ impl Lease {
         if was_valid {
             self.report_loss();
         }
+    }
+
+    /// The error for an extension of this lease, which is lost.
+    pub(crate) fn lost(&self) -> ExtendError {
+        ExtendError::Lost(self.hold.loss().votes())
     }
 
     /// Reports that the lock was lost while it was in use. It is reported once, and not after the

@@ -262,12 +262,28 @@ async fn a_lost_lock_says_what_each_node_answered() {
     servers[0].flush();
     servers[1].command(&["SET", "a", "another"]);
     servers[2].kill();
-    guard.extend().await.unwrap_err();
+    let error = guard.extend().await.unwrap_err().to_string();
     let lines = log.lines(&["WARN", "lost"]);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    let has_no_key = |server: &RedisServer| format!("{} has no key", server.address());
-    for said in [has_no_key(&servers[0]), has_no_key(&servers[1])] {
+    for (server, answer) in servers.iter().zip(["had no key", "had another's key"]) {
+        let said = format!("{} {answer}", server.address());
         assert!(lines[0].contains(&said), "{lines:?}");
+        assert!(error.contains(&said), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_lock_that_a_verification_finds_lost_says_what_each_node_answered() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let guard = redsync.mutex("a").lock().await.unwrap();
+    servers[0].flush();
+    servers[1].command(&["SET", "a", "another"]);
+    servers[2].kill();
+    assert!(!guard.verify().await.unwrap());
+    for (server, answer) in servers.iter().zip(["had no key", "had another's key"]) {
+        log.assert_once(&["WARN", "lost", &format!("{} {answer}", server.address())]);
     }
 }
 

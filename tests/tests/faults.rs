@@ -357,7 +357,7 @@ async fn a_key_of_another_type_is_not_a_lock_and_stays() {
     }
     assert!(!guard.verify().await.unwrap());
     let result = guard.extend().await;
-    assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+    assert!(matches!(result, Err(ExtendError::Lost(_))), "{result:?}");
     assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
     redsync.drain().await;
     for server in &servers[..2] {

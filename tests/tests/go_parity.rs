@@ -152,7 +152,7 @@ async fn an_expired_lock_is_not_extended() {
     let guard = mutex.lock().await.unwrap();
     guard.lost().await;
     let result = guard.extend().await;
-    assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+    assert!(matches!(result, Err(ExtendError::Lost(_))), "{result:?}");
     // The keys expire after the end of the validity.
     wait::until_async("expiry", Duration::from_secs(10), async || {
         servers.holders(NAME).iter().all(Option::is_none)
@@ -162,7 +162,7 @@ async fn an_expired_lock_is_not_extended() {
     let guard = set.lock().await.unwrap();
     guard.lost().await;
     let result = guard.extend().await;
-    assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+    assert!(matches!(result, Err(ExtendError::Lost(_))), "{result:?}");
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn an_extension_does_not_take_a_lost_majority_back() {
             server.flush();
         }
         let result = guard.extend().await;
-        assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+        assert!(matches!(result, Err(ExtendError::Lost(_))), "{result:?}");
         drop(guard);
         redsync.drain().await;
         servers.assert_no_keys();
@@ -224,7 +224,7 @@ async fn an_extension_leaves_the_keys_of_another_holder_alone() {
             server.command(&["SET", NAME, "foobar", "PX", "60000"]);
         }
         let result = guard.extend().await;
-        assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+        assert!(matches!(result, Err(ExtendError::Lost(_))), "{result:?}");
         assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
         redsync.drain().await;
         assert_eq!(servers.holders(NAME), vec![Some("foobar".to_owned()); 4]);

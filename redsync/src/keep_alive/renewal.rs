@@ -69,7 +69,7 @@ impl Renewed {
                 tracing::debug!(name = %kept.lease().label(), %error, "the lock was not extended");
                 kept.times().after_failure(self.start)
             }
-            Err(ExtendError::Lost) => {
+            Err(ExtendError::Lost(_)) => {
                 kept.lease().report_loss();
                 return None;
             }

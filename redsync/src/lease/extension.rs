@@ -60,7 +60,7 @@ impl Future for Extension {
         let mut this = self.project();
         let (lease, start) = (&*this.lease, *this.start);
         let Some(mut pending) = this.pending.as_mut().as_pin_mut() else {
-            return Poll::Ready(Err(ExtendError::Lost));
+            return Poll::Ready(Err(lease.lost()));
         };
         let verdict = ready!(pending.as_mut().poll(cx));
         // The new validity counts from before the round was sent.
@@ -75,16 +75,16 @@ impl Future for Extension {
                     lease.hold.loss().note_votes(None);
                     Ok(())
                 }
-                Extended::TooLate => Err(ExtendError::Lost),
+                Extended::TooLate => Err(lease.lost()),
                 Extended::Refused => {
                     lease.lose(lease.votes(pending.take_votes()));
-                    Err(ExtendError::Lost)
+                    Err(lease.lost())
                 }
                 Extended::Unclear => {
                     let votes = lease.votes(pending.take_votes());
                     lease.hold.loss().note_votes(Some(votes.clone()));
                     Err(if lease.is_lost() {
-                        ExtendError::Lost
+                        lease.lost()
                     } else {
                         ExtendError::Failed(votes)
                     })

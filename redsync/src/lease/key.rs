@@ -166,14 +166,17 @@ impl Key {
                 // meanwhile.
                 match self.gap() {
                     None => Vote::Granted,
-                    Some(_) => Vote::Refused { remaining: None },
+                    Some(_) => Vote::Missing,
                 }
             }
-            Ok(vote @ (ExtendVote::Healed | ExtendVote::NotOwner)) => {
+            Ok(vote @ (ExtendVote::Healed | ExtendVote::Missing | ExtendVote::NotOwner)) => {
                 let rare = self.rare.get_or_insert_default();
                 rare.gap = Some(now);
-                rare.lacks_key = vote == ExtendVote::NotOwner;
-                Vote::Refused { remaining: None }
+                rare.lacks_key = vote != ExtendVote::Healed;
+                match vote {
+                    ExtendVote::NotOwner => Vote::Refused { remaining: None },
+                    _ => Vote::Missing,
+                }
             }
             Err(error) => Vote::Failed(error),
         }
@@ -252,13 +255,16 @@ mod tests {
         let later = start + Duration::from_millis(1);
         let after = later + Duration::from_millis(1);
         let extended = |key: &mut Key, vote| key.extended(Ok(vote), later);
-        let is_refused = |vote| matches!(vote, Vote::Refused { .. });
-        assert!(is_refused(extended(&mut key, ExtendVote::NotOwner)));
+        let is_missing = |vote| matches!(vote, Vote::Missing);
+        let taken = extended(&mut key, ExtendVote::NotOwner);
+        assert!(matches!(taken, Vote::Refused { .. }), "{taken:?}");
         assert!(key.lacks_key());
-        assert!(is_refused(extended(&mut key, ExtendVote::Healed)));
+        assert!(is_missing(extended(&mut key, ExtendVote::Missing)));
+        assert!(key.lacks_key());
+        assert!(is_missing(extended(&mut key, ExtendVote::Healed)));
         assert!(!key.lacks_key());
         key.forget_gap_before(start);
-        assert!(is_refused(extended(&mut key, ExtendVote::Extended)));
+        assert!(is_missing(extended(&mut key, ExtendVote::Extended)));
         key.forget_gap_before(after);
         let granted = extended(&mut key, ExtendVote::Extended);
         assert!(matches!(granted, Vote::Granted));

@@ -26,9 +26,14 @@ impl Loss {
         *self.votes.lock() = votes;
     }
 
+    /// The votes of the last round that did not confirm the lock, if none has confirmed it since.
+    pub(super) fn votes(&self) -> Option<Votes> {
+        self.votes.lock().clone()
+    }
+
     /// Why the lock is lost, for a log.
     pub(super) fn reason(&self) -> impl fmt::Display {
-        Reason(self.votes.lock().clone())
+        Reason(self.votes())
     }
 }
 
@@ -37,7 +42,7 @@ struct Reason(Option<Votes>);
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(votes) => votes.describe(f, "keeps it", "has no key, or that of another lock"),
+            Some(votes) => votes.describe(f, "keeps it", "had another's key"),
             None => f.write_str("it was not extended in time"),
         }
     }

@@ -10,13 +10,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::Lease;
-use crate::{
-    node::NodeError,
-    quorum::{
-        count::Count,
-        tally::Verdict,
-        votes::{Vote, Votes},
-    },
+use crate::quorum::{
+    count::Count,
+    tally::Verdict,
+    votes::{Vote, Votes},
 };
 
 /// The result of a verification.
@@ -47,12 +44,11 @@ impl Lease {
                 let answer = ready!(answers.poll_next_unpin(cx));
                 let (node, kept) = answer.expect("when all nodes have voted, there is a verdict");
                 let vote = match kept {
-                    Ok(Some(kept)) => {
+                    Ok(kept) => {
                         remaining = Some(remaining.map_or(kept, |least| least.min(kept)));
                         Vote::Granted
                     }
-                    Ok(None) => Vote::Refused { remaining: None },
-                    Err(error) => Vote::Failed(error),
+                    Err(vote) => vote,
                 };
                 count.vote(node, vote);
             }
@@ -65,19 +61,27 @@ impl Lease {
         }
     }
 
-    /// Asks a node for how long it will keep all names with this lease's owner value, if it has
-    /// them.
-    async fn kept_on(&self, node: usize) -> Result<Option<Duration>, NodeError> {
-        let found = (self.site.nodes())
-            .inspect(node, &self.entry().names)
-            .await?;
-        let kept = found.into_iter().map(|found| {
-            let found = found.filter(|found| found.mode == self.entry().mode)?;
+    /// Asks a node for how long it will keep all names with this lease's owner value. Returns its vote
+    /// if it does not keep them all.
+    async fn kept_on(&self, node: usize) -> Result<Duration, Vote> {
+        let found = self.site.nodes().inspect(node, &self.entry().names).await;
+        let (mut kept, mut is_missing) = (Duration::MAX, false);
+        for found in found.map_err(Vote::Failed)? {
+            let Some(found) = found else {
+                is_missing = true;
+                continue;
+            };
             let mut holders = found.holders.into_iter();
-            let ours = holders.find(|holder| holder.value == self.entry().value)?;
-            // If the time is unknown, none can be relied on.
-            Some(ours.remaining.unwrap_or_default())
-        });
-        Ok(kept.min().flatten())
+            let ours = holders.find(|holder| holder.value == self.entry().value);
+            match ours.filter(|_| found.mode == self.entry().mode) {
+                // If the time is unknown, none can be relied on.
+                Some(ours) => kept = kept.min(ours.remaining.unwrap_or_default()),
+                None => return Err(Vote::Refused { remaining: None }),
+            }
+        }
+        if is_missing {
+            return Err(Vote::Missing);
+        }
+        Ok(kept)
     }
 }

@@ -41,7 +41,9 @@ pub enum ExtendVote {
     Extended,
     /// Some names were missing and were set again. The node keeps the others for longer.
     Healed,
-    /// A name is missing, or another entry holds it. The node changed nothing.
+    /// A name is missing, and no other entry holds one. The node changed nothing.
+    Missing,
+    /// Another entry holds a name. The node changed nothing.
     NotOwner,
 }
 

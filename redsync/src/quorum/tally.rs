@@ -39,7 +39,7 @@ impl Tally {
     pub(crate) const fn count(&mut self, vote: &Vote) {
         match vote {
             Vote::Granted => self.granted += 1,
-            Vote::Refused { .. } | Vote::NotALock { .. } => self.refused += 1,
+            Vote::Refused { .. } | Vote::Missing | Vote::NotALock { .. } => self.refused += 1,
             Vote::Failed(_) => self.failed += 1,
         }
     }

@@ -14,12 +14,16 @@ use crate::{
 pub enum Vote {
     /// The node acquired, extended or released the key, as it was asked.
     Granted,
-    /// The node answered that the caller does not hold the key: another holds it, or it is gone.
+    /// The node answered that another holder has the key. After a release: or that there is no key.
     #[non_exhaustive]
     Refused {
         /// How long the node will keep the key of the present holder, if that is known.
         remaining: Option<Duration>,
     },
+    /// The node had no key with one of the names, and no other holder had one: the key has expired, was
+    /// deleted, or was lost when the node restarted without its data. It is also the vote of a node that
+    /// has the key again since.
+    Missing,
     /// The node has a key with one of the names, and this key is not a lock. The name cannot be
     /// acquired.
     #[non_exhaustive]
@@ -113,7 +117,7 @@ impl Votes {
         let mut remaining: Vec<Option<Duration>> = self
             .iter()
             .filter_map(|node| match &node.vote {
-                Vote::Granted => Some(Some(Duration::ZERO)),
+                Vote::Granted | Vote::Missing => Some(Some(Duration::ZERO)),
                 Vote::Refused { remaining } => Some(*remaining),
                 Vote::NotALock { .. } => Some(None),
                 Vote::Failed(_) => None,
@@ -137,6 +141,7 @@ impl Votes {
             match &node.vote {
                 Vote::Granted => f.write_str(granted)?,
                 Vote::Refused { .. } => f.write_str(refused)?,
+                Vote::Missing => f.write_str("had no key")?,
                 Vote::NotALock { name } => {
                     write!(f, "has a key `{}` that is not a lock", Printable(name))?;
                 }

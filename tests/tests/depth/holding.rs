@@ -185,7 +185,7 @@ async fn healing_whose_answers_were_lost_does_not_take_back_a_lock_that_another_
     nodes[0].always(Fault::unreachable());
     assert!(guard.extend().await.is_err());
     nodes[0].always(Fault::none());
-    assert!(matches!(guard.extend().await, Err(ExtendError::Lost)));
+    assert!(matches!(guard.extend().await, Err(ExtendError::Lost(_))));
     assert!(guard.is_lost());
 }
 

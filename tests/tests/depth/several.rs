@@ -83,7 +83,7 @@ async fn losing_one_name_is_losing_the_lock() {
     }
     assert!(matches!(
         guard.extend().await,
-        Err(redsync::ExtendError::Lost)
+        Err(redsync::ExtendError::Lost(_))
     ));
     assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
 }

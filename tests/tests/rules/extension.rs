@@ -14,7 +14,7 @@ use crate::{EXPIRY, NAME, VALIDITY, assert_no_keys, assert_taken, holders, ms, n
 
 #[track_caller]
 fn assert_lost(guard: &Guard, result: &Result<(), ExtendError>) {
-    assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+    assert!(matches!(result, Err(ExtendError::Lost(_))), "{result:?}");
     assert!(guard.is_lost());
     assert_eq!(guard.remaining(), Duration::ZERO);
 }

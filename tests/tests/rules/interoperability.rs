@@ -164,7 +164,7 @@ async fn we_notice_when_a_go_client_has_acquired_the_lock() {
     }
     assert!(!guard.verify().await.unwrap());
     let result = guard.extend().await;
-    assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+    assert!(matches!(result, Err(ExtendError::Lost(_))), "{result:?}");
     assert_eq!(guard.release().await.unwrap(), Released::AlreadyLost);
     redsync.drain().await;
     for server in &servers[..2] {

@@ -138,7 +138,7 @@ async fn an_extension_waits_no_longer_than_the_validity() {
     }
     sleep(VALIDITY - ms(100)).await;
     let result = guard.extend().await;
-    assert!(matches!(result, Err(ExtendError::Lost)), "{result:?}");
+    assert!(matches!(result, Err(ExtendError::Lost(_))), "{result:?}");
     assert_eq!(Instant::now(), until);
 }
 

@@ -100,7 +100,7 @@ pub async fn extend<N: Node>(node: &N) {
     let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
 
     let promise = "a free name cannot be extended";
-    subject.extended(&one, ExtendVote::NotOwner, promise).await;
+    subject.extended(&one, ExtendVote::Missing, promise).await;
     subject
         .held_by("a", None, "extending a free name does not acquire it")
         .await;

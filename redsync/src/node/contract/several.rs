@@ -89,7 +89,7 @@ pub async fn extend_several<N: Node>(node: &N) {
         )
         .await;
     let promise = "if one of several names is missing, none is extended";
-    subject.extended(&both, ExtendVote::NotOwner, promise).await;
+    subject.extended(&both, ExtendVote::Missing, promise).await;
     subject.held_by("a", None, promise).await;
     let promise = "an extension can set the missing ones of several names";
     subject.healed(&both, ExtendVote::Healed, promise).await;
@@ -116,6 +116,8 @@ pub async fn extend_several<N: Node>(node: &N) {
     subject.extended(&both, ExtendVote::NotOwner, promise).await;
     let all = subject.several(&["a", "b", "c"], "one");
     subject.healed(&all, ExtendVote::NotOwner, promise).await;
+    let promise = "that another holds a name comes before a name that is missing";
+    subject.extended(&all, ExtendVote::NotOwner, promise).await;
     subject
         .held_by("a", Some((Mode::Exclusive, &["other"])), promise)
         .await;

@@ -56,9 +56,12 @@ impl State {
         for name in entry.names.iter() {
             match self.live(name, now) {
                 Some(key) if key.is_held_by(entry) => {}
-                None if set_if_absent => is_missing = true,
-                _ => return ExtendVote::NotOwner,
+                None => is_missing = true,
+                Some(_) => return ExtendVote::NotOwner,
             }
+        }
+        if is_missing && !set_if_absent {
+            return ExtendVote::Missing;
         }
         for name in entry.names.iter() {
             self.hold(name, entry, now);

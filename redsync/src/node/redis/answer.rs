@@ -42,6 +42,7 @@ impl Reply {
             (Operation::Extend | Operation::Heal, Self::Integer(0)) => {
                 Answer::Extend(ExtendVote::NotOwner)
             }
+            (Operation::Extend, Self::Integer(3)) => Answer::Extend(ExtendVote::Missing),
             (Operation::Release, Self::Integer(1)) => Answer::Release(ReleaseVote::Released),
             (Operation::Release, Self::Integer(0)) => Answer::Release(ReleaseVote::NotOwner),
             _ => return Err(self.unexpected()),

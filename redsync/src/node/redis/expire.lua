@@ -1,6 +1,7 @@
 -- Extends one exclusive name, if the owner holds it. It runs no commands that go-redsync does not
 -- need, or does without them. KEYS: the name. ARGV: owner value, expiry in ms, '1' to set the name if
--- it is missing. Returns 0 (not the owner; nothing was changed), 1 (extended) or 2 (set).
+-- it is missing. Returns 0 (another key has the name; nothing was changed), 1 (extended), 2 (set) or 3
+-- (the name is missing, and was not set).
 local value, expiry = ARGV[1], tonumber(ARGV[2])
 
 local found = redis.pcall('GET', KEYS[1])
@@ -21,6 +22,8 @@ if found == value then
 elseif not found and ARGV[3] == '1' then
   redis.call('SET', KEYS[1], value, 'PX', expiry)
   return 2
+elseif not found then
+  return 3
 elseif type(found) == 'table' and not string.find(found.err, 'WRONGTYPE') then
   return found
 end

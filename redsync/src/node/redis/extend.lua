@@ -1,7 +1,8 @@
 -- Extends all names, if the owner holds all of them. KEYS: the names; if there is a token, then the
 -- counters of the names. ARGV: owner value, expiry in ms, number of names, 'shared' or 'exclusive',
--- '1' to set missing names, token, retention of counters in ms. Returns 0 (not the owner; nothing
--- was changed), 1 (extended) or 2 (extended, and missing names set).
+-- '1' to set missing names, token, retention of counters in ms. Returns 0 (another key has one of the
+-- names), 1 (extended), 2 (extended, and missing names set) or 3 (names are missing, and no other key has
+-- one of them). With 0 and 3, nothing was changed.
 local value, expiry, names = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local mode, token = ARGV[4], ARGV[6]
 
@@ -15,11 +16,14 @@ for i = 1, names do
     held = redis.call('GET', KEYS[i]) == value
   end
   if not held then
-    if kind ~= 'none' or ARGV[5] ~= '1' then
+    if kind ~= 'none' then
       return 0
     end
     missing[i] = true
   end
+end
+if next(missing) and ARGV[5] ~= '1' then
+  return 3
 end
 -- Read the counters before names are set, because this can fail.
 local counters = {}
