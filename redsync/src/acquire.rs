@@ -1,15 +1,12 @@
-//! From a request to a guard: one [attempt], the [wait](mod@wait) while the lock is taken, or the
-//! resumption of a lock of another process.
+//! From a request to a guard: one [attempt], or a [search] of several for the permit of a semaphore; the
+//! [wait](mod@wait) while the lock is taken; or the resumption of a lock of another process.
 
 mod attempt;
 mod limit;
 mod resume;
+mod search;
 mod wait;
 mod watch;
+mod watches;
 
-pub(crate) use self::{
-    attempt::{Attempt, Failure},
-    limit::Limit,
-    resume::resume,
-    wait::wait,
-};
+pub(crate) use self::{attempt::Failure, limit::Limit, resume::resume, search::Search, wait::wait};

@@ -32,8 +32,9 @@ pub enum ConfigError {
         /// The names of the mutex.
         name: Arc<str>,
     },
-    /// The name, with its prefix, ends in `:fence`, which is reserved for the keys of [fencing
-    /// tokens](crate::fence).
+    /// The name, with its prefix, ends in `:fence` or in `:permit-` and a number. These are reserved for
+    /// the keys of [fencing tokens](crate::fence) and of the [permits](crate::Redsync::semaphore) of
+    /// semaphores.
     #[non_exhaustive]
     ReservedName {
         /// The name, with its prefix.
@@ -105,7 +106,7 @@ impl fmt::Display for ConfigError {
             ),
             Self::ReservedName { name } => write!(
                 f,
-                "the name `{}` ends in `:fence`, which is reserved for fencing tokens",
+                "the name `{}` is reserved: it ends in `:fence`, or in `:permit-` and a number",
                 Printable(name)
             ),
             Self::EmptyName => f.write_str("a mutex needs a name, and this one is empty"),

@@ -32,10 +32,13 @@ pub struct NameHolder {
 
 pub(crate) async fn inspect(request: &Request, nodes: &Nodes) -> Vec<Inspection> {
     let limit = request.options.timing.node_timeout();
+    let names: Vec<Arc<str>> = (request.permits())
+        .flat_map(|names| names.iter().cloned())
+        .collect();
     let answers = nodes.ask_all(limit, async |node| {
-        let found = nodes.inspect(node, &request.names).await?;
+        let found = nodes.inspect(node, &names).await?;
         let mut holders = Vec::new();
-        for (name, found) in request.names.iter().zip(found) {
+        for (name, found) in names.iter().zip(found) {
             let Some(found) = found else {
                 continue;
             };

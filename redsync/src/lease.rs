@@ -64,18 +64,20 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Makes a lease for the attempt with this number. The attempt starts now, and may be `repeated`.
+    /// Makes a lease for the attempt with this number, on one of the permits. The attempt starts now, and
+    /// may be `repeated`.
     pub(crate) fn new(
         nodes: &Arc<Nodes>,
         services: &Arc<Services>,
         request: &Request,
-        attempt: u32,
+        permit: usize,
         value: OwnerValue,
         repeated: bool,
     ) -> Arc<Self> {
         let succession = Succession::new(Instant::now());
         let lanes = Lanes::without_keys(nodes.len());
-        let purpose = Purpose::new(request, attempt, value, repeated);
+        let attempt = request.count_attempt();
+        let purpose = Purpose::new(request, permit, attempt, value, repeated);
         Self::with(nodes, services, purpose, succession, lanes)
     }
 
@@ -84,7 +86,7 @@ impl Lease {
         nodes: &Arc<Nodes>,
         services: &Arc<Services>,
         request: &Request,
-        attempt: u32,
+        permit: usize,
         value: OwnerValue,
     ) -> Arc<Self> {
         let now = Instant::now();
@@ -92,7 +94,7 @@ impl Lease {
         let succession = Succession::exposed(now);
         let set_until = now + request.options.timing.node_timeout() + RESUME_MARGIN;
         let lanes = Lanes::with_keys(nodes.len(), set_until);
-        let purpose = Purpose::new(request, attempt, value, false);
+        let purpose = Purpose::new(request, permit, request.count_attempt(), value, false);
         Self::with(nodes, services, purpose, succession, lanes)
     }
 
@@ -103,7 +105,8 @@ impl Lease {
             return;
         };
         let now = Instant::now();
-        let purpose = Purpose::new(request, request.attempts(), value, true);
+        // Only the first permit can have shared holders.
+        let purpose = Purpose::new(request, 0, request.attempts(), value, true);
         let lanes = Lanes::with_keys(nodes.len(), now);
         // Nobody waits for the answers. They go on in the background.
         drop(Self::with(nodes, services, purpose, Succession::new(now), lanes).release());
@@ -187,6 +190,11 @@ impl Lease {
 
     pub(crate) const fn entry(&self) -> &Entry {
         &self.purpose.entry
+    }
+
+    /// The names of the queues of those who wait for such a lock.
+    pub(crate) const fn queues(&self) -> &Arc<[Arc<str>]> {
+        &self.purpose.queues
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -54,15 +54,10 @@
 //!
 //! * [`Mutex::shared`] allows many shared holders or one exclusive holder.
 //! * [`Redsync::mutex_many`] locks several names, all or none, in one round trip per node.
+//! * [`Redsync::semaphore`] allows up to a number of holders.
 //! * [`Mutex::run`] runs work under a lock, and extends the lock meanwhile.
 //! * [`Guard::into_parts`] and [`Mutex::resume`] pass a lock to another process.
 //! * [`Mutex::inspect`] shows which holders each node reports.
-//!
-//! There is no semaphore ("at most k holders"), because majorities cannot provide one. If each of
-//! three nodes admits k = 2 holders, three clients can each hold two of the nodes. Any two
-//! majorities share a node, which is enough to exclude a second holder, but does not limit the
-//! holders to k. The safe way is to use k names, `job:0` to `job:k-1`, and to attempt to lock them
-//! in random order.
 //!
 //! # Waiting
 //!

@@ -14,7 +14,7 @@ use crate::{
     acquire::{self, Limit},
     common::Common,
     inspect,
-    options::{MAX_NAME_LEN, Options},
+    options::{MAX_NAME_LEN, MAX_PERMITS, Options, permit_key},
     request::Request,
 };
 
@@ -61,6 +61,12 @@ impl Mutex {
     /// The greatest length of a name together with its prefix, in bytes.
     pub const MAX_NAME_LEN: usize = MAX_NAME_LEN;
 
+    /// The most [permits](Self::with_permits).
+    ///
+    /// An attempt that finds all permits taken makes a round for each of them, one after the other. With
+    /// this many, it takes 64 ms if the nodes are a millisecond away.
+    pub const MAX_PERMITS: usize = MAX_PERMITS;
+
     pub(crate) const fn new(
         common: Arc<Common>,
         names: Arc<[Arc<str>]>,
@@ -83,7 +89,8 @@ impl Mutex {
         self.names.iter().map(|name| &**name)
     }
 
-    /// Returns the keys on the nodes: each name with its [prefix](Self::with_key_prefix).
+    /// Returns the keys on the nodes: each name with its [prefix](Self::with_key_prefix). A
+    /// [semaphore](crate::Redsync::semaphore) has one for each permit.
     ///
     /// ```
     /// # let redsync = redsync::Redsync::in_memory(1);
@@ -91,7 +98,12 @@ impl Mutex {
     /// assert!(mutex.keys().eq(["shop:order:42"]));
     /// ```
     pub fn keys(&self) -> impl Iterator<Item = String> {
-        (self.names()).map(|name| format!("{}{name}", self.options.key_prefix))
+        let Options {
+            key_prefix, kind, ..
+        } = &*self.options;
+        self.names().flat_map(move |name| {
+            (1..=kind.permits).map(move |permit| permit_key(&format!("{key_prefix}{name}"), permit))
+        })
     }
 
     /// Returns whether the mutex is locked in exclusive or in shared mode.
@@ -107,7 +119,7 @@ impl Mutex {
     ///
     /// * the lock is still valid;
     /// * it is on the same nodes;
-    /// * it includes all names of this mutex;
+    /// * it includes all names of this mutex, or is a permit of this [semaphore](crate::Redsync::semaphore);
     /// * it is exclusive, or this mutex is shared;
     /// * it has a fencing token, or this mutex has no [fencing](Self::with_fencing).
     ///
@@ -283,7 +295,8 @@ impl Mutex {
     /// * [`LockError::Unavailable`] if too few nodes answered;
     /// * [`LockError::Value`] if the value is empty;
     /// * [`LockError::Config`] if a name or an option is invalid, or if the parts belong to other
-    ///   names or another mode.
+    ///   names or another mode. A [permit](crate::Redsync::semaphore) is resumed from its parts, because the
+    ///   owner value alone does not say which of them it is.
     ///
     /// # Cancel safety
     ///
@@ -348,7 +361,7 @@ impl Mutex {
         }
     }
 
-    /// Asks each node who holds the names: for people who want to know why something is locked. The
+    /// Asks each node who holds the names, or the permits of a [semaphore](crate::Redsync::semaphore): for people who want to know why something is locked. The
     /// answer describes the past by the time it arrives.
     ///
     /// ```

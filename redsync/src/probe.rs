@@ -29,14 +29,7 @@ pub(crate) async fn probe(common: &Arc<Common>, options: Options) -> Votes {
 
 /// The vote of a node is its first failure.
 async fn lock_and_release(common: &Arc<Common>, request: &Request, value: OwnerValue) -> Votes {
-    let lease = Lease::new(
-        &common.nodes,
-        &common.services,
-        request,
-        request.count_attempt(),
-        value,
-        false,
-    );
+    let lease = Lease::new(&common.nodes, &common.services, request, 0, value, false);
     let owned = common.own(Arc::clone(&lease));
     // Dropped before `owned`, so that the release follows the acquisition.
     let mut acquiring = pin!(lease.acquire());

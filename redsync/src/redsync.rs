@@ -188,6 +188,66 @@ impl Redsync {
         self.mutex_of(sorted(names))
     }
 
+    /// Creates a semaphore: a mutex with this many permits, which can have as many holders at the same
+    /// time, in all processes together. It is `mutex(name).with_permits(permits)`: see
+    /// [`Mutex::with_permits`].
+    ///
+    /// Each permit is a lock of its own, and a holder holds one of them. So all that holds for a lock
+    /// holds for a permit: its [`Guard`](crate::Guard), its expiry, waiting, hand-overs, keep-alive.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// // At most three exports at the same time, whichever instances make them.
+    /// let exports = redsync.semaphore("export", 3);
+    /// let guard = exports.lock().await?;
+    /// // ... export ...
+    /// guard.release().await?;
+    ///
+    /// assert!(exports.keys().eq(["export", "export:permit-2", "export:permit-3"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Names
+    ///
+    /// The key of the first permit is the name itself, and that of permit *n* is the name with
+    /// `:permit-n`. Names that end like this are reserved. With one permit, a semaphore is the mutex of
+    /// that name, for go-redsync as well.
+    ///
+    /// So the number of permits can be changed while instances run: as long as some of them have the old
+    /// number and some the new one, the larger of the two is the limit.
+    ///
+    /// # Waiting
+    ///
+    /// The waiters of a process get permits in the order in which they came. A permit that is released
+    /// here is handed over to the first of them, and wake-ups for any permit notify it.
+    ///
+    /// # Cost
+    ///
+    /// An attempt begins with a permit at random, so that the attempts of many spread, and goes on to the
+    /// next if that one is taken. So it makes one round if a permit was seen to become free, a few
+    /// if some are taken, and one for each permit if all are. A waiter at the head of the queue watches
+    /// all permits. This is for a small number of permits: there are at most
+    /// [`Mutex::MAX_PERMITS`].
+    ///
+    /// # Why there is no cheaper way
+    ///
+    /// If each node counted its holders and admitted *k* of them, majorities would not limit them to
+    /// *k*. With *k* = 2 and three nodes, the clients A, B and C can be admitted by nodes 1 and 2, 2 and
+    /// 3, and 3 and 1: each node has admitted two, and all three clients have a majority. If a client
+    /// needed all nodes instead, none could be lost; and clients that each get some nodes would keep
+    /// places from each other that nobody uses. Any two majorities have a node in common, which excludes a
+    /// *second* holder of one key, and no more than that. So *k* holders need *k* keys.
+    ///
+    /// There are no [fencing tokens](crate::fence): the tokens of *k* keys are *k* sequences, and a
+    /// resource could not tell which of two holders came later.
+    #[must_use]
+    pub fn semaphore(&self, name: impl Into<Arc<str>>, permits: usize) -> Mutex {
+        self.mutex(name).with_permits(permits)
+    }
+
     /// Acquires and releases a lock of its own on every node, and returns which of them did both. Each
     /// vote is [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed). Call it when a
     /// service starts, to log the result, or for a health check.
@@ -217,6 +277,7 @@ impl Redsync {
         let mut options = Options::clone(&self.defaults);
         options.kind.mode = Mode::Exclusive;
         options.kind.fencing = false;
+        options.kind.permits = 1;
         options.rounds.fail_fast = false;
         probe(&self.common, options).await
     }

@@ -15,7 +15,6 @@ use crate::{
     FencingToken, Guard, LockError, OwnerValue,
     common::Common,
     fence::Agreement,
-    gate::Pass,
     lease::{Lease, Pending},
     node::NodeError,
     nodes::Nodes,
@@ -35,16 +34,13 @@ pin_project! {
     ///
     /// If it is dropped, the nodes that may have its key are released in the background, each after
     /// its acquisition has been answered.
-    pub(crate) struct Attempt {
+    pub(super) struct Attempt {
         // Dropped before `owned`, so that the release follows the acquisition.
         #[pin]
         pending: Pending,
         raising_to: Option<FencingToken>,
         owned: Option<OwnedLease>,
         common: Arc<Common>,
-        // Given back with the result, and not when this is dropped, because a future that has resolved
-        // may be kept for a long time.
-        pass: Option<Pass>,
     }
 }
 
@@ -124,11 +120,12 @@ fn decide(verdict: Verdict, agreement: Option<Agreement>, is_in_time: bool) -> D
 }
 
 impl Attempt {
-    /// Starts an attempt, which may be `repeated` if it fails. The clock is read before anything is sent.
-    pub(crate) fn start(
+    /// Starts an attempt on one of the permits, which may be `repeated` if it fails. The clock is read
+    /// before anything is sent.
+    pub(super) fn start(
         request: &Request,
+        permit: usize,
         common: &Arc<Common>,
-        pass: Pass,
         repeated: bool,
     ) -> Result<Self, LockError> {
         let label = match &request.options.rounds.owner_label {
@@ -140,7 +137,7 @@ impl Attempt {
             &common.nodes,
             &common.services,
             request,
-            request.count_attempt(),
+            permit,
             value,
             repeated,
         );
@@ -150,7 +147,6 @@ impl Attempt {
             raising_to: None,
             owned: Some(common.own(lease)),
             common: Arc::clone(common),
-            pass: Some(pass),
         })
     }
 }
@@ -174,7 +170,6 @@ impl Future for Attempt {
             let is_in_time = Instant::now() + least < until;
             match decide(verdict, agreement, is_in_time) {
                 Decision::Held(token) => {
-                    *this.pass = None;
                     if let Some(token) = token {
                         lease.set_token(token);
                     }
@@ -193,7 +188,6 @@ impl Future for Attempt {
                     this.pending.set(raise);
                 }
                 Decision::Failed(reason) => {
-                    *this.pass = None;
                     let votes = this.pending.take_votes();
                     // After a grant that came too late, all keys are released.
                     let is_own = |vote: &Option<Vote>| {

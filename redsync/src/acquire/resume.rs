@@ -22,12 +22,12 @@ pub(crate) async fn resume(
     common: Arc<Common>,
     resumed: Resume,
 ) -> Result<Guard, LockError> {
-    check(&request, &resumed)?;
+    let permit = check(&request, &resumed)?;
     let lease = Lease::resumed(
         &common.nodes,
         &common.services,
         &request,
-        request.count_attempt(),
+        permit,
         resumed.value,
     );
     if resumed.was_lost {
@@ -56,17 +56,21 @@ pub(crate) async fn resume(
     }
 }
 
-/// Finds out what is wrong before any node is asked.
-fn check(request: &Request, resumed: &Resume) -> Result<(), LockError> {
+/// Finds out what is wrong before any node is asked. Returns which permit it is.
+fn check(request: &Request, resumed: &Resume) -> Result<usize, LockError> {
     if resumed.value.as_str().is_empty() {
         return Err(LockError::Value("it is empty".into()));
     }
-    if let Some((names, mode)) = &resumed.kind
-        && (names[..] != request.names[..] || *mode != request.options.kind.mode)
-    {
+    let permit = match &resumed.kind {
+        Some((_, mode)) if *mode != request.options.kind.mode => None,
+        Some((names, _)) => request.permits().position(|permit| permit[..] == names[..]),
+        // The value alone does not say which of several it is.
+        None => (!request.is_semaphore()).then_some(0),
+    };
+    let Some(permit) = permit else {
         let name = request.label.to_name();
         return Err(ConfigError::OtherLock { name }.into());
-    }
+    };
     match resumed.token {
         Some(token) if token > FencingToken::MAX => Err(ConfigError::Option {
             option: "fencing_token",
@@ -74,6 +78,6 @@ fn check(request: &Request, resumed: &Resume) -> Result<(), LockError> {
             is: token.to_string().into(),
         }
         .into()),
-        _ => Ok(()),
+        _ => Ok(permit),
     }
 }

@@ -13,9 +13,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::state::{Action, Course, Event, Failed, Free};
 use super::{
-    attempt::{Attempt, Failure, Reason},
+    attempt::{Failure, Reason},
     limit::Limit,
-    watch::{Watch, Watched},
+    search::Search,
+    watch::Watched,
+    watches::Watches,
 };
 use crate::{
     Guard, LockError, Mode,
@@ -73,7 +75,9 @@ struct Waiter<'a> {
     limit: Limit,
     course: Course,
     /// There is one only while the waiter is in the state `Watching` or `Opening`.
-    watch: Option<Watch>,
+    watch: Option<Watches>,
+    /// The permit that a watch has last seen as free.
+    freed: Option<usize>,
     /// Whether nodes may keep shared holders out for this waiter.
     is_next: bool,
 }
@@ -99,6 +103,7 @@ impl<'a> Waiter<'a> {
             common,
             limit,
             watch: None,
+            freed: None,
             is_next: false,
         }
     }
@@ -135,13 +140,21 @@ impl<'a> Waiter<'a> {
     ///
     /// No signal is lost if the future is dropped.
     async fn signal(&mut self, mut timer: Pin<&mut Sleep>) -> Signal {
-        let Self { ticket, watch, .. } = self;
+        let Self {
+            ticket,
+            watch,
+            freed,
+            ..
+        } = self;
         let mut notified = pin!(ticket.notified());
         poll_fn(|cx| {
             if notified.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Signal::Notified(ticket.take_notice()));
             }
-            if let Some(Poll::Ready(watched)) = watch.as_mut().map(|watch| watch.poll(cx)) {
+            if let Some(watch) = watch
+                && let Poll::Ready(watched) = watch.poll(cx)
+            {
+                *freed = watch.freed();
                 return Poll::Ready(Signal::Watched(watched));
             }
             timer.as_mut().poll(cx).map(|()| Signal::Timer)
@@ -189,8 +202,8 @@ impl<'a> Waiter<'a> {
         let action = self.course.on(event, &request.options, Instant::now());
         let nodes = &self.common.nodes;
         match action {
-            Action::Watch => self.watch = Some(Watch::start(nodes, &request.names, own)),
-            Action::WatchAcquired => self.watch = Some(Watch::acquired(nodes, &request.names)),
+            Action::Watch => self.watch = Some(Watches::start(nodes, request, own)),
+            Action::WatchAcquired => self.watch = Some(Watches::acquired(nodes, &request.names)),
             _ if !self.course.is_watching() => self.watch = None,
             _ => {}
         }
@@ -236,7 +249,10 @@ impl<'a> Waiter<'a> {
             Some(pass) => {
                 let repeats = self.repeats();
                 self.is_next |= repeats && self.is_exclusive();
-                Attempt::start(request, self.common, pass, repeats)?.await
+                let permits = self.ticket.permits().from(self.freed.take());
+                let search = Search::start(request, permits, self.common, pass, repeats)?;
+                let mut search = pin!(search);
+                poll_fn(|cx| search.as_mut().poll(request, cx)).await?
             }
             None => Err(Failure::overloaded(request, &self.common.nodes)),
         };

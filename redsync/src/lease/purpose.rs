@@ -10,19 +10,32 @@ pub(super) struct Purpose {
     /// The name in errors and logs.
     pub(super) label: Label,
     pub(super) entry: Entry,
+    /// The names of the queues of those who wait for such a lock.
+    pub(super) queues: Arc<[Arc<str>]>,
     pub(super) options: Arc<Options>,
     /// The number of the attempt, starting from 1.
     pub(super) attempt: u32,
 }
 
 impl Purpose {
-    /// The purpose of an attempt with this number, which may be `repeated`.
-    pub(super) fn new(request: &Request, attempt: u32, value: OwnerValue, repeated: bool) -> Self {
+    /// The purpose of an attempt with this number, which may be `repeated`, on one of the permits.
+    pub(super) fn new(
+        request: &Request,
+        permit: usize,
+        attempt: u32,
+        value: OwnerValue,
+        repeated: bool,
+    ) -> Self {
         let options = &request.options;
+        let names = request.permit(permit);
         Self {
-            label: request.label.clone(),
+            label: match permit {
+                0 => request.label.clone(),
+                _ => Label::from(Arc::clone(&names[0])),
+            },
+            queues: Arc::clone(&request.names),
             entry: Entry {
-                names: Arc::clone(&request.names),
+                names: Arc::clone(names),
                 value,
                 expiry: options.timing.expiry(),
                 mode: options.kind.mode,
@@ -37,19 +50,23 @@ impl Purpose {
     /// The purpose of a lease whose keys are handed over for a request.
     pub(super) fn succeeded_by(&self, request: &Request) -> Self {
         Self {
-            label: request.label.clone(),
+            label: self.label.clone(),
+            queues: Arc::clone(&self.queues),
             entry: self.entry.clone(),
             options: Arc::clone(&request.options),
             attempt: request.attempts(),
         }
     }
 
-    /// Whether these keys include those that a request needs. Fencing is not considered.
+    /// Whether these keys include those of a permit of a request. Fencing is not considered.
     pub(super) fn covers(&self, request: &Request) -> bool {
         let mode = request.options.kind.mode;
         let is_strong_enough = self.entry.mode == Mode::Exclusive || mode == Mode::Shared;
-        let mut names = request.names.iter();
-        is_strong_enough && names.all(|name| self.entry.names.contains(name))
+        let has = |permit: &Arc<[Arc<str>]>| {
+            let mut names = permit.iter();
+            names.all(|name| self.entry.names.contains(name))
+        };
+        is_strong_enough && request.permits().any(has)
     }
 
     /// How long the background waits for answers.

@@ -80,7 +80,7 @@ pub(super) fn may_hand_over(
     now: Instant,
 ) -> bool {
     let (entry, own, options) = (&purpose.entry, &purpose.options, &request.options);
-    let is_same = entry.names == request.names
+    let is_same = request.has_permit(&entry.names)
         && entry.mode == options.kind.mode
         && entry.fenced == options.kind.fencing
         && entry.expiry == options.timing.expiry()
@@ -117,7 +117,7 @@ mod tests {
     /// Whether the lock of one request may be handed over to another, from a place in the
     /// succession.
     fn may_follow(succession: &Succession, holder: &Request, next: &Request, now: Instant) -> bool {
-        let purpose = Purpose::new(holder, 1, "value".into(), false);
+        let purpose = Purpose::new(holder, 0, 1, "value".into(), false);
         may_hand_over(&purpose, succession, next, TIME, now)
     }
 

@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use crate::{
     ConfigError, Guard, LockError, Mode,
-    acquire::{Attempt, Failure, Limit, wait},
+    acquire::{Failure, Limit, Search, wait},
     common::Common,
     gate::Pass,
     metrics,
-    request::Request,
+    request::{Permits, Request},
 };
 
 pin_project! {
@@ -42,7 +42,7 @@ pin_project! {
     enum State {
         Start { request: Option<Result<Request, ConfigError>> },
         AtTheGate { pass: BoxFuture<'static, Option<Pass>>, request: Option<Request> },
-        First { #[pin] attempt: Attempt, request: Option<Request> },
+        First { #[pin] search: Search, request: Option<Request> },
         Waiting { future: BoxFuture<'static, Result<Guard, LockError>> },
     }
 }
@@ -71,7 +71,13 @@ impl State {
             return Ok(Self::waiting(request, common, limit, None));
         }
         Ok(Self::First {
-            attempt: Attempt::start(&request, common, pass, limit.repeats(Instant::now()))?,
+            search: Search::start(
+                &request,
+                Permits::all(&request),
+                common,
+                pass,
+                limit.repeats(Instant::now()),
+            )?,
             request: Some(request),
         })
     }
@@ -126,14 +132,17 @@ impl Lock {
                     };
                     State::first(request, this.common, *this.limit, pass)?
                 }
-                StateProj::First { attempt, request } => match ready!(attempt.poll(cx)) {
-                    Ok(guard) => return Poll::Ready(Ok(guard)),
-                    Err(failure) if this.limit.retries() && !failure.is_final() => {
-                        let request = request.take().expect("polled after it was ready");
-                        State::waiting(request, this.common, *this.limit, Some(failure))
+                StateProj::First { search, request } => {
+                    let wanted = request.as_ref().expect("polled after it was ready");
+                    match ready!(search.poll(wanted, cx))? {
+                        Ok(guard) => return Poll::Ready(Ok(guard)),
+                        Err(failure) if this.limit.retries() && !failure.is_final() => {
+                            let request = request.take().expect("polled after it was ready");
+                            State::waiting(request, this.common, *this.limit, Some(failure))
+                        }
+                        Err(failure) => return Poll::Ready(Err(failure.into_error(*this.limit))),
                     }
-                    Err(failure) => return Poll::Ready(Err(failure.into_error(*this.limit))),
-                },
+                }
                 StateProj::Waiting { future } => return future.as_mut().poll(cx),
             };
             this.state.set(next);

@@ -125,6 +125,19 @@ impl Mutex {
         self.clone().with_mode(Mode::Shared)
     }
 
+    /// Sets how many holders there may be at the same time, from 1 to [`MAX_PERMITS`](Self::MAX_PERMITS):
+    /// the mutex is then a [semaphore](crate::Redsync::semaphore). 1 by default. More than one turns
+    /// [fencing](Self::with_fencing) off.
+    ///
+    /// More than one permit is for exclusive locks with one name.
+    #[must_use]
+    pub fn with_permits(self, permits: usize) -> Self {
+        self.set(|options| {
+            options.kind.permits = permits;
+            options.kind.fencing &= permits == 1;
+        })
+    }
+
     /// Sets the prefix that is put before each name to make the key on the nodes, such as `shop:`.
     /// No prefix by default.
     #[must_use]

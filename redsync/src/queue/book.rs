@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{
@@ -14,7 +15,11 @@ use super::{
     order::{Number, Order},
     past::Past,
 };
-use crate::{LockError, Mode, lease::Lease, request::Request};
+use crate::{
+    LockError, Mode,
+    lease::Lease,
+    request::{Permits, Request},
+};
 
 /// The queues of all names that somebody waits for.
 #[derive(Default)]
@@ -29,8 +34,9 @@ pub(super) struct Book {
 #[derive(Default)]
 pub(super) struct Queue {
     order: Order<Arc<Entrant>>,
-    /// The exclusive holder of this process, as far as it is known.
-    holder: Weak<Lease>,
+    /// The exclusive holders of this process, as far as they are known. There can be several if the
+    /// name is that of a semaphore.
+    holders: SmallVec<[Weak<Lease>; 1]>,
     /// Whether the last holder of this process was a shared one, as far as it is known.
     was_shared: bool,
     /// How many attempts in a row found no quorum of nodes.
@@ -53,13 +59,26 @@ pub(crate) struct Standing {
     pub(crate) is_behind_shared: bool,
 }
 
+/// A holder that still holds its lock.
+fn live(holder: &Weak<Lease>) -> Option<Arc<Lease>> {
+    let holder = holder.upgrade()?;
+    (!holder.has_ended() && !holder.is_lost()).then_some(holder)
+}
+
 impl Queue {
     /// Notes that a waiter of this queue has acquired the lock, or that it was handed over to one.
     pub(super) fn acquired(&mut self, lease: &Arc<Lease>) {
         self.was_shared = lease.entry().mode == Mode::Shared;
         if !self.was_shared {
-            self.holder = Arc::downgrade(lease);
+            self.holders.retain(|holder| live(holder).is_some());
+            self.holders.push(Arc::downgrade(lease));
         }
+    }
+
+    /// Whether this process is known to hold a key exclusively.
+    fn has_holder_of(&self, key: &Arc<str>) -> bool {
+        let mut holders = self.holders.iter().filter_map(live);
+        holders.any(|holder| holder.entry().names.contains(key))
     }
 }
 
@@ -184,17 +203,28 @@ impl Book {
             .any(|queue| queue.order.has_exclusive_besides(entrant.number))
     }
 
-    fn is_held_here(&self, names: &[Arc<str>]) -> bool {
-        self.queues(names).any(|queue| {
-            let holder = queue.holder.upgrade();
-            holder.is_some_and(|holder| !holder.has_ended() && !holder.is_lost())
+    /// Whether one of the keys of a permit is held here.
+    fn holds(&self, request: &Request, permit: &[Arc<str>]) -> bool {
+        let mut names = request.names.iter().zip(permit);
+        names.any(|(name, key)| {
+            let queue = self.by_name.get(name);
+            queue.is_some_and(|queue| queue.has_holder_of(key))
         })
+    }
+
+    fn is_held_here(&self, request: &Request) -> bool {
+        (request.permits()).all(|permit| self.holds(request, permit))
+    }
+
+    /// The permits that are not known to be held here.
+    pub(super) fn permits(&self, request: &Request) -> Permits {
+        Permits::of(request, |index| !self.holds(request, request.permit(index)))
     }
 
     pub(super) fn standing(&self, entrant: &Entrant) -> Standing {
         let names = &entrant.request.names;
         let outages = self.queues(names).map(|queue| queue.outages);
-        let is_held_here = self.is_held_here(names);
+        let is_held_here = self.is_held_here(&entrant.request);
         Standing {
             may_act: self.is_first(entrant) && !is_held_here,
             outages: outages.max().unwrap_or(0),
@@ -214,12 +244,26 @@ impl Book {
         self.notify_first(heads.filter(|head| head.number > left.number), to_wake);
     }
 
+    /// Notifies the waiter that acts after one has left with a lock. If that lock is a permit, others may
+    /// be free. Otherwise nobody acts: all names are held.
+    pub(super) fn notify_for_rest(&self, left: &Entrant, to_wake: &mut ToWake) {
+        if !left.request.is_semaphore() {
+            return;
+        }
+        let heads = self.queues(&left.request.names);
+        let heads = heads.flat_map(|queue| queue.order.heads());
+        self.notify_first(
+            heads.filter(|head| !self.is_held_here(&head.request)),
+            to_wake,
+        );
+    }
+
     /// Notifies the waiters that act after the release of a lock.
     pub(super) fn notify_released(&mut self, released: &Lease, to_wake: &mut ToWake) {
-        let entry = released.entry();
-        let was_shared = entry.mode == Mode::Shared;
-        self.each_queue(&entry.names, |queue| queue.was_shared = was_shared);
-        let heads = self.queues(&entry.names);
+        let was_shared = released.entry().mode == Mode::Shared;
+        let names = released.queues();
+        self.each_queue(names, |queue| queue.was_shared = was_shared);
+        let heads = self.queues(names);
         self.notify_first(heads.flat_map(|queue| queue.order.heads()), to_wake);
     }
 

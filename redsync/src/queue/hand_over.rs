@@ -21,7 +21,7 @@ impl Queues {
         }
         let now = Instant::now();
         let end = self.change(|book, to_wake| {
-            let names = &lease.entry().names;
+            let names = lease.queues();
             let next = names.first().and_then(|name| book.next_exclusive(name));
             let next = next.map(Arc::clone)?;
             let time = next.request.options.hand_over_time();
@@ -31,8 +31,8 @@ impl Queues {
             let (passed, end) = lease.hand_over(&next.request, time)?;
             book.remove(&next);
             book.each_queue(names, |queue| queue.acquired(&passed));
-            // Nobody acts now: all names are held.
             next.notify(Notice::HandedOver(passed), to_wake);
+            book.notify_for_rest(&next, to_wake);
             Some(end)
         });
         end.map(|end| lease.announce(&end)).is_some()

@@ -12,7 +12,11 @@ use super::{
     fairness::{Sign, Stay},
     owned::OwnedLease,
 };
-use crate::{LockError, Mode, lease::Lease, request::Request};
+use crate::{
+    LockError, Mode,
+    lease::Lease,
+    request::{Permits, Request},
+};
 
 /// The ticket of a waiter that is in the queue of each of its names.
 ///
@@ -65,6 +69,11 @@ impl Ticket {
         self.queues.lock().standing(&self.entrant)
     }
 
+    /// The permits to try.
+    pub(crate) fn permits(&self) -> Permits {
+        self.queues.lock().permits(self.request())
+    }
+
     /// Whether there is another exclusive waiter for one of the names.
     pub(crate) fn has_rival(&self) -> bool {
         self.queues.lock().has_rival(&self.entrant)
@@ -80,19 +89,26 @@ impl Ticket {
     /// Returns how to stay back, now that the name was released here. With several names, it is not
     /// known which of them other processes want, so the longest stay counts.
     pub(crate) fn stay_back(&self) -> Option<Stay> {
-        let options = &self.request().options;
-        let (time, share) = (options.hand_over_time(), options.queueing.open_share);
-        let now = Instant::now();
+        let time = self.request().options.hand_over_time();
+        let (share, now) = (self.open_share(), Instant::now());
         let stays = self.each_queue(|queue| queue.fairness.stay_back(time, share, now));
         stays.into_iter().flatten().max()
     }
 
     /// Returns for how long to leave the name open, if at all, now that the nodes report it as free.
     pub(crate) fn opening(&self) -> Option<Duration> {
-        let share = self.request().options.queueing.open_share;
-        let now = Instant::now();
+        let (share, now) = (self.open_share(), Instant::now());
         let openings = self.each_queue(|queue| queue.fairness.opening(share, now));
         openings.into_iter().flatten().max()
+    }
+
+    /// For how much of its time the name may be left open for clients that poll, which know of no permits.
+    fn open_share(&self) -> f64 {
+        if self.request().is_semaphore() {
+            0.0
+        } else {
+            self.request().options.queueing.open_share
+        }
     }
 
     /// Notes that the name has changed hands among other processes. Returns how many times it has
@@ -127,9 +143,9 @@ impl Ticket {
                 }
             });
             book.remove(entrant);
-            // If the lock is exclusive, nobody acts now: all names are held.
-            if entrant.mode() == Mode::Shared {
-                book.notify_shared(entrant, to_wake);
+            match entrant.mode() {
+                Mode::Exclusive => book.notify_for_rest(entrant, to_wake),
+                Mode::Shared => book.notify_shared(entrant, to_wake),
             }
         });
     }

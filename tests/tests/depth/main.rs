@@ -6,6 +6,7 @@ mod dropping;
 mod fencing;
 mod holding;
 mod resuming;
+mod semaphores;
 mod several;
 mod shared;
 

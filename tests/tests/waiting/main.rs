@@ -17,6 +17,7 @@ mod paces;
 mod pollers;
 mod process;
 mod processes;
+mod semaphores;
 mod several;
 mod shared;
 mod simulation;
