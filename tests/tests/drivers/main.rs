@@ -2,6 +2,7 @@
 //! nodes behind Sentinel and Cluster.
 
 mod cluster;
+mod crowds;
 mod errors;
 mod faults;
 mod interop;

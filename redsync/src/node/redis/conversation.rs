@@ -49,6 +49,10 @@ impl Conversation {
         self.question.operation() == Operation::Extend
     }
 
+    pub(super) const fn is_release(&self) -> bool {
+        matches!(self.question.operation(), Operation::Release)
+    }
+
     /// Writes the next command.
     pub(super) fn write(&self, command: &mut impl Arguments) {
         let (entry, token) = (self.question.entry(), self.question.token());

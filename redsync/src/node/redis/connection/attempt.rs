@@ -180,7 +180,7 @@ async fn check<M: Connect>(
         Either::Left((false, connecting)) => connecting.await,
         Either::Right((Ok(new), _)) => {
             log.replaced();
-            connection.sender.abandon(connection.is_here());
+            (connection.sender).abandon_for(&new.sender, connection.is_here());
             Ok(new)
         }
         Either::Right((Err(error), _)) => {
@@ -196,7 +196,7 @@ async fn answers<M: Connect>(connection: &Connection<M>) -> bool {
     if !M::PINGS {
         return pending().await;
     }
-    match connection.sender.send(redis::cmd("PING")).await {
+    match connection.sender.ping().await {
         Err(undelivered) => !undelivered.error.is_unrecoverable_error(),
         // Any other error is a sign of life too.
         Ok(_) => true,

@@ -10,8 +10,6 @@ use std::{
 use redis::{Cmd, Value};
 use tokio::{runtime::Handle, time::Instant};
 
-#[cfg(feature = "deadpool-redis")]
-use super::item::Item;
 use super::{
     attempt::{Attempt, Log},
     connect::{Connect, Connection},
@@ -20,6 +18,8 @@ use super::{
     kind::sealed::Sealed,
     replies::failure,
 };
+#[cfg(feature = "deadpool-redis")]
+use crate::node::redis::conversation::Conversation;
 use crate::{node::NodeError, sync::Mutex};
 
 /// A connection that has been idle for this long may have been closed by the server, or forgotten
@@ -68,17 +68,40 @@ impl<M: Connect> Link<M> {
         self.slot.lock()
     }
 
-    /// Adds an item to the list of the connection, or returns it if no connection is ready for use.
+    /// Adds a conversation to the list of the connection, or returns it if no connection is ready for
+    /// use.
+    ///
+    /// A connection that is being checked may have commands in its list that have not been sent, because
+    /// a thread that drops very many guards reads no replies meanwhile. Behind those it costs little to
+    /// wait for the result, and if another connection is used then, all of them go there.
     #[cfg(feature = "deadpool-redis")]
-    pub(crate) fn push<T: Into<Item>>(&self, now: Instant, item: T) -> Result<(), T> {
-        match &*self.slot() {
+    pub(crate) fn push(&self, now: Instant, item: Conversation) -> Result<(), Conversation> {
+        // There are no more releases than acquisitions that were not refused for this reason.
+        let is_release = item.is_release();
+        let has_room = |health: &Health| is_release || !is_overloaded(health, now);
+        let mut slot = self.slot();
+        match &*slot {
             Slot::Connected(connection) => {
-                let may_be_used = |health: &Health| {
-                    is_trusted(connection, health, now) && !is_overloaded(health, now)
-                };
-                connection.sender.push_if(may_be_used, now, item)
+                let is_trusted = |health: &Health| is_trusted(connection, health, now);
+                let may_be_used = |health: &Health| is_trusted(health) && has_room(health);
+                let refused = connection.sender.push_if(may_be_used, now, item);
+                if refused.is_err()
+                    && !connection.sender.is_closed()
+                    && !is_trusted(&connection.sender.health())
+                    && let Ok(runtime) = Handle::try_current()
+                {
+                    // The first of them waits for the result, and the next ones find that it is checked.
+                    *slot = Slot::Attempting(self.begin(&runtime, Some(connection)));
+                }
+                refused
             }
-            Slot::Empty | Slot::Attempting(_) => Err(item),
+            Slot::Attempting(attempt) => match (attempt.checked(), Handle::try_current()) {
+                (Some(connection), Ok(runtime)) if attempt.is_driven(&runtime, now) => {
+                    connection.sender.push_behind(has_room, now, item)
+                }
+                _ => Err(item),
+            },
+            Slot::Empty => Err(item),
         }
     }
 
@@ -118,9 +141,7 @@ impl<M: Connect> Link<M> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(NodeError::unreachable("there is no tokio runtime"));
         };
-        let begin = |checked: Option<&Arc<Connection<M>>>| {
-            Attempt::begin(&runtime, &self.log, &self.connect, checked.cloned())
-        };
+        let begin = |checked: Option<&_>| self.begin(&runtime, checked);
         let mut again = true;
         loop {
             let mut ended = None;
@@ -166,6 +187,11 @@ impl<M: Connect> Link<M> {
             }
             return result;
         }
+    }
+
+    /// Begins to make a connection, or to check one.
+    fn begin(&self, runtime: &Handle, checked: Option<&Arc<Connection<M>>>) -> Attempt<M> {
+        Attempt::begin(runtime, &self.log, &self.connect, checked.cloned())
     }
 
     /// Sends no more commands over this connection. Commands that are under way stay under way.

@@ -87,6 +87,39 @@ impl List {
         Ok(())
     }
 
+    /// Adds an item behind others that have not been taken, or returns it if there are none, if the list
+    /// is closed, or if the connection may not be used.
+    pub(super) fn push_behind<T: Into<Item>>(
+        &self,
+        may_be_used: impl FnOnce(&Health) -> bool,
+        now: Instant,
+        item: T,
+    ) -> Result<(), T> {
+        let mut state = self.state();
+        if state.is_closed || state.waiting.is_empty() || !may_be_used(&state.health) {
+            return Err(item);
+        }
+        state.health.sent(now);
+        state.waiting.push_back(item.into());
+        Ok(())
+    }
+
+    /// Adds an item before all others, or returns it if the list is closed.
+    pub(super) fn push_first(&self, now: Instant, item: Item) -> Result<(), Item> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(item);
+        }
+        state.health.sent(now);
+        state.waiting.push_front(item);
+        let collector = state.collector.take();
+        drop(state);
+        if let Some(collector) = collector {
+            collector.wake();
+        }
+        Ok(())
+    }
+
     /// Adds an item again, for its next command.
     pub(super) fn push_again(&self, item: Item) {
         self.state().waiting.push_back(item);

@@ -56,18 +56,20 @@ impl<C: SharedConnection> Sender<C> {
         self.list.trust_until(until);
     }
 
-    /// Sends no more commands, because another connection takes over. Those in the list go there: they
+    /// Sends no more commands, because another connection takes over. Those in the list go to it: they
     /// have certainly not been sent.
     ///
     /// If the collector has left commands in the list, either enough are under way, or its runtime
     /// stands still, and then nobody else would drop those that it has sent. If its runtime is known to
     /// run, it still waits for their answers: what has been sent may arrive late, and has to be
     /// released after that.
-    pub(crate) fn abandon(&self, its_runtime_runs: bool) {
+    pub(crate) fn abandon_for(&self, other: &Self, its_runtime_runs: bool) {
         let waiting = self.list.close_and_take();
-        let is_empty = waiting.is_empty();
+        let (is_empty, now) = (waiting.is_empty(), Instant::now());
         for item in waiting {
-            item.fail::<C>(Undelivered::closed(true).error, true);
+            if let Err(item) = other.push(now, item) {
+                item.fail::<C>(Undelivered::closed(true).error, true);
+            }
         }
         if is_empty || its_runtime_runs {
             return;
@@ -98,6 +100,22 @@ impl<C: SharedConnection> Sender<C> {
         }
     }
 
+    /// Adds an item to the list behind others that have not been sent, or returns it if there are none,
+    /// if the list is closed, or if the connection may not be used. The item shares the fate of the
+    /// others: if another connection takes over, it goes there.
+    pub(crate) fn push_behind<T: Into<Item>>(
+        &self,
+        may_be_used: impl FnOnce(&Health) -> bool,
+        now: Instant,
+        item: T,
+    ) -> Result<(), T> {
+        if C::PIPELINES {
+            self.list.push_behind(may_be_used, now, item)
+        } else {
+            Err(item)
+        }
+    }
+
     /// Adds an item to the list, or returns it if the list is closed.
     pub(crate) fn push<T: Into<Item>>(&self, now: Instant, item: T) -> Result<(), T> {
         self.push_if(|_| true, now, item)
@@ -110,15 +128,45 @@ impl<C: SharedConnection> Sender<C> {
     /// If the future is dropped, the command may or may not be sent.
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, Undelivered> {
         if C::PIPELINES {
-            let (reply, answer) = oneshot::channel();
-            let item = Item::Command(command, reply);
-            if self.push(Instant::now(), item).is_err() {
-                return Err(Undelivered::closed(true));
-            }
-            return answer
-                .await
-                .unwrap_or_else(|_| Err(Undelivered::closed(false)));
+            return self
+                .listed(command, |item| self.push(Instant::now(), item))
+                .await;
         }
+        self.send_now(command).await
+    }
+
+    /// Sends a `PING` before all commands in the list, and waits for its reply.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub(crate) async fn ping(&self) -> Result<Value, Undelivered> {
+        let ping = redis::cmd("PING");
+        if C::PIPELINES {
+            return self
+                .listed(ping, |item| self.list.push_first(Instant::now(), item))
+                .await;
+        }
+        self.send_now(ping).await
+    }
+
+    /// Waits for the reply to a command that `push` puts into the list.
+    async fn listed(
+        &self,
+        command: Cmd,
+        push: impl FnOnce(Item) -> Result<(), Item>,
+    ) -> Result<Value, Undelivered> {
+        let (reply, answer) = oneshot::channel();
+        if push(Item::Command(command, reply)).is_err() {
+            return Err(Undelivered::closed(true));
+        }
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Undelivered::closed(false)))
+    }
+
+    /// Sends a command without the list, and waits for its reply.
+    async fn send_now(&self, command: Cmd) -> Result<Value, Undelivered> {
         let _counted = Counted::new(&self.list);
         let mut connection = self.connection.clone();
         let reply = connection.send_one(&command).await;
