@@ -2,37 +2,64 @@
 //!
 //! Without a gate, a process that wants more locks than its nodes can grant would begin attempts that
 //! wait at the nodes until their time is over. The nodes would work for nothing. An attempt that waits
-//! at the gate costs the nodes nothing, and one that passes is answered in time. Attempts pass in the
-//! order in which they came.
+//! at the gate costs the nodes nothing, and one that passes is answered in time: a [bound](bound)
+//! follows how long answers take, and a call with too little time left for an answer does not pass.
+//!
+//! Attempts pass in the order in which they came. So under overload those that pass have waited for
+//! long, but which of the calls pass makes no difference to how many do.
 
-use std::sync::Arc;
+mod bound;
+
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{Instant, timeout_at},
 };
 
-/// The largest number of attempts that are under way. Nodes that grant 2,600 locks a second answer this
-/// many within the default time limit of 400 ms. If nodes take 20 ms to answer, this many allow 50,000
-/// attempts a second.
-const MAX_ATTEMPTS: usize = 1024;
+use self::bound::Bound;
+use crate::sync::Mutex;
 
 /// Limits the attempts of one [`Redsync`](crate::Redsync).
 #[derive(Clone)]
-pub(crate) struct Gate(Arc<Semaphore>);
+pub(crate) struct Gate(Arc<State>);
+
+struct State {
+    /// A permit for each place that is free.
+    free: Semaphore,
+    places: Mutex<Places>,
+}
+
+struct Places {
+    /// How many there are, free or taken. While it is above the bound, places that are given back are
+    /// closed.
+    open: usize,
+    bound: Bound,
+}
 
 /// A place among the attempts that are under way. It is free again when this is dropped.
-pub(crate) struct Pass(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+pub(crate) struct Pass {
+    gate: Gate,
+    /// When the present attempt began.
+    since: Instant,
+}
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_ATTEMPTS)))
+        let bound = Bound::default();
+        Self(Arc::new(State {
+            free: Semaphore::new(bound.attempts()),
+            places: Mutex::new(Places {
+                open: bound.attempts(),
+                bound,
+            }),
+        }))
     }
 
     /// Passes at once, unless too many attempts are under way or others wait.
     pub(crate) fn try_pass(&self) -> Option<Pass> {
-        let permit = Arc::clone(&self.0).try_acquire_owned();
-        permit.ok().map(Pass)
+        self.0.free.try_acquire().ok()?.forget();
+        Some(self.pass())
     }
 
     /// Waits for a place, up to a limit.
@@ -44,27 +71,86 @@ impl Gate {
         if let Some(pass) = self.try_pass() {
             return Some(pass);
         }
-        let permit = timeout_at(limit, Arc::clone(&self.0).acquire_owned()).await;
         // It is never closed.
-        permit.ok()?.ok().map(Pass)
+        let permit = timeout_at(limit, self.0.free.acquire()).await.ok()?.ok()?;
+        permit.forget();
+        Some(self.pass())
+    }
+
+    /// Waits for a place while an attempt can be expected to be answered before a deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, the others move up.
+    pub(crate) async fn pass_in_time(&self, deadline: Instant) -> Option<Pass> {
+        if let Some(pass) = self.try_pass() {
+            return Some(pass);
+        }
+        let now = Instant::now();
+        let limit = deadline.checked_sub(self.usual_time()).unwrap_or(now);
+        let pass = self.pass_by(limit).await?;
+        // Answers may take longer by now.
+        (pass.since + self.usual_time() <= deadline).then_some(pass)
+    }
+
+    fn pass(&self) -> Pass {
+        Pass {
+            gate: self.clone(),
+            since: Instant::now(),
+        }
+    }
+
+    fn usual_time(&self) -> Duration {
+        self.0.places.lock().bound.usual_time()
+    }
+}
+
+impl Pass {
+    /// Takes into account that an attempt has been answered, or should have been: its nodes were given this
+    /// `time`. Another may follow with the same pass.
+    pub(crate) fn answered(&mut self, time: Duration) {
+        let State { free, places } = &*self.gate.0;
+        let (now, is_full) = (Instant::now(), free.available_permits() == 0);
+        let mut places = places.lock();
+        places.bound.answered(self.since, now, time, is_full);
+        let more = places.bound.attempts().saturating_sub(places.open);
+        places.open += more;
+        drop(places);
+        free.add_permits(more);
+        self.since = now;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let State { free, places } = &*self.gate.0;
+        let mut places = places.lock();
+        if places.open > places.bound.attempts() {
+            places.open -= 1;
+        } else {
+            drop(places);
+            free.add_permits(1);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::future::{FutureExt, poll_immediate};
 
     use super::*;
 
+    const TIME: Duration = Duration::from_millis(400);
+
+    /// Takes all places that are free.
+    fn fill(gate: &Gate) -> Vec<Pass> {
+        std::iter::from_fn(|| gate.try_pass()).collect()
+    }
+
     #[tokio::test]
     async fn attempts_at_the_gate_pass_in_order_when_a_place_is_free() {
         let gate = Gate::new();
-        let mut passes: Vec<_> = (0..MAX_ATTEMPTS)
-            .map(|_| gate.try_pass().unwrap())
-            .collect();
-        assert!(gate.try_pass().is_none());
+        let mut passes = fill(&gate);
         let limit = Instant::now() + Duration::from_secs(60);
         let (mut first, mut second) = (gate.pass_by(limit).boxed(), gate.pass_by(limit).boxed());
         assert!(poll_immediate(&mut first).await.is_none());
@@ -79,11 +165,59 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_wait_at_the_gate_has_a_limit() {
         let gate = Gate::new();
-        let passes: Vec<_> = (0..MAX_ATTEMPTS).map(|_| gate.try_pass()).collect();
+        let passes = fill(&gate);
         let limit = Instant::now() + Duration::from_secs(1);
         assert!(gate.pass_by(limit).await.is_none());
         assert_eq!(Instant::now(), limit);
         drop(passes);
         assert!(gate.pass_by(limit).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_cannot_be_answered_in_time_does_not_pass() {
+        let gate = Gate::new();
+        let (second, answers) = (Duration::from_secs(1), TIME / 4);
+        for _ in 0..100 {
+            let mut pass = gate.try_pass().unwrap();
+            tokio::time::advance(answers).await;
+            pass.answered(TIME);
+        }
+        let passes = fill(&gate);
+        let deadline = Instant::now() + second;
+        assert!(gate.pass_in_time(deadline).await.is_none());
+        let left = deadline - Instant::now();
+        assert!(answers - answers / 20 < left && left <= answers, "{left:?}");
+        // A place that is free in time is of use.
+        let deadline = Instant::now() + second;
+        let (pass, ()) = tokio::join!(gate.pass_in_time(deadline), async {
+            tokio::time::sleep(second / 2).await;
+            drop(passes);
+        });
+        assert!(pass.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_open_while_answers_are_quick_and_close_while_they_are_late() {
+        let gate = Gate::new();
+        let mut passes = fill(&gate);
+        let at_first = passes.len();
+        // Each place that is free is taken at once.
+        let round = async |passes: Vec<Pass>, takes| {
+            tokio::time::advance(takes).await;
+            let next = passes.into_iter().flat_map(|mut pass| {
+                pass.answered(TIME);
+                drop(pass);
+                fill(&gate)
+            });
+            next.collect::<Vec<_>>()
+        };
+        for _ in 0..20 {
+            passes = round(passes, TIME / 100).await;
+        }
+        assert!(passes.len() > 4 * at_first, "{}", passes.len());
+        for _ in 0..20 {
+            passes = round(passes, TIME).await;
+        }
+        assert_eq!(passes.len(), at_first);
     }
 }

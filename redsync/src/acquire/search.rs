@@ -68,8 +68,14 @@ impl Search {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Result<Guard, Failure>, LockError>> {
         let mut this = self.project();
+        let options = &request.options;
         loop {
-            let failure = match ready!(this.attempt.as_mut().poll(cx)) {
+            let result = ready!(this.attempt.as_mut().poll(cx));
+            // Without `fail_fast`, it may have waited for one slow node, which says nothing about the load.
+            if let Some(pass) = this.pass.as_mut().filter(|_| options.rounds.fail_fast) {
+                pass.answered(options.timing.node_timeout());
+            }
+            let failure = match result {
                 Ok(guard) => {
                     *this.pass = None;
                     return Poll::Ready(Ok(Ok(guard)));

@@ -63,16 +63,26 @@ impl Renewed {
     /// Returns the guard and when its next extension is due, if there is to be one.
     pub(super) fn next(self) -> Option<(Arc<KeptAlive>, Instant)> {
         let kept = self.kept.upgrade()?;
+        let times = kept.times();
         let next = match self.result {
-            Ok(()) => kept.times().after_success(self.start, Instant::now()),
+            Ok(()) => times.after_success(self.start, Instant::now()),
             Err(error @ ExtendError::Failed(_)) => {
                 tracing::debug!(name = %kept.lease().label(), %error, "the lock was not extended");
-                kept.times().after_failure(self.start)
+                times.after_failure(self.start)
             }
             Err(ExtendError::Lost(_)) => {
                 kept.lease().report_loss();
                 return None;
             }
+        };
+        // If the answers come late, a later extension is under way already. Its answers are given as
+        // much time, so that each result does not add another extension to the load.
+        let last = kept.last_start();
+        let node_timeout = kept.lease().options().timing.node_timeout();
+        let next = if self.start < last {
+            next.max(times.without_result(last, node_timeout))
+        } else {
+            next
         };
         Some((kept, next))
     }

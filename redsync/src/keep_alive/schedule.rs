@@ -17,8 +17,15 @@ const MOST_BEGUN_AT_ONCE: usize = 256;
 /// A guard that is kept alive, for as long as this exists.
 pub(crate) struct KeptAlive {
     lease: Arc<Lease>,
-    /// When the guard is due. An appointment at another time is outdated.
-    next: Mutex<Instant>,
+    dates: Mutex<Dates>,
+}
+
+/// When a guard was extended last, and when it is due.
+#[derive(Clone, Copy)]
+struct Dates {
+    last_start: Instant,
+    /// An appointment at another time is outdated.
+    next: Instant,
 }
 
 /// The guards that are kept alive, by the time at which each is due.
@@ -36,8 +43,16 @@ impl KeptAlive {
     pub(super) fn new(lease: &Arc<Lease>, now: Instant) -> Arc<Self> {
         Arc::new(Self {
             lease: Arc::clone(lease),
-            next: Mutex::new(now),
+            dates: Mutex::new(Dates {
+                last_start: now,
+                next: now,
+            }),
         })
+    }
+
+    /// When the extension began that was begun last.
+    pub(super) fn last_start(&self) -> Instant {
+        self.dates.lock().last_start
     }
 
     pub(super) const fn lease(&self) -> &Arc<Lease> {
@@ -66,7 +81,7 @@ impl Schedule {
     }
 
     fn insert(&mut self, kept: &Arc<KeptAlive>, at: Instant) {
-        *kept.next.lock() = at;
+        kept.dates.lock().next = at;
         if self.appointments.len() == self.appointments.capacity() {
             // Guards that were dropped stay in the queue until they are due. Remove them before the
             // queue grows.
@@ -94,6 +109,7 @@ impl Schedule {
             if !kept.lease.is_lost() {
                 let node_timeout = kept.lease.options().timing.node_timeout();
                 let again = kept.times().without_result(now, node_timeout);
+                kept.dates.lock().last_start = now;
                 self.insert(&kept, again);
             }
             taken.push(kept);
@@ -111,7 +127,7 @@ impl Schedule {
             let kept = due
                 .kept
                 .upgrade()
-                .filter(|kept| *kept.next.lock() == due.at);
+                .filter(|kept| kept.dates.lock().next == due.at);
             if kept.is_some() {
                 return kept;
             }

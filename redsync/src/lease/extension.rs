@@ -33,22 +33,23 @@ pin_project! {
 impl Extension {
     /// Starts an extension whose answers count up to the node time limit.
     pub(crate) fn within_node_timeout(lease: &Arc<Lease>) -> Self {
-        let deadline = Instant::now() + lease.options().timing.node_timeout();
-        Self::start(lease, deadline)
+        let limit = Instant::now() + lease.options().timing.node_timeout();
+        Self::start(lease, Some(limit))
     }
 
-    /// Starts an extension whose answers count for as long as the lease is valid.
+    /// Starts an extension whose answers count for as long as the lease is valid, also if another
+    /// extension prolongs that meanwhile.
     pub(crate) fn within_validity(lease: &Arc<Lease>) -> Self {
-        Self::start(lease, lease.until())
+        Self::start(lease, None)
     }
 
-    fn start(lease: &Arc<Lease>, deadline: Instant) -> Self {
-        let (start, until) = (Instant::now(), lease.until());
+    fn start(lease: &Arc<Lease>, limit: Option<Instant>) -> Self {
+        let start = Instant::now();
         Self {
             lease: Arc::clone(lease),
             start,
             // Answers after the end of the validity do not count.
-            pending: (start < until).then(|| lease.extend(deadline.min(until))),
+            pending: (start < lease.until()).then(|| lease.extend(limit)),
         }
     }
 }

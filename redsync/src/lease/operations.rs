@@ -31,25 +31,32 @@ impl Lease {
         Pending::new(round, answering, now + self.options().timing.node_timeout())
     }
 
-    /// Extends the keys. No node is asked after `deadline`, and no later answer counts.
+    /// Extends the keys. After the validity, or after `limit` if there is one, no node is asked and no
+    /// answer counts.
     ///
     /// Without `fail_fast`, it waits for all nodes, but for at most half of the remaining validity,
     /// so that a node that hangs does not keep the extension from counting.
-    pub(crate) fn extend(self: &Arc<Self>, deadline: Instant) -> Pending {
+    pub(crate) fn extend(self: &Arc<Self>, limit: Option<Instant>) -> Pending {
         let now = Instant::now();
+        let until = self.until();
         let fail_fast = self.options().rounds.fail_fast;
-        let command = Command::new(Operation::Extend, now)
-            .with_token(self.token())
-            .asked_until(deadline);
-        let round = Round::start(self, command, fail_fast);
-        let wait_until = if fail_fast {
-            deadline
-        } else {
-            let left = self.until().saturating_duration_since(now);
-            deadline.min(now + left / 2)
+        let command = Command::new(Operation::Extend, now).with_token(self.token());
+        let (command, deadline) = match limit {
+            Some(limit) => (command.asked_until(limit), limit.min(until)),
+            None => (command.asked_while_valid(), until),
         };
+        let round = Round::start(self, command, fail_fast);
         let answering = round.send();
-        Pending::new(round, answering, wait_until)
+        if fail_fast {
+            let pending = Pending::new(round, answering, deadline);
+            return if limit.is_none() {
+                pending.while_valid()
+            } else {
+                pending
+            };
+        }
+        let left = until.saturating_duration_since(now);
+        Pending::new(round, answering, deadline.min(now + left / 2))
     }
 
     /// Sets the keys again on nodes that were found without them. It is only for a lease that a
@@ -58,7 +65,7 @@ impl Lease {
         let now = Instant::now();
         let command = Command::new(Operation::Heal, now)
             .with_token(self.token())
-            .asked_until(self.until());
+            .asked_while_valid();
         let round = Round::start(self, command, true);
         let answering = round.send();
         // Nobody waits for the answers. They go on in the background.

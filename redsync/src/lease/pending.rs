@@ -37,6 +37,8 @@ pin_project! {
         // them each time is cheaper than tracking which one has woken the task.
         answering: Vec<Answering>,
         deadline: Instant,
+        // Whether the deadline is the end of the validity, which may be prolonged meanwhile.
+        while_valid: bool,
         // Made when this is first polled: there may be no runtime when a release begins in a drop.
         #[pin]
         limit: Option<Sleep>,
@@ -66,10 +68,18 @@ impl Pending {
             round,
             answering,
             deadline,
+            while_valid: false,
             limit: None,
             asked_on: None,
             has_ended: false,
         }
+    }
+
+    /// Waits for the answers that arrive within the validity of the lease, however it is prolonged
+    /// meanwhile.
+    pub(super) const fn while_valid(mut self) -> Self {
+        self.while_valid = true;
+        self
     }
 
     /// Takes the votes, after the verdict. Only the first call returns them.
@@ -114,8 +124,16 @@ impl Future for Pending {
                 if this.limit.is_none() {
                     this.limit.set(Some(sleep_until(*this.deadline)));
                 }
-                let limit = this.limit.as_mut().as_pin_mut().expect("just set");
-                ready!(limit.poll(cx));
+                let mut limit = this.limit.as_mut().as_pin_mut().expect("just set");
+                loop {
+                    ready!(limit.as_mut().poll(cx));
+                    let until = this.round.until();
+                    if !*this.while_valid || until <= *this.deadline {
+                        break;
+                    }
+                    *this.deadline = until;
+                    limit.as_mut().reset(until);
+                }
                 this.round.count().end()
             }
         };

@@ -36,8 +36,16 @@ pub(super) struct Command {
     /// The token that counters are raised to, if there is one.
     token: Option<FencingToken>,
     start: Instant,
-    /// No node is asked after this instant.
-    ask_until: Option<Instant>,
+    asked: Asked,
+}
+
+/// Up to when a command may be sent.
+#[derive(Clone, Copy)]
+enum Asked {
+    Always,
+    /// Up to this instant, while the lease is valid.
+    Until(Instant),
+    WhileValid,
 }
 
 impl Command {
@@ -47,13 +55,19 @@ impl Command {
             operation,
             token: None,
             start,
-            ask_until: None,
+            asked: Asked::Always,
         }
     }
 
-    /// Asks no node after `limit`.
+    /// Asks no node after `limit` or after the validity.
     pub(super) const fn asked_until(mut self, limit: Instant) -> Self {
-        self.ask_until = Some(limit);
+        self.asked = Asked::Until(limit);
+        self
+    }
+
+    /// Asks no node after the validity, which may be prolonged meanwhile.
+    pub(super) const fn asked_while_valid(mut self) -> Self {
+        self.asked = Asked::WhileValid;
         self
     }
 
@@ -66,8 +80,12 @@ impl Command {
     /// Whether a command that is not a release may be sent at `now`: not after the lease `has_ended`,
     /// and an extension not after `until`, when the validity is over.
     pub(crate) fn may_be_sent(&self, now: Instant, until: Instant, has_ended: bool) -> bool {
-        let is_late = |limit: Instant| now >= limit || now >= until;
-        !has_ended && !self.ask_until.is_some_and(is_late)
+        let is_late = match self.asked {
+            Asked::Always => false,
+            Asked::Until(limit) => now >= limit.min(until),
+            Asked::WhileValid => now >= until,
+        };
+        !has_ended && !is_late
     }
 }
 
@@ -182,6 +200,11 @@ impl Round {
         // Dropped after the mutex is unlocked, because that may wake a task.
         let late = self.late.lock().take();
         drop(late);
+    }
+
+    /// The end of the validity of the lease.
+    pub(super) fn until(&self) -> Instant {
+        self.lease.until()
     }
 
     /// When the pursuit of answers ends that are still outstanding at `now`.

@@ -55,7 +55,7 @@ impl State {
             limit.first_attempt_by(node_timeout, Instant::now()),
         );
         Self::AtTheGate {
-            pass: async move { gate.pass_by(by).await }.boxed(),
+            pass: async move { gate.pass_in_time(by).await }.boxed(),
             request: Some(request),
         }
     }

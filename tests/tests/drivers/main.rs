@@ -2,7 +2,6 @@
 //! nodes behind Sentinel and Cluster.
 
 mod cluster;
-mod crowds;
 mod errors;
 mod faults;
 mod interop;

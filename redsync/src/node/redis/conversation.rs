@@ -49,6 +49,7 @@ impl Conversation {
         self.question.operation() == Operation::Extend
     }
 
+    #[cfg(feature = "deadpool-redis")]
     pub(super) const fn is_release(&self) -> bool {
         matches!(self.question.operation(), Operation::Release)
     }

@@ -89,6 +89,7 @@ impl List {
 
     /// Adds an item behind others that have not been taken, or returns it if there are none, if the list
     /// is closed, or if the connection may not be used.
+    #[cfg(feature = "deadpool-redis")]
     pub(super) fn push_behind<T: Into<Item>>(
         &self,
         may_be_used: impl FnOnce(&Health) -> bool,

@@ -103,6 +103,7 @@ impl<C: SharedConnection> Sender<C> {
     /// Adds an item to the list behind others that have not been sent, or returns it if there are none,
     /// if the list is closed, or if the connection may not be used. The item shares the fate of the
     /// others: if another connection takes over, it goes there.
+    #[cfg(feature = "deadpool-redis")]
     pub(crate) fn push_behind<T: Into<Item>>(
         &self,
         may_be_used: impl FnOnce(&Health) -> bool,
