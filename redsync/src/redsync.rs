@@ -189,8 +189,8 @@ impl Redsync {
     }
 
     /// Creates a semaphore: a mutex with this many permits, which can have as many holders at the same
-    /// time, in all processes together. It is `mutex(name).with_permits(permits)`: see
-    /// [`Mutex::with_permits`].
+    /// time, in all processes together. It is a [`mutex`](Self::mutex) with
+    /// [`with_permits`](Mutex::with_permits), and without fencing if there is more than one permit.
     ///
     /// Each permit is a lock of its own, and a holder holds one of them. So all that holds for a lock
     /// holds for a permit: its [`Guard`](crate::Guard), its expiry, waiting, hand-overs, keep-alive.
@@ -245,7 +245,12 @@ impl Redsync {
     /// resource could not tell which of two holders came later.
     #[must_use]
     pub fn semaphore(&self, name: impl Into<Arc<str>>, permits: usize) -> Mutex {
-        self.mutex(name).with_permits(permits)
+        let mutex = self.mutex(name).with_permits(permits);
+        if permits > 1 {
+            mutex.with_fencing(false)
+        } else {
+            mutex
+        }
     }
 
     /// Acquires and releases a lock of its own on every node, and returns which of them did both. Each

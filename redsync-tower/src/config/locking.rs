@@ -31,6 +31,22 @@ impl Locking {
     #[track_caller]
     pub(crate) fn change_defaults(&mut self, change: impl FnOnce(Mutex) -> Mutex, valid: &str) {
         self.redsync = self.redsync.clone().with_defaults(change).expect(valid);
+        self.check_shared_reads();
+    }
+
+    /// Sets whether requests with safe methods lock in shared mode.
+    #[track_caller]
+    pub(crate) fn set_shared_reads(&mut self, shared: bool) {
+        self.shared_reads = shared;
+        self.check_shared_reads();
+    }
+
+    #[track_caller]
+    fn check_shared_reads(&self) {
+        let shared = self.redsync.mutex("name").shared();
+        if self.shared_reads {
+            shared.check().expect("shared reads have no permits");
+        }
     }
 
     /// Whether requests with that method lock.

@@ -1,7 +1,7 @@
 //! From the names of a key to the names on the nodes: prefix, hash, length.
 //!
 //! The text `#sha256:` marks the short form of a name. A name has it if names are to be hashed, if it
-//! is long, or if it is reserved for the counters of fencing tokens. A name that contains the mark
+//! is long, or if it is reserved for the counters of fencing tokens or the permits of semaphores. A name that contains the mark
 //! from the start has a short form too, so that no name can equal the short form of another.
 
 use std::{fmt::Write, sync::Arc};
@@ -16,8 +16,10 @@ const MARK: &str = "#sha256:";
 /// The greatest length of a name, in bytes and with its prefix, that is not shortened.
 const MAX_UNSHORTENED_LEN: usize = 200;
 
-/// The suffix of the keys of counters. The core refuses names that end in it.
-const RESERVED: &str = ":fence";
+/// The suffix of the keys of counters, and of those of permits without their number. The core refuses
+/// names that end in these.
+const FENCE: &str = ":fence";
+const PERMIT: &str = ":permit-";
 
 /// The number of bytes that stay readable before the mark.
 const READABLE_LEN: usize = 64;
@@ -67,7 +69,9 @@ impl Naming {
 /// Whether the core refuses the name as reserved, after it has put its own prefix before it.
 fn is_reserved(redsync: &Redsync, name: &Arc<str>) -> bool {
     // Cheap, and false for nearly all names.
-    let may_be = name.ends_with(RESERVED) || RESERVED.ends_with(&**name);
+    let may_end_in = |name: &str, suffix: &str| name.ends_with(suffix) || suffix.ends_with(name);
+    let unnumbered = name.trim_end_matches(|last: char| last.is_ascii_digit());
+    let may_be = may_end_in(name, FENCE) || may_end_in(unnumbered, PERMIT);
     let check = || redsync.mutex(Arc::clone(name)).check();
     may_be && matches!(check(), Err(ConfigError::ReservedName { .. }))
 }

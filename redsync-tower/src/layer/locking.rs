@@ -47,9 +47,13 @@ impl<K> RedlockLayer<K> {
     /// );
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if `shared` is true and there is more than one [permit](Self::with_permits).
     #[must_use]
     pub fn with_shared_reads(self, shared: bool) -> Self {
-        self.set(|config| config.locking.shared_reads = shared)
+        self.set(|config| config.locking.set_shared_reads(shared))
     }
 
     /// Sets a prefix for all names, such as `orders:`. Empty by default.
@@ -91,6 +95,46 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.locking.naming.hashed = hashed)
     }
 
+    /// Sets how many requests for one key are handled at the same time, by all instances of the service
+    /// together. 1 by default; at most [`Mutex::MAX_PERMITS`].
+    ///
+    /// What `tower::limit::ConcurrencyLimit` does for all requests of one process, this does for each key
+    /// and all processes. Each request holds one permit of a
+    /// [semaphore](redsync::Redsync::semaphore), which says what this costs.
+    ///
+    /// A request that finds all permits taken is refused with 409, or waits as
+    /// [`with_wait`](Self::with_wait) says and is then refused with 423. A limit like this is usually
+    /// answered with 429 (Too Many Requests):
+    ///
+    /// ```
+    /// # use http::StatusCode;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// // Three exports for each account at the same time.
+    /// let layer = RedlockLayer::new(redsync, key::header("x-account"))
+    ///     .with_prefix("export:")
+    ///     .with_permits(3)
+    ///     .with_contention_status(StatusCode::TOO_MANY_REQUESTS);
+    /// ```
+    ///
+    /// A key with several names, or one that is [shared](LockKey::shared), has no permits: such a request is
+    /// answered with 500, and an error event says why.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `permits` is zero or more than [`Mutex::MAX_PERMITS`], and if it is more than one with
+    /// [fencing](Self::with_fencing) or [shared reads](Self::with_shared_reads).
+    #[must_use]
+    pub fn with_permits(self, permits: usize) -> Self {
+        self.set(|config| {
+            let change = |mutex: Mutex| mutex.with_permits(permits);
+            config
+                .locking
+                .change_defaults(change, "permits that locks can have");
+        })
+    }
+
     /// Sets whether each exclusive lock has a [fencing token](redsync::fence). False by default.
     ///
     /// The handler reads it with
@@ -119,14 +163,15 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if `fencing` is true and the defaults of the [`Redsync`] make locks shared.
+    /// Panics if `fencing` is true and the defaults of the [`Redsync`] make locks shared, or if there is
+    /// more than one [permit](Self::with_permits).
     #[must_use]
     pub fn with_fencing(self, fencing: bool) -> Self {
         self.set(|config| {
             let change = |mutex: Mutex| mutex.with_fencing(fencing);
             config
                 .locking
-                .change_defaults(change, "fencing is for exclusive locks");
+                .change_defaults(change, "fencing is for exclusive locks with one permit");
         })
     }
 }

@@ -126,16 +126,13 @@ impl Mutex {
     }
 
     /// Sets how many holders there may be at the same time, from 1 to [`MAX_PERMITS`](Self::MAX_PERMITS):
-    /// the mutex is then a [semaphore](crate::Redsync::semaphore). 1 by default. More than one turns
-    /// [fencing](Self::with_fencing) off.
+    /// the mutex is then a [semaphore](crate::Redsync::semaphore). 1 by default.
     ///
-    /// More than one permit is for exclusive locks with one name.
+    /// More than one permit is for exclusive locks with one name and without
+    /// [fencing](Self::with_fencing).
     #[must_use]
     pub fn with_permits(self, permits: usize) -> Self {
-        self.set(|options| {
-            options.kind.permits = permits;
-            options.kind.fencing &= permits == 1;
-        })
+        self.set(|options| options.kind.permits = permits)
     }
 
     /// Sets the prefix that is put before each name to make the key on the nodes, such as `shop:`.

@@ -20,6 +20,12 @@ fn values() -> Vec<Vec<u8>> {
         ":fence",
         "a:fence",
         "a:fence:fence",
+        "2",
+        "-2",
+        ":permit-2",
+        "a:permit-2",
+        "a:permit-",
+        "a:permit-2:permit-3",
         "e",
         "ce",
         "42",
@@ -109,6 +115,11 @@ async fn try_all(app: &Router, request: fn(&[u8]) -> Option<Request<Body>>, what
                 let name = text(response).await;
                 assert!(name.len() <= 600, "{what} {name}");
                 assert!(!name.ends_with(":fence"), "{what} {name}");
+                let unnumbered = name.trim_end_matches(char::is_numeric);
+                assert!(
+                    unnumbered == name || !unnumbered.ends_with(":permit-"),
+                    "{what} {name}"
+                );
                 if let Some(other) = names.insert(name, value.clone()) {
                     panic!("{what}: {} and {shown} have one name", other.escape_ascii());
                 }
@@ -124,7 +135,7 @@ async fn try_all(app: &Router, request: fn(&[u8]) -> Option<Request<Body>>, what
 fn layers<K: Clone>(key: &K) -> Vec<(String, RedlockLayer<K>)> {
     let mut layers = Vec::new();
     for of_the_nodes in ["", "shop:"] {
-        for of_the_layer in ["", "cart:", "c", "cart:fen"] {
+        for of_the_layer in ["", "cart:", "c", "cart:fen", "cart:permit-"] {
             for hashed in [false, true] {
                 let redsync = Nodes::new().redsync();
                 let redsync = redsync.with_defaults(|mutex| mutex.with_key_prefix(of_the_nodes));

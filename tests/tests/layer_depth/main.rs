@@ -4,6 +4,7 @@
 mod ends;
 mod keys;
 mod modes;
+mod permits;
 mod waiting;
 
 use std::{sync::Arc, time::Duration};
