@@ -10,7 +10,7 @@ use crate::{
     key::LockKey,
     live::PendingPermit,
     rejection::LockRejection,
-    response::{self, Format, prefer},
+    response::{Format, prefer},
     telemetry::Telemetry,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct RequestContext {
 impl RequestContext {
     pub(crate) fn new(common: Arc<Common>, headers: &HeaderMap) -> Self {
         Self {
-            format: response::format(headers),
+            format: Format::of(headers),
             telemetry: Telemetry::new(Arc::clone(&common)),
             preferred_wait: None,
             common,

@@ -8,7 +8,7 @@
 //! | [`path`] | parameters of the matched path, as in `order:{id}` (feature `axum`) |
 //! | [`header`] | a header, such as `idempotency-key` |
 //! | [`extension`] | an extension that an outer layer has inserted, such as the tenant |
-//! | [`from_extractor`] | any axum extractor (feature `axum`) |
+//! | [`from_extractor`], [`from_extractor_with_state`] | any axum extractor (feature `axum`) |
 //! | [`body`] | the request body, which is buffered up to a limit |
 //! | [`from_fn`] | an async function that takes the request and returns it |
 //! | a closure | anything that the closure reads from `&Request<_>` |
@@ -39,7 +39,7 @@ pub use self::{
 };
 #[cfg(feature = "axum")]
 pub use self::{
-    extractor::{ExtractorKey, from_extractor},
+    extractor::{ExtractorKey, from_extractor, from_extractor_with_state},
     path::{PathKey, path},
 };
 

@@ -4,7 +4,8 @@ mod reason;
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 use redsync::{LockError, Printable, Votes};
 
 pub use self::reason::LockRejectionReason;
@@ -51,6 +52,8 @@ pub struct LockRejection {
     retry_after: Option<Duration>,
     detail: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
+    /// The whole response, if the key has returned one.
+    response: Option<Box<Response<Bytes>>>,
     /// The start of the problem type, if the layer has one of its own.
     problem_types: Option<Arc<str>>,
 }
@@ -65,6 +68,7 @@ impl LockRejection {
                 .then_some(whole_seconds(Duration::ZERO)),
             detail: reason.detail().into(),
             source: None,
+            response: None,
             problem_types: None,
         }
     }
@@ -88,6 +92,11 @@ impl LockRejection {
     /// The text for the client, which a response format encodes in its own way.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// Takes the response that the key has returned, if it has.
+    pub(crate) fn take_response(&mut self) -> Option<Response<Bytes>> {
+        self.response.take().map(|response| *response)
     }
 
     pub(crate) fn set_contention_status(&mut self, status: StatusCode) {
@@ -172,6 +181,11 @@ impl From<KeyError> for LockRejection {
         match error {
             KeyError::BadRequest(detail) => Self::bad_request(StatusCode::BAD_REQUEST, detail),
             KeyError::Rejected(status, detail) => Self::bad_request(status, detail),
+            KeyError::Response(response) => Self {
+                status: response.status(),
+                response: Some(response),
+                ..Self::new(LockRejectionReason::BadRequest)
+            },
             KeyError::Misconfigured(_) => Self {
                 source: Some(Arc::new(error)),
                 ..Self::new(LockRejectionReason::Misconfigured)

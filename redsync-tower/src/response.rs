@@ -67,16 +67,44 @@ pub use self::grpc::grpc;
 pub use self::problem::problem;
 use crate::rejection::LockRejection;
 
-/// A function that makes a response from a rejection.
-pub(crate) type Format = fn(&LockRejection) -> Response<Bytes>;
-
-/// The response format that the client understands, judged by the headers of its request.
-pub(crate) fn format(headers: &HeaderMap) -> Format {
+/// The response formats.
+#[derive(Clone, Copy)]
+pub(crate) enum Format {
+    Problem,
     #[cfg(feature = "grpc")]
-    if self::grpc::accepts(headers) {
-        return grpc;
+    Grpc,
+}
+
+impl Format {
+    /// The format that the client understands, judged by the headers of its request.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        #[cfg(feature = "grpc")]
+        if self::grpc::is_grpc(headers) {
+            return Self::Grpc;
+        }
+        #[cfg(not(feature = "grpc"))]
+        let _ = headers;
+        Self::Problem
     }
-    #[cfg(not(feature = "grpc"))]
-    let _ = headers;
-    problem
+
+    /// Makes a response from a rejection.
+    pub(crate) fn respond(self, rejection: &LockRejection) -> Response<Bytes> {
+        match self {
+            Self::Problem => problem(rejection),
+            #[cfg(feature = "grpc")]
+            Self::Grpc => grpc(rejection),
+        }
+    }
+
+    /// Whether the client understands a response that the key has returned.
+    pub(crate) fn understands(self, response: &Response<Bytes>) -> bool {
+        match self {
+            Self::Problem => {
+                let _ = response;
+                true
+            }
+            #[cfg(feature = "grpc")]
+            Self::Grpc => self::grpc::is_grpc(response.headers()),
+        }
+    }
 }

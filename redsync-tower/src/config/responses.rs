@@ -33,9 +33,14 @@ impl Responses {
             None => rejection.expect_hold(usual_hold),
         }
         rejection.set_problem_types(self.problem_types.as_ref());
-        let mut response = match &self.response {
-            Some(response) => response(&rejection),
-            None => format(&rejection),
+        let whole = rejection.take_response();
+        let mut response = match (
+            whole.filter(|whole| format.understands(whole)),
+            &self.response,
+        ) {
+            (Some(whole), _) => whole,
+            (None, Some(response)) => response(&rejection),
+            (None, None) => format.respond(&rejection),
         };
         response.extensions_mut().insert(rejection);
         response

@@ -28,7 +28,8 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 /// | [`Misconfigured`](Reason::Misconfigured) | `INTERNAL` | -1 |
 /// | [`Lost`](Reason::Lost) | `UNKNOWN` | -1 |
 ///
-/// If the [key](crate::key::KeyError::Rejected) returned status 401, the gRPC status is
+/// If the key returned [status](crate::key::KeyError::Rejected) 401, or a
+/// [response](crate::key::KeyError::Response) with it, the gRPC status is
 /// `UNAUTHENTICATED`; for 403 it is `PERMISSION_DENIED`, for 404 `NOT_FOUND`, and for 413 and 429
 /// `RESOURCE_EXHAUSTED`.
 ///
@@ -91,9 +92,9 @@ pub fn grpc(rejection: &LockRejection) -> Response<Bytes> {
     response
 }
 
-/// Whether a request is a gRPC request: its content type is `application/grpc`, or that with a
+/// Whether these are the headers of a gRPC request or response: the content type is `application/grpc`, or that with a
 /// codec, such as `application/grpc+proto`.
-pub(super) fn accepts(headers: &HeaderMap) -> bool {
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let suffix = content_type.and_then(|content_type| {
         let (start, suffix) = content_type.split_at_checked("application/grpc".len())?;
@@ -186,7 +187,7 @@ mod tests {
     fn grpc_is_recognized_by_its_content_type() {
         let accepted = |content_type| {
             let content_type = HeaderValue::from_static(content_type);
-            accepts(&HeaderMap::from_iter([(CONTENT_TYPE, content_type)]))
+            is_grpc(&HeaderMap::from_iter([(CONTENT_TYPE, content_type)]))
         };
         for content_type in [
             "application/grpc",
@@ -203,6 +204,6 @@ mod tests {
         ] {
             assert!(!accepted(other), "{other}");
         }
-        assert!(!accepts(&HeaderMap::new()));
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 }

@@ -50,8 +50,9 @@ pub fn problem(rejection: &LockRejection) -> Response<Bytes> {
 
 #[cfg(feature = "axum")]
 impl axum::response::IntoResponse for LockRejection {
-    fn into_response(self) -> axum::response::Response {
-        let mut response = problem(&self);
+    fn into_response(mut self) -> axum::response::Response {
+        let whole = self.take_response();
+        let mut response = whole.unwrap_or_else(|| problem(&self));
         response.extensions_mut().insert(self);
         response.map(axum::body::Body::from)
     }

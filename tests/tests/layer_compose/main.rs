@@ -3,6 +3,7 @@
 
 mod capped;
 mod ends;
+mod extractors;
 mod hangups;
 mod itself;
 mod layers;
