@@ -15,6 +15,7 @@
 #![doc = include_str!("docs/keys.md")]
 
 mod body;
+mod body_first;
 mod error;
 mod extension;
 #[cfg(feature = "axum")]
@@ -24,6 +25,7 @@ mod header;
 mod lock_key;
 #[cfg(feature = "axum")]
 mod path;
+mod read;
 
 use std::future::{Future, Ready, ready};
 
@@ -31,11 +33,13 @@ use http::Request;
 
 pub use self::{
     body::{BodyKey, body},
+    body_first::{BodyFirst, BodyFirstFuture},
     error::KeyError,
     extension::{ExtensionKey, extension},
     function::{FnKey, from_fn},
     header::{HeaderKey, header},
     lock_key::{IntoLockKey, LockKey},
+    read::BufferedBody,
 };
 #[cfg(feature = "axum")]
 pub use self::{

@@ -119,6 +119,21 @@ fn a_request_that_is_locked_allocates_little_more_than_its_lock() {
 }
 
 #[test]
+fn an_empty_body_that_is_to_be_read_first_costs_nothing() {
+    let runtime = runtime();
+    let lock = RedlockLayer::new(Redsync::in_memory(3), key::header("tenant"));
+    let post = || {
+        let mut request = request(Method::POST).map(|()| Full::<Bytes>::default());
+        request.headers_mut().insert("tenant", "a".parse().unwrap());
+        request
+    };
+    let without = per_call(&runtime, &mut lock.layer(bare()), post);
+    let first = lock.with_body_first(1024, |_| Full::default());
+    let with = per_call(&runtime, &mut first.layer(bare()), post);
+    assert_eq!(with, without);
+}
+
+#[test]
 fn all_locks_have_one_task_that_ends_by_itself_and_only_if_they_are_extended() {
     for (keep_alive, tasks) in [(true, 1), (false, 0)] {
         let alive = || Handle::current().metrics().num_alive_tasks();

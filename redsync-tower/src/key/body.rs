@@ -1,13 +1,16 @@
 //! Keys from the request body.
 
-use std::{any::type_name, error::Error, fmt, future::Future, pin::Pin};
+use std::{any::type_name, fmt, future::Future, pin::Pin};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, request::Parts};
+use http::{Request, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::{Key, KeyOutput, error::KeyError, lock_key::IntoLockKey};
+use super::{
+    Key, KeyOutput,
+    lock_key::IntoLockKey,
+    read::{BoxError, Read},
+};
 
 /// Takes the key from the request body, which is buffered before anything is locked.
 ///
@@ -30,7 +33,8 @@ use super::{Key, KeyOutput, error::KeyError, lock_key::IntoLockKey};
 /// ```
 ///
 /// A body of more than `limit` bytes is answered with 413, and a body that cannot be read with 400.
-/// The future is boxed.
+/// The future is boxed. To read the body first for another key, see
+/// [`with_body_first`](crate::RedlockLayer::with_body_first).
 pub const fn body<F, R>(limit: usize, function: F) -> BodyKey<F>
 where
     F: Fn(&Parts, &[u8]) -> R + Clone + Send + 'static,
@@ -50,7 +54,7 @@ impl<F, R, B> Key<B> for BodyKey<F>
 where
     F: Fn(&Parts, &[u8]) -> R + Clone + Send + 'static,
     R: IntoLockKey,
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + From<Bytes> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + From<Bytes> + Send + 'static,
 {
     type Future = Pin<Box<dyn Future<Output = KeyOutput<B>> + Send>>;
 
@@ -58,29 +62,20 @@ where
         let Self { limit, function } = self.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            match Limited::new(body, limit).collect().await {
+            let body = match Read::new(body, limit) {
+                Ok(body) => body.await,
+                Err(error) => Err(error),
+            };
+            match body {
                 Ok(body) => {
-                    let body = body.to_bytes();
+                    let body = body.into_data();
                     let key = function(&parts, &body).into_lock_key();
                     (Request::from_parts(parts, body.into()), key)
                 }
-                Err(error) => {
-                    let error = if is_length_limit(&*error) {
-                        let detail = "the body is too large";
-                        KeyError::Rejected(StatusCode::PAYLOAD_TOO_LARGE, detail.into())
-                    } else {
-                        KeyError::BadRequest("the body cannot be read".into())
-                    };
-                    (Request::from_parts(parts, Bytes::new().into()), Err(error))
-                }
+                Err(error) => (Request::from_parts(parts, Bytes::new().into()), Err(error)),
             }
         })
     }
-}
-
-/// Whether a length limit was exceeded: this key's, or one that an outer layer has set.
-fn is_length_limit(error: &(dyn Error + 'static)) -> bool {
-    error.is::<LengthLimitError>() || error.source().is_some_and(is_length_limit)
 }
 
 impl<F> fmt::Debug for BodyKey<F> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use redsync::Mutex;
 
 use super::RedlockLayer;
+use crate::key::{BodyFirst, BufferedBody};
 
 /// How long a request waits for its lock.
 impl<K> RedlockLayer<K> {
@@ -114,5 +115,42 @@ impl<K> RedlockLayer<K> {
     #[must_use]
     pub fn with_fail_open(self, fail_open: bool) -> Self {
         self.set(|config| config.waiting.fail_open = fail_open)
+    }
+
+    /// Reads the request body before the lock is acquired, so that a client that is slow to send it
+    /// does not hold a lock meanwhile, and a client that leaves before its end never locks.
+    ///
+    /// `make_body` turns what was read into the body of the request. Most body types have such a
+    /// function, named `new`, as `axum::body::Body` does. The inner service gets the whole body,
+    /// with its trailers, and with a known length. A body that is empty is left as it is.
+    ///
+    /// A body of more than `limit` bytes is refused with 413 (Content Too Large): at once if its
+    /// `Content-Length` is greater, and otherwise when it has become too long. A body that cannot be
+    /// read is refused with 400. Requests that do not lock are not read.
+    ///
+    /// How long a client may take to send its body is for an outer layer to limit, such as a time-out.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::{Json, Router, body::Body, routing::put};
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let lock = RedlockLayer::new(redsync, key::path("order:{id}"))
+    ///     .with_body_first(64 * 1024, Body::new);
+    ///
+    /// let update = async |Json(order): Json<serde_json::Value>| format!("updated: {order}");
+    /// let app: Router = Router::new().route("/orders/{id}", put(update).route_layer(lock));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_body_first<F, B>(self, limit: usize, make_body: F) -> RedlockLayer<BodyFirst<K, F>>
+    where
+        F: Fn(BufferedBody) -> B + Clone,
+    {
+        RedlockLayer {
+            key: BodyFirst::new(self.key, limit, make_body),
+            common: self.common,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The layer among others: with the layers of tower and tower-http, in every place of a router,
 //! under HTTP/1 and HTTP/2 connections that break, and at a shutdown.
 
+mod body_first;
 mod capped;
 mod ends;
 mod extractors;

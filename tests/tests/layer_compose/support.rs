@@ -76,12 +76,14 @@ impl World {
 
     /// Waits for another request whose attempt to lock fails.
     pub(crate) async fn until_tried_again(&self) {
-        let tries = || {
-            let operations = self.nodes[0].operations().into_iter();
-            operations.filter(|o| *o == Operation::Acquire).count()
-        };
-        let before = tries();
-        until_async("it tries", SOON, async || tries() >= before + 2).await;
+        let before = self.tries();
+        until_async("it tries", SOON, async || self.tries() >= before + 2).await;
+    }
+
+    /// How often the first node was asked for a lock.
+    pub(crate) fn tries(&self) -> usize {
+        let operations = self.nodes[0].operations().into_iter();
+        operations.filter(|o| *o == Operation::Acquire).count()
     }
 
     /// Whether nothing at all is locked.
