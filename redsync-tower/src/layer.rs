@@ -29,9 +29,10 @@ const OUTAGE_ATTEMPTS: u32 = 2;
 impl<K> RedlockLayer<K> {
     /// Creates a layer that locks the name that `key` finds in a request.
     ///
-    /// The nodes, and the defaults for expiry, prefix, time limits and so on, are those of
-    /// `redsync`. Only the limit of [attempts in an outage](Self::with_outage_attempts) is the
-    /// layer's own.
+    /// The nodes, and the defaults of the locks, such as a prefix, are those of `redsync`. Of these,
+    /// only the limit of [attempts in an outage](Self::with_outage_attempts) is the layer's own. It
+    /// can have others of its own, such as an [expiry](Self::with_expiry), a
+    /// [maximum hold](Self::with_max_hold) and a [limit for each node](Self::with_node_timeout).
     ///
     /// By default a request that finds its lock taken is refused at once, with 409 (Conflict). See
     /// [`with_wait`](Self::with_wait).
@@ -41,11 +42,9 @@ impl<K> RedlockLayer<K> {
     /// use redsync::Redsync;
     /// use redsync_tower::{RedlockLayer, key};
     ///
-    /// // A shorter expiry than elsewhere in the service.
-    /// let redsync = Redsync::in_memory(3);
-    /// let quick = redsync.with_defaults(|mutex| mutex.with_expiry(Duration::from_secs(2)))?;
-    /// let layer = RedlockLayer::new(quick, key::header("idempotency-key"));
-    /// # Ok::<_, redsync::ConfigError>(())
+    /// let layer = RedlockLayer::new(Redsync::in_memory(3), key::header("idempotency-key"))
+    ///     .with_expiry(Duration::from_secs(2))
+    ///     .with_max_hold(Duration::from_secs(60));
     /// ```
     #[must_use]
     pub fn new(redsync: Redsync, key: K) -> Self {

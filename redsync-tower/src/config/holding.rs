@@ -25,7 +25,7 @@ impl Default for Holding {
 /// request is dropped, for instance because the client disconnects or an outer timeout elapses. A
 /// server notices a disconnect only when it reads from the connection. hyper does not read while the
 /// handler leaves bytes of the client unread, such as a request body or a pipelined request. An
-/// outer timeout, or [`Mutex::with_max_hold`](redsync::Mutex::with_max_hold), limits how long such a
+/// outer timeout, or [`with_max_hold`](crate::RedlockLayer::with_max_hold), limits how long such a
 /// lock is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

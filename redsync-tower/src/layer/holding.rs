@@ -1,5 +1,9 @@
 //! The options for how long the lock is held.
 
+use std::time::Duration;
+
+use redsync::Mutex;
+
 use super::RedlockLayer;
 use crate::config::{HoldUntil, OnLoss};
 
@@ -29,6 +33,70 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.holding.until = until)
     }
 
+    /// Sets the expiry: how long a node keeps the key if nobody extends or releases it. By default it
+    /// is that of the [`Redsync`](redsync::Redsync).
+    ///
+    /// With [keep-alive](Self::with_keep_alive) it does not limit how long a handler may take. It is
+    /// how long the others wait after a process has crashed, or has lost the nodes. See
+    /// [`Mutex::with_expiry`](redsync::Mutex::with_expiry).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_expiry(Duration::from_secs(20));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if no lock could have that expiry, for instance because less than the least validity
+    /// would be left of it.
+    #[must_use]
+    pub fn with_expiry(self, expiry: Duration) -> Self {
+        self.set(|config| {
+            let change = |mutex: Mutex| mutex.with_expiry(expiry);
+            let valid = "an expiry that a lock can have";
+            config.locking.change_defaults(change, valid);
+        })
+    }
+
+    /// Sets how long a lock can be held. At that time it is lost, and what happens then is what
+    /// [`with_on_loss`](Self::with_on_loss) says: by default the handler is dropped, and the response is
+    /// 500. The limit includes the body with [`HoldUntil::BodyEnd`], and the job that has
+    /// [detached](crate::HeldLock::detach) the lock.
+    ///
+    /// **There is no limit by default**, unless the [`Redsync`](redsync::Redsync) has one: with
+    /// [keep-alive](Self::with_keep_alive), a handler that hangs holds its lock until it is dropped,
+    /// because its client disconnects or an outer time-out elapses. A limit that fits every handler
+    /// does not exist, and one that ends a long job halfway does more harm than a lock that stays, so
+    /// it is a choice of the service: set a limit here, or apply a time-out outside of the lock,
+    /// unless all that a handler waits for has a time-out of its own. The layer does not warn if there
+    /// is neither, because it cannot see the layers outside of it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_max_hold(Duration::from_secs(60));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the limit is not above the least validity, which is a tenth of the expiry unless the
+    /// `Redsync` has another. Set a short expiry first.
+    #[must_use]
+    pub fn with_max_hold(self, limit: Duration) -> Self {
+        self.set(|config| {
+            let change = |mutex: Mutex| mutex.with_max_hold(limit);
+            let valid = "a maximum hold that a lock can have";
+            config.locking.change_defaults(change, valid);
+        })
+    }
+
     /// Sets whether the lock is extended in the background while it is held, so that a handler may
     /// take longer than the expiry. True by default.
     ///
@@ -36,18 +104,7 @@ impl<K> RedlockLayer<K> {
     /// thread, nothing else runs then, so blocking work belongs in [`tokio::task::spawn_blocking`]. See
     /// [`Guard::keep_alive`](redsync::Guard::keep_alive).
     ///
-    /// [`Mutex::with_max_hold`](redsync::Mutex::with_max_hold) limits how long a lock can be held
-    /// this way:
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use redsync::Redsync;
-    /// # use redsync_tower::{RedlockLayer, key};
-    /// let redsync = Redsync::in_memory(3)
-    ///     .with_defaults(|mutex| mutex.with_max_hold(Duration::from_secs(60)))?;
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"));
-    /// # Ok::<_, redsync::ConfigError>(())
-    /// ```
+    /// [`with_max_hold`](Self::with_max_hold) limits how long a lock can be held this way.
     #[must_use]
     pub fn with_keep_alive(self, keep_alive: bool) -> Self {
         self.set(|config| config.holding.keep_alive = keep_alive)

@@ -91,6 +91,34 @@ impl<K> RedlockLayer<K> {
         })
     }
 
+    /// Sets how long a request waits for the answer of each node, whenever it asks them. By default
+    /// it is that of the [`Redsync`](redsync::Redsync).
+    ///
+    /// A node that hangs costs nothing visible, because the others are a majority. If a majority
+    /// hangs, the limit is what each [attempt](Self::with_outage_attempts) takes. See
+    /// [`Mutex::with_node_timeout`](redsync::Mutex::with_node_timeout).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    ///     .with_node_timeout(Duration::from_millis(150));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if no lock could have that limit, as with zero.
+    #[must_use]
+    pub fn with_node_timeout(self, limit: Duration) -> Self {
+        self.set(|config| {
+            let change = |mutex: Mutex| mutex.with_node_timeout(limit);
+            let valid = "a time limit that a node can have";
+            config.locking.change_defaults(change, valid);
+        })
+    }
+
     /// Sets whether requests pass without their lock if too few nodes answer, or if they answer too
     /// late, instead of being refused with 503 or 504. False by default.
     ///

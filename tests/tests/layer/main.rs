@@ -10,6 +10,7 @@ mod held;
 mod input;
 mod keep_alive;
 mod keys;
+mod limits;
 mod loss;
 mod methods;
 mod passing;

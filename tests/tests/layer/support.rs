@@ -175,6 +175,13 @@ impl Nodes {
         }
     }
 
+    /// Lets all nodes hang: their answers take this long.
+    pub(crate) fn answers_take(&self, time: Duration) {
+        for node in &self.0 {
+            node.always(Fault::late_request(time));
+        }
+    }
+
     /// How long releases take from now on.
     pub(crate) fn release_takes(&self, time: Duration) {
         for node in &self.0 {
