@@ -26,6 +26,7 @@ use axum::{
 use redsync::Redsync;
 use redsync_tower::{RedlockLayer, key};
 use tokio::{net::TcpListener, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use self::{config::Config, store::Store};
@@ -46,7 +47,11 @@ async fn main() -> anyhow::Result<()> {
     report(&redsync).await;
     print!("{}", config.instructions());
 
-    let lock = RedlockLayer::new(redsync.clone(), key::path("order:{id}")).with_wait(config.wait);
+    // Cancelled at the begin of the shutdown: no request waits for its order any longer.
+    let shutdown = CancellationToken::new();
+    let lock = RedlockLayer::new(redsync.clone(), key::path("order:{id}"))
+        .with_wait(config.wait)
+        .with_shutdown(shutdown.clone());
     let app = Router::new()
         .route(
             "/orders/{id}/items",
@@ -60,7 +65,10 @@ async fn main() -> anyhow::Result<()> {
             redsync: redsync.clone(),
         });
     axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown())
+        .with_graceful_shutdown(async move {
+            shutdown_signal().await;
+            shutdown.cancel();
+        })
         .await?;
 
     // The requests have finished. This waits for the releases of those that were cut off.
@@ -89,7 +97,7 @@ async fn report(redsync: &Redsync) {
 }
 
 /// Resolves at Ctrl-C or SIGTERM.
-async fn shutdown() {
+async fn shutdown_signal() {
     let interrupt = async { signal::ctrl_c().await.expect("a handler for Ctrl-C") };
     #[cfg(unix)]
     let terminate = async {
@@ -104,5 +112,5 @@ async fn shutdown() {
         () = interrupt => {}
         () = terminate => {}
     }
-    tracing::info!("shutting down; finishing the requests in flight");
+    tracing::info!("shutting down; finishing the requests that have their order");
 }

@@ -7,7 +7,7 @@
 //! | state | leads to |
 //! |---|---|
 //! | `FindingKey` | `Acquiring`; `Passing`, if there is no key or an outer layer holds the lock; `Refused`, if the key is invalid or too many requests are pending |
-//! | `Acquiring` | `Working`, with the lock; `Passing`, if the layer fails open; otherwise `Refused` |
+//! | `Acquiring` | `Working`, with the lock; `Passing`, if the layer fails open; otherwise, or if the service shuts down meanwhile, `Refused` |
 //! | `Working` | `Releasing`; the response, if its body goes on holding the lock or the handler has detached it; `Refused`, if the lock is lost and the layer aborts |
 //! | `Passing`, `Refused`, `Releasing` | the response |
 
@@ -38,6 +38,7 @@ use crate::{
     live::PendingPermit,
     mistake,
     rejection::LockRejection,
+    shutdown::Shutdown,
     slot::RequestLock,
 };
 
@@ -89,6 +90,8 @@ pin_project! {
         Acquiring {
             #[pin]
             lock: Lock,
+            #[pin]
+            shutdown: Shutdown,
             permit: PendingPermit,
             // From here on a drain waits, because the lock may be acquired at any time.
             drain_guard: Option<DrainGuard>,
@@ -189,8 +192,10 @@ where
         };
         let drain_guard = locking.drain_guard();
         let preferred_wait = context.read_preferred_wait(request.headers());
+        let (lock, shutdown) = context.common.config.waiting.lock(&mutex, preferred_wait);
         Self::Acquiring {
-            lock: context.common.config.waiting.lock(&mutex, preferred_wait),
+            lock,
+            shutdown,
             permit,
             drain_guard: Some(drain_guard),
             call: Some((service, request)),
@@ -200,6 +205,7 @@ where
     /// Leaves `Acquiring`.
     fn lock_done(
         result: Result<Guard, LockError>,
+        waits: bool,
         drain_guard: Option<DrainGuard>,
         (mut service, mut request): (S, Request<B>),
         context: &mut RequestContext,
@@ -213,6 +219,8 @@ where
                 request.extensions_mut().insert(NotLocked);
                 return Self::passing(service, request);
             }
+            // The request would have waited, but for the shutdown.
+            Err(LockError::Taken(_)) if !waits => return Self::sent_away(context),
             Err(error) => {
                 context.telemetry.not_acquired(&error);
                 return Self::rejected(error.into(), &request, context);
@@ -225,6 +233,12 @@ where
             lost,
             lock: Some(lock),
         }
+    }
+
+    /// Leaves `Acquiring` at a shutdown.
+    fn sent_away(context: &mut RequestContext) -> Self {
+        context.telemetry.sent_away();
+        Self::refused(context, LockRejection::shutting_down())
     }
 
     /// Makes the guard the request's lock, and shows it to the handler.
@@ -331,15 +345,24 @@ where
                 }
                 StateProj::Acquiring {
                     lock,
+                    shutdown,
                     permit: _,
                     drain_guard,
                     call,
-                } => {
-                    let result = ready!(context.telemetry.span().in_scope(|| lock.poll(cx)));
-                    let call = call.take().expect(TAKEN_ONCE);
-                    let span = context.telemetry.span().clone();
-                    span.in_scope(|| State::lock_done(result, drain_guard.take(), call, context))
-                }
+                } => match context.telemetry.span().in_scope(|| lock.poll(cx)) {
+                    Poll::Ready(result) => {
+                        let waits = !shutdown.had_begun();
+                        let call = call.take().expect(TAKEN_ONCE);
+                        let span = context.telemetry.span().clone();
+                        span.in_scope(|| {
+                            State::lock_done(result, waits, drain_guard.take(), call, context)
+                        })
+                    }
+                    Poll::Pending => {
+                        ready!(shutdown.poll_begun(cx));
+                        State::sent_away(context)
+                    }
+                },
                 StateProj::Working { inner, lost, lock } => {
                     match context.telemetry.span().in_scope(|| inner.poll(cx)) {
                         Poll::Pending => {

@@ -76,6 +76,7 @@ mod outcome;
 mod rejection;
 pub mod response;
 mod service;
+mod shutdown;
 mod slot;
 mod telemetry;
 

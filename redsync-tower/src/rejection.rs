@@ -81,6 +81,10 @@ impl LockRejection {
         Self::new(LockRejectionReason::Lost)
     }
 
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(LockRejectionReason::ShuttingDown)
+    }
+
     fn bad_request(status: StatusCode, detail: Cow<'static, str>) -> Self {
         Self {
             status,

@@ -105,6 +105,11 @@ impl Telemetry {
         });
     }
 
+    /// Records that the request does not wait any longer, because the service shuts down.
+    pub(crate) fn sent_away(&self) {
+        self.record_wait(None, Outcome::Rejected(Reason::ShuttingDown));
+    }
+
     /// Records that the layer answers the request itself.
     pub(crate) fn refused(&mut self, rejection: &LockRejection) {
         let (reason, status) = (rejection.reason(), rejection.status().as_u16());

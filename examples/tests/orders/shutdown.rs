@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn requests_in_flight_finish() {
+async fn requests_that_have_their_order_finish_and_those_that_wait_are_sent_away() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     let env = [("REDIS_URLS", &*urls), ("WAIT_MS", "60000"), VERBOSE];
@@ -24,12 +24,36 @@ async fn requests_in_flight_finish() {
 
     service.terminate();
     service.until_logged(1, &["shutting down"]).await;
+    let answer = waiting.await.expect("no panic");
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    answer.retry_after();
+    assert!(!working.is_finished(), "it was sent away at once");
     let order = working.await.expect("no panic").order();
     assert_eq!(order, Order::new("1", 1, 1));
-    let order = waiting.await.expect("no panic").order();
-    assert_eq!(order, Order::new("1", 2, 2));
     assert_eq!(service.exit().code(), Some(0), "{}", service.log());
     servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_the_holder_of_another_process() {
+    let servers = Servers::start(3);
+    let urls = servers.urls().join(",");
+    let expiry = ("EXPIRY_MS", "600000");
+    let other = Service::start(&[("REDIS_URLS", &urls), expiry]).await;
+    let _working = client::add_and_hang(&other, "1", 600_000).await;
+    other.until_logged(1, &[" locked "]).await;
+    let env = [
+        ("REDIS_URLS", &*urls),
+        ("WAIT_MS", "600000"),
+        expiry,
+        VERBOSE,
+    ];
+    let mut service = Service::start(&env).await;
+    let waiting = tokio::spawn(client::add(&service, "/orders/1", 1));
+    service.until_logged(1, &["not acquired", "order:1"]).await;
+    service.terminate();
+    assert_eq!(waiting.await.expect("no panic").status, 503);
+    assert_eq!(service.exit().code(), Some(0), "{}", service.log());
 }
 
 /// Repeated, because a server may report the end of all connections just before the last one drops

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use redsync::{Mutex, future::Lock};
+use tokio_util::sync::CancellationToken;
 
-use crate::response::prefer;
+use crate::{response::prefer, shutdown::Shutdown};
 
 /// The limits of a request's wait.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,8 @@ pub(crate) struct WaitPolicy {
     /// The longest wait that a client may ask for, if it may.
     pub(crate) max_preferred: Option<Duration>,
     pub(crate) pending: PendingLimits,
+    /// Cancelled when the service begins to shut down.
+    pub(crate) shutdown: Option<CancellationToken>,
     /// Whether a request passes without its lock if too few nodes answer, or if they answer too
     /// late.
     pub(crate) fail_open: bool,
@@ -35,10 +38,13 @@ impl WaitPolicy {
     }
 
     /// Begins to acquire the lock. `preferred` takes precedence over the layer's limit.
-    pub(crate) fn lock(&self, mutex: &Mutex, preferred: Option<Duration>) -> Lock {
+    pub(crate) fn lock(&self, mutex: &Mutex, preferred: Option<Duration>) -> (Lock, Shutdown) {
         match preferred.or(self.limit) {
-            Some(limit) if !limit.is_zero() => mutex.lock_within(limit),
-            _ => mutex.try_lock(),
+            Some(limit) if !limit.is_zero() => match Shutdown::of(self.shutdown.as_ref()) {
+                Shutdown::HadBegun => (mutex.try_lock(), Shutdown::HadBegun),
+                shutdown => (mutex.lock_within(limit), shutdown),
+            },
+            _ => (mutex.try_lock(), Shutdown::Unknown),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use redsync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::RedlockLayer;
 use crate::key::{BodyFirst, BufferedBody};
@@ -89,6 +90,51 @@ impl<K> RedlockLayer<K> {
                 .locking
                 .change_defaults(change, "at least one attempt");
         })
+    }
+
+    /// Sends away the requests that wait for their locks, when the service begins to shut down and
+    /// the token is cancelled. A graceful shutdown then takes as long as the handlers that run, and
+    /// not as long as those that would come after them.
+    ///
+    /// They are answered with 503 (Service Unavailable) and `Retry-After`, so that their clients come
+    /// back to another instance. From then on, a request whose lock is free still gets it, and one that
+    /// would have to wait is refused in the same way. Requests that hold their locks are not concerned.
+    /// Without a [wait](Self::with_wait), nothing changes.
+    ///
+    /// One token can be for several layers. [`Redsync::drain`](redsync::Redsync::drain) then waits for
+    /// what is released in the background:
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "axum")] {
+    /// # use std::time::Duration;
+    /// # use axum::{Router, routing::put};
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// # async fn serve(redsync: Redsync, signal: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    /// let shutdown = CancellationToken::new();
+    /// let lock = RedlockLayer::new(redsync.clone(), key::path("order:{id}"))
+    ///     .with_wait(Duration::from_secs(10))
+    ///     .with_shutdown(shutdown.clone());
+    /// let app = Router::new()
+    ///     .route("/orders/{id}", put(async || "updated").route_layer(lock));
+    ///
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app)
+    ///     .with_graceful_shutdown(async move {
+    ///         signal.await;
+    ///         shutdown.cancel();
+    ///     })
+    ///     .await?;
+    /// redsync.drain().await;
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_shutdown(self, token: CancellationToken) -> Self {
+        self.set(|config| config.waiting.shutdown = Some(token))
     }
 
     /// Sets how long a request waits for the answer of each node, whenever it asks them. By default

@@ -13,6 +13,7 @@ mod options;
 mod plain;
 mod resets;
 mod routes;
+mod sent_away;
 mod shutdown;
 mod streams;
 mod support;
