@@ -3,6 +3,7 @@
 
 mod attempt;
 mod limit;
+mod polls;
 mod resume;
 mod search;
 mod wait;

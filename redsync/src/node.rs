@@ -48,12 +48,12 @@ pub use self::{
     holders::{Holder, Holders},
     memory::MemoryNode,
     vote::{AcquireVote, ExtendVote, RaiseVote, ReleaseVote},
-    watchers::WakeUp,
+    watchers::{Reporters, WakeUp},
     wrapper::NodeWrapper,
 };
 pub(crate) use self::{
     entry::sorted,
-    erased::Answering,
+    erased::{Answering, Watching},
     question::{Answer, Asker, NodeAnswer, Operation, Question},
 };
 use crate::FencingToken;
@@ -145,6 +145,23 @@ pub trait Node: Send + Sync + 'static {
     fn watch(&self, names: &[Arc<str>]) -> impl Future<Output = Result<WakeUp, NodeError>> + Send {
         let _ = names;
         std::future::ready(Err(NodeError::NotSent))
+    }
+
+    /// Does the same as [`watch`](Self::watch), and is counted among the nodes that report from the
+    /// moment when the node has said that a name is held. A node that cannot say so counts for as long
+    /// as its answer is pending. For this crate's own Redis nodes.
+    #[doc(hidden)]
+    fn watch_counted(
+        &self,
+        names: &[Arc<str>],
+        reporters: &Reporters,
+    ) -> impl Future<Output = Result<WakeUp, NodeError>> + Send {
+        let reporting = reporters.begin();
+        let watch = self.watch(names);
+        async move {
+            let _reporting = reporting;
+            watch.await
+        }
     }
 
     /// Resolves when one of the names has been acquired by any client. If they are not all free at

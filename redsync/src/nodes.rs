@@ -13,7 +13,7 @@ use self::{admission::Admission, condition::Condition, outage::Outage};
 use crate::{
     ConfigError, Printable,
     metrics::NodeMetrics,
-    node::{Answering, AnyNode, Holders, NodeError, Operation, Question, WakeUp},
+    node::{Answering, AnyNode, Holders, NodeError, Operation, Question, Reporters, Watching},
     printable::Label,
     quorum::{
         count::RoundVotes,
@@ -223,19 +223,21 @@ impl Nodes {
         self.metrics(node).inspect(answer).await
     }
 
-    /// Watches names on a node. See [`Node::watch`](crate::node::Node::watch).
-    pub(crate) async fn watch(&self, node: usize, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
-        self.node(node).get().watch(names).await
+    /// Watches names on a node. See [`Node::watch`](crate::node::Node::watch). While the node reports
+    /// the next change, it is one of the `reporters`.
+    pub(crate) fn watch(
+        &self,
+        node: usize,
+        names: &Arc<[Arc<str>]>,
+        reporters: &Reporters,
+    ) -> Watching {
+        self.node(node).watch(names, reporters)
     }
 
     /// Watches names on a node for an acquisition. See
     /// [`Node::watch_acquired`](crate::node::Node::watch_acquired).
-    pub(crate) async fn watch_acquired(
-        &self,
-        node: usize,
-        names: &[Arc<str>],
-    ) -> Result<(), NodeError> {
-        self.node(node).get().watch_acquired(names).await
+    pub(crate) fn watch_acquired(&self, node: usize, names: &Arc<[Arc<str>]>) -> Watching {
+        self.node(node).watch_acquired(names)
     }
 
     /// Asks every node a question that belongs to no lease, and waits for at most `limit`.

@@ -50,6 +50,9 @@ pub(crate) struct Failure {
     pub(crate) votes: Votes,
     /// For each node, whether it granted. The nodes that did are being released.
     pub(crate) own: Vec<bool>,
+    /// Whether nodes have reserved the names for the next attempt, because shared holders kept this
+    /// one out.
+    pub(crate) reserves: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +73,19 @@ impl Failure {
             reason: Reason::Unavailable,
             votes,
             own: Vec::new(),
+            reserves: false,
         }
     }
 
     /// Whether no later attempt can succeed.
     pub(crate) fn is_final(&self) -> bool {
         self.reason == Reason::NotALock
+    }
+
+    /// Whether nodes may have reserved the names for this attempt, if it was to be repeated. If shared
+    /// holders have a majority, one of the nodes that refused has said so.
+    pub(crate) fn may_reserve(&self) -> bool {
+        self.reserves || self.reason != Reason::Taken
     }
 
     pub(crate) fn into_error(self, limit: Limit) -> LockError {
@@ -195,6 +205,7 @@ impl Future for Attempt {
                     };
                     let own = votes.iter().map(is_own).collect();
                     let votes = lease.votes(votes);
+                    let reserves = lease.lanes().are_reserved();
                     let reason = match votes.not_a_lock() {
                         Some(_) => Reason::NotALock,
                         None => reason,
@@ -204,7 +215,12 @@ impl Future for Attempt {
                     // of this one. On each node it follows the commands that are still under way.
                     // What is left of it continues in the background.
                     let _ = pin!(owned.undo()).poll(cx);
-                    return Poll::Ready(Err(Failure { reason, votes, own }));
+                    return Poll::Ready(Err(Failure {
+                        reason,
+                        votes,
+                        own,
+                        reserves,
+                    }));
                 }
             }
         }

@@ -9,10 +9,6 @@ use crate::options::Retry;
 /// The longest pause or wait: practically without an end, and still within the range of the clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The shortest pause between the polls of a waiter that may not act. Without it, a retry delay of
-/// zero would be a busy loop.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-
 /// The limit up to which a call makes attempts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Limit {
@@ -50,7 +46,7 @@ impl Limit {
 
     /// Whether no attempt may follow after `tries` attempts, the last `outages` of which found no
     /// quorum.
-    fn is_over(self, retry: &Retry, tries: u32, outages: u32, now: Instant) -> bool {
+    pub(super) fn is_over(self, retry: &Retry, tries: u32, outages: u32, now: Instant) -> bool {
         let is_over = match self {
             Self::Tries(limit) => tries >= limit,
             Self::Until(deadline) => now >= deadline,
@@ -60,87 +56,12 @@ impl Limit {
 
     /// The pause after `tries` attempts. The last attempt before a deadline is made at the
     /// deadline.
-    fn pause(self, retry: &Retry, tries: u32, now: Instant) -> Duration {
+    pub(super) fn pause(self, retry: &Retry, tries: u32, now: Instant) -> Duration {
         let pause = retry.delay(tries);
         match self {
             Self::Tries(_) => pause,
             Self::Until(deadline) => pause.min(deadline.saturating_duration_since(now)),
         }
-    }
-}
-
-/// The polls of a waiter. Each follows a pause and counts as an attempt, whether the waiter then makes
-/// an attempt or is still behind others.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Polls {
-    limit: Limit,
-    tries: u32,
-    /// How many attempts in a row found no quorum of nodes.
-    outages: u32,
-    due: Instant,
-}
-
-impl Polls {
-    /// The polls of a waiter whose first attempt has been made.
-    pub(super) fn new(limit: Limit, retry: &Retry, now: Instant) -> Self {
-        Self {
-            due: after(now, limit.pause(retry, 1, now)),
-            limit,
-            tries: 1,
-            outages: 0,
-        }
-    }
-
-    /// When the next poll is due.
-    pub(super) const fn due(&self) -> Instant {
-        self.due
-    }
-
-    pub(super) const fn outages(&self) -> u32 {
-        self.outages
-    }
-
-    /// Whether no attempt may follow.
-    pub(super) fn are_over(&self, retry: &Retry, now: Instant) -> bool {
-        self.limit.is_over(retry, self.tries, self.outages, now)
-    }
-
-    /// Counts the poll that is due, and returns whether to make an attempt: if the waiter
-    /// `may_act`, and always at the last poll, because the caller gets the failure of that attempt.
-    /// `outages` is how many attempts of other waiters in a row found no quorum.
-    pub(super) fn count(
-        &mut self,
-        retry: &Retry,
-        may_act: bool,
-        outages: u32,
-        now: Instant,
-    ) -> bool {
-        self.tries = self.tries.saturating_add(1);
-        if self.are_over(retry, now) {
-            return true;
-        }
-        let pause = self.limit.pause(retry, self.tries, now);
-        self.due = after(
-            now,
-            if may_act {
-                pause
-            } else {
-                pause.max(SHORTEST_PAUSE)
-            },
-        );
-        self.outages = self.outages.max(outages);
-        // One more attempt without a quorum of nodes is the last.
-        let is_last = self.outages > 0 && self.outages + 1 >= retry.outage_attempts;
-        is_last || may_act
-    }
-
-    /// Notes that an attempt has failed, with or without a quorum of nodes.
-    pub(super) const fn failed(&mut self, found_quorum: bool) {
-        self.outages = if found_quorum {
-            0
-        } else {
-            self.outages.saturating_add(1)
-        };
     }
 }
 
@@ -182,31 +103,5 @@ mod tests {
         let now = Instant::now();
         assert!(!Limit::Tries(9).is_over(&retry, 1, 1, now));
         assert!(Limit::Tries(9).is_over(&retry, 2, 2, now));
-    }
-
-    #[test]
-    fn a_poll_behind_others_counts_and_only_the_last_is_an_attempt() {
-        let retry = Retry::default();
-        let now = Instant::now();
-        let mut polls = Polls::new(Limit::Tries(4), &retry, now);
-        assert!(!polls.count(&retry, false, 0, now));
-        assert!(polls.count(&retry, true, 0, now));
-        assert!(!polls.are_over(&retry, now));
-        assert!(polls.count(&retry, false, 0, now));
-        assert!(polls.are_over(&retry, now));
-    }
-
-    #[test]
-    fn the_outages_of_others_make_a_poll_the_last() {
-        let retry = Retry {
-            outage_attempts: 3,
-            ..Retry::default()
-        };
-        let now = Instant::now();
-        let mut polls = Polls::new(Limit::Tries(9), &retry, now);
-        assert!(!polls.count(&retry, false, 1, now));
-        assert!(polls.count(&retry, false, 2, now));
-        polls.failed(false);
-        assert!(polls.are_over(&retry, now));
     }
 }

@@ -15,6 +15,7 @@ use self::state::{Action, Course, Event, Failed, Free};
 use super::{
     attempt::{Failure, Reason},
     limit::Limit,
+    polls::{Found, Reliance},
     search::Search,
     watch::Watched,
     watches::Watches,
@@ -56,7 +57,7 @@ pub(crate) async fn wait(
                 timer.as_mut().reset(waiter.course.due());
             }
             let signal = waiter.signal(timer.as_mut()).await;
-            waiter.react(signal)
+            waiter.react(signal)?
         };
         action = match step {
             Step::Locked(guard) => {
@@ -74,10 +75,13 @@ struct Waiter<'a> {
     common: &'a Arc<Common>,
     limit: Limit,
     course: Course,
-    /// There is one only while the waiter is in the state `Watching` or `Opening`.
+    /// There is one only in the states `Watching` and `Opening`, and during an attempt that no end of the
+    /// watch has caused.
     watch: Option<Watches>,
     /// The permit that a watch has last seen as free.
     freed: Option<usize>,
+    /// The last failure of this waiter, for the error.
+    failure: Option<Failure>,
     /// Whether nodes may keep shared holders out for this waiter.
     is_next: bool,
 }
@@ -104,6 +108,7 @@ impl<'a> Waiter<'a> {
             limit,
             watch: None,
             freed: None,
+            failure: None,
             is_next: false,
         }
     }
@@ -124,7 +129,7 @@ impl<'a> Waiter<'a> {
 
     fn joined(&mut self, first: Option<Failure>) -> Result<Action, LockError> {
         if let Some(failure) = first {
-            self.is_next = self.repeats() && self.is_exclusive();
+            self.is_next = self.repeats() && self.is_exclusive() && failure.may_reserve();
             return self.failed(failure);
         }
         // If it is at the head already, the others have left in the meantime, and no notice will
@@ -162,14 +167,15 @@ impl<'a> Waiter<'a> {
         .await
     }
 
-    fn react(&mut self, signal: Signal) -> Step {
-        Step::Next(match signal {
+    fn react(&mut self, signal: Signal) -> Result<Step, LockError> {
+        Ok(Step::Next(match signal {
             Signal::Notified(Some(Notice::HandedOver(lease))) => {
                 let guard = self.take(self.ticket.owned(lease));
-                return guard.map_or(Step::Next(Action::Wait), Step::Locked);
+                return Ok(guard.map_or(Step::Next(Action::Wait), Step::Locked));
             }
             Signal::Notified(Some(Notice::Share)) => self.on(Event::Shared),
             Signal::Notified(Some(Notice::Act)) => self.may_act(),
+            Signal::Notified(Some(Notice::Outage)) => self.on(Event::Outage),
             Signal::Notified(None) => Action::Wait,
             Signal::Watched(Watched::Free { .. }) if self.course.is_open() => {
                 self.ticket.note(Sign::Came);
@@ -186,35 +192,51 @@ impl<'a> Waiter<'a> {
                 let Standing {
                     may_act, outages, ..
                 } = self.standing();
-                self.on(Event::Timer { may_act, outages })
+                let action = self.on(Event::Timer(Reliance {
+                    may_act,
+                    wakes: self.watch.as_ref().is_some_and(Watches::works),
+                    outages,
+                }));
+                if action == Action::Fail {
+                    return Err(self.give_up());
+                }
+                action
             }
-        })
+        }))
     }
 
+    /// Goes to the next state.
     fn on(&mut self, event: Event) -> Action {
-        self.on_own(event, &[])
-    }
-
-    /// Goes to the next state. The nodes marked as `own` hold nothing but a key that is about to be
-    /// released, and need no watch.
-    fn on_own(&mut self, event: Event, own: &[bool]) -> Action {
         let request = self.ticket.request();
         let action = self.course.on(event, &request.options, Instant::now());
-        let nodes = &self.common.nodes;
         match action {
-            Action::Watch => self.watch = Some(Watches::start(nodes, request, own)),
-            Action::WatchAcquired => self.watch = Some(Watches::acquired(nodes, &request.names)),
+            Action::Watch => self.start_watch(&[]),
+            Action::WatchAcquired => {
+                let watch = Watches::acquired(&self.common.nodes, &request.names);
+                self.watch = Some(watch);
+            }
+            // It goes on during an attempt that no end of it has caused.
+            Action::Attempt if self.watch.as_ref().is_some_and(Watches::works) => {}
             _ if !self.course.is_watching() => self.watch = None,
             _ => {}
         }
         action
     }
 
+    fn start_watch(&mut self, own: &[bool]) {
+        let request = self.ticket.request();
+        self.watch = Some(Watches::start(&self.common.nodes, request, own));
+    }
+
     fn may_act(&mut self) -> Action {
         let standing = self.standing();
         if !standing.may_act {
-            // By now, another waiter may be the one that acts, or a holder may have the name.
-            return Action::Wait;
+            // By now, another waiter may be the one that acts, or a holder may have the name. This
+            // notice may have taken the place of a weaker one.
+            return match standing.outages {
+                0 => Action::Wait,
+                _ => self.on(Event::Outage),
+            };
         }
         self.on(Event::Notified {
             stay_back: self.ticket.stay_back(),
@@ -245,14 +267,18 @@ impl<'a> Waiter<'a> {
     async fn attempt(&mut self) -> Result<Step, LockError> {
         let request = self.ticket.request();
         let pass = self.common.gate.pass_by(self.course.due()).await;
+        let repeats = self.repeats();
         let result = match pass {
             Some(pass) => {
-                let repeats = self.repeats();
                 self.is_next |= repeats && self.is_exclusive();
                 let permits = self.ticket.permits().from(self.freed.take());
                 let search = Search::start(request, permits, self.common, pass, repeats)?;
                 let mut search = pin!(search);
                 poll_fn(|cx| search.as_mut().poll(request, cx)).await?
+            }
+            // Nothing is known that the last attempt has not found.
+            None if !repeats && self.failure.is_some() => {
+                return Err(self.give_up());
             }
             None => Err(Failure::overloaded(request, &self.common.nodes)),
         };
@@ -263,6 +289,8 @@ impl<'a> Waiter<'a> {
             }
             Err(failure) => failure,
         };
+        // The last attempt reserves nothing, and does not end what was reserved before.
+        self.is_next &= !repeats || failure.may_reserve();
         if let Some(owned) = self.ticket.take_handed_over() {
             if let Some(guard) = self.take(owned) {
                 return Ok(Step::Locked(guard));
@@ -275,6 +303,13 @@ impl<'a> Waiter<'a> {
             }
         }
         self.failed(failure).map(Step::Next)
+    }
+
+    /// The error for a waiter whose time is over, after an attempt that has failed.
+    fn give_up(&mut self) -> LockError {
+        let failure = self.failure.take();
+        let failure = failure.expect("a waiter gives up only after a failure");
+        failure.into_error(self.limit)
     }
 
     /// Takes a lock that was handed over, unless too little validity is left. The waiter then joins
@@ -292,17 +327,33 @@ impl<'a> Waiter<'a> {
         if failure.is_final() {
             return Err(failure.into_error(self.limit));
         }
+        let found = match failure.reason {
+            Reason::Taken if failure.reserves => Found::Reserved,
+            Reason::Taken => Found::Taken,
+            Reason::Unavailable | Reason::TooLate | Reason::NotALock => Found::NoQuorum,
+        };
+        let divided = failure.own.contains(&true);
         let event = Event::Failed(Failed {
-            is_taken: failure.reason == Reason::Taken,
-            divided: failure.own.contains(&true),
+            found,
+            divided,
             free_in: failure.votes.free_in(),
             may_act: self.standing().may_act,
         });
-        let action = self.on_own(event, &failure.own);
+        let options = &self.ticket.request().options;
+        let action = self.course.on(event, options, Instant::now());
+        // A watch that has seen nothing goes on, unless this attempt itself has changed a key.
+        let has_changed_keys = divided || found == Found::Reserved;
+        let goes_on = !has_changed_keys && self.watch.as_ref().is_some_and(Watches::is_whole);
+        match action {
+            Action::Watch if goes_on => {}
+            Action::Watch => self.start_watch(&failure.own),
+            _ => self.watch = None,
+        }
         self.ticket.report_outages(self.course.outages());
         if action == Action::Fail {
             return Err(failure.into_error(self.limit));
         }
+        self.failure = Some(failure);
         Ok(action)
     }
 }

@@ -2,18 +2,15 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use futures_util::{
-    future::{BoxFuture, FutureExt},
-    stream::{FuturesUnordered, StreamExt},
-};
+use smallvec::SmallVec;
 
 use crate::{
-    node::{NodeError, WakeUp},
+    node::{Reporters, WakeUp, Watching},
     nodes::Nodes,
-    quorum::majority,
+    quorum::{USUAL_NODES, majority},
 };
 
 /// A watch of the nodes, which ends when the names may be free on a quorum of them: when a quorum
@@ -25,14 +22,16 @@ use crate::{
 ///
 /// If it is dropped, it stops watching. Nothing else changes.
 pub(super) struct Watch {
-    nodes: FuturesUnordered<Watching>,
+    /// Of each node that is watched, until it has answered.
+    nodes: SmallVec<[Watching; USUAL_NODES]>,
+    reporters: Reporters,
     free: usize,
     quorum: usize,
     has_changed: bool,
+    /// Whether a node could not be watched, or can no longer be.
+    has_failed: bool,
     is_done: bool,
 }
-
-type Watching = BoxFuture<'static, Result<WakeUp, NodeError>>;
 
 /// The end of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,59 +48,75 @@ pub(super) enum Watched {
 impl Watch {
     /// Watches all nodes except those marked as `own`, which hold nothing but a key that is about
     /// to be released.
-    pub(super) fn start(nodes: &Arc<Nodes>, names: &Arc<[Arc<str>]>, own: &[bool]) -> Self {
-        let all = nodes.len();
-        let others = (0..all).filter(|node| !own.get(*node).is_some_and(|own| *own));
-        let watched: FuturesUnordered<_> = others
-            .map(|node| {
-                let (nodes, names) = (Arc::clone(nodes), Arc::clone(names));
-                async move { nodes.watch(node, &names).await }.boxed()
-            })
-            .collect();
-        Self::of(watched, all)
+    pub(super) fn start(nodes: &Nodes, names: &Arc<[Arc<str>]>, own: &[bool]) -> Self {
+        let reporters = Reporters::default();
+        let others = (0..nodes.len()).filter(|node| !own.get(*node).is_some_and(|own| *own));
+        let watched = others.map(|node| nodes.watch(node, names, &reporters));
+        Self::of(watched.collect(), reporters, nodes.len())
     }
 
     /// Watches all nodes for an acquisition of the names. This watch ends with the first node that
     /// reports one, as a change.
-    pub(super) fn acquired(nodes: &Arc<Nodes>, names: &Arc<[Arc<str>]>) -> Self {
-        let watched = (0..nodes.len()).map(|node| {
-            let (nodes, names) = (Arc::clone(nodes), Arc::clone(names));
-            async move {
-                let acquired = nodes.watch_acquired(node, &names).await;
-                acquired.map(|()| WakeUp::Changed)
-            }
-            .boxed()
-        });
-        Self::of(watched.collect(), nodes.len())
+    pub(super) fn acquired(nodes: &Nodes, names: &Arc<[Arc<str>]>) -> Self {
+        let watched = (0..nodes.len()).map(|node| nodes.watch_acquired(node, names));
+        Self::of(watched.collect(), Reporters::default(), nodes.len())
     }
 
-    fn of(watched: FuturesUnordered<Watching>, all: usize) -> Self {
+    fn of(nodes: SmallVec<[Watching; USUAL_NODES]>, reporters: Reporters, all: usize) -> Self {
         Self {
-            free: all - watched.len(),
-            nodes: watched,
+            free: all - nodes.len(),
+            nodes,
+            reporters,
             quorum: majority(all),
             has_changed: false,
+            has_failed: false,
             is_done: false,
         }
     }
 
+    /// Whether a quorum has said that a name is held, and reports the next change.
+    pub(super) fn works(&self) -> bool {
+        !self.is_done && self.reporters.count() >= self.quorum
+    }
+
+    /// Whether nothing has come of it yet, so that it can go on.
+    pub(super) const fn is_whole(&self) -> bool {
+        !self.is_done && !self.has_failed
+    }
+
     /// Resolves once, and never again.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Watched> {
-        loop {
-            if self.is_done {
-                return Poll::Pending;
+        if self.is_done {
+            return Poll::Pending;
+        }
+        let Self {
+            nodes,
+            free,
+            has_changed,
+            has_failed,
+            ..
+        } = self;
+        nodes.retain(|node| {
+            let Poll::Ready(seen) = node.as_mut().poll(cx) else {
+                return true;
+            };
+            match seen {
+                Ok(WakeUp::Free) => *free += 1,
+                Ok(WakeUp::Changed) => *has_changed = true,
+                Err(error) => {
+                    *has_failed = true;
+                    tracing::trace!(%error, "a node cannot be watched");
+                }
             }
-            if let Some(watched) = self.watched() {
+            false
+        });
+        match self.watched() {
+            Some(watched) => {
                 self.is_done = true;
-                return Poll::Ready(watched);
+                self.nodes.clear();
+                Poll::Ready(watched)
             }
-            // Watches are left: otherwise the result would be `Blind`.
-            match ready!(self.nodes.poll_next_unpin(cx)) {
-                Some(Ok(WakeUp::Free)) => self.free += 1,
-                Some(Ok(WakeUp::Changed)) => self.has_changed = true,
-                Some(Err(error)) => tracing::trace!(%error, "a node cannot be watched"),
-                None => return Poll::Pending,
-            }
+            None => Poll::Pending,
         }
     }
 

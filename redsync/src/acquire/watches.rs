@@ -44,6 +44,21 @@ impl Watches {
         self.freed
     }
 
+    /// Whether wake-ups work for every permit.
+    pub(super) fn works(&self) -> bool {
+        let works = |watch: &Option<Watch>| watch.as_ref().is_some_and(Watch::works);
+        !self.permits.is_empty() && self.permits.iter().all(works)
+    }
+
+    /// Whether nothing has come of it yet, and it can go on after an attempt. A search may have changed the
+    /// keys of any permit.
+    pub(super) fn is_whole(&self) -> bool {
+        match &self.permits[..] {
+            [Some(watch)] => watch.is_whole(),
+            _ => false,
+        }
+    }
+
     /// Resolves once, and never again: when a permit may be free, or when none can be watched.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Watched> {
         if self.permits.is_empty() {

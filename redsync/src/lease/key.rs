@@ -34,6 +34,8 @@ struct Rare {
     gap: Option<Instant>,
     /// Whether the node was without the key when it last answered.
     lacks_key: bool,
+    /// Whether the node has reserved the names for the attempt, which shared holders kept out.
+    is_reserved: bool,
     /// The last error of a release that may have been carried out.
     unclear: Option<NodeError>,
     /// How many times the release was repeated.
@@ -96,6 +98,11 @@ impl Key {
         self.rare.as_ref().is_some_and(|rare| rare.lacks_key)
     }
 
+    /// Whether the node has reserved the names for the attempt, which shared holders kept out.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.is_reserved)
+    }
+
     /// Lets the node count again if it was without the key before `start`: see
     /// [`Lanes::forget_gaps_before`](super::Lanes::forget_gaps_before).
     pub(super) fn forget_gap_before(&mut self, start: Instant) {
@@ -136,7 +143,11 @@ impl Key {
     fn acquired(&mut self, answer: Result<AcquireVote, NodeError>, is_fenced: bool) -> Vote {
         self.is_placed = match &answer {
             Ok(AcquireVote::Acquired { .. }) => true,
-            Ok(AcquireVote::Taken { .. } | AcquireVote::NotALock { .. }) => false,
+            Ok(
+                AcquireVote::Taken { .. }
+                | AcquireVote::Reserved { .. }
+                | AcquireVote::NotALock { .. },
+            ) => false,
             Err(error) => !error.is_undone(),
         };
         match answer {
@@ -150,6 +161,10 @@ impl Key {
                 Vote::Granted
             }
             Ok(AcquireVote::Taken { remaining }) => Vote::Refused { remaining },
+            Ok(AcquireVote::Reserved { remaining }) => {
+                self.rare.get_or_insert_default().is_reserved = true;
+                Vote::Refused { remaining }
+            }
             Ok(AcquireVote::NotALock { name }) => Vote::NotALock { name },
             Err(error) => Vote::Failed(error),
         }

@@ -57,6 +57,11 @@ impl Lanes {
         agree(&numbers, majority(numbers.len()))
     }
 
+    /// Whether a node has reserved the names for the attempt, which shared holders kept out.
+    pub(crate) fn are_reserved(&self) -> bool {
+        self.lock().iter().any(|lane| lane.key.is_reserved())
+    }
+
     /// Whether a node was without the key when it last answered.
     pub(super) fn lack_a_key(&self) -> bool {
         self.lock().iter().any(|lane| lane.key.lacks_key())

@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use tokio::time::Instant;
 
 use super::{
-    Holders, Node, NodeError, WakeUp,
+    Holders, Node, NodeError, Reporters, WakeUp,
     question::{Answer, Operation, Question},
 };
 
@@ -52,10 +52,23 @@ impl AnyNode {
         };
         Some(Arc::clone(&self.0).answer(question))
     }
+
+    /// Watches names. See [`Node::watch`].
+    pub(crate) fn watch(&self, names: &Arc<[Arc<str>]>, reporters: &Reporters) -> Watching {
+        Arc::clone(&self.0).watch(Arc::clone(names), reporters.clone())
+    }
+
+    /// Watches names for an acquisition. See [`Node::watch_acquired`].
+    pub(crate) fn watch_acquired(&self, names: &Arc<[Arc<str>]>) -> Watching {
+        Arc::clone(&self.0).watch_acquired(Arc::clone(names))
+    }
 }
 
 /// The future that leads to the answer of a node without a list of questions.
 pub(crate) type Answering = BoxFuture<'static, ()>;
+
+/// The future of a node that is watched.
+pub(crate) type Watching = BoxFuture<'static, Result<WakeUp, NodeError>>;
 
 /// The object-safe form of [`Node`]: the same operations, boxed.
 pub(crate) trait ErasedNode: Send + Sync {
@@ -66,8 +79,8 @@ pub(crate) trait ErasedNode: Send + Sync {
         &'a self,
         names: &'a [Arc<str>],
     ) -> BoxFuture<'a, Result<Vec<Option<Holders>>, NodeError>>;
-    fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<WakeUp, NodeError>>;
-    fn watch_acquired<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), NodeError>>;
+    fn watch(self: Arc<Self>, names: Arc<[Arc<str>]>, reporters: Reporters) -> Watching;
+    fn watch_acquired(self: Arc<Self>, names: Arc<[Arc<str>]>) -> Watching;
     fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>>;
 }
 
@@ -95,12 +108,16 @@ impl<N: Node> ErasedNode for N {
         .boxed()
     }
 
-    fn watch<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<WakeUp, NodeError>> {
-        guarded(async move { Node::watch(self, names).await }).boxed()
+    fn watch(self: Arc<Self>, names: Arc<[Arc<str>]>, reporters: Reporters) -> Watching {
+        guarded(async move { self.watch_counted(&names, &reporters).await }).boxed()
     }
 
-    fn watch_acquired<'a>(&'a self, names: &'a [Arc<str>]) -> BoxFuture<'a, Result<(), NodeError>> {
-        guarded(async move { Node::watch_acquired(self, names).await }).boxed()
+    fn watch_acquired(self: Arc<Self>, names: Arc<[Arc<str>]>) -> Watching {
+        guarded(async move {
+            let acquired = Node::watch_acquired(&*self, &names).await;
+            acquired.map(|()| WakeUp::Changed)
+        })
+        .boxed()
     }
 
     fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>> {

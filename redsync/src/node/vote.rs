@@ -18,6 +18,12 @@ pub enum AcquireVote {
         /// How long the node will keep the name for the other entry, if that is known.
         remaining: Option<Duration>,
     },
+    /// Shared holders have one of the names. It is reserved for the entry, which is
+    /// [repeated](super::Entry::repeated): the node admits no new shared holders for half a second.
+    Reserved {
+        /// How long the node will keep the name for the present holders, if that is known.
+        remaining: Option<Duration>,
+    },
     /// A key with one of the names is not a lock, so nobody holds it and nobody will release it.
     NotALock {
         /// The name.

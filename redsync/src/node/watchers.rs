@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, MutexGuard},
+    sync::{
+        Arc, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use smallvec::SmallVec;
@@ -18,6 +21,34 @@ pub enum WakeUp {
     Free,
     /// A name was held when the watch began, and has changed since.
     Changed,
+}
+
+/// The nodes that report the next change of the names that a waiter watches. It counts them.
+#[doc(hidden)]
+#[derive(Clone, Debug, Default)]
+pub struct Reporters(Arc<AtomicUsize>);
+
+/// One of the nodes that report, until it is dropped.
+pub(crate) struct Reporting(Reporters);
+
+impl Reporters {
+    /// Counts a node, which has begun to report.
+    pub(crate) fn begin(&self) -> Reporting {
+        // Relaxed, like all orderings here: the count orders nothing else, and a node that is counted
+        // a moment too late costs one poll.
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Reporting(self.clone())
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The watchers of one node, by name.

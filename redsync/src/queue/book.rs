@@ -258,6 +258,16 @@ impl Book {
         );
     }
 
+    /// Notifies the others in the queues of a waiter that has found no quorum of nodes.
+    pub(super) fn notify_outage(&self, finder: &Entrant, to_wake: &mut ToWake) {
+        let all = self.queues(&finder.request.names);
+        for other in all.flat_map(|queue| queue.order.all()) {
+            if other.number != finder.number {
+                other.notify(Notice::Outage, to_wake);
+            }
+        }
+    }
+
     /// Notifies the waiters that act after the release of a lock.
     pub(super) fn notify_released(&mut self, released: &Lease, to_wake: &mut ToWake) {
         let was_shared = released.entry().mode == Mode::Shared;

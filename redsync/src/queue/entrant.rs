@@ -23,6 +23,8 @@ pub(super) struct Entrant {
 
 /// A notice to a waiter. A stronger notice replaces a weaker one.
 pub(crate) enum Notice {
+    /// The waiter that acts has found no quorum of nodes.
+    Outage,
     /// It has moved to the head, or the name was released here: it may now be the one that acts.
     Act,
     /// A waiter of this process shares the names now, so that it can share them too.
@@ -85,9 +87,10 @@ impl Entrant {
 impl Notice {
     const fn strength(&self) -> u8 {
         match self {
-            Self::Act => 0,
-            Self::Share => 1,
-            Self::HandedOver(_) => 2,
+            Self::Outage => 0,
+            Self::Act => 1,
+            Self::Share => 2,
+            Self::HandedOver(_) => 3,
         }
     }
 }

@@ -93,6 +93,11 @@ impl<W> Order<W> {
         self.is_head(*number, Mode::Exclusive).then_some(waiter)
     }
 
+    /// All waiters.
+    pub(super) fn all(&self) -> impl Iterator<Item = &W> {
+        self.shared.values().chain(self.exclusive.values())
+    }
+
     /// All waiters at the head.
     pub(super) fn heads(&self) -> impl Iterator<Item = &W> {
         self.run().chain(self.exclusive_head())

@@ -1,13 +1,13 @@
 //! The ticket of a waiter, with which a lock can be handed over to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 use tokio::{sync::futures::Notified, time::Instant};
 
 use super::{
     Queues,
-    book::{Queue, Standing},
+    book::{Book, Queue, Standing},
     entrant::{Entrant, Notice},
     fairness::{Sign, Stay},
     owned::OwnedLease,
@@ -124,9 +124,15 @@ impl Ticket {
         self.each_queue(|queue| queue.fairness.note(sign, now));
     }
 
-    /// Reports to the other waiters how many attempts in a row found no quorum of nodes.
+    /// Reports to the other waiters how many attempts in a row found no quorum of nodes. They are
+    /// notified of the first.
     pub(crate) fn report_outages(&self, outages: u32) {
-        self.each_queue(|queue| queue.outages = outages);
+        let before = self.each_queue(|queue| mem::replace(&mut queue.outages, outages));
+        if outages > 0 && before.contains(&0) {
+            let change =
+                |book: &mut Book, to_wake: &mut _| book.notify_outage(&self.entrant, to_wake);
+            self.queues.change(change);
+        }
     }
 
     /// Leaves the queues, as this waiter has acquired its lock. If the lock is shared, the waiters

@@ -180,6 +180,10 @@ fn agree(memory: &Answer, redis: &Answer) -> bool {
         (
             Answer::Acquire(AcquireVote::Taken { remaining }),
             Answer::Acquire(AcquireVote::Taken { remaining: other }),
+        )
+        | (
+            Answer::Acquire(AcquireVote::Reserved { remaining }),
+            Answer::Acquire(AcquireVote::Reserved { remaining: other }),
         ) => close(*remaining, *other),
         (Answer::Acquire(memory), Answer::Acquire(redis)) => memory == redis,
         (Answer::Raise(memory), Answer::Raise(redis)) => memory == redis,

@@ -15,6 +15,7 @@ mod order;
 mod outage;
 mod paces;
 mod pollers;
+mod polls;
 mod process;
 mod processes;
 mod semaphores;

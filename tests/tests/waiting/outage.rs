@@ -55,9 +55,13 @@ async fn all_waiters_in_a_queue_soon_fail_in_an_outage() {
                     "{result:?}"
                 );
             }
-            // An attempt that notices the outage, and another; each takes no longer than the limit of a node.
+            // An attempt that notices the outage, and another; each takes no longer than the limit of a
+            // node. The nodes still send wake-ups, so the first may be due in two seconds.
             let took = start.elapsed();
-            assert!(took <= 3 * (PAUSE + ms(400)), "{took:?}");
+            assert!(
+                took <= Duration::from_secs(2) + 3 * (PAUSE + ms(400)),
+                "{took:?}"
+            );
             drop(held);
         }
     }

@@ -53,7 +53,8 @@ async fn nodes_that_are_free_and_grant_nothing_are_not_besieged() {
     let refused = mutex.lock_within(Duration::from_secs(2)).await;
     assert!(matches!(refused, Err(LockError::Unavailable(_))));
     let tries = tries.load(Ordering::SeqCst) / 3;
-    assert!((19..=23).contains(&tries), "{tries} in 2 s");
+    // Fewer and fewer.
+    assert!((6..=9).contains(&tries), "{tries} in 2 s");
 }
 
 /// A node whose watch is of another database, in which the name is free.
@@ -118,7 +119,8 @@ async fn attempts_that_come_too_late_have_pauses_between_them() {
         .node
         .sent(redsync_tests::faulty::Operation::Acquire)
         .len();
-    assert!((15..=23).contains(&tries), "{tries} in 2 s");
+    // Fewer and fewer.
+    assert!((6..=9).contains(&tries), "{tries} in 2 s");
 }
 
 #[tokio::test(start_paused = true)]

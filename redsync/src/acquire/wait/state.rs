@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::limit::{Limit, Polls, after};
+use super::super::{
+    limit::{Limit, after},
+    polls::{Found, Poll, Polls, Reliance},
+};
 use crate::{
     options::Options,
     queue::fairness::{DIVISION_PAUSE, FAILED_WAKE_UPS, OWN_RELEASE, Sign, Stay},
@@ -103,6 +106,8 @@ pub(super) enum Event {
         stay_back: Option<Stay>,
         can_watch: bool,
     },
+    /// The waiter that acts has found no quorum of nodes.
+    Outage,
     /// A waiter of this process shares the names.
     Shared,
     /// The name was left open, and somebody has acquired it.
@@ -112,7 +117,7 @@ pub(super) enum Event {
     /// The nodes cannot be watched. `stay` is how long to stay back if the name was released here.
     Blind { stay: Duration },
     /// The instant that [`due`](Course::due) returned has come.
-    Timer { may_act: bool, outages: u32 },
+    Timer(Reliance),
     /// The attempt has failed.
     Failed(Failed),
 }
@@ -134,9 +139,7 @@ pub(super) struct Free {
 /// A failed attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
-    /// Whether another holder has the lock. If not, too few nodes answered, or they answered too
-    /// late.
-    pub(super) is_taken: bool,
+    pub(super) found: Found,
     pub(super) divided: bool,
     /// When the nodes will have dropped the holder's key.
     pub(super) free_in: Option<Duration>,
@@ -239,15 +242,23 @@ impl Course {
                     can_watch,
                 },
                 _,
-            ) => self.notified(stay_back, can_watch, expired, now),
+            ) => {
+                self.polls.hurry(&options.retry, now);
+                self.notified(stay_back, can_watch, expired, now)
+            }
+            (Event::Outage, _) => {
+                self.polls.hurry(&options.retry, now);
+                Action::Wait
+            }
             (Event::Shared, _) => self.attempt(false),
             (Event::Visited, _) => self.watch(Cause::Visit, expired, 0, now),
             (Event::Free(free), State::Watching(watching)) => self.free(free, &watching, now),
-            (Event::Blind { stay }, State::Watching(watching)) => self.blind(stay, &watching, now),
-            (Event::Timer { may_act, outages }, _) if now >= self.polls.due() => {
-                self.poll(may_act, outages, options, now)
+            (Event::Blind { stay }, State::Watching(watching)) => {
+                self.polls.hurry(&options.retry, now);
+                self.blind(stay, &watching, now)
             }
-            (Event::Timer { may_act, .. }, state) => self.timer(may_act, state, expired, now),
+            (Event::Timer(on), _) if now >= self.polls.due() => self.poll(on, options, now),
+            (Event::Timer(on), state) => self.timer(on.may_act, state, expired, now),
             (Event::Failed(failed), state) => self.failed(failed, state, options, now),
             // It has joined behind others, or a watch has ended that nothing waits for any more.
             (Event::Joined { .. } | Event::Free(_) | Event::Blind { .. }, _) => Action::Wait,
@@ -306,12 +317,15 @@ impl Course {
     }
 
     /// The next poll is due.
-    fn poll(&mut self, may_act: bool, outages: u32, options: &Options, now: Instant) -> Action {
-        let acts = may_act && !self.is_open();
-        if self.polls.count(&options.retry, acts, outages, now) {
-            self.attempt(false)
-        } else {
-            Action::Wait
+    fn poll(&mut self, on: Reliance, options: &Options, now: Instant) -> Action {
+        let on = Reliance {
+            may_act: on.may_act && !self.is_open(),
+            ..on
+        };
+        match self.polls.count(&options.retry, on, now) {
+            Poll::Wait => Action::Wait,
+            Poll::Attempt => self.attempt(false),
+            Poll::GiveUp => Action::Fail,
         }
     }
 
@@ -362,7 +376,7 @@ impl Course {
     }
 
     fn failed(&mut self, failed: Failed, state: State, options: &Options, now: Instant) -> Action {
-        self.polls.failed(failed.is_taken);
+        self.polls.failed(failed.found, &options.retry, now);
         if self.polls.are_over(&options.retry, now) {
             return Action::Fail;
         }
@@ -372,7 +386,7 @@ impl Course {
         if state == after_wake_up {
             self.failed_wake_ups = self.failed_wake_ups.saturating_add(1);
         }
-        if !failed.is_taken {
+        if failed.found == Found::NoQuorum {
             // No watch: the names may be free, and could not be acquired for another reason. If
             // nodes can be read but not written, a watch would end at once, and attempts would
             // follow each other without a pause.

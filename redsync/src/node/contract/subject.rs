@@ -72,6 +72,9 @@ impl<'a, N: Node> Subject<'a, N> {
         match self.answer(self.node.acquire(entry).await, promise) {
             AcquireVote::Taken {
                 remaining: Some(remaining),
+            }
+            | AcquireVote::Reserved {
+                remaining: Some(remaining),
             } if remaining > at_most => {
                 self.broken(
                     promise,
@@ -79,7 +82,7 @@ impl<'a, N: Node> Subject<'a, N> {
                     &remaining,
                 );
             }
-            AcquireVote::Taken { .. } => {}
+            AcquireVote::Taken { .. } | AcquireVote::Reserved { .. } => {}
             vote => self.broken(promise, "Taken", &vote),
         }
     }

@@ -22,8 +22,11 @@ pub(super) struct State {
 impl State {
     pub(super) fn acquire(&mut self, entry: &Entry, now: Instant) -> AcquireVote {
         if let Some(remaining) = self.kept_out(entry, now) {
-            return AcquireVote::Taken {
-                remaining: Some(remaining),
+            let remaining = Some(remaining);
+            return if self.are_reserved(entry, now) {
+                AcquireVote::Reserved { remaining }
+            } else {
+                AcquireVote::Taken { remaining }
             };
         }
         let is_repeated = self.holds_all(entry, now);
@@ -150,6 +153,17 @@ impl State {
             }
         }
         longest
+    }
+
+    /// Whether one of the names is now reserved for `entry`, which is kept out.
+    fn are_reserved(&mut self, entry: &Entry, now: Instant) -> bool {
+        let mut is_shared = |name| {
+            let key = self.live(name, now);
+            key.is_some_and(|key| key.is_shared() && key.is_held())
+        };
+        entry.mode == Mode::Exclusive
+            && entry.repeated
+            && entry.names.iter().any(|name| is_shared(name))
     }
 
     fn holds_all(&mut self, entry: &Entry, now: Instant) -> bool {

@@ -1,8 +1,9 @@
 -- Acquires all names exclusively, or none. KEYS: the names; if the lock is fenced, then the
 -- counters of the names. ARGV: owner value, expiry in ms, number of names, stride, retention of
 -- counters in ms, and for how many ms to admit no new shared holders if shared holders keep this
--- lock out (zero: this acquisition will not be repeated). Returns {1}, {1, number}, or {0, for how many
--- ms another holds a name (negative: for ever)}, or {2, the number of a key that is not a lock}.
+-- lock out (zero: this acquisition will not be repeated). Returns {1}, {1, number}, {0, for how many
+-- ms another holds a name (negative: for ever)}, {2, the number of a key that is not a lock}, or {3, for
+-- how many ms shared holders have a name that is now reserved}.
 local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local kinds = {}
@@ -13,7 +14,7 @@ for i = 1, names do
   end
 end
 
-local mine, kept_out = 0, nil
+local mine, kept_out, answer = 0, nil, 0
 for i = 1, names do
   local kind = kinds[i]
   if kind == 'exclusive' and redis.call('GET', KEYS[i]) == value then
@@ -25,6 +26,7 @@ for i = 1, names do
       if tonumber(ARGV[6]) > 0 then
         redis.call('ZADD', KEYS[i], now + ARGV[6], '')
         expire_with_last(KEYS[i])
+        answer = 3
       end
       kept_out = longer(last[at + 1] - now, kept_out)
     end
@@ -33,7 +35,7 @@ for i = 1, names do
   end
 end
 if kept_out then
-  return { 0, kept_out }
+  return { answer, kept_out }
 end
 
 local number

@@ -26,6 +26,9 @@ impl Reply {
                 [Self::Integer(0), Self::Integer(left)] => AcquireVote::Taken {
                     remaining: remaining(*left),
                 },
+                [Self::Integer(3), Self::Integer(left)] => AcquireVote::Reserved {
+                    remaining: remaining(*left),
+                },
                 [Self::Integer(2), Self::Integer(key)] => AcquireVote::NotALock {
                     name: name(*key, entry).ok_or_else(|| self.unexpected())?,
                 },

@@ -24,7 +24,7 @@ use crate::{
     FencingToken,
     node::{
         AcquireVote, Answer, Entry, ExtendVote, Holders, Node, NodeAnswer, NodeError, Operation,
-        RaiseVote, ReleaseVote, WakeUp,
+        RaiseVote, ReleaseVote, Reporters, WakeUp,
     },
 };
 
@@ -215,11 +215,19 @@ impl<D: Driver> Node for RedisNode<D> {
     }
 
     async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
+        self.watch_counted(names, &Reporters::default()).await
+    }
+
+    async fn watch_counted(
+        &self,
+        names: &[Arc<str>],
+        reporters: &Reporters,
+    ) -> Result<WakeUp, NodeError> {
         #[cfg(feature = "_redis")]
         if let Some(tracking) = &self.tracking {
-            return tracking.watch(names).await;
+            return tracking.watch(names, reporters).await;
         }
-        let _ = names;
+        let _ = (names, reporters);
         Err(NodeError::NotSent)
     }
 

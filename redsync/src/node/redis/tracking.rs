@@ -15,7 +15,7 @@ use super::connection::{
     replies::{failure, refusal},
 };
 use crate::{
-    node::{NodeError, WakeUp, watchers::Watchers},
+    node::{NodeError, Reporters, WakeUp, watchers::Watchers},
     sync::Mutex,
 };
 
@@ -69,17 +69,23 @@ impl Tracking {
         })
     }
 
-    /// See [`Node::watch`](crate::node::Node::watch).
-    pub(super) async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
+    /// See [`Node::watch`](crate::node::Node::watch). From the server's answer on, the server is one of
+    /// the `reporters`.
+    pub(super) async fn watch(
+        &self,
+        names: &[Arc<str>],
+        reporters: &Reporters,
+    ) -> Result<WakeUp, NodeError> {
         // Registered before the server is asked, so that no change after its answer is missed.
         let watcher = self.watchers.watch(names);
         loop {
-            if self.are_free(names).await? {
+            if self.are_free(names).boxed().await? {
                 return Ok(WakeUp::Free);
             }
             // The change may be older than the answer: a name that was free at the last check has
             // been taken since. So ask again.
             if watcher.changed().now_or_never().is_none() {
+                let _reporting = reporters.begin();
                 watcher.changed().await;
                 return Ok(WakeUp::Changed);
             }
@@ -90,7 +96,7 @@ impl Tracking {
     pub(super) async fn watch_acquired(&self, names: &[Arc<str>]) -> Result<(), NodeError> {
         let watcher = self.watchers.watch(names);
         loop {
-            let are_free = self.are_free(names).await?;
+            let are_free = self.are_free(names).boxed().await?;
             // The change may be older than the answer: the release that freed the names. So ask
             // again.
             if watcher.changed().now_or_never().is_none() {
@@ -103,6 +109,8 @@ impl Tracking {
     }
 
     /// Asks whether none of the names exists. The server reports their next change.
+    ///
+    /// The future is large. It is boxed, so that a watch takes little memory once it has its answer.
     async fn are_free(&self, names: &[Arc<str>]) -> Result<bool, NodeError> {
         let mut exists = redis::cmd("EXISTS");
         for name in names {

@@ -41,10 +41,11 @@ impl Test {
     /// Lets the time pass up to the next timer.
     fn timer(&mut self, may_act: bool) -> Action {
         self.now = self.course.due();
-        self.on(Event::Timer {
+        self.on(Event::Timer(Reliance {
             may_act,
+            wakes: false,
             outages: 0,
-        })
+        }))
     }
 
     fn free(&mut self, has_changed: bool, checks: u32) -> Action {
@@ -58,13 +59,13 @@ impl Test {
     }
 
     fn fail(&mut self, divided: bool) -> Action {
-        self.on(failed(true, divided, true))
+        self.on(failed(Found::Taken, divided, true))
     }
 }
 
-fn failed(is_taken: bool, divided: bool, may_act: bool) -> Event {
+fn failed(found: Found, divided: bool, may_act: bool) -> Event {
     Event::Failed(Failed {
-        is_taken,
+        found,
         divided,
         free_in: None,
         may_act,
@@ -153,7 +154,7 @@ fn nodes_that_are_unavailable_are_asked_at_the_next_poll() {
     test.on(Event::Joined { may_act: true });
     test.free(true, 0);
     let poll = test.course.polls.due();
-    assert_eq!(test.on(failed(false, false, true)), Action::Wait);
+    assert_eq!(test.on(failed(Found::NoQuorum, false, true)), Action::Wait);
     assert_eq!(test.course.due(), poll);
     assert_eq!(test.timer(true), Action::Attempt);
 }
@@ -303,10 +304,11 @@ fn only_polls_count_as_attempts() {
     let mut attempts = 1;
     while next != Action::Fail {
         test.now = test.course.polls.due();
-        let timer = Event::Timer {
+        let timer = Event::Timer(Reliance {
             may_act: true,
+            wakes: false,
             outages: 0,
-        };
+        });
         assert_eq!(test.on(timer), Action::Attempt);
         attempts += 1;
         next = test.fail(false);
@@ -319,6 +321,6 @@ fn a_follower_makes_its_attempt_when_the_name_is_shared() {
     let mut test = Test::new();
     test.on(Event::Joined { may_act: false });
     assert_eq!(test.on(Event::Shared), Action::Attempt);
-    assert_eq!(test.on(failed(true, false, false)), Action::Wait);
+    assert_eq!(test.on(failed(Found::Taken, false, false)), Action::Wait);
     assert!(!test.course.is_watching());
 }

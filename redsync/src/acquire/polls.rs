@@ -1,0 +1,387 @@
+//! The polls of a waiter: when the next is due, and what it does.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::limit::{Limit, after};
+use crate::options::Retry;
+
+/// The shortest pause between polls that send nothing. Without it, a retry delay of zero would be a
+/// busy loop.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// The polls of a waiter. Each follows a pause and counts as an attempt, whether the waiter then makes
+/// an attempt, is still behind others, or relies on wake-ups.
+///
+/// While the waiter need not poll, several pauses are put together into one, and the polls between
+/// them are skipped. They count as if they had been made, so a number of attempts is used up in the
+/// same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Polls {
+    limit: Limit,
+    tries: u32,
+    /// How many attempts in a row found no quorum of nodes.
+    outages: u32,
+    /// What the last attempt found.
+    last: Option<Found>,
+    /// How many rare polls there were in a row.
+    rare: u32,
+    pause: Pause,
+}
+
+/// The reason for which an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Taken,
+    /// Shared holders have the lock. It is reserved for this waiter, up to a moment after its next
+    /// poll.
+    Reserved,
+    /// Too few nodes answered, or they answered too late.
+    NoQuorum,
+}
+
+/// The present pause.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    since: Instant,
+    due: Instant,
+    /// How many polls are skipped in it. Each is counted already.
+    skipped: u32,
+}
+
+/// What to do when a poll is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Poll {
+    /// Wait for the next poll.
+    Wait,
+    Attempt,
+    /// No attempt may follow, and the last one says why.
+    GiveUp,
+}
+
+/// What a waiter relies on between its polls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reliance {
+    /// Whether this waiter is the one that asks the nodes. If not, another does.
+    pub(super) may_act: bool,
+    /// Whether wake-ups work on a quorum of nodes.
+    pub(super) wakes: bool,
+    /// How many attempts of other waiters in a row found no quorum.
+    pub(super) outages: u32,
+}
+
+impl Polls {
+    /// The polls of a waiter whose first attempt has been made.
+    pub(super) fn new(limit: Limit, retry: &Retry, now: Instant) -> Self {
+        Self {
+            limit,
+            tries: 1,
+            outages: 0,
+            last: None,
+            rare: 0,
+            pause: Pause {
+                since: now,
+                due: after(now, limit.pause(retry, 1, now)),
+                skipped: 0,
+            },
+        }
+    }
+
+    /// When the next poll is due.
+    pub(super) const fn due(&self) -> Instant {
+        self.pause.due
+    }
+
+    pub(super) const fn outages(&self) -> u32 {
+        self.outages
+    }
+
+    /// Whether no attempt may follow.
+    pub(super) fn are_over(&self, retry: &Retry, now: Instant) -> bool {
+        self.limit.is_over(retry, self.tries, self.outages, now)
+    }
+
+    /// Counts the poll that is due. The last one is always an attempt, because the caller gets the
+    /// failure of that attempt: except for a deadline up to which wake-ups work, and would have told
+    /// if the lock had been free since the last attempt.
+    pub(super) fn count(&mut self, retry: &Retry, on: Reliance, now: Instant) -> Poll {
+        self.tries = self.tries.saturating_add(1);
+        let is_watched = on.wakes && self.last == Some(Found::Taken);
+        if self.are_over(retry, now) {
+            return match self.limit {
+                Limit::Until(_) if is_watched => Poll::GiveUp,
+                _ => Poll::Attempt,
+            };
+        }
+        let lasted = now.saturating_duration_since(self.pause.since);
+        let pause = self.limit.pause(retry, self.tries, now);
+        let least = if on.may_act {
+            Duration::ZERO
+        } else {
+            SHORTEST_PAUSE
+        };
+        self.pause = Pause {
+            since: now,
+            due: after(now, pause.max(least)),
+            skipped: 0,
+        };
+        self.outages = self.outages.max(on.outages);
+        // One more attempt without a quorum of nodes is the last.
+        if self.outages > 0 && self.outages + 1 >= retry.outage_attempts {
+            return Poll::Attempt;
+        }
+        let relies_on_others = !on.may_act && on.outages == 0;
+        let is_rare = is_watched || relies_on_others;
+        if is_rare {
+            self.put_off(retry, after(now, retry.rare_pause(self.rare)));
+            self.rare += 1;
+        } else {
+            self.rare = 0;
+        }
+        let is_early = is_rare && lasted < Retry::LEAST_RARE_PAUSE;
+        if on.may_act && !is_early {
+            Poll::Attempt
+        } else {
+            Poll::Wait
+        }
+    }
+
+    /// Polls at the usual pace from now on. Polls that would have been skipped after this moment have
+    /// not been made.
+    pub(super) fn hurry(&mut self, retry: &Retry, now: Instant) {
+        if self.rare == 0 {
+            return;
+        }
+        self.rare = 0;
+        let Pause { since, due, .. } = self.pause;
+        let (whole, left) = (due - since, due.saturating_duration_since(now));
+        let part = left.as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE);
+        let not_made = (f64::from(self.pause.skipped) * part) as u32;
+        self.tries -= not_made;
+        self.pause.skipped -= not_made;
+        let pause = self.limit.pause(retry, self.tries, now);
+        self.pause.due = due.min(after(now, pause));
+    }
+
+    /// Puts the next poll off, if it is due sooner than at this instant. The polls that are skipped
+    /// count. The last one is not skipped.
+    fn put_off(&mut self, retry: &Retry, until: Instant) {
+        match self.limit {
+            Limit::Until(deadline) => {
+                self.pause.due = self.pause.due.max(until.min(deadline));
+            }
+            Limit::Tries(tries) => {
+                while self.pause.due < until && self.tries + 1 < tries {
+                    self.tries += 1;
+                    self.pause.skipped += 1;
+                    let pause = retry.delay(self.tries).max(SHORTEST_PAUSE);
+                    self.pause.due = after(self.pause.due, pause);
+                }
+            }
+        }
+    }
+
+    /// Notes why an attempt has failed. After several in a row that found no quorum of nodes, the
+    /// pauses grow.
+    pub(super) fn failed(&mut self, found: Found, retry: &Retry, now: Instant) {
+        self.last = Some(found);
+        if found != Found::Taken {
+            self.hurry(retry, now);
+        }
+        self.outages = match found {
+            Found::Taken | Found::Reserved => 0,
+            Found::NoQuorum => self.outages.saturating_add(1),
+        };
+        if let Some(pause) = retry.outage_pause(self.outages) {
+            self.pause.due = self.pause.due.max(now);
+            self.put_off(retry, after(now, pause));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Delay;
+
+    const MS: Duration = Duration::from_millis(1);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    const ALONE: Reliance = Reliance {
+        may_act: true,
+        wakes: false,
+        outages: 0,
+    };
+    const WOKEN: Reliance = Reliance {
+        wakes: true,
+        ..ALONE
+    };
+    const BEHIND: Reliance = Reliance {
+        may_act: false,
+        ..ALONE
+    };
+
+    fn every(pause: Duration) -> Retry {
+        Retry {
+            delay: Delay::Uniform(pause..pause),
+            ..Retry::default()
+        }
+    }
+
+    /// The polls of a waiter, and its clock.
+    struct Test {
+        polls: Polls,
+        retry: Retry,
+        start: Instant,
+        now: Instant,
+    }
+
+    impl Test {
+        /// A waiter that has found the lock taken.
+        fn new(limit: impl FnOnce(Instant) -> Limit, retry: Retry) -> Self {
+            let now = Instant::now();
+            let mut polls = Polls::new(limit(now), &retry, now);
+            polls.failed(Found::Taken, &retry, now);
+            Self {
+                polls,
+                retry,
+                start: now,
+                now,
+            }
+        }
+
+        /// Lets the time pass up to the next poll. Returns how long it took, and what it does.
+        fn poll(&mut self, on: Reliance) -> (Duration, Poll) {
+            let before = self.now;
+            self.now = self.polls.due().max(before);
+            let poll = self.polls.count(&self.retry, on, self.now);
+            if poll == Poll::Attempt {
+                self.polls.failed(Found::Taken, &self.retry, self.now);
+            }
+            (self.now - before, poll)
+        }
+    }
+
+    #[test]
+    fn polls_grow_while_wake_ups_work_and_are_back_when_they_stop() {
+        let mut test = Test::new(|now| Limit::within(now, 600 * SECOND), every(100 * MS));
+        assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
+        // Wake-ups have begun to work.
+        assert_eq!(test.poll(WOKEN), (100 * MS, Poll::Wait));
+        for least in [1, 2, 4, 5, 5, 5] {
+            let (pause, poll) = test.poll(WOKEN);
+            assert_eq!(poll, Poll::Attempt);
+            assert!(
+                least * SECOND <= pause && pause <= 2 * least * SECOND,
+                "{pause:?}"
+            );
+        }
+        test.now += SECOND;
+        test.polls.hurry(&test.retry, test.now);
+        assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
+        assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
+    }
+
+    #[test]
+    fn skipped_polls_count_as_if_they_had_been_made() {
+        for on in [ALONE, WOKEN, BEHIND] {
+            let mut test = Test::new(|_| Limit::Tries(51), every(100 * MS));
+            let mut attempts = 0;
+            while !test.polls.are_over(&test.retry, test.now) {
+                let (_, poll) = test.poll(on);
+                attempts += u32::from(poll == Poll::Attempt);
+            }
+            assert_eq!(test.now - test.start, 5 * SECOND);
+            let expected = if on.wakes {
+                2..=4
+            } else if on.may_act {
+                50..=50
+            } else {
+                1..=1
+            };
+            assert!(expected.contains(&attempts), "{attempts}");
+        }
+    }
+
+    #[test]
+    fn polls_that_would_have_been_skipped_later_have_not_been_made() {
+        let mut test = Test::new(|_| Limit::Tries(101), every(100 * MS));
+        for _ in 0..3 {
+            test.poll(WOKEN);
+            test.now += SECOND / 2;
+            test.polls.hurry(&test.retry, test.now);
+        }
+        while !test.polls.are_over(&test.retry, test.now) {
+            test.poll(ALONE);
+        }
+        let took = test.now - test.start;
+        assert!(took.abs_diff(10 * SECOND) < SECOND / 2, "{took:?}");
+    }
+
+    #[test]
+    fn at_its_deadline_a_waiter_that_would_have_been_woken_makes_no_attempt() {
+        let last = |on| {
+            let mut test = Test::new(|now| Limit::within(now, 50 * MS), every(100 * MS));
+            test.poll(on)
+        };
+        assert_eq!(last(WOKEN), (50 * MS, Poll::GiveUp));
+        assert_eq!(last(ALONE), (50 * MS, Poll::Attempt));
+        assert_eq!(last(BEHIND), (50 * MS, Poll::Attempt));
+        // The number of attempts is what the user asked for.
+        let mut test = Test::new(|_| Limit::Tries(2), every(100 * MS));
+        assert_eq!(test.poll(WOKEN), (100 * MS, Poll::Attempt));
+    }
+
+    #[test]
+    fn a_reservation_is_renewed_at_the_usual_pace() {
+        let mut test = Test::new(|_| Limit::Tries(99), every(100 * MS));
+        test.poll(WOKEN);
+        test.polls.failed(Found::Reserved, &test.retry, test.now);
+        for _ in 0..9 {
+            let (pause, poll) = test.poll(WOKEN);
+            assert_eq!((pause, poll), (100 * MS, Poll::Attempt));
+            test.polls.failed(Found::Reserved, &test.retry, test.now);
+        }
+    }
+
+    #[test]
+    fn pauses_grow_in_an_outage() {
+        let mut test = Test::new(|now| Limit::within(now, 60 * SECOND), every(100 * MS));
+        for least in [100, 100, 125, 250, 500, 500, 500] {
+            let before = test.now;
+            test.polls.failed(Found::NoQuorum, &test.retry, test.now);
+            test.now = test.polls.due();
+            let pause = test.now - before;
+            assert!(least * MS <= pause && pause <= 2 * least * MS, "{pause:?}");
+            assert_eq!(
+                test.polls.count(&test.retry, ALONE, test.now),
+                Poll::Attempt
+            );
+        }
+    }
+
+    #[test]
+    fn a_poll_behind_others_counts_and_only_the_last_is_an_attempt() {
+        let mut test = Test::new(|_| Limit::Tries(4), every(100 * MS));
+        assert_eq!(test.poll(BEHIND).1, Poll::Wait);
+        assert!(!test.polls.are_over(&test.retry, test.now));
+        assert_eq!(test.poll(BEHIND).1, Poll::Attempt);
+        assert!(test.polls.are_over(&test.retry, test.now));
+    }
+
+    #[test]
+    fn the_outages_of_others_make_a_poll_the_last() {
+        let retry = Retry {
+            outage_attempts: 3,
+            ..Retry::default()
+        };
+        let now = Instant::now();
+        let mut polls = Polls::new(Limit::Tries(9), &retry, now);
+        let behind = |outages| Reliance { outages, ..BEHIND };
+        assert_eq!(polls.count(&retry, behind(1), now), Poll::Wait);
+        assert_eq!(polls.count(&retry, behind(2), now), Poll::Attempt);
+        polls.failed(Found::NoQuorum, &retry, now);
+        assert!(polls.are_over(&retry, now));
+    }
+}
