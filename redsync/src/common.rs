@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::{
     ConfigError,
     gate::Gate,
@@ -20,6 +22,8 @@ pub(crate) struct Common {
     pub(crate) queues: Arc<Queues>,
     pub(crate) keeper: Keeper,
     pub(crate) gate: Gate,
+    /// When this was made.
+    pub(crate) since: Instant,
 }
 
 impl Common {
@@ -32,6 +36,7 @@ impl Common {
             services,
             queues: Arc::default(),
             gate: Gate::new(),
+            since: Instant::now(),
         }))
     }
     /// Makes the owner of a lease, which hands it over or releases it.

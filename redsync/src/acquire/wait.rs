@@ -102,7 +102,12 @@ enum Step {
 impl<'a> Waiter<'a> {
     fn new(ticket: &'a Ticket, common: &'a Arc<Common>, limit: Limit) -> Self {
         Self {
-            course: Course::new(limit, &ticket.request().options, Instant::now()),
+            course: Course::new(
+                limit,
+                &ticket.request().options,
+                common.since,
+                Instant::now(),
+            ),
             ticket,
             common,
             limit,

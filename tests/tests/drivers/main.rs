@@ -62,7 +62,11 @@ async fn acquire<N: Node>(node: &N, entry: &Entry) {
 
 async fn refused<N: Node>(node: &N, entry: &Entry) {
     let vote = node.acquire(entry).await.expect("an answer");
-    assert!(matches!(vote, AcquireVote::Taken { .. }), "{vote:?}");
+    let is_refused = matches!(
+        vote,
+        AcquireVote::Taken { .. } | AcquireVote::Reserved { .. }
+    );
+    assert!(is_refused, "{vote:?}");
 }
 
 async fn release<N: Node>(node: &N, entry: &Entry) {

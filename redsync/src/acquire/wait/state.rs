@@ -162,12 +162,12 @@ pub(super) enum Action {
 }
 
 impl Course {
-    pub(super) fn new(limit: Limit, options: &Options, now: Instant) -> Self {
+    pub(super) fn new(limit: Limit, options: &Options, origin: Instant, now: Instant) -> Self {
         Self {
             state: State::Queued {
                 until: Some(now + options.timing.expiry()),
             },
-            polls: Polls::new(limit, &options.retry, now),
+            polls: Polls::new(limit, &options.retry, origin, now),
             failed_wake_ups: 0,
             contradictions: 0,
         }

@@ -28,7 +28,7 @@ impl Test {
         let (options, now) = (options(), Instant::now());
         let limit = Limit::Tries(9);
         Self {
-            course: Course::new(limit, &options, now),
+            course: Course::new(limit, &options, now, now),
             options,
             now,
         }
