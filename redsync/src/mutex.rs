@@ -232,9 +232,10 @@ impl Mutex {
 
     /// Acquires the lock, and waits for at most `limit` while another holder has it.
     ///
-    /// If the lock is still held, the last attempt starts when the limit is over. It is completed, so
-    /// the future can take longer than the limit: by a round trip, or, if nodes hang, by the [node time
-    /// limit](Self::with_node_timeout). With a limit of zero there is one attempt.
+    /// If the lock may have become free without a [wake-up](crate#waiting), the last attempt starts when
+    /// the limit is over. It is completed, so the future can take longer than the limit: by a round trip,
+    /// or, if nodes hang, by the [node time limit](Self::with_node_timeout). With a limit of zero there is
+    /// one attempt.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -131,13 +131,13 @@ pub trait Node: Send + Sync + 'static {
     ///
     /// This *wake-up* notifies waiters whose lock another process holds. It is a hint, never proof:
     /// it may come for no reason, and an attempt then follows. It may also be missing: waiters make
-    /// attempts after pauses, too. On a node that does not implement this method, waiters only
-    /// poll.
+    /// attempts after pauses, too. While this is pending on a majority of nodes, these pauses grow to ten
+    /// seconds. On a node that does not implement this method, waiters only poll.
     ///
     /// # Errors
     ///
-    /// Any error means that the node has no wake-ups for now. The default implementation returns
-    /// [`NodeError::NotSent`].
+    /// Any error means that the node has no wake-ups for now; return one as soon as that is known. The
+    /// default implementation returns [`NodeError::NotSent`].
     ///
     /// # Cancel safety
     ///

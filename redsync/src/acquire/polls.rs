@@ -203,7 +203,7 @@ impl Polls {
             Found::Taken | Found::Reserved => 0,
             Found::NoQuorum => self.outages.saturating_add(1),
         };
-        if let Some(pause) = retry.outage_pause(self.outages) {
+        if let Some(pause) = Retry::outage_pause(self.outages) {
             self.pause.due = self.pause.due.max(now);
             self.put_off(retry, after(now, pause));
         }

@@ -201,6 +201,9 @@ impl Mutex {
 
     /// Sets the range from which each pause between attempts is drawn at random, with equal
     /// probability. 50 ms to 250 ms by default.
+    ///
+    /// These are the pauses on nodes without [wake-ups](crate#waiting). While wake-ups work, or too few
+    /// nodes answer, [they are longer](crate::future::Lock#polls).
     #[must_use]
     pub fn with_retry_delay_range(self, range: Range<Duration>) -> Self {
         self.set(|options| options.retry.delay = Delay::Uniform(range))
@@ -303,7 +306,8 @@ impl Mutex {
     /// default.
     ///
     /// Only attempts that follow a [pause](Self::with_retry_delay) count, not those that follow a
-    /// [wake-up](crate#waiting).
+    /// [wake-up](crate#waiting). While wake-ups work, most of these attempts [are
+    /// skipped](crate::future::Lock#polls), and count all the same.
     #[must_use]
     pub fn with_tries(self, tries: u32) -> Self {
         self.set(|options| options.retry.tries = tries)

@@ -69,7 +69,7 @@ impl Retry {
 
     /// Draws the least pause after this number of attempts in a row that found no quorum of nodes, if
     /// it has grown.
-    pub(crate) fn outage_pause(&self, outages: u32) -> Option<Duration> {
+    pub(crate) fn outage_pause(outages: u32) -> Option<Duration> {
         let times = outages.checked_sub(FREE_OUTAGES)?;
         Some(jittered(
             doubled(SHORTEST_OUTAGE_PAUSE, times).min(LONGEST_OUTAGE_PAUSE),
@@ -110,7 +110,7 @@ fn doubled(pause: Duration, times: u32) -> Duration {
 /// Draws a pause between half of this one and all of it, so that those who began together do not poll
 /// together.
 fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + 0.5 * fastrand::f64())
+    pause / 2 + (pause / 2).mul_f64(fastrand::f64())
 }
 
 impl fmt::Debug for Retry {
