@@ -2,15 +2,19 @@
 
 mod watched;
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::future::{Either, select};
 use tokio::{
     runtime::Handle,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use crate::runtimes::{Runtimes, has_workers};
+
+/// A drain that takes longer than this may wait for answers that nobody reads.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The background work of one [`Redsync`](crate::Redsync). [`drain`](crate::Redsync::drain) waits
 /// for it.
@@ -86,7 +90,10 @@ impl Background {
         };
         match other {
             // Not the task but the work is counted, because the task may stand still.
-            Some(other) => watched::spawn(self.tasks.track_future(limited), runtime, &other),
+            Some(other) => {
+                let work = self.tasks.track_future(limited);
+                watched::spawn(work, runtime, &other, &self.runtimes);
+            }
             None => drop(self.tasks.spawn_on(limited, runtime)),
         }
     }
@@ -95,8 +102,18 @@ impl Background {
         DrainGuard(self.tasks.token())
     }
 
-    pub(crate) async fn drain(&self) {
-        self.tasks.wait().await;
+    /// Waits for the work. If that takes long, `unblock` is called over and over.
+    pub(crate) async fn drain<F: Future>(&self, unblock: impl Fn() -> F) {
+        let mut done = pin!(self.tasks.wait());
+        if Handle::try_current().is_err() {
+            // There are no timers.
+            return done.await;
+        }
+        while timeout(PATIENCE, &mut done).await.is_err() {
+            if let Either::Left(_) = select(&mut done, pin!(unblock())).await {
+                return;
+            }
+        }
     }
 }
 

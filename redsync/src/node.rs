@@ -189,8 +189,9 @@ pub trait Node: Send + Sync + 'static {
     /// Returns a text that identifies the server, such as the run id of Redis; [`None`] if it is
     /// unknown.
     ///
-    /// It is asked once, before the node's first vote, so that a server with two addresses does not
-    /// get two votes.
+    /// It is asked before the node's first vote, so that a server with two addresses does not get two
+    /// votes. A [drain](crate::Redsync::drain) that takes long asks again, to make contact, and
+    /// discards the answer.
     fn identity(&self) -> impl Future<Output = Result<Option<String>, NodeError>> + Send {
         std::future::ready(Ok(None))
     }

@@ -256,6 +256,13 @@ impl Nodes {
         join_all(answers).await
     }
 
+    /// Asks every node who it is, only to make contact: a connection whose replies nobody reads any
+    /// longer is noticed by that, and replaced.
+    pub(crate) async fn contact(&self, limit: Duration) {
+        self.ask_all(limit, |node| self.node(node).get().identity())
+            .await;
+    }
+
     /// Admits a node, unless it is the same server as another node. Each node is asked once, unless
     /// the caller that asks is not polled for a while.
     ///

@@ -308,14 +308,18 @@ impl Redsync {
     /// [node time limit](Mutex::with_node_timeout) plus a second. If work was left to a
     /// current-thread runtime that nobody drives any longer, it moves after about two seconds to
     /// another runtime on which this `Redsync` was used. If there is none, the drain does not end.
-    /// Replies that such a runtime has not read are no longer waited for once a lock uses the same
-    /// nodes again; until then, the drain waits for them.
+    /// A drain that takes long asks every node who it is now and then, so that a connection whose replies
+    /// such a runtime has not read is replaced.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the work continues.
     pub async fn drain(&self) {
-        self.common.services.background.drain().await;
+        let Common {
+            nodes, services, ..
+        } = &*self.common;
+        let limit = self.defaults.timing.node_timeout();
+        (services.background.drain(|| nodes.contact(limit))).await;
     }
 
     /// Returns a guard that makes [`drain`](Self::drain) wait until it is dropped.

@@ -1,7 +1,8 @@
 //! Work on a runtime that may stand still: another runtime watches over it.
 //!
 //! A runtime with a single thread runs only while a thread blocks on it. So work that was left to it
-//! may wait for ever, and so may everything that waits for this work.
+//! may wait for ever, and so may everything that waits for this work. If the runtime that watches ends
+//! before the work is done, the watch moves to another one that is known.
 
 use std::{
     future::{Future, ready},
@@ -17,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::sync::Mutex;
+use crate::{runtimes::Runtimes, sync::Mutex};
 
 /// A runtime that does not run a task for this long stands still. Work on it is checked at this
 /// interval.
@@ -29,35 +30,75 @@ struct Watched(Mutex<Option<BoxFuture<'static, ()>>>);
 /// Polls the work on its own runtime.
 struct Runner(Arc<Watched>);
 
+/// Watches over work from another runtime than the one that it is on.
+struct Watch {
+    watched: Weak<Watched>,
+    /// The runtime of the work.
+    runtime: Handle,
+    runtimes: Arc<Runtimes>,
+    /// Whether the work was dropped, because its runtime stands still.
+    has_dropped: bool,
+}
+
 /// Spawns work on a runtime. If that stands still, the work is dropped on the other one.
 pub(super) fn spawn(
     work: impl Future<Output = ()> + Send + 'static,
     runtime: &Handle,
     other: &Handle,
+    runtimes: &Arc<Runtimes>,
 ) {
     let watched = Arc::new(Watched(Mutex::new(Some(work.boxed()))));
-    other.spawn(watch(Arc::downgrade(&watched), runtime.clone()));
+    let watch = Watch {
+        watched: Arc::downgrade(&watched),
+        runtime: runtime.clone(),
+        runtimes: Arc::clone(runtimes),
+        has_dropped: false,
+    };
+    other.spawn(watch.run());
     runtime.spawn(Runner(watched));
 }
 
-/// Checks the work until it is done, and drops it if its runtime stands still.
-async fn watch(watched: Weak<Watched>, runtime: Handle) {
-    loop {
-        sleep(STANDSTILL).await;
-        if watched.strong_count() == 0 {
+impl Watch {
+    /// Checks the work until it is done, and drops it if its runtime stands still.
+    async fn run(mut self) {
+        while !self.is_over() {
+            sleep(STANDSTILL).await;
+            if self.is_over() {
+                return;
+            }
+            let runs = timeout(STANDSTILL, self.runtime.spawn(ready(())));
+            if runs.await.is_ok() {
+                continue;
+            }
+            // The task above did not run, so the work was not polled either.
+            let watched = self.watched.upgrade();
+            let work = watched.and_then(|watched| watched.0.lock().take());
+            self.has_dropped = work.is_some();
+            drop(work);
+        }
+    }
+
+    /// Whether the work is done, or was dropped.
+    fn is_over(&self) -> bool {
+        self.has_dropped || self.watched.strong_count() == 0
+    }
+}
+
+impl Drop for Watch {
+    /// If the work is not over, the runtime of this watch has ended. If no other is known, nobody
+    /// watches any longer.
+    fn drop(&mut self) {
+        if self.is_over() {
             return;
         }
-        let runs = timeout(STANDSTILL, runtime.spawn(ready(()))).await.is_ok();
-        let Some(watched) = watched.upgrade() else {
-            return;
-        };
-        if runs {
-            continue;
-        }
-        // The task above did not run, so the work was not polled either.
-        let work = watched.0.lock().take();
-        if work.is_some() {
-            return drop(work);
+        if let Some(other) = self.runtimes.besides(self.runtime.id()) {
+            let watch = Self {
+                watched: Weak::clone(&self.watched),
+                runtime: self.runtime.clone(),
+                runtimes: Arc::clone(&self.runtimes),
+                has_dropped: false,
+            };
+            other.spawn(watch.run());
         }
     }
 }

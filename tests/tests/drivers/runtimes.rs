@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use redsync::{Mutex, Redsync};
-use redsync_tests::Servers;
 use redsync_tests::wait::until_async;
+use redsync_tests::{RedisServer, Servers};
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -93,6 +93,52 @@ fn an_attempt_under_way_on_a_runtime_that_is_no_longer_driven_leaves_no_key() {
         })
         .await;
     });
+}
+
+#[test]
+fn a_drain_ends_though_a_runtime_that_is_no_longer_driven_has_not_read_its_replies() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let (still, driven) = (runtime(), runtime());
+    still.block_on(locks(&redsync.mutex("warm").with_fail_fast(false)));
+    let mutex = redsync.mutex("a");
+    let mut lock = Box::pin(mutex.lock());
+    still.block_on(async {
+        assert!((&mut lock).now_or_never().is_none());
+        // The commands are sent, and their replies are not read.
+        tokio::task::yield_now().await;
+    });
+    driven.block_on(async {
+        drop(lock);
+        let drained = timeout(LIMIT, redsync.drain()).await;
+        drained.expect("nothing waits for the runtime that is not driven");
+    });
+    servers.assert_no_keys();
+}
+
+#[test]
+fn work_on_a_runtime_that_stands_still_moves_though_the_runtime_that_watches_ends() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let (still, watches, lives) = (runtime(), runtime(), runtime());
+    for known in [&lives, &watches, &still] {
+        known.block_on(async {
+            let guard = redsync.mutex("first").lock_within(LIMIT).await.unwrap();
+            guard.release().await.unwrap();
+        });
+    }
+    // Its release is left to the runtime on which it is dropped, and the last of the others watches it.
+    still.block_on(async {
+        let guard = redsync.mutex("a").lock_within(LIMIT).await.unwrap();
+        servers.iter().for_each(RedisServer::stop);
+        drop(guard);
+        tokio::task::yield_now().await;
+    });
+    drop(watches);
+    servers.iter().for_each(RedisServer::cont);
+    let drained = lives.block_on(async { timeout(LIMIT, redsync.drain()).await });
+    drained.expect("nothing waits for the runtime that is not driven");
+    servers.assert_no_keys();
 }
 
 #[test]
@@ -183,7 +229,7 @@ fn a_guard_that_is_dropped_on_a_runtime_that_ends_is_released_on_another() {
             assert!(redsync.mutex("c").lock().now_or_never().is_none());
         });
         drop(ends);
-        let drained = lives.block_on(async { tokio::time::timeout(LIMIT, redsync.drain()).await });
+        let drained = lives.block_on(async { timeout(LIMIT, redsync.drain()).await });
         drained.expect("nothing waits for the runtime that has ended");
         servers.assert_no_keys();
     }

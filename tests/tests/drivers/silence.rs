@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use redsync::node::redis::{Deadpool, RedisNode};
 use redsync::{Mutex, Redsync};
 use redsync_tests::wait::until_async;
 use redsync_tests::{Proxy, RedisServer, Servers};
@@ -120,6 +122,38 @@ async fn a_slow_server_keeps_its_connection() {
         connections.iter().all(|count| *count <= 3),
         "{connections:?}"
     );
+}
+
+/// More locks than a connection has commands under way.
+const BURST: usize = 3_000;
+
+#[tokio::test]
+async fn a_silent_connection_is_checked_though_it_has_all_the_commands_that_it_takes() {
+    let servers = Servers::start(3);
+    let proxy = Proxy::start(servers[0].port()).await;
+    let urls = [proxy.url(), servers[1].url(), servers[2].url()];
+    // Without wake-ups, whose connections have checks of their own.
+    let nodes = urls.map(|url| RedisNode::new(Deadpool::connect(&url).unwrap()));
+    let redsync = Redsync::new(nodes).unwrap();
+    let lock = |number: usize| {
+        let mutex = redsync.mutex(format!("burst:{number}"));
+        async move { drop(mutex.lock().await) }
+    };
+    lock(0).await;
+    redsync.drain().await;
+    servers[0].command(&["CONFIG", "RESETSTAT"]);
+    proxy.hold_replies();
+    // At once, so that the connection is full before its silence is noticed.
+    join_all((1..BURST).map(lock)).await;
+    until_async("a check", LIMIT, async || {
+        lock(BURST).await;
+        let statistics: String = servers[0].query(&["INFO", "commandstats"]);
+        statistics.contains("cmdstat_ping:")
+    })
+    .await;
+    proxy.pass();
+    redsync.drain().await;
+    until_async("no keys", LIMIT, async || servers[0].keys().is_empty()).await;
 }
 
 #[tokio::test]

@@ -180,7 +180,7 @@ async fn check<M: Connect>(
         Either::Left((false, connecting)) => connecting.await,
         Either::Right((Ok(new), _)) => {
             log.replaced();
-            (connection.sender).abandon_for(&new.sender, connection.is_here());
+            connection.abandon_for(&new);
             Ok(new)
         }
         Either::Right((Err(error), _)) => {

@@ -1,17 +1,17 @@
 //! Making a connection to one server: by a client library, or out of a pool.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
-use tokio::{
-    runtime::{self, Handle},
-    time::timeout,
-};
+use tokio::{runtime::Handle, time::timeout};
 
 use super::{kind::SharedConnection, sender::Sender};
 use crate::{node::NodeError, sync::Mutex};
 
 /// How long it may take to make a connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A runtime that does not run a task for this long stands still.
+const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Makes connections to one server.
 pub(crate) trait Connect: Clone + Send + Sync + 'static {
@@ -36,7 +36,7 @@ pub(super) struct Connection<M: Connect> {
     pub(super) sender: Sender<M::Connection>,
     place: Mutex<Option<M::Place>>,
     /// The runtime that reads its replies.
-    runtime: runtime::Id,
+    runtime: Handle,
 }
 
 impl<M: Connect> Connection<M> {
@@ -51,13 +51,28 @@ impl<M: Connect> Connection<M> {
         Ok(Arc::new(Self {
             sender: Sender::new(connection),
             place: Mutex::new(Some(place)),
-            runtime: Handle::current().id(),
+            runtime: Handle::current(),
         }))
     }
 
     /// Whether the current runtime reads its replies.
     pub(super) fn is_here(&self) -> bool {
-        Handle::try_current().is_ok_and(|runtime| runtime.id() == self.runtime)
+        Handle::try_current().is_ok_and(|runtime| runtime.id() == self.runtime.id())
+    }
+
+    /// Sends no more commands, because another connection takes over. If the runtime that reads the
+    /// replies stands still, those that were sent are no longer waited for.
+    pub(super) fn abandon_for(self: &Arc<Self>, other: &Self) {
+        self.sender.abandon_for(&other.sender);
+        if self.is_here() {
+            return;
+        }
+        let (connection, sign) = (Arc::clone(self), self.runtime.spawn(ready(())));
+        tokio::spawn(async move {
+            if timeout(STANDSTILL, sign).await.is_err() {
+                connection.sender.abandon_sent();
+            }
+        });
     }
 
     /// Gives back the place.

@@ -105,22 +105,6 @@ impl List {
         Ok(())
     }
 
-    /// Adds an item before all others, or returns it if the list is closed.
-    pub(super) fn push_first(&self, now: Instant, item: Item) -> Result<(), Item> {
-        let mut state = self.state();
-        if state.is_closed {
-            return Err(item);
-        }
-        state.health.sent(now);
-        state.waiting.push_front(item);
-        let collector = state.collector.take();
-        drop(state);
-        if let Some(collector) = collector {
-            collector.wake();
-        }
-        Ok(())
-    }
-
     /// Adds an item again, for its next command.
     pub(super) fn push_again(&self, item: Item) {
         self.state().waiting.push_back(item);

@@ -57,23 +57,20 @@ impl<C: SharedConnection> Sender<C> {
     }
 
     /// Sends no more commands, because another connection takes over. Those in the list go to it: they
-    /// have certainly not been sent.
-    ///
-    /// If the collector has left commands in the list, either enough are under way, or its runtime
-    /// stands still, and then nobody else would drop those that it has sent. If its runtime is known to
-    /// run, it still waits for their answers: what has been sent may arrive late, and has to be
-    /// released after that.
-    pub(crate) fn abandon_for(&self, other: &Self, its_runtime_runs: bool) {
-        let waiting = self.list.close_and_take();
-        let (is_empty, now) = (waiting.is_empty(), Instant::now());
+    /// have certainly not been sent. The collector still waits for the answers to those that it has
+    /// sent: they may arrive late, and have to be released after that.
+    pub(crate) fn abandon_for(&self, other: &Self) {
+        let (waiting, now) = (self.list.close_and_take(), Instant::now());
         for item in waiting {
             if let Err(item) = other.push(now, item) {
                 item.fail::<C>(Undelivered::closed(true).error, true);
             }
         }
-        if is_empty || its_runtime_runs {
-            return;
-        }
+    }
+
+    /// Drops the commands that the collector has sent, because its runtime stands still: nobody else
+    /// would.
+    pub(crate) fn abandon_sent(&self) {
         let sent = mem::take(&mut *self.sent.lock());
         for item in sent.into_iter().flat_map(|sent| sent.items) {
             item.fail::<C>(Undelivered::closed(false).error, false);
@@ -129,49 +126,38 @@ impl<C: SharedConnection> Sender<C> {
     /// If the future is dropped, the command may or may not be sent.
     pub(crate) async fn send(&self, command: Cmd) -> Result<Value, Undelivered> {
         if C::PIPELINES {
-            return self
-                .listed(command, |item| self.push(Instant::now(), item))
-                .await;
+            let (reply, answer) = oneshot::channel();
+            let item = Item::Command(command, reply);
+            if self.push(Instant::now(), item).is_err() {
+                return Err(Undelivered::closed(true));
+            }
+            return answer
+                .await
+                .unwrap_or_else(|_| Err(Undelivered::closed(false)));
         }
         self.send_now(command).await
     }
 
-    /// Sends a `PING` before all commands in the list, and waits for its reply.
+    /// Sends a `PING` without the list, and waits for its reply: even if so many commands are under way
+    /// that those in the list have to wait.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
     pub(crate) async fn ping(&self) -> Result<Value, Undelivered> {
-        let ping = redis::cmd("PING");
-        if C::PIPELINES {
-            return self
-                .listed(ping, |item| self.list.push_first(Instant::now(), item))
-                .await;
-        }
-        self.send_now(ping).await
-    }
-
-    /// Waits for the reply to a command that `push` puts into the list.
-    async fn listed(
-        &self,
-        command: Cmd,
-        push: impl FnOnce(Item) -> Result<(), Item>,
-    ) -> Result<Value, Undelivered> {
-        let (reply, answer) = oneshot::channel();
-        if push(Item::Command(command, reply)).is_err() {
+        if self.is_closed() {
             return Err(Undelivered::closed(true));
         }
-        answer
-            .await
-            .unwrap_or_else(|_| Err(Undelivered::closed(false)))
+        self.send_now(redis::cmd("PING")).await
     }
 
     /// Sends a command without the list, and waits for its reply.
     async fn send_now(&self, command: Cmd) -> Result<Value, Undelivered> {
-        let _counted = Counted::new(&self.list);
+        let mut counted = Counted::new(&self.list);
         let mut connection = self.connection.clone();
         let reply = connection.send_one(&command).await;
         self.list.heard(&reply);
+        counted.is_over = !matches!(&reply, Err(error) if error.is_timeout());
         reply
             .and_then(Value::extract_error)
             .map_err(|error| Undelivered {
@@ -189,17 +175,28 @@ impl<C: SharedConnection> Drop for Sender<C> {
 }
 
 /// Counts a command as under way until it is dropped.
-struct Counted<'a>(&'a List);
+struct Counted<'a> {
+    list: &'a List,
+    /// Whether it was answered. If it was not, the silence that began with it goes on.
+    is_over: bool,
+}
 
 impl<'a> Counted<'a> {
     fn new(list: &'a List) -> Self {
         list.sent();
-        Self(list)
+        Self {
+            list,
+            is_over: false,
+        }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.over(1);
+        if self.is_over {
+            self.list.over(1);
+        } else {
+            self.list.abandoned(1);
+        }
     }
 }
