@@ -1,5 +1,5 @@
 //! A proxy that refuses some commands in words of its own, as the proxies of some cloud
-//! providers do.
+//! providers do, or by closing the connection.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
@@ -26,7 +26,8 @@ struct Shared {
     upstream_port: u16,
     /// Names of commands, in capitals, perhaps with a subcommand.
     refused: Vec<String>,
-    error: String,
+    /// None if the connection is closed.
+    error: Option<String>,
     has_ended: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
 }
@@ -40,12 +41,26 @@ impl RefusingProxy {
     /// If the system has no free port or thread.
     #[must_use]
     pub fn start(upstream_port: u16, refused: &[&str], error: &str) -> Self {
+        Self::start_with(upstream_port, refused, Some(format!("-{error}")))
+    }
+
+    /// Starts a proxy that closes the connection at these commands.
+    ///
+    /// # Panics
+    ///
+    /// If the system has no free port or thread.
+    #[must_use]
+    pub fn closing(upstream_port: u16, refused: &[&str]) -> Self {
+        Self::start_with(upstream_port, refused, None)
+    }
+
+    fn start_with(upstream_port: u16, refused: &[&str], error: Option<String>) -> Self {
         let listener = listen();
         let port = port_of(&listener);
         let shared = Arc::new(Shared {
             upstream_port,
             refused: refused.iter().map(|name| name.to_uppercase()).collect(),
-            error: format!("-{error}"),
+            error,
             has_ended: AtomicBool::new(false),
             streams: Mutex::default(),
         });
@@ -127,8 +142,11 @@ impl Shared {
         loop {
             let mut args = read(&mut client)?;
             if self.refuses(&args) {
+                let Some(error) = &self.error else {
+                    return client.get_ref().shutdown(Shutdown::Both);
+                };
                 let script = "return redis.error_reply(ARGV[1])";
-                args = ["EVAL", script, "0", &self.error]
+                args = ["EVAL", script, "0", error]
                     .map(|arg| arg.as_bytes().to_vec())
                     .to_vec();
             }

@@ -74,6 +74,45 @@ async fn a_lock_does_without_each_optional_command_however_it_is_refused() {
     }
 }
 
+/// It may have answered other commands of the same connection before.
+#[tokio::test]
+async fn a_lock_does_without_optional_commands_at_which_the_connection_is_closed() {
+    let server = RedisServer::start();
+    for commands in [
+        &["INFO"][..],
+        &["DELIFEQ", "DELEX"],
+        &["INFO", "DELIFEQ", "DELEX", "PING"],
+    ] {
+        for pooled in [true, false] {
+            let proxy = RefusingProxy::closing(server.port(), commands);
+            let redsync = if pooled {
+                Redsync::connect([proxy.url()])
+            } else {
+                Redsync::new([manager(&proxy.url())])
+            };
+            let redsync = redsync.unwrap();
+            // No key expires before a drain gives up.
+            let mutex = redsync.mutex("a").with_expiry(Duration::from_secs(60));
+            for _ in 0..3 {
+                let guard = mutex.lock().await.expect("a lock");
+                guard.extend().await.expect("an extension");
+                drop(guard);
+                redsync.drain().await;
+                assert!(server.keys().is_empty(), "{commands:?}");
+            }
+        }
+    }
+}
+
+/// A server that cannot be reached is not one that does not tell who it is.
+#[tokio::test]
+async fn a_server_that_closes_every_connection_is_unreachable() {
+    let server = RedisServer::start();
+    let proxy = RefusingProxy::closing(server.port(), &["INFO", "GET", "SET"]);
+    let error = deadpool(&proxy.url()).identity().await.unwrap_err();
+    assert!(matches!(error, NodeError::Disconnected(_)), "{error}");
+}
+
 /// A connection that was idle is checked with `PING`. Any answer is a sign of life.
 #[tokio::test]
 async fn an_idle_connection_is_used_though_ping_is_refused() {

@@ -75,6 +75,9 @@ impl Conversation {
 
     /// Reports that the connection has failed, and that the last command may have been carried out.
     pub(super) fn fail(self, error: NodeError) {
+        if let NodeError::Disconnected(_) = &error {
+            self.exchange.disconnected();
+        }
         self.question.answer(self.exchange.interim().ok_or(error));
     }
 

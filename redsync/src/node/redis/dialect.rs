@@ -11,6 +11,8 @@ use crate::node::NodeError;
 #[derive(Default)]
 pub(super) struct Dialect {
     delete_if_equal: AtomicU8,
+    /// Whether the present one of these commands has been answered.
+    has_deleted: AtomicBool,
     can_release: AtomicBool,
 }
 
@@ -66,6 +68,23 @@ impl Dialect {
         self.delete_if_equal.fetch_max(next, Ordering::Relaxed);
     }
 
+    /// Notes that the server has carried out the command to delete with.
+    pub(super) fn note_deletion(&self) {
+        // Relaxed: see `delete_if_equal`. The value changes once.
+        if !self.has_deleted.load(Ordering::Relaxed) {
+            self.has_deleted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the connection was closed in place of an answer to this command. A proxy may refuse it
+    /// in this way. If it was answered before, the server has restarted, or the network is at fault.
+    pub(super) fn was_cut_off_at(&self, command: DeleteIfEqual) {
+        // Relaxed: see `delete_if_equal`.
+        if !self.has_deleted.load(Ordering::Relaxed) {
+            self.lacks(command);
+        }
+    }
+
     /// Whether the server is known to release what it has acquired.
     pub(super) fn can_release(&self) -> bool {
         // Relaxed: see `delete_if_equal`.
@@ -110,6 +129,16 @@ pub(super) fn may_do_otherwise(error: &NodeError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_was_answered_once_is_not_doubted_when_a_connection_ends() {
+        let dialect = Dialect::default();
+        dialect.was_cut_off_at(DeleteIfEqual::Delifeq);
+        assert_eq!(dialect.delete_if_equal(), Some(DeleteIfEqual::Delex));
+        dialect.note_deletion();
+        dialect.was_cut_off_at(DeleteIfEqual::Delex);
+        assert_eq!(dialect.delete_if_equal(), Some(DeleteIfEqual::Delex));
+    }
 
     #[test]
     fn a_refusal_in_any_words_is_about_the_command() {

@@ -138,6 +138,9 @@ impl Exchange {
         entry: &Entry,
         reply: Result<Reply, NodeError>,
     ) -> Option<NodeAnswer> {
+        if let Err(NodeError::Disconnected(_)) = &reply {
+            self.disconnected();
+        }
         match self.read(entry, reply) {
             Ok(Outcome::Answered(answer)) => Some(Ok(answer)),
             Ok(Outcome::Continued(step)) => {
@@ -148,11 +151,21 @@ impl Exchange {
         }
     }
 
+    /// Notes that the connection was closed in place of a reply.
+    pub(super) fn disconnected(&self) {
+        if let Step::DeleteIfEqual(command, dialect) = &self.step {
+            dialect.was_cut_off_at(*command);
+        }
+    }
+
     fn read(&self, entry: &Entry, reply: Result<Reply, NodeError>) -> Result<Outcome, NodeError> {
         if let Err(error) = &reply
             && let Some(step) = self.step.after(error)?
         {
             return Ok(Outcome::Continued(step));
+        }
+        if let (Step::DeleteIfEqual(_, dialect), Ok(_)) = (&self.step, &reply) {
+            dialect.note_deletion();
         }
         Ok(match (&self.step, reply) {
             (Step::Check(check, dialect), reply) => {

@@ -129,6 +129,26 @@ impl<D: Driver> RedisNode<D> {
 }
 
 impl<D: Driver> RedisNode<D> {
+    /// Asks the server about itself.
+    ///
+    /// A proxy may answer this by closing the connection. So may a server that restarts, so it is asked
+    /// twice. If it closes both connections, and a third answers a command that every lock needs, then
+    /// it does not answer this question: [`None`].
+    async fn info(&self) -> Result<Option<Reply>, NodeError> {
+        let info: [&[u8]; 2] = [b"INFO", b"server"];
+        for _ in 0..2 {
+            match self.driver.command(&info).await {
+                Err(NodeError::Disconnected(_)) => {}
+                reply => return reply.map(Some),
+            }
+        }
+        match self.driver.command(&[b"GET", b"redsync"]).await {
+            // Any error of the server is an answer.
+            Ok(_) | Err(NodeError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Carries out one operation, sending one command at a time.
     async fn converse(
         &self,
@@ -241,9 +261,9 @@ impl<D: Driver> Node for RedisNode<D> {
     }
 
     async fn identity(&self) -> Result<Option<String>, NodeError> {
-        match self.driver.command(&[b"INFO", b"server"]).await {
-            Ok(Reply::Bytes(info)) => Ok(run_id(&String::from_utf8_lossy(&info))),
-            Ok(Reply::Status(info)) => Ok(run_id(&info)),
+        match self.info().await {
+            Ok(Some(Reply::Bytes(info))) => Ok(run_id(&String::from_utf8_lossy(&info))),
+            Ok(Some(Reply::Status(info))) => Ok(run_id(&info)),
             // The user has no permission for INFO, or a proxy does not know it. Locking works all
             // the same.
             Err(error) if may_do_otherwise(&error) => Ok(None),
