@@ -4,13 +4,17 @@ use std::{
     future::{Future, Ready, ready},
     mem,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
 };
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use http::Request;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use redsync::Printable;
 
 use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 
@@ -46,8 +50,12 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// A value that is not UTF-8 is answered with 400. A route that has no such parameter, or has
 /// several with that name, is a mistake in the program: the response has status 500, and an error
-/// event contains the method, the route and the template. (That includes requests that no route
-/// matches, which `Router::layer` sees and `route_layer` does not.)
+/// event contains the method, the route and the template. [`for_route`](PathKey::for_route) finds it
+/// before the first request.
+///
+/// A request that no route of the router matches, which `Router::layer` sees and `route_layer` does
+/// not, passes without a lock. The first one of a key causes a warning event, because a fallback
+/// that should lock needs another key.
 ///
 /// # Panics
 ///
@@ -58,7 +66,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 pub fn path(template: &str) -> PathKey {
     match parse(template) {
         Ok(parts) => PathKey {
-            parts: parts.into(),
+            template: Arc::new(Template {
+                parts,
+                has_passed_unmatched: AtomicBool::new(false),
+            }),
         },
         Err(why) => panic!("the key template `{template}` {why}"),
     }
@@ -68,7 +79,14 @@ pub fn path(template: &str) -> PathKey {
 #[derive(Clone, Debug)]
 pub struct PathKey {
     // Cheap to clone, since routers clone their services for each request.
-    parts: Arc<[Part]>,
+    template: Arc<Template>,
+}
+
+#[derive(Debug)]
+struct Template {
+    parts: Vec<Part>,
+    /// Whether a request that matched no route has been reported.
+    has_passed_unmatched: AtomicBool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +153,7 @@ impl PathKey {
     ) -> Result<LockKey, KeyError> {
         let values: Vec<_> = values.into_iter().collect();
         let mut name = String::new();
-        for part in &*self.parts {
+        for part in &self.template.parts {
             match part {
                 Part::Literal(literal) => name.push_str(literal),
                 Part::Parameter(parameter) => {
@@ -154,6 +172,54 @@ impl PathKey {
         Ok(name.into())
     }
 
+    /// Checks that the template fits a route: that the route has each parameter of the template exactly
+    /// once.
+    ///
+    /// axum does not tell a layer which route it is for, so without this call a parameter that the
+    /// route does not have is noticed at the first request. With a nested router, give the whole path:
+    /// it may have two parameters of one name.
+    ///
+    /// ```
+    /// use axum::{Router, routing::put};
+    /// use redsync::Redsync;
+    /// use redsync_tower::{RedlockLayer, key};
+    ///
+    /// const ORDER: &str = "/orders/{id}";
+    ///
+    /// let key = key::path("order:{id}").for_route(ORDER);
+    /// let lock = RedlockLayer::new(Redsync::in_memory(3), key);
+    /// let app: Router = Router::new().route(ORDER, put(async || "updated").route_layer(lock));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the template does not fit, as axum's `Router::route` does for a path that it cannot
+    /// route.
+    #[must_use]
+    #[track_caller]
+    pub fn for_route(self, route: &str) -> Self {
+        let values = parameters(route).map(|name| (name, "value"));
+        if let Err(error) = self.name(values) {
+            panic!("{error} on the route `{route}`");
+        }
+        self
+    }
+
+    /// Passes a request that no route matched.
+    fn pass_unmatched<B>(&self, request: &Request<B>) {
+        // `Relaxed`: nothing else depends on it.
+        if !self.template.has_passed_unmatched.swap(true, Relaxed) {
+            let (method, path) = (request.method(), Printable(request.uri().path()));
+            let template = self.template();
+            tracing::warn!(
+                %method,
+                %path,
+                template,
+                "a request that no route matched passes without a lock; others are not reported"
+            );
+        }
+    }
+
     fn cannot_be_filled_in(&self, parameter: &str, count: &str) -> KeyError {
         let detail = format!(
             "the key template `{}` needs the path parameter `{parameter}`, but there is {count} value \
@@ -164,7 +230,7 @@ impl PathKey {
     }
 
     fn template(&self) -> String {
-        let parts = self.parts.iter().map(|part| match part {
+        let parts = self.template.parts.iter().map(|part| match part {
             Part::Literal(literal) => literal.to_string(),
             Part::Parameter(parameter) => format!("{{{parameter}}}"),
         });
@@ -176,12 +242,42 @@ impl<B> Key<B> for PathKey {
     type Future = Ready<KeyOutput<B>>;
 
     fn key(&self, mut request: Request<B>) -> Self::Future {
-        let key = params(&mut request).and_then(|params| self.name(params.iter().flatten()));
-        ready((request, key.map(Some)))
+        let key = match params(&mut request) {
+            Ok(Some(params)) => match self.name(&params) {
+                // A service that is nested has parameters, but no matched path, so the name is tried
+                // first.
+                Err(_) if request.extensions().get::<MatchedPath>().is_none() => {
+                    self.pass_unmatched(&request);
+                    Ok(None)
+                }
+                name => name.map(Some),
+            },
+            Ok(None) => self.name([]).map(Some),
+            Err(error) => Err(error),
+        };
+        ready((request, key))
     }
 }
 
-/// The decoded parameters, or [`None`] if no route was matched.
+/// The names of the parameters of a route, in the syntax of axum: `{name}` and `{*name}`, while `{{`
+/// and `}}` stand for braces.
+fn parameters(route: &str) -> impl Iterator<Item = &str> {
+    let mut rest = route;
+    std::iter::from_fn(move || {
+        loop {
+            let (_, after) = rest.split_once('{')?;
+            if let Some(after) = after.strip_prefix('{') {
+                rest = after;
+                continue;
+            }
+            let (name, after) = after.split_once('}')?;
+            rest = after;
+            return Some(name.strip_prefix('*').unwrap_or(name));
+        }
+    })
+}
+
+/// The decoded parameters, or [`None`] if the request has not come through a router.
 fn params<B>(request: &mut Request<B>) -> Result<Option<RawPathParams>, KeyError> {
     // axum keeps the parameters in a private extension, which its extractors read from `Parts`. So
     // `Parts` borrow the request's extensions.
@@ -225,6 +321,15 @@ mod tests {
         ] {
             assert!(parse(template).is_err(), "{template}");
         }
+    }
+
+    #[test]
+    fn the_parameters_of_a_route_are_found() {
+        let of = |route| parameters(route).collect::<Vec<_>>();
+        assert_eq!(of("/orders/{id}/items/{item}"), ["id", "item"]);
+        assert_eq!(of("/{a}/{{b}}/{*rest}"), ["a", "rest"]);
+        assert_eq!(of("/{id}/{id}"), ["id", "id"]);
+        assert!(of("/orders").is_empty());
     }
 
     #[test]

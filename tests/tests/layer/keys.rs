@@ -1,6 +1,6 @@
 //! From requests to names: which requests have the same key, and which never have.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, panic};
 
 use axum::{Extension, Router, routing};
 use http::{HeaderValue, Request, StatusCode};
@@ -9,7 +9,9 @@ use redsync_tower::{
     key::{self, LockKey},
 };
 
-use crate::support::{Nodes, post, send, text};
+use tower::Layer;
+
+use crate::support::{Log, Nodes, post, send, text};
 
 /// Answers with the name of the lock.
 async fn name(lock: Option<HeldLock>) -> String {
@@ -161,6 +163,74 @@ async fn parameters_come_from_the_route_and_the_router_around_it() {
         names(&app, &["/tenants/7/orders/1"]).await,
         ["tenant:7:order:1"]
     );
+}
+
+#[tokio::test]
+async fn a_request_that_no_route_matches_passes_and_only_the_first_is_reported() {
+    let (log, _listening) = Log::listen();
+    let nodes = Nodes::new();
+    let lock = RedlockLayer::new(nodes.redsync(), key::path("tenant:{tenant}:order:{id}"));
+    let inner = Router::new().route("/orders/{id}", routing::post(name));
+    let app = Router::new()
+        .nest("/tenants/{tenant}", inner)
+        .route("/tenants", routing::post(name))
+        .layer(lock);
+    for uri in ["/wp-login.php", "/a/b/c", "/", "/tenants/7/x", "/%ff"] {
+        let response = send(&app, post(uri)).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{uri}");
+    }
+    let logged = log.take();
+    assert_eq!(logged.lines().count(), 1, "{logged}");
+    assert!(
+        logged.contains("WARN") && logged.contains("/wp-login.php"),
+        "{logged}"
+    );
+    assert_eq!(nodes.tries(), 0);
+
+    let uris = ["/tenants/7/orders/1"];
+    assert_eq!(names(&app, &uris).await, ["tenant:7:order:1"]);
+    let mistake = send(&app, post("/tenants")).await;
+    assert_eq!(mistake.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(
+        log.take().contains("ERROR"),
+        "a route without the parameter"
+    );
+}
+
+#[tokio::test]
+async fn a_layer_around_a_whole_router_is_a_mistake_and_lets_nothing_pass() {
+    let nodes = Nodes::new();
+    let lock = RedlockLayer::new(nodes.redsync(), key::path("order:{id}"));
+    let app = Router::new().route("/orders/{id}", routing::post(name));
+    let around = lock.layer(app);
+    for uri in ["/orders/1", "/no-such"] {
+        let response = send(&around, post(uri)).await;
+        let status = response.status();
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{uri}");
+    }
+}
+
+#[test]
+fn a_template_that_does_not_fit_its_route_is_found_when_the_router_is_built() {
+    for (template, route, fits) in [
+        ("order:{id}", "/orders/{id}", true),
+        ("order:{id}", "/tenants/{tenant}/orders/{id}", true),
+        ("file:{path}", "/files/{*path}", true),
+        ("job", "/jobs", true),
+        ("order:{id}", "/orders/{order}", false),
+        ("order:{id}", "/orders/{{id}}", false),
+        ("order:{id}", "/tenants/{id}/orders/{id}", false),
+        ("tenant:{tenant}:order:{id}", "/orders/{id}", false),
+    ] {
+        let built = panic::catch_unwind(|| key::path(template).for_route(route));
+        assert_eq!(built.is_ok(), fits, "{template} {route}");
+        let Err(panic) = built else { continue };
+        let message: &String = panic.downcast_ref().unwrap();
+        assert!(
+            message.contains(template) && message.contains(route),
+            "{message}"
+        );
+    }
 }
 
 #[tokio::test]
