@@ -22,7 +22,7 @@ impl Common {
         Self {
             config: Config::new(redsync),
             live: Arc::default(),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(None),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod holding;
 mod locking;
 mod naming;
+mod observing;
 mod responses;
 mod waiting;
 
@@ -12,6 +13,7 @@ pub use self::holding::{HoldUntil, OnLoss};
 pub(crate) use self::{
     holding::Holding,
     locking::Locking,
+    observing::Observing,
     responses::Responses,
     waiting::{PendingLimits, WaitPolicy},
 };
@@ -23,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) waiting: WaitPolicy,
     pub(crate) holding: Holding,
     pub(crate) responses: Responses,
+    pub(crate) observing: Observing,
 }
 
 impl Config {
@@ -32,6 +35,7 @@ impl Config {
             waiting: WaitPolicy::default(),
             holding: Holding::default(),
             responses: Responses::default(),
+            observing: Observing::default(),
         }
     }
 }

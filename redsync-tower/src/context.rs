@@ -45,10 +45,16 @@ impl RequestContext {
         self.preferred_wait
     }
 
-    /// Makes the layer's response to the request.
-    pub(crate) fn answer(&self, rejection: LockRejection) -> Response<Bytes> {
+    /// Completes a rejection with what the layer has been told and has seen.
+    pub(crate) fn complete(&self, mut rejection: LockRejection) -> LockRejection {
         let Common { config, live, .. } = &*self.common;
-        (config.responses).respond(rejection, self.format, live.usual_hold.get())
+        (config.responses).complete(&mut rejection, live.usual_hold.get());
+        rejection
+    }
+
+    /// Makes the layer's response to the request.
+    pub(crate) fn respond(&self, rejection: LockRejection) -> Response<Bytes> {
+        self.common.config.responses.respond(rejection, self.format)
     }
 
     /// Moves the telemetry out, for a body that goes on holding the lock.

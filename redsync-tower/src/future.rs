@@ -162,9 +162,10 @@ where
     }
 
     fn refused(context: &mut RequestContext, rejection: LockRejection) -> Self {
+        let rejection = context.complete(rejection);
         context.telemetry.refused(&rejection);
         Self::Refused {
-            response: Some(context.answer(rejection)),
+            response: Some(context.respond(rejection)),
         }
     }
 
@@ -302,7 +303,8 @@ fn release_done<ResBody, E>(
     let lost = context.telemetry.released(released);
     let mut response = result?;
     if lost && context.common.config.holding.on_loss == OnLoss::Abort {
-        let answer = context.answer(LockRejection::lost());
+        let rejection = context.complete(LockRejection::lost());
+        let answer = context.respond(rejection);
         return Ok(context.finish(answer.map(ResponseBody::answer)));
     }
     if lost {

@@ -2,6 +2,7 @@
 
 mod holding;
 mod locking;
+mod observing;
 mod responses;
 mod waiting;
 

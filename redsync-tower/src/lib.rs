@@ -62,6 +62,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
+mod callback;
 mod common;
 mod config;
 mod context;
@@ -82,6 +83,7 @@ mod telemetry;
 
 pub use self::{
     body::ResponseBody,
+    callback::{OnLost, OnRefused},
     config::{HoldUntil, OnLoss},
     held::{HeldLock, NotLocked},
     layer::RedlockLayer,

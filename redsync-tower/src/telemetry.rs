@@ -27,6 +27,8 @@ pub(crate) struct Telemetry {
     stage: Stage,
     /// When the stage began.
     since: Instant,
+    /// How long the request has waited, if its wait has ended.
+    wait: Duration,
 }
 
 enum Stage {
@@ -47,6 +49,7 @@ impl Telemetry {
             span: Span::none(),
             stage: Stage::Idle,
             since: Instant::now(),
+            wait: Duration::ZERO,
         }
     }
 
@@ -58,6 +61,7 @@ impl Telemetry {
     pub(crate) fn waiting(&mut self, mutex: &Mutex) {
         self.span = tracing::debug_span!(
             "lock",
+            layer = self.common.config.observing.label,
             name = Empty,
             mode = Empty,
             wait_ms = Empty,
@@ -96,7 +100,7 @@ impl Telemetry {
     }
 
     /// Records that the request has not acquired its lock. It is about to be refused.
-    pub(crate) fn not_acquired(&self, error: &LockError) {
+    pub(crate) fn not_acquired(&mut self, error: &LockError) {
         let wait = self.record_wait(error.attempts(), Outcome::Rejected(Reason::of(error)));
         self.span.in_scope(|| match error {
             // An outage has no line for each request: the core reports its beginning and its end.
@@ -106,7 +110,7 @@ impl Telemetry {
     }
 
     /// Records that the request does not wait any longer, because the service shuts down.
-    pub(crate) fn sent_away(&self) {
+    pub(crate) fn sent_away(&mut self) {
         self.record_wait(None, Outcome::Rejected(Reason::ShuttingDown));
     }
 
@@ -115,6 +119,10 @@ impl Telemetry {
         let (reason, status) = (rejection.reason(), rejection.status().as_u16());
         self.span
             .in_scope(|| tracing::debug!(?reason, status, "refused"));
+        let on_refused = &self.common.config.observing.on_refused;
+        if let Some(on_refused) = on_refused.as_ref().filter(|_| reason != Reason::Lost) {
+            on_refused.on_refused(rejection, self.wait, &self.span);
+        }
         self.end(Outcome::Rejected(reason));
     }
 
@@ -124,6 +132,7 @@ impl Telemetry {
         let name = self.name();
         self.span
             .in_scope(|| tracing::warn!(%name, ?hold, "the lock was lost; the request is aborted"));
+        self.report_loss(hold);
     }
 
     /// Records that the release has ended. Returns whether the lock was lost before.
@@ -145,7 +154,7 @@ impl Telemetry {
                 false
             }
         });
-        self.end_of_hold(lost);
+        self.end_of_hold(lost.then_some(hold));
         lost
     }
 
@@ -160,7 +169,7 @@ impl Telemetry {
                 tracing::debug!(%name, ?hold, "released in the background");
             }
         });
-        self.end_of_hold(lost);
+        self.end_of_hold(lost.then_some(hold));
     }
 
     /// Records that the request has ended after the handler had detached the lock.
@@ -181,13 +190,25 @@ impl Telemetry {
     }
 
     fn enter(&mut self, stage: Stage) {
+        self.count(-1.0);
         self.stage = stage;
+        self.count(1.0);
         self.since = Instant::now();
     }
 
+    /// Counts the request where its stage is counted.
+    fn count(&self, change: f64) {
+        match self.stage {
+            Stage::Waiting => self.common.metrics.waiting(change),
+            Stage::Holding { .. } => self.common.metrics.holding(change),
+            Stage::Idle | Stage::Ended => {}
+        }
+    }
+
     /// Records how long the request has waited. Call it once, at the end of the wait.
-    fn record_wait(&self, attempts: Option<u32>, outcome: Outcome) -> Duration {
+    fn record_wait(&mut self, attempts: Option<u32>, outcome: Outcome) -> Duration {
         let wait = self.since.elapsed();
+        self.wait = wait;
         self.span.record("wait_ms", wait.as_millis() as u64);
         if let Some(attempts) = attempts {
             self.span.record("attempts", attempts);
@@ -211,12 +232,24 @@ impl Telemetry {
         hold
     }
 
-    fn end_of_hold(&mut self, lost: bool) {
-        self.end(if lost {
-            Outcome::Rejected(Reason::Lost)
-        } else {
-            Outcome::Acquired
-        });
+    /// `lost_after` is how long the lock has been held, if it is lost.
+    fn end_of_hold(&mut self, lost_after: Option<Duration>) {
+        let outcome = match lost_after {
+            Some(hold) => {
+                self.report_loss(hold);
+                Outcome::Rejected(Reason::Lost)
+            }
+            None => Outcome::Acquired,
+        };
+        self.end(outcome);
+    }
+
+    fn report_loss(&self, hold: Duration) {
+        if let (Some(on_lost), Stage::Holding { validity, .. }) =
+            (&self.common.config.observing.on_lost, &self.stage)
+        {
+            on_lost.on_lost(validity.name(), hold, &self.span);
+        }
     }
 
     fn end(&mut self, outcome: Outcome) {

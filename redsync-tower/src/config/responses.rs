@@ -17,14 +17,8 @@ pub(crate) struct Responses {
 }
 
 impl Responses {
-    /// The response to a request that is refused, with the rejection in its extensions.
-    /// `usual_hold` is how long locks of the layer are usually held.
-    pub(crate) fn respond(
-        &self,
-        mut rejection: LockRejection,
-        format: Format,
-        usual_hold: Duration,
-    ) -> Response<Bytes> {
+    /// Completes a rejection. `usual_hold` is how long locks of the layer are usually held.
+    pub(crate) fn complete(&self, rejection: &mut LockRejection, usual_hold: Duration) {
         if let Some(status) = self.contention_status {
             rejection.set_contention_status(status);
         }
@@ -33,11 +27,13 @@ impl Responses {
             None => rejection.expect_hold(usual_hold),
         }
         rejection.set_problem_types(self.problem_types.as_ref());
+    }
+
+    /// The response to a request that is refused, with the rejection in its extensions.
+    pub(crate) fn respond(&self, mut rejection: LockRejection, format: Format) -> Response<Bytes> {
         let whole = rejection.take_response();
-        let mut response = match (
-            whole.filter(|whole| format.understands(whole)),
-            &self.response,
-        ) {
+        let whole = whole.filter(|whole| format.understands(whole));
+        let mut response = match (whole, &self.response) {
             (Some(whole), _) => whole,
             (None, Some(response)) => response(&rejection),
             (None, None) => format.respond(&rejection),

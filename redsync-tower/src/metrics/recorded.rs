@@ -6,11 +6,14 @@ use std::{
 };
 
 use ::metrics::{
-    Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram,
+    Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge,
+    describe_histogram, gauge, histogram,
 };
 
 use crate::{outcome::Outcome, rejection::LockRejectionReason as Reason};
 
+const WAITING: &str = "redsync_tower_waiting";
+const HOLDING: &str = "redsync_tower_holding";
 const REQUESTS: &str = "redsync_tower_requests_total";
 const WAIT: &str = "redsync_tower_wait_seconds";
 const HOLD: &str = "redsync_tower_hold_seconds";
@@ -19,16 +22,46 @@ const HOLD: &str = "redsync_tower_hold_seconds";
 #[derive(Clone)]
 pub(crate) struct Metrics(Arc<Handles>);
 
-#[derive(Default)]
 struct Handles {
+    /// The label of the layer, if it has one.
+    layer: Option<Label>,
+    waiting: OnceLock<Gauge>,
+    holding: OnceLock<Gauge>,
     requests: PerOutcome<Counter>,
     waits: PerOutcome<Histogram>,
     holds: OnceLock<Histogram>,
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
-        Self(Arc::default())
+    pub(crate) fn new(layer: Option<&'static str>) -> Self {
+        Self(Arc::new(Handles {
+            layer: layer.map(|layer| Label::from_static_parts("layer", layer)),
+            waiting: OnceLock::new(),
+            holding: OnceLock::new(),
+            requests: PerOutcome::default(),
+            waits: PerOutcome::default(),
+            holds: OnceLock::new(),
+        }))
+    }
+
+    /// Changes the number of requests that wait for their locks.
+    pub(crate) fn waiting(&self, change: f64) {
+        let waiting = self.0.waiting.get_or_init(|| {
+            let words = "Requests that wait for their locks";
+            describe_gauge!(WAITING, Unit::Count, words);
+            gauge!(WAITING, self.0.labels(None))
+        });
+        waiting.increment(change);
+    }
+
+    /// Changes the number of requests that hold their locks.
+    pub(crate) fn holding(&self, change: f64) {
+        let holding = self.0.holding.get_or_init(|| {
+            let words = "Requests that hold their locks";
+            describe_gauge!(HOLDING, Unit::Count, words);
+            gauge!(HOLDING, self.0.labels(None))
+        });
+        holding.increment(change);
     }
 
     /// Counts a request at its end.
@@ -36,7 +69,7 @@ impl Metrics {
         let requests = self.0.requests.of(outcome).get_or_init(|| {
             let words = "Requests that needed a lock, by outcome";
             describe_counter!(REQUESTS, Unit::Count, words);
-            counter!(REQUESTS, "outcome" => outcome.label())
+            counter!(REQUESTS, self.0.labels(Some(outcome)))
         });
         requests.increment(1);
     }
@@ -46,7 +79,7 @@ impl Metrics {
         let waits = self.0.waits.of(outcome).get_or_init(|| {
             let words = "Time for which a request waited for its lock, by outcome";
             describe_histogram!(WAIT, Unit::Seconds, words);
-            histogram!(WAIT, "outcome" => outcome.label())
+            histogram!(WAIT, self.0.labels(Some(outcome)))
         });
         waits.record(wait);
     }
@@ -56,9 +89,16 @@ impl Metrics {
         let holds = self.0.holds.get_or_init(|| {
             let words = "Time for which a request held its lock";
             describe_histogram!(HOLD, Unit::Seconds, words);
-            histogram!(HOLD)
+            histogram!(HOLD, self.0.labels(None))
         });
         holds.record(hold);
+    }
+}
+
+impl Handles {
+    fn labels(&self, outcome: Option<Outcome>) -> Vec<Label> {
+        let outcome = outcome.map(|outcome| Label::from_static_parts("outcome", outcome.label()));
+        self.layer.clone().into_iter().chain(outcome).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Counters and histograms, by the facade's own recorder.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -48,7 +49,7 @@ fn figures(snapshotter: &Snapshotter) -> Figures {
                 let largest = values.iter().map(|value| value.0).fold(0.0, f64::max);
                 (values.len() as u64, largest)
             }
-            DebugValue::Gauge(_) => panic!("{name}: there is no gauge"),
+            DebugValue::Gauge(now) => (now.0 as u64, now.0),
         };
         (name, value)
     })
@@ -110,6 +111,8 @@ async fn each_request_and_each_lock_is_counted_once() {
         ),
         ("redsync_hold_seconds{mode=exclusive}", 5),
         ("redsync_tower_hold_seconds{}", 4),
+        // Nobody is left.
+        ("redsync_tower_holding{}", 0),
         ("redsync_tower_requests_total{outcome=acquired}", 3),
         ("redsync_tower_requests_total{outcome=bad_request}", 1),
         ("redsync_tower_requests_total{outcome=dropped}", 2),
@@ -120,6 +123,7 @@ async fn each_request_and_each_lock_is_counted_once() {
         ("redsync_tower_wait_seconds{outcome=dropped}", 1),
         ("redsync_tower_wait_seconds{outcome=taken}", 1),
         ("redsync_tower_wait_seconds{outcome=timed_out}", 1),
+        ("redsync_tower_waiting{}", 0),
         ("redsync_wait_seconds{mode=exclusive,outcome=acquired}", 5),
         ("redsync_wait_seconds{mode=exclusive,outcome=dropped}", 1),
         ("redsync_wait_seconds{mode=exclusive,outcome=taken}", 1),
@@ -182,8 +186,10 @@ async fn all_figures_are_described_and_no_label_has_a_name_of_a_lock() {
         "redsync_lost_total",
         "redsync_node_seconds",
         "redsync_tower_hold_seconds",
+        "redsync_tower_holding",
         "redsync_tower_requests_total",
         "redsync_tower_wait_seconds",
+        "redsync_tower_waiting",
         "redsync_wait_seconds",
     ];
     assert_eq!(names, all.map(str::to_owned).into());
@@ -353,4 +359,64 @@ async fn a_lock_that_is_lost_is_counted_when_it_is_and_once() {
         self::figures(&recorded)["redsync_lost_total{mode=exclusive}"].0,
         1
     );
+}
+
+#[tokio::test]
+async fn gauges_show_who_waits_and_who_holds_and_labels_tell_layers_apart() {
+    let (recorded, _listening) = listen();
+    let (redsync, _) = nodes();
+    let stage = Stage::new();
+    let unlabelled = orders(&redsync).with_wait(SOON);
+    let [first, second] = ["first", "second"].map(|label| {
+        let lock = unlabelled.clone().with_label(label);
+        stage.app(lock.with_prefix(label))
+    });
+    let gauges = Gauges::new(recorded);
+    let mut requests = Vec::new();
+    for _ in 0..3 {
+        let app = first.clone();
+        requests.push(tokio::spawn(async move { status(&app).await }));
+    }
+    stage.has_begun().await;
+    gauges
+        .show([("waiting", "first", 2), ("holding", "first", 1)])
+        .await;
+    requests.push(tokio::spawn(async move { status(&second).await }));
+    stage.has_begun().await;
+    gauges
+        .show([("holding", "first", 1), ("holding", "second", 1)])
+        .await;
+    // Those who leave are not counted any longer.
+    requests.drain(..).for_each(|request| request.abort());
+    gauges
+        .show([("waiting", "first", 0), ("holding", "first", 0)])
+        .await;
+    gauges
+        .show([("waiting", "second", 0), ("holding", "second", 0)])
+        .await;
+    redsync.drain().await;
+}
+
+/// The gauges of layers. A snapshot has only what has changed since the one before.
+struct Gauges(Snapshotter, RefCell<BTreeMap<String, f64>>);
+
+impl Gauges {
+    fn new(recorded: Snapshotter) -> Self {
+        Self(recorded, RefCell::default())
+    }
+
+    /// Waits until they show these numbers, by name and label.
+    async fn show(&self, expected: [(&str, &str, u32); 2]) {
+        until_async("the gauges show it", SOON, async || {
+            let mut all = self.1.borrow_mut();
+            for (name, (_, change)) in figures(&self.0) {
+                *all.entry(name).or_default() += change;
+            }
+            expected.iter().all(|(name, layer, number)| {
+                let name = format!("redsync_tower_{name}{{layer={layer}}}");
+                all.get(&name) == Some(&f64::from(*number))
+            })
+        })
+        .await;
+    }
 }

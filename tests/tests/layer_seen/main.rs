@@ -1,5 +1,6 @@
 //! What is seen of the layer from outside: spans, counters and histograms.
 
+mod callbacks;
 mod capture;
 mod control;
 #[cfg(feature = "metrics")]

@@ -1,0 +1,73 @@
+//! The options for how the layer is seen from outside.
+
+use std::sync::Arc;
+
+use super::RedlockLayer;
+use crate::{
+    callback::{OnLost, OnRefused},
+    metrics::Metrics,
+};
+
+/// How the layer is seen from outside.
+impl<K> RedlockLayer<K> {
+    /// Sets a label that tells this layer from the others of the service: the field `layer` of its
+    /// spans, and the label `layer` of its [metrics](crate#metrics). None by default.
+    ///
+    /// ```
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("x-account")).with_label("accounts");
+    /// ```
+    #[must_use]
+    pub fn with_label(mut self, label: &'static str) -> Self {
+        let common = Arc::make_mut(&mut self.common);
+        common.config.observing.label = Some(label);
+        common.metrics = Metrics::new(Some(label));
+        self
+    }
+
+    /// Sets a function that is called for each request that the layer refuses, before the response
+    /// is sent. A lost lock is not a refusal: see [`on_lost`](Self::on_lost).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{LockRejection, RedlockLayer, key};
+    /// # use tracing::Span;
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("x-account")).on_refused(
+    ///     |rejection: &LockRejection, wait: Duration, _: &Span| {
+    ///         if rejection.reason().is_contention() {
+    ///             tracing::info!(?wait, "the account is busy");
+    ///         }
+    ///     },
+    /// );
+    /// ```
+    #[must_use]
+    pub fn on_refused(self, callback: impl OnRefused) -> Self {
+        self.set(|config| config.observing.on_refused = Some(Arc::new(callback)))
+    }
+
+    /// Sets a function that is called when the layer notices that the lock of a request is lost: when
+    /// it aborts the handler, or else when the lock was to be released. It is not called for a lock
+    /// that the handler has [detached](crate::HeldLock::detach).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::{Printable, Redsync};
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # use tracing::Span;
+    /// # let redsync = Redsync::in_memory(3);
+    /// let layer = RedlockLayer::new(redsync, key::header("x-account")).on_lost(
+    ///     |name: &str, hold: Duration, _: &Span| {
+    ///         // ... page somebody ...
+    ///         eprintln!("{} was lost after {hold:?}", Printable(name));
+    ///     },
+    /// );
+    /// ```
+    #[must_use]
+    pub fn on_lost(self, callback: impl OnLost) -> Self {
+        self.set(|config| config.observing.on_lost = Some(Arc::new(callback)))
+    }
+}
