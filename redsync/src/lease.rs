@@ -49,7 +49,8 @@ use crate::{
 };
 
 /// How much longer than the node time limit a command of the first holder may be under way after the
-/// lock was resumed. Up to then, a release is repeated on a node that has no key.
+/// lock was resumed. Up to then, a release is repeated on a node that has no key. A packet that was lost is
+/// sent again well within this time.
 const RESUME_MARGIN: Duration = Duration::from_secs(1);
 
 /// The keys with one owner value on all nodes, and their known state.

@@ -91,6 +91,21 @@ pub fn number(number: f64) -> String {
     }
 }
 
+/// A number as text with all its digits, in groups of three: for an axis.
+#[must_use]
+pub fn grouped(number: f64) -> String {
+    let text = number.to_string();
+    let (whole, _) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = text.clone();
+    for at in (1..whole.len())
+        .rev()
+        .filter(|at| (whole.len() - at).is_multiple_of(3))
+    {
+        grouped.insert(at, ',');
+    }
+    grouped
+}
+
 /// A percentile of sorted nanoseconds, in microseconds: the smallest time that this part of them does
 /// not exceed.
 #[must_use]

@@ -21,7 +21,8 @@ use tokio::{
 use crate::{runtimes::Runtimes, sync::Mutex};
 
 /// A runtime that does not run a task for this long stands still. Work on it is checked at this
-/// interval.
+/// interval. A handler that blocks its thread is usually done by then, and an expiry of 8 s leaves time to
+/// release the lock elsewhere.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// The work. None while it is polled, and when it is done.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::due::Times;
 use crate::{lease::Lease, sync::Mutex};
 
-/// The most extensions that are begun before replies are read.
+/// The most extensions that are begun before replies are read: as many as a connection sends together.
 const MOST_BEGUN_AT_ONCE: usize = 256;
 
 /// A guard that is kept alive, for as long as this exists.

@@ -14,7 +14,9 @@ use crate::{
     quorum::votes::Vote,
 };
 
-/// The first and the longest pause before a release is repeated on a node that may have a key.
+/// The first and the longest pause before a release is repeated on a node that may have a key. A new
+/// connection is made in less than the first. While a server loads its data, which takes seconds or minutes,
+/// each key costs it one command a second.
 const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
 

@@ -1,95 +1,131 @@
 //! The growth of the costs with the size of the load, as a chart.
 
+use std::fs;
 use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use redsync_tests::bench::grouped;
 
 use crate::Outcome;
 use crate::report::Report;
 
-const SIZE: (u32, u32) = (1_200, 360);
+const SIZE: (u32, u32) = (1_200, 340);
+const LEGEND: u32 = 36;
 const FONT: &str = "sans-serif";
 
-/// One chart: figures of the same name of some parts.
-struct Panel {
-    title: &'static str,
-    figure: &'static str,
-    /// Parts, and how the chart calls them.
-    parts: &'static [(&'static str, &'static str)],
-}
+/// Text and axes. In the file, it is the color of the text around it.
+const INK: RGBColor = BLACK;
 
-const PANELS: [Panel; 3] = [
-    Panel {
-        title: "CPU of the process, % of a core",
-        figure: "CPU, %",
-        parts: &[
-            ("kept", "guards kept alive"),
-            ("names", "names waited for"),
-            ("one-name", "waiters of one name"),
-        ],
-    },
-    Panel {
-        title: "memory each, kB",
-        figure: "memory each, kB",
-        parts: &[
-            ("kept", "guards kept alive"),
-            ("names", "names waited for"),
-            ("one-name", "waiters of one name"),
-        ],
-    },
-    Panel {
-        title: "time until all are granted, s",
-        figure: "all granted after, s",
-        parts: &[("names", "names waited for")],
-    },
+/// The parts that are drawn, in colors that are told apart on white and on black.
+const PARTS: [(&str, &str, RGBColor); 3] = [
+    ("kept", "guards kept alive", RGBColor(47, 129, 247)),
+    (
+        "names",
+        "names waited for, held elsewhere",
+        RGBColor(219, 109, 40),
+    ),
+    (
+        "one-name",
+        "waiters of one name, held elsewhere",
+        RGBColor(63, 165, 90),
+    ),
 ];
 
+/// Titles, and the figures that they show.
+const PANELS: [(&str, &str); 3] = [
+    ("CPU of the process, % of a core", "CPU, %"),
+    ("memory each, kB", "memory each, kB"),
+    (
+        "all locked after their release elsewhere, s",
+        "all granted after, s",
+    ),
+];
+
+/// What a page that shows the file as an image is told: a page that contains the drawing has a color of
+/// its own, and then the drawing is not the root.
+const STYLE: &str = "<style>svg:root { color: #1f2328 } \
+    @media (prefers-color-scheme: dark) { svg:root { color: #e6edf3 } }</style>";
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// The points of one part: sizes, and figures.
+type Line = Vec<(f64, f64)>;
+
 pub(crate) fn draw(report: &Report, path: &Path) -> Outcome<()> {
-    let root = SVGBackend::new(path, SIZE).into_drawing_area();
-    root.fill(&WHITE)?;
-    for (area, panel) in root.split_evenly((1, PANELS.len())).iter().zip(&PANELS) {
-        panel.draw(report, area)?;
+    let mut drawing = String::new();
+    let root = SVGBackend::with_string(&mut drawing, SIZE).into_drawing_area();
+    let (legend, panels) = root.split_vertically(LEGEND);
+    draw_legend(&legend)?;
+    for (area, (title, figure)) in panels.split_evenly((1, PANELS.len())).iter().zip(PANELS) {
+        let lines = PARTS.map(|(part, _, _)| report.growth(part, figure).collect());
+        draw_panel(area, title, &lines)?;
     }
-    Ok(root.present()?)
+    root.present()?;
+    drop((root, legend, panels));
+    Ok(fs::write(path, for_both_backgrounds(&drawing))?)
 }
 
-impl Panel {
-    fn draw(&self, report: &Report, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Outcome<()> {
-        let lines: Vec<(&str, Vec<(f64, f64)>)> = self
-            .parts
-            .iter()
-            .map(|(part, title)| {
-                let points = report.growth(part, self.figure);
-                (
-                    *title,
-                    points.map(|(size, figure)| (size as f64, figure)).collect(),
-                )
-            })
-            .collect();
-        let points = || lines.iter().flat_map(|(_, points)| points);
-        let largest = points().map(|point| point.0).fold(10.0, f64::max);
-        let most = points().map(|point| point.1).fold(0.0, f64::max).max(1e-3);
-        let mut chart = ChartBuilder::on(area)
-            .caption(self.title, (FONT, 18))
-            .margin(12)
-            .x_label_area_size(30)
-            .y_label_area_size(52)
-            .build_cartesian_2d((10.0..largest).log_scale(), 0.0..most * 1.15)?;
-        chart.configure_mesh().x_labels(5).y_labels(6).draw()?;
-        for (index, (title, points)) in lines.into_iter().enumerate() {
-            let color = Palette99::pick(index).to_rgba();
-            chart
-                .draw_series(LineSeries::new(points, color.stroke_width(2)).point_size(3))?
-                .label(title)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .label_font((FONT, 13))
-            .background_style(WHITE.mix(0.8))
-            .draw()?;
-        Ok(())
+fn draw_legend(area: &Area<'_>) -> Outcome<()> {
+    let width = (SIZE.0 / 3) as i32;
+    for (index, (_, title, color)) in (0..).zip(PARTS) {
+        let (left, middle) = (index * width + 20, LEGEND as i32 / 2);
+        let line = [(left, middle), (left + 24, middle)];
+        area.draw(&PathElement::new(line, color.stroke_width(3)))?;
+        let style = (FONT, 15).into_font().color(&INK);
+        area.draw(&Text::new(title, (left + 32, middle - 6), style))?;
     }
+    Ok(())
+}
+
+fn draw_panel(area: &Area<'_>, title: &str, lines: &[Line; 3]) -> Outcome<()> {
+    let points = || lines.iter().flatten();
+    let largest = points().map(|point| point.0).fold(100.0, f64::max);
+    let most = points().map(|point| point.1).fold(0.01, f64::max);
+    let least = points().map(|point| point.1).fold(most, f64::min).max(1e-3);
+    let text = (FONT, 13).into_font().color(&INK);
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, (FONT, 16).into_font().color(&INK))
+        .margin(10)
+        .margin_right(24)
+        .x_label_area_size(26)
+        .y_label_area_size(46)
+        .build_cartesian_2d(
+            (8.0..largest * 1.25).log_scale(),
+            (least / 1.5..most * 1.5).log_scale(),
+        )?;
+    (chart.configure_mesh())
+        .axis_style(INK.mix(0.5))
+        .bold_line_style(INK.mix(0.15))
+        .light_line_style(TRANSPARENT)
+        .label_style(text)
+        .x_labels(4)
+        .y_labels(4)
+        .x_label_formatter(&|size| grouped(*size))
+        .y_label_formatter(&|figure| grouped(*figure))
+        .draw()?;
+    for (points, (_, _, color)) in lines.iter().zip(PARTS) {
+        // A logarithmic scale has no zero.
+        let points = points
+            .iter()
+            .map(|(size, figure)| (*size, figure.max(least)));
+        let style = color.filled().stroke_width(3);
+        let line = LineSeries::new(points, style);
+        chart.draw_series(line.point_size(4))?;
+    }
+    Ok(())
+}
+
+/// Makes the drawing as wide as its place, and gives it the color of the text around it.
+fn for_both_backgrounds(drawing: &str) -> String {
+    let (width, height) = SIZE;
+    let size = format!(r#"width="{width}" height="{height}" "#);
+    let drawing = drawing
+        .replacen(&size, "", 1)
+        .replace("#000000", "currentColor");
+    let (head, rest) = drawing.split_once('\n').unwrap_or((&drawing, ""));
+    // In Markdown, a blank line would end it.
+    let rest = rest.lines().filter(|line| !line.trim().is_empty());
+    let lines = [head, STYLE].into_iter().chain(rest);
+    lines.map(|line| format!("{line}\n")).collect()
 }

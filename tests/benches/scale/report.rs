@@ -68,10 +68,10 @@ impl Report {
         &'a self,
         part: &'a str,
         what: &'a str,
-    ) -> impl Iterator<Item = (usize, f64)> + 'a {
+    ) -> impl Iterator<Item = (f64, f64)> + 'a {
         let rows = self.rows.iter();
         let rows = rows.filter(move |(run, row)| run.part.name() == part && row.what == what);
-        rows.map(|(run, row)| (run.size, row.figure))
+        rows.map(|(run, row)| (run.size as f64, row.figure))
     }
 
     pub(crate) fn table(&self) -> String {

@@ -16,15 +16,18 @@ use crate::{node::NodeError, sync::Mutex};
 /// How often an attempt shows that its runtime is alive.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// After this long without such a sign, the attempt is begun again on another runtime.
+/// After this long without such a sign, the attempt is begun again on another runtime. A runtime that is
+/// busy may be late for some of its five beats.
 const STANDSTILL: Duration = Duration::from_millis(250);
 
 /// How long a connection that has been silent for too long already may take to answer a `PING`. Its
-/// replies may have arrived while the thread that reads them was blocked.
+/// replies may have arrived while the thread that reads them was blocked. It is a small part of the node time
+/// limit, within which a lock that waits for the result still has to be acquired.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// How long a silent connection is used without another check, after no other connection could be
-/// made: the server hangs, and its commands must stay in order.
+/// made: the server hangs, and its commands must stay in order. So a server that hangs is sent one check
+/// and one connection a second.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What the log says about the connections to one server.

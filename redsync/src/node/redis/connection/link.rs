@@ -31,13 +31,16 @@ const IDLE: Duration = Duration::from_secs(1);
 const IDLE_ELSEWHERE: Duration = Duration::from_millis(100);
 
 /// A connection of a kind that cannot be checked, and replaces its own connections, is replaced as a
-/// whole after a silence of this length.
+/// whole after a silence of this length. By then it has had the time to do so itself several times: see
+/// `CONNECT_TIMEOUT`.
 const STALL: Duration = Duration::from_secs(5);
 
 /// How many commands may be unanswered on a connection that has been silent for longer than
 /// `STUCK`. Without this limit, a node that hangs would collect the commands of all locks, which
-/// are acquired on the other nodes.
+/// are acquired on the other nodes. With it, they take a few megabytes.
 const MAX_UNANSWERED: usize = 4096;
+/// A server that copies its memory for a snapshot, or runs a slow script, may be silent for a second, and
+/// then answers all commands.
 const STUCK: Duration = Duration::from_secs(2);
 
 /// The link to one server: the connection that all commands share.

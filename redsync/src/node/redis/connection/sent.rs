@@ -32,7 +32,8 @@ pub(super) struct Spares {
     many: Vec<ReusableBoxFuture<'static, Replies>>,
 }
 
-/// How many spares of one kind are kept.
+/// How many spares of one kind are kept. As much as may be under way is sent in four parts of the largest
+/// size, and a quiet service sends fewer commands at the same time than this.
 const MAX_SPARES: usize = 16;
 
 fn keep<T>(spares: &mut Vec<T>, spare: T) {
