@@ -10,4 +10,6 @@ mod wait;
 mod watch;
 mod watches;
 
+#[cfg(test)]
+pub(crate) use self::attempt::{Decision, decide};
 pub(crate) use self::{attempt::Failure, limit::Limit, resume::resume, search::Search, wait::wait};

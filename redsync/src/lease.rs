@@ -37,6 +37,12 @@ use self::{
     site::Site,
     succession::{Succession, may_hand_over},
 };
+#[cfg(test)]
+pub(crate) use self::{
+    hold::{Extended, Period},
+    key::{Key, Settled},
+    lane::{Beginning, Lane, Next},
+};
 use crate::{
     DrainGuard, ExtendError, FencingToken, OwnerValue,
     node::{Entry, Operation},

@@ -126,6 +126,8 @@ mod keep_alive;
 mod lease;
 mod metrics;
 mod mode;
+#[cfg(test)]
+mod model;
 mod mutex;
 pub mod node;
 mod nodes;

@@ -41,6 +41,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+#[cfg(test)]
+pub(crate) use self::memory::State as MemoryState;
 pub use self::{
     entry::Entry,
     erased::AnyNode,

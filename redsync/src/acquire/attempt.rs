@@ -101,7 +101,7 @@ impl Failure {
 
 /// The decision after the verdict of a round.
 #[derive(Debug, PartialEq, Eq)]
-enum Decision {
+pub(crate) enum Decision {
     /// The lock is held, with this token if it is fenced.
     Held(Option<FencingToken>),
     /// The lower counters have to be raised to this token first.
@@ -113,7 +113,7 @@ enum Decision {
 ///
 /// Pure. `agreement` is the agreement of the nodes' counters, if the lock is fenced. `is_in_time`
 /// says whether enough validity is left.
-fn decide(verdict: Verdict, agreement: Option<Agreement>, is_in_time: bool) -> Decision {
+pub(crate) fn decide(verdict: Verdict, agreement: Option<Agreement>, is_in_time: bool) -> Decision {
     match (verdict, agreement) {
         (Verdict::Granted, Some(Agreement::Raise(token))) => Decision::Raise(token),
         (Verdict::Granted, Some(Agreement::None)) => {

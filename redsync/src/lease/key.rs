@@ -20,6 +20,7 @@ use crate::{
 const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Key {
     /// Whether the node may have the key.
     is_placed: bool,
@@ -28,6 +29,7 @@ pub(crate) struct Key {
 }
 
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 struct Rare {
     /// The number of the node's counter, if the lease is fenced.
     number: Option<FencingToken>,
@@ -67,7 +69,7 @@ impl Key {
 
     /// The key of a lock that was resumed. The acquisition of its first holder may still be under
     /// way, and set the key up to the given instant.
-    pub(super) fn resumed(set_until: Instant) -> Self {
+    pub(crate) fn resumed(set_until: Instant) -> Self {
         Self {
             rare: Some(Box::new(Rare {
                 set_until: Some(set_until),
@@ -87,7 +89,7 @@ impl Key {
         self.is_placed = true;
     }
 
-    pub(super) fn number(&self) -> Option<FencingToken> {
+    pub(crate) fn number(&self) -> Option<FencingToken> {
         self.rare.as_ref()?.number
     }
 
@@ -96,7 +98,7 @@ impl Key {
     }
 
     /// Whether the node was without the key when it last answered.
-    pub(super) fn lacks_key(&self) -> bool {
+    pub(crate) fn lacks_key(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.lacks_key)
     }
 
@@ -107,7 +109,7 @@ impl Key {
 
     /// Lets the node count again if it was without the key before `start`: see
     /// [`Lanes::forget_gaps_before`](super::Lanes::forget_gaps_before).
-    pub(super) fn forget_gap_before(&mut self, start: Instant) {
+    pub(crate) fn forget_gap_before(&mut self, start: Instant) {
         if let Some(rare) = &mut self.rare {
             rare.gap = rare.gap.filter(|gap| *gap >= start);
         }
@@ -243,6 +245,20 @@ impl Key {
         let pause = RELEASE_PAUSE.saturating_mul(1 << rare.repeats.min(16));
         rare.repeats += 1;
         pause.min(MAX_RELEASE_PAUSE)
+    }
+}
+
+/// For the model checker. The number of repetitions decides on nothing but pauses.
+#[cfg(test)]
+impl std::hash::Hash for Key {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let rare = self.rare.as_ref();
+        self.is_placed.hash(state);
+        self.number().hash(state);
+        self.gap().hash(state);
+        self.lacks_key().hash(state);
+        rare.is_some_and(|rare| rare.unclear.is_some()).hash(state);
+        rare.and_then(|rare| rare.set_until).hash(state);
     }
 }
 

@@ -20,12 +20,13 @@ use crate::{
 };
 
 /// The lane of commands that `C` stands for.
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Lane<C = Arc<dyn LaneCommand>> {
     /// Whether a command keeps the lane.
     is_kept: bool,
     /// The commands that wait, in order.
     waiting: SmallVec<[(Passage, C); 1]>,
-    pub(super) key: Key,
+    pub(crate) key: Key,
 }
 
 /// A command that enters a lane.
@@ -35,7 +36,8 @@ pub(crate) trait LaneCommand: Send + Sync + 'static {
 }
 
 /// How a command uses a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 enum Passage {
     /// It keeps the lane until it has been answered.
     Keeps,

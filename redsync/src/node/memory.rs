@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 
-use self::state::State;
+pub(crate) use self::state::State;
 use super::{
     AcquireVote, Entry, ExtendVote, Holders, Node, NodeError, RaiseVote, ReleaseVote, WakeUp,
     watchers::Watchers,

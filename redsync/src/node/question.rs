@@ -12,7 +12,7 @@ use super::{AcquireVote, Entry, ExtendVote, NodeError, RaiseVote, ReleaseVote};
 use crate::FencingToken;
 
 /// An operation that a node is asked to carry out on an [`Entry`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operation {
     Acquire,
     /// Raise the counters to the asker's token.

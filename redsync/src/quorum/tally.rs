@@ -19,6 +19,7 @@ pub(crate) enum Verdict {
 
 /// Counts the votes of one round, each node at most once.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq, Hash))]
 pub(crate) struct Tally {
     nodes: usize,
     granted: usize,

@@ -11,18 +11,29 @@ use crate::{
 
 /// The counters of all names.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Counters {
     by_name: HashMap<Arc<str>, Counter>,
     /// One moment on both clocks, by which the monotonic clock is converted to wall-clock time.
     epoch: Option<(Instant, SystemTime)>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct Counter {
     number: u64,
     expires: Instant,
 }
 
 impl Counters {
+    /// Counters that start from a wall clock that was at zero at `start`.
+    #[cfg(test)]
+    pub(super) fn starting_at(start: Instant) -> Self {
+        Self {
+            epoch: Some((start, SystemTime::UNIX_EPOCH)),
+            ..Self::default()
+        }
+    }
+
     /// Counts an acquisition of names, and returns its number.
     pub(super) fn count(&mut self, names: &[Arc<str>], now: Instant) -> FencingToken {
         let (start, clock) = *self.epoch.get_or_insert_with(|| (now, SystemTime::now()));

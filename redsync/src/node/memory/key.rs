@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// A name that is held, or that is kept free for an exclusive waiter.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Key {
     mode: Mode,
     holders: Vec<KeyHolder>,
@@ -17,6 +18,7 @@ pub(super) struct Key {
     exclusive_next: Option<Instant>,
 }
 
+#[cfg_attr(test, derive(Clone))]
 struct KeyHolder {
     value: OwnerValue,
     expires: Instant,

@@ -12,7 +12,8 @@ use crate::{
 
 /// All that a memory node keeps.
 #[derive(Default)]
-pub(super) struct State {
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct State {
     keys: HashMap<Arc<str>, Key>,
     counters: Counters,
     /// At this number of keys and counters, those that have expired are removed.
@@ -20,7 +21,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn acquire(&mut self, entry: &Entry, now: Instant) -> AcquireVote {
+    pub(crate) fn acquire(&mut self, entry: &Entry, now: Instant) -> AcquireVote {
         if let Some(remaining) = self.kept_out(entry, now) {
             let remaining = Some(remaining);
             return if self.are_reserved(entry, now) {
@@ -40,7 +41,7 @@ impl State {
         }
     }
 
-    pub(super) fn raise(&mut self, entry: &Entry, token: FencingToken, now: Instant) -> RaiseVote {
+    pub(crate) fn raise(&mut self, entry: &Entry, token: FencingToken, now: Instant) -> RaiseVote {
         if !self.holds_all(entry, now) || self.counters.highest(&entry.names, now) > token {
             return RaiseVote::Refused;
         }
@@ -48,7 +49,7 @@ impl State {
         RaiseVote::Raised
     }
 
-    pub(super) fn extend(
+    pub(crate) fn extend(
         &mut self,
         entry: &Entry,
         token: Option<FencingToken>,
@@ -83,7 +84,7 @@ impl State {
     }
 
     /// Also returns the names that the entry no longer holds.
-    pub(super) fn release<'a>(
+    pub(crate) fn release<'a>(
         &mut self,
         entry: &'a Entry,
         now: Instant,
@@ -111,7 +112,7 @@ impl State {
         (vote, released)
     }
 
-    pub(super) fn inspect(&mut self, name: &str, now: Instant) -> Option<Holders> {
+    pub(crate) fn inspect(&mut self, name: &str, now: Instant) -> Option<Holders> {
         self.live(name, now)?.holders(now)
     }
 
@@ -133,7 +134,7 @@ impl State {
         self.keys.len()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.keys.clear();
         self.counters.clear();
     }
@@ -201,5 +202,25 @@ impl State {
     fn sweep(&mut self, now: Instant) {
         self.keys.retain(|_, key| key.lives(now));
         self.counters.remove_expired(now);
+    }
+}
+
+/// For the model checker.
+#[cfg(test)]
+impl State {
+    /// A state whose counters start from a wall clock that was at zero at `start`.
+    pub(crate) fn starting_at(start: Instant) -> Self {
+        Self {
+            counters: Counters::starting_at(start),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn counter(&self, name: &Arc<str>, now: Instant) -> FencingToken {
+        self.counters.highest(std::slice::from_ref(name), now)
+    }
+
+    pub(crate) fn set_counter(&mut self, name: &Arc<str>, number: FencingToken, now: Instant) {
+        self.counters.set(std::slice::from_ref(name), number, now);
     }
 }

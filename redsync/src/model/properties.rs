@@ -1,0 +1,72 @@
+//! What has to hold in every state, and what has to happen in some.
+
+use stateright::Property;
+
+use super::{
+    lease::Phase,
+    setting::Setting,
+    world::{Mistake, World},
+};
+use crate::Mode;
+
+pub(super) const EXCLUSION: &str = "no two holders at once, unless both share";
+pub(super) const TOKENS: &str = "tokens are unique, and grow from one holder to the next";
+pub(super) const LOST: &str = "a lock that was lost stays lost";
+pub(super) const CLEANED: &str = "no key outlives its lease, if nothing was lost";
+
+pub(super) fn of(setting: &Setting) -> Vec<Property<Setting>> {
+    let mut properties = vec![
+        Property::always(TOKENS, |_, world: &World| {
+            !matches!(
+                world.mistake,
+                Some(Mistake::SmallToken | Mistake::RepeatedToken)
+            )
+        }),
+        Property::always(LOST, |_, world: &World| {
+            world.mistake != Some(Mistake::Revived)
+        }),
+        Property::always(CLEANED, is_cleaned),
+        Property::sometimes("the lock is held", |_, world: &World| {
+            world.leases().any(|(_, lease)| lease.is_held())
+        }),
+    ];
+    if setting.is_timed() {
+        properties.push(Property::always(EXCLUSION, is_exclusive));
+    }
+    if setting.is_fenced {
+        properties.push(Property::sometimes(
+            "counters are raised",
+            |_, world: &World| {
+                (world.leases()).any(|(_, lease)| matches!(lease.phase, Phase::Raising(_)))
+            },
+        ));
+    }
+    if setting.budget.extensions > 0 {
+        properties.push(Property::sometimes(
+            "a lock is extended",
+            |setting: &Setting, world: &World| {
+                let extensions = setting.budget.extensions;
+                (world.leases())
+                    .any(|(_, lease)| lease.phase == Phase::Held && lease.extensions < extensions)
+            },
+        ));
+    }
+    properties
+}
+
+fn is_exclusive(_: &Setting, world: &World) -> bool {
+    let holders = || (world.leases()).filter(|(_, lease)| lease.believes(world.time));
+    let all_share = holders().all(|(_, lease)| lease.mode == Mode::Shared);
+    all_share || holders().count() < 2
+}
+
+/// If all leases have ended, and all messages have arrived in order, no node has a key.
+fn is_cleaned(setting: &Setting, world: &World) -> bool {
+    let is_quiet = world.messages.is_empty() && world.leases().all(|(_, lease)| lease.is_done());
+    let (left, budget) = (world.left, setting.budget);
+    // An acquisition that is given up or repeated may arrive after its release.
+    let nothing_comes_late =
+        (left.give_ups, left.duplicates) == (budget.give_ups, budget.duplicates);
+    let is_free = || (world.servers.iter()).all(|server| server.is_free(world.time));
+    !is_quiet || !nothing_comes_late || is_free()
+}

@@ -1,0 +1,116 @@
+//! A server: the node of the model.
+
+use std::hash::{Hash, Hasher};
+
+use tokio::time::Instant;
+
+use super::{
+    flaw::Flaw,
+    setting::{instant, names},
+};
+use crate::{
+    FencingToken,
+    fence::STRIDE,
+    node::{Answer, Entry, MemoryState, Operation, RaiseVote},
+};
+
+#[derive(Clone)]
+pub(super) struct Server {
+    state: MemoryState,
+    /// By how many ticks its clock is ahead.
+    pub(super) ahead: u32,
+    /// When it lost its data, if it is not back yet.
+    pub(super) away_since: Option<u32>,
+}
+
+impl Server {
+    pub(super) fn new() -> Self {
+        Self {
+            state: MemoryState::starting_at(instant(0)),
+            ahead: 0,
+            away_since: None,
+        }
+    }
+
+    fn clock(&self, time: u32) -> Instant {
+        instant(time + self.ahead)
+    }
+
+    pub(super) fn carry_out(
+        &mut self,
+        operation: Operation,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        time: u32,
+        flaw: Option<Flaw>,
+    ) -> Answer {
+        let now = self.clock(time);
+        match operation {
+            Operation::Acquire => Answer::Acquire(self.state.acquire(entry, now)),
+            Operation::Raise => {
+                let token = token.expect("a raise has a token");
+                Answer::Raise(self.raise(entry, token, now, flaw))
+            }
+            Operation::Extend => Answer::Extend(self.state.extend(entry, token, false, now)),
+            Operation::Heal => Answer::Extend(self.state.extend(entry, token, true, now)),
+            Operation::Release => Answer::Release(self.state.release(entry, now).0),
+        }
+    }
+
+    fn raise(
+        &mut self,
+        entry: &Entry,
+        token: FencingToken,
+        now: Instant,
+        flaw: Option<Flaw>,
+    ) -> RaiseVote {
+        let name = &entry.names[0];
+        let counter = self.state.counter(name, now);
+        match flaw {
+            Some(Flaw::RaiseWithoutKey) if counter <= token => {
+                self.state.set_counter(name, token, now);
+                RaiseVote::Raised
+            }
+            Some(Flaw::RaiseOfAtLeast) if counter >= token && self.is_held_by(entry, now) => {
+                RaiseVote::Raised
+            }
+            _ => self.state.raise(entry, token, now),
+        }
+    }
+
+    fn is_held_by(&mut self, entry: &Entry, now: Instant) -> bool {
+        let holders = self.state.inspect(&entry.names[0], now);
+        holders.is_some_and(|it| it.holders.iter().any(|it| it.value == entry.value))
+    }
+
+    /// Counts as if `locks` had been acquired.
+    pub(super) fn count(&mut self, locks: u64) {
+        let number = FencingToken::new(locks * STRIDE);
+        self.state.set_counter(&names()[0], number, instant(0));
+    }
+
+    pub(super) fn lose_data(&mut self) {
+        self.state.clear();
+    }
+
+    pub(super) fn is_free(&self, time: u32) -> bool {
+        let holders = self.state.clone().inspect(&names()[0], self.clock(time));
+        holders.is_none()
+    }
+
+    /// Adds to a hash all that an operation can depend on.
+    pub(super) fn digest<H: Hasher>(&self, time: u32, hasher: &mut H) {
+        let (now, name) = (self.clock(time), &names()[0]);
+        self.away_since.hash(hasher);
+        self.state.counter(name, now).hash(hasher);
+        let holders = self.state.clone().inspect(name, now);
+        holders.is_some().hash(hasher);
+        if let Some(holders) = holders {
+            (holders.mode == crate::Mode::Shared).hash(hasher);
+            for holder in holders.holders {
+                holder.value.as_str().hash(hasher);
+                holder.remaining.hash(hasher);
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What the checker explores: how many clients, in which modes, and how much may happen.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::flaw::Flaw;
+use crate::{Mode, options::Timing};
+
+/// The unit of time.
+const TICK: Duration = Duration::from_millis(2);
+
+pub(super) const NODES: usize = 3;
+
+/// An expiry of 3 ticks. The drift is 2 ms, or one tick, because the clocks of the model run ahead by
+/// whole ticks.
+pub(super) const EXPIRY: Duration = Duration::from_millis(6);
+
+pub(super) const EXPIRY_TICKS: u32 = 3;
+
+/// The number of ticks in which every wall clock moves on by more than a second.
+pub(super) const LONG: u32 = 600;
+
+/// The instant after this many ticks.
+pub(super) fn instant(ticks: u32) -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(Instant::now) + TICK * ticks
+}
+
+/// The name that all clients want.
+pub(super) fn names() -> &'static Arc<[Arc<str>]> {
+    static NAMES: OnceLock<Arc<[Arc<str>]>> = OnceLock::new();
+    NAMES.get_or_init(|| ["name".into()].into())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    pub(super) mode: Mode,
+    pub(super) attempts: usize,
+}
+
+/// The largest number of attempts of a client.
+pub(super) const ATTEMPTS: usize = 2;
+
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) clients: Vec<Client>,
+    pub(super) is_fenced: bool,
+    /// Whether an extension sets missing keys.
+    pub(super) heals: bool,
+    /// Whether the counters of the nodes differ from the start, because of locks of an earlier time.
+    pub(super) counters_differ: bool,
+    pub(super) budget: Budget,
+    pub(super) flaw: Option<Flaw>,
+}
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Budget {
+    /// For each lock.
+    pub(super) extensions: u8,
+    /// For each lock.
+    pub(super) hand_overs: u8,
+    /// How much time passes. With none, keys expire at any time, and the validity has no meaning.
+    pub(super) ticks: u32,
+    /// How often a key expires early, if no time passes.
+    pub(super) expiries: u8,
+    /// By how many ticks clocks run ahead, all nodes together.
+    pub(super) ticks_ahead: u8,
+    /// How many commands are carried out twice.
+    pub(super) duplicates: u8,
+    /// How often a node loses its data.
+    pub(super) losses: u8,
+    /// How often the background stops waiting for an answer.
+    pub(super) give_ups: u8,
+}
+
+impl Setting {
+    /// Two clients, one attempt each, and nothing else.
+    pub(super) fn of(budget: Budget) -> Self {
+        Self {
+            clients: vec![
+                Client {
+                    mode: Mode::Exclusive,
+                    attempts: 1,
+                };
+                2
+            ],
+            is_fenced: false,
+            heals: false,
+            counters_differ: false,
+            budget,
+            flaw: None,
+        }
+    }
+
+    pub(super) fn fenced(self) -> Self {
+        Self {
+            is_fenced: true,
+            ..self
+        }
+    }
+
+    pub(super) fn with_different_counters(self) -> Self {
+        Self {
+            counters_differ: true,
+            ..self.fenced()
+        }
+    }
+
+    pub(super) fn healing(self) -> Self {
+        Self {
+            heals: true,
+            ..self
+        }
+    }
+
+    /// As many clients as numbers, which say how many attempts they make.
+    pub(super) fn with_attempts<const N: usize>(self, attempts: [usize; N]) -> Self {
+        let mode = Mode::Exclusive;
+        let clients = attempts.map(|attempts| Client { mode, attempts });
+        Self {
+            clients: clients.into(),
+            ..self
+        }
+    }
+
+    /// Makes the second client a reader.
+    pub(super) fn with_a_reader(mut self) -> Self {
+        self.clients[1].mode = Mode::Shared;
+        self
+    }
+
+    pub(super) fn with_flaw(self, flaw: Flaw) -> Self {
+        Self {
+            flaw: Some(flaw),
+            ..self
+        }
+    }
+
+    pub(super) fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// Whether time passes.
+    pub(super) const fn is_timed(&self) -> bool {
+        self.budget.ticks > 0
+    }
+}
+
+/// The timing of all clients.
+pub(super) fn timing() -> Timing {
+    let mut timing = Timing::default();
+    timing.drift_factor = 0.0;
+    timing.set_expiry(EXPIRY);
+    timing
+}

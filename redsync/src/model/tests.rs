@@ -1,0 +1,202 @@
+//! The explorations. They take long without optimization, so they run in the release profile only.
+
+use std::time::Instant;
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+use super::{
+    flaw::Flaw,
+    properties::{CLEANED, EXCLUSION, LOST, TOKENS},
+    setting::{Budget, Setting},
+};
+
+/// How many threads explore.
+const THREADS: usize = 2;
+
+const NOTHING: Budget = Budget {
+    extensions: 0,
+    hand_overs: 0,
+    ticks: 0,
+    expiries: 0,
+    ticks_ahead: 0,
+    duplicates: 0,
+    losses: 0,
+    give_ups: 0,
+};
+
+/// Explores all that can happen in a setting, and prints how much that is.
+#[track_caller]
+fn explore(title: &str, setting: Setting) {
+    let begun = Instant::now();
+    let checker = setting.checker().threads(THREADS).spawn_bfs().join();
+    println!(
+        "{title}: {} states, {} of them distinct, depth {}, {:.1} s",
+        checker.state_count(),
+        checker.unique_state_count(),
+        checker.max_depth(),
+        begun.elapsed().as_secs_f64()
+    );
+    checker.assert_properties();
+}
+
+/// Explores until the planted flaw breaks a property.
+#[track_caller]
+fn find(flaw: Flaw, broken: &'static str, setting: Setting) {
+    let begun = Instant::now();
+    let checker = setting.with_flaw(flaw).checker().threads(THREADS);
+    let checker = checker
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
+    let path = checker.discovery(broken).expect("the flaw is not found");
+    println!(
+        "{flaw:?}: found in {} steps, after {} states, {:.1} s",
+        path.into_actions().len(),
+        checker.unique_state_count(),
+        begun.elapsed().as_secs_f64(),
+    );
+}
+
+macro_rules! explorations {
+    (#[$attribute:meta] $($name:ident => $what:expr;)*) => {$(
+        #[test]
+        #[$attribute]
+        fn $name() {
+            $what
+        }
+    )*};
+}
+
+mod holds {
+    use super::*;
+
+    explorations! {
+        #[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
+        tokens_while_a_key_expires_early => explore(
+            "tokens, while a key expires early",
+            Setting::of(Budget { expiries: 1, ..NOTHING }).fenced(),
+        );
+        tokens_while_a_command_is_carried_out_twice => explore(
+            "tokens, while a command is carried out twice",
+            Setting::of(Budget { duplicates: 1, ..NOTHING }).fenced(),
+        );
+        tokens_while_a_node_loses_its_data => explore(
+            "tokens, while a node loses its data",
+            Setting::of(Budget { losses: 1, ..NOTHING }).fenced(),
+        );
+        exclusion_while_a_clock_is_ahead => explore(
+            "exclusion, while a clock is ahead",
+            Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }),
+        );
+        exclusion_while_a_node_loses_its_data => explore(
+            "exclusion, while a node loses its data",
+            Setting::of(Budget { ticks: 2, losses: 1, ..NOTHING }),
+        );
+        exclusion_of_a_writer_and_a_reader => explore(
+            "exclusion of a writer and a reader",
+            Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }).with_a_reader(),
+        );
+    }
+
+    explorations! {
+        #[ignore = "a long form"]
+        tokens_of_a_lock_that_is_handed_over_and_extended => explore(
+            "tokens of a lock that is handed over and extended",
+            Setting::of(Budget { hand_overs: 1, extensions: 1, ..NOTHING }).fenced(),
+        );
+        tokens_after_different_counters => explore(
+            "tokens, after different counters",
+            Setting::of(Budget { expiries: 1, ..NOTHING }).with_different_counters(),
+        );
+        exclusion_for_longer => explore(
+            "exclusion for longer",
+            Setting::of(Budget { ticks: 3, ticks_ahead: 1, ..NOTHING }),
+        );
+        exclusion_of_a_lock_that_is_extended => explore(
+            "exclusion of a lock that is extended",
+            Setting::of(Budget { ticks: 3, ticks_ahead: 1, extensions: 1, ..NOTHING }),
+        );
+        exclusion_of_a_lock_that_is_healed => explore(
+            "exclusion of a lock that is healed",
+            Setting::of(Budget { ticks: 2, extensions: 1, losses: 1, ..NOTHING }).healing(),
+        );
+        exclusion_of_a_client_that_tries_twice => explore(
+            "exclusion of a client that tries twice",
+            Setting::of(Budget { ticks: 1, give_ups: 1, ..NOTHING }).with_attempts([2, 1]),
+        );
+    }
+}
+
+mod finds {
+    use super::*;
+
+    explorations! {
+        #[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
+        one_value_for_all_attempts => find(
+            Flaw::OneValueForAllAttempts,
+            EXCLUSION,
+            Setting::of(Budget { ticks: 1, ..NOTHING }).with_attempts([2, 1]),
+        );
+        a_validity_from_the_reply => find(
+            Flaw::ValidityFromTheReply,
+            EXCLUSION,
+            Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }),
+        );
+        too_little_drift => find(
+            Flaw::TooLittleDrift,
+            EXCLUSION,
+            Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }),
+        );
+        an_extension_after_the_end => find(
+            Flaw::ExtensionAfterTheEnd,
+            LOST,
+            Setting::of(Budget { ticks: 2, extensions: 1, ..NOTHING }).with_attempts([1]),
+        );
+        an_unclear_extension => find(
+            Flaw::UnclearExtension,
+            LOST,
+            Setting::of(Budget { ticks: 2, extensions: 1, ..NOTHING }).with_attempts([1]),
+        );
+        an_instant_restart => find(
+            Flaw::InstantRestart,
+            EXCLUSION,
+            Setting::of(Budget { ticks: 1, losses: 1, ..NOTHING }),
+        );
+        an_instant_restart_by_its_tokens => find(
+            Flaw::InstantRestart,
+            TOKENS,
+            Setting::of(Budget { losses: 1, ..NOTHING }).fenced(),
+        );
+        a_largest_number_without_a_raise => find(
+            Flaw::LargestNumber,
+            TOKENS,
+            Setting::of(Budget { expiries: 1, ..NOTHING }).with_different_counters(),
+        );
+        a_raise_without_the_key => find(
+            Flaw::RaiseWithoutKey,
+            TOKENS,
+            Setting::of(Budget { expiries: 1, ..NOTHING }).with_different_counters(),
+        );
+        a_hand_over_without_a_token => find(
+            Flaw::HandOverWithoutToken,
+            TOKENS,
+            Setting::of(Budget { hand_overs: 1, ..NOTHING }).fenced(),
+        );
+        a_release_that_does_not_wait => find(Flaw::ReleaseAhead, CLEANED, Setting::of(NOTHING));
+    }
+
+    explorations! {
+        #[ignore = "a long form"]
+        merged_extensions => find(
+            Flaw::MergedExtensions,
+            EXCLUSION,
+            Setting::of(Budget { ticks: 3, ticks_ahead: 1, extensions: 2, ..NOTHING }),
+        );
+        a_raise_of_at_least => find(
+            Flaw::RaiseOfAtLeast,
+            TOKENS,
+            Setting::of(Budget { expiries: 1, duplicates: 1, ..NOTHING })
+                .with_different_counters(),
+        );
+    }
+}

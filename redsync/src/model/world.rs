@@ -1,0 +1,406 @@
+//! The state that the checker explores, and how each action changes it.
+
+use std::{
+    array, fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use stateright::{Model, Property};
+
+use super::{
+    action::Action,
+    flaw::Flaw,
+    lease::{Command, Lease, Outcome, Phase},
+    message::Message,
+    properties,
+    server::Server,
+    setting::{ATTEMPTS, Budget, EXPIRY_TICKS, LONG, NODES, Setting},
+};
+use crate::{
+    FencingToken,
+    node::{NodeError, Operation},
+};
+
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) servers: [Server; NODES],
+    /// The leases of all clients. That of attempt `a` of client `c` has the number `c * ATTEMPTS + a`.
+    pub(super) leases: Vec<Option<Lease>>,
+    /// On their way, in an order that is the same for equal worlds.
+    pub(super) messages: Vec<Message>,
+    pub(super) time: u32,
+    pub(super) left: Budget,
+    /// The tokens that were granted, in order.
+    pub(super) tokens: Vec<FencingToken>,
+    pub(super) mistake: Option<Mistake>,
+}
+
+/// Something that may never happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Mistake {
+    /// A token is not larger than one that was granted before its lock was wanted.
+    SmallToken,
+    /// A token was granted twice.
+    RepeatedToken,
+    /// A lock that was lost is valid again.
+    Revived,
+}
+
+/// Worlds that differ only in the order of their nodes have the same hash, because nothing depends on
+/// that order.
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.leases.hash(state);
+        self.time.hash(state);
+        self.left.hash(state);
+        self.tokens.hash(state);
+        self.mistake.hash(state);
+        let mut nodes: [u64; NODES] = array::from_fn(|node| self.digest(node));
+        nodes.sort_unstable();
+        nodes.hash(state);
+    }
+}
+
+/// As far as the checker can tell worlds apart: by their hash.
+impl PartialEq for World {
+    fn eq(&self, other: &Self) -> bool {
+        let hash = |world: &Self| {
+            let mut hasher = DefaultHasher::new();
+            world.hash(&mut hasher);
+            hasher.finish()
+        };
+        hash(self) == hash(other)
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("messages", &self.messages)
+            .field("time", &self.time)
+            .field("tokens", &self.tokens)
+            .field("mistake", &self.mistake)
+            .finish_non_exhaustive()
+    }
+}
+
+impl World {
+    fn new(setting: &Setting) -> Self {
+        let mut servers: [Server; NODES] = array::from_fn(|_| Server::new());
+        if setting.counters_differ {
+            servers[0].count(9);
+            servers[1].count(8);
+        }
+        Self {
+            servers,
+            leases: vec![None; setting.clients.len() * ATTEMPTS],
+            messages: Vec::new(),
+            time: 0,
+            left: setting.budget,
+            tokens: Vec::new(),
+            mistake: None,
+        }
+    }
+
+    /// A hash of all that concerns one node.
+    fn digest(&self, node: usize) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.servers[node].digest(self.time, &mut hasher);
+        for (number, lease) in self.leases() {
+            number.hash(&mut hasher);
+            lease.digest(node, &mut hasher);
+        }
+        let messages = self.messages.iter().filter(|message| message.node == node);
+        messages.for_each(|message| message.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    /// The leases, with their numbers.
+    pub(super) fn leases(&self) -> impl Iterator<Item = (usize, &Lease)> {
+        let leases = self.leases.iter().enumerate();
+        leases.filter_map(|(number, lease)| Some((number, lease.as_ref()?)))
+    }
+
+    fn lease(&mut self, number: usize) -> &mut Lease {
+        let lease = self.leases[number].as_mut();
+        lease.expect("a lease that has started")
+    }
+
+    /// The number of the next attempt of a client, if it may make one.
+    fn next_attempt(&self, client: usize, setting: &Setting) -> Option<usize> {
+        let first = client * ATTEMPTS;
+        let mut numbers = first..first + setting.clients[client].attempts;
+        let next = numbers.find(|number| self.leases[*number].is_none())?;
+        let has_ended = |lease: &Option<Lease>| {
+            (lease.as_ref()).is_some_and(|lease| lease.phase == Phase::Ended)
+        };
+        (next == first || has_ended(&self.leases[next - 1])).then_some(next)
+    }
+
+    fn actions(&self, setting: &Setting, actions: &mut Vec<Action>) {
+        for client in 0..setting.clients.len() {
+            if self.next_attempt(client, setting).is_some() {
+                actions.push(Action::Start { client });
+            }
+            // Clients are alike, so they start in order.
+            let has_started = self.leases[client * ATTEMPTS].is_some();
+            let next_is_alike = setting.clients.get(client + 1) == Some(&setting.clients[client]);
+            if next_is_alike && !has_started {
+                break;
+            }
+        }
+        self.message_actions(actions);
+        for (number, lease) in self.leases() {
+            self.lease_actions(number, lease, setting, actions);
+        }
+        self.server_actions(setting, actions);
+        if self.left.ticks > 0 {
+            actions.push(Action::Tick { ahead: None });
+            let ahead = (0..NODES).filter(|_| self.left.ticks_ahead > 0);
+            actions.extend(ahead.map(|node| Action::Tick { ahead: Some(node) }));
+        }
+    }
+
+    fn message_actions(&self, actions: &mut Vec<Action>) {
+        for (number, message) in self.messages.iter().enumerate() {
+            let is_new = number == 0 || self.messages[number - 1] != *message;
+            let is_up = self.servers[message.node].away_since.is_none();
+            if is_new && (is_up || message.answer.is_some()) {
+                actions.push(Action::Deliver { message: number });
+                if self.left.duplicates > 0 && message.answer.is_none() {
+                    actions.push(Action::Duplicate { message: number });
+                }
+            }
+        }
+    }
+
+    fn lease_actions(
+        &self,
+        number: usize,
+        lease: &Lease,
+        setting: &Setting,
+        actions: &mut Vec<Action>,
+    ) {
+        if lease.verdict().is_some() {
+            actions.push(Action::Decide { lease: number });
+        }
+        if lease.is_waiting() && (!setting.is_timed() || lease.has_waited(self.time)) {
+            actions.push(Action::TimeOut { lease: number });
+        }
+        if self.left.give_ups > 0 {
+            let give_up = |(round, node)| Action::GiveUp {
+                lease: number,
+                round,
+                node,
+            };
+            actions.extend(lease.keeping().into_iter().map(give_up));
+        }
+        if lease.is_held() {
+            actions.push(Action::Release { lease: number });
+        }
+        let is_valid = !setting.is_timed() || lease.believes(self.time);
+        if lease.phase == Phase::Held {
+            if lease.extensions > 0 && (is_valid || setting.has(Flaw::ExtensionAfterTheEnd)) {
+                actions.push(Action::Extend { lease: number });
+            }
+            if lease.hand_overs > 0 && is_valid {
+                actions.push(Action::HandOver { lease: number });
+            }
+        }
+    }
+
+    fn server_actions(&self, setting: &Setting, actions: &mut Vec<Action>) {
+        for (node, server) in self.servers.iter().enumerate() {
+            match server.away_since {
+                Some(since) if !setting.is_timed() || self.time >= since + EXPIRY_TICKS => {
+                    actions.push(Action::Return { node });
+                }
+                None if self.left.losses > 0 => actions.push(Action::LoseData { node }),
+                _ => {}
+            }
+            if self.left.expiries > 0 && !server.is_free(self.time) {
+                actions.push(Action::Expire { node });
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, setting: &Setting) {
+        let time = self.time;
+        match action {
+            Action::Start { client } => {
+                let number = self.next_attempt(client, setting);
+                self.start(number.expect("an attempt that is left"), client, setting);
+            }
+            Action::Deliver { message } => {
+                let message = self.messages.remove(message);
+                self.deliver(message, setting);
+            }
+            Action::Duplicate { message } => {
+                self.left.duplicates -= 1;
+                let message = self.messages[message].clone();
+                self.deliver(message, setting);
+            }
+            Action::Decide { lease } => self.decide(lease, setting),
+            Action::TimeOut { lease } => {
+                self.lease(lease).time_out();
+                self.decide(lease, setting);
+            }
+            Action::GiveUp { lease, round, node } => {
+                self.left.give_ups -= 1;
+                let late = Err(NodeError::TimedOut);
+                let commands = (self.lease(lease)).answered(round, node, late, setting, time);
+                self.send(lease, commands);
+            }
+            Action::Extend { lease } => {
+                let commands = self.lease(lease).extend(setting, time);
+                self.send(lease, commands);
+            }
+            Action::HandOver { lease } => {
+                let above = self.tokens.iter().max().copied();
+                self.lease(lease).hand_over(setting, above);
+                self.note_grant(lease);
+            }
+            Action::Release { lease } => {
+                let commands = self.lease(lease).release(setting, time);
+                self.send(lease, commands);
+            }
+            Action::Tick { ahead } => {
+                self.left.ticks -= 1;
+                self.time += 1;
+                if let Some(node) = ahead {
+                    self.left.ticks_ahead -= 1;
+                    self.servers[node].ahead += 1;
+                }
+            }
+            Action::Expire { node } => {
+                self.left.expiries -= 1;
+                self.servers[node].ahead += EXPIRY_TICKS;
+            }
+            Action::LoseData { node } => {
+                self.left.losses -= 1;
+                self.servers[node].lose_data();
+                let stays_away = !setting.has(Flaw::InstantRestart);
+                self.servers[node].away_since = stays_away.then_some(time);
+            }
+            Action::Return { node } => {
+                self.servers[node].away_since = None;
+                if !setting.is_timed() {
+                    for server in &mut self.servers {
+                        server.ahead += LONG;
+                    }
+                }
+            }
+        }
+        self.tidy();
+    }
+
+    fn start(&mut self, number: usize, client: usize, setting: &Setting) {
+        let above = self.tokens.iter().max().copied();
+        let (lease, commands) =
+            Lease::start(setting.clients[client].mode, setting, self.time, above);
+        self.leases[number] = Some(lease);
+        self.send(number, commands);
+    }
+
+    fn send(&mut self, lease: usize, commands: Vec<Command>) {
+        let message = |(round, node)| Message {
+            lease,
+            round,
+            node,
+            answer: None,
+        };
+        self.messages.extend(commands.into_iter().map(message));
+    }
+
+    /// Lets a command arrive at its server, or an answer at its lease.
+    fn deliver(&mut self, mut message: Message, setting: &Setting) {
+        let (number, round, node) = (message.lease, message.round, message.node);
+        let time = self.time;
+        if let Some(answer) = message.answer {
+            let commands = (self.lease(number)).answered(round, node, Ok(answer), setting, time);
+            self.send(number, commands);
+            return;
+        }
+        let lease = self.leases[number].as_mut();
+        let lease = lease.expect("a lease that has asked");
+        let (operation, token) = (lease.operation(round), lease.token_of(round));
+        let entry = Lease::entry(number, lease.mode, setting);
+        let server = &mut self.servers[node];
+        let answer = server.carry_out(operation, &entry, token, time, setting.flaw);
+        if operation == Operation::Release {
+            // Nothing depends on when it arrives, because nothing is sent after a release.
+            let commands = lease.answered(round, node, Ok(answer), setting, time);
+            self.send(number, commands);
+        } else {
+            message.answer = Some(answer);
+            self.messages.push(message);
+        }
+    }
+
+    fn decide(&mut self, number: usize, setting: &Setting) {
+        let time = self.time;
+        let lease = self.lease(number);
+        let was_lost = lease.is_held() && !lease.believes(time);
+        let (outcome, commands) = lease.decide(setting, time);
+        if setting.is_timed() && was_lost && lease.believes(time) {
+            self.mistake = Some(Mistake::Revived);
+        }
+        if outcome == Outcome::Granted {
+            self.note_grant(number);
+        }
+        self.send(number, commands);
+    }
+
+    /// Checks the token of a lease that has just been granted.
+    fn note_grant(&mut self, number: usize) {
+        let lease = self.lease(number);
+        let (token, above) = (lease.token, lease.above);
+        let Some(token) = token else {
+            return;
+        };
+        if above.is_some_and(|above| token <= above) {
+            self.mistake = Some(Mistake::SmallToken);
+        }
+        if self.tokens.contains(&token) {
+            self.mistake = Some(Mistake::RepeatedToken);
+        }
+        self.tokens.push(token);
+        self.tokens.sort_unstable();
+    }
+
+    /// Removes what nothing depends on any longer: answers that nobody awaits.
+    fn tidy(&mut self) {
+        let leases = &self.leases;
+        self.messages.retain(|message| {
+            let lease = leases[message.lease].as_ref();
+            let lease = lease.expect("a lease that has asked");
+            message.answer.is_none() || lease.awaits(message.round, message.node)
+        });
+        self.messages.sort_unstable();
+    }
+}
+
+impl Model for Setting {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(self)]
+    }
+
+    fn actions(&self, state: &World, actions: &mut Vec<Action>) {
+        if state.mistake.is_none() {
+            state.actions(self, actions);
+        }
+    }
+
+    fn next_state(&self, last: &World, action: Action) -> Option<World> {
+        let mut world = last.clone();
+        world.act(action, self);
+        Some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::of(self)
+    }
+}
