@@ -4,7 +4,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use crate::{ConfigError, Printable, Votes};
+use crate::{ConfigError, Printable, Votes, quorum::votes::is_counter};
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -55,7 +55,8 @@ pub enum LockError {
     /// waiting does not help. It is not changed.
     ///
     /// A key is not a lock if it has no expiry, or another type than locks have. Every lock is set
-    /// together with its expiry, by this crate and by go-redsync.
+    /// together with its expiry, by this crate and by go-redsync. If the name is fenced, the reason may
+    /// also be the key of its [counter](crate::fence), such as `{order:42}:fence`, which is not a number.
     NotALock(Votes),
     /// A name or an option of the mutex is invalid.
     Config(ConfigError),
@@ -144,11 +145,16 @@ impl fmt::Display for LockError {
                 votes.describe(f, "acquired", "taken")
             }
             Self::NotALock(votes) => {
-                let key = Printable(self.key().unwrap_or_else(|| votes.name()));
+                let key = self.key().unwrap_or_else(|| votes.name());
+                let reason = if is_counter(key) {
+                    "a counter of fencing tokens (it is not a number)"
+                } else {
+                    "a lock (it has no expiry or is of another type)"
+                };
+                let key = Printable(key);
                 write!(
                     f,
-                    "the key `{key}` is not a lock (it has no expiry or is of another type); delete \
-                     it or use another name: "
+                    "the key `{key}` is not {reason}; delete it or use another name: "
                 )?;
                 votes.describe(f, "acquired", "taken")
             }

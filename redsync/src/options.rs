@@ -15,7 +15,7 @@ use crate::{ConfigError, Mode, error::BoxError};
 pub(crate) const MAX_NAME_LEN: usize = 1024;
 
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
-const FENCE: &str = ":fence";
+pub(crate) const FENCE: &str = ":fence";
 
 /// The end of the keys of all permits but the first: this, and the number of the permit. Names that
 /// end in this way cannot be locked.

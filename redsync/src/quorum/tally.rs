@@ -24,6 +24,8 @@ pub(crate) struct Tally {
     nodes: usize,
     granted: usize,
     refused: usize,
+    /// How many of those that refused have a key that is not a lock.
+    foreign: usize,
     failed: usize,
 }
 
@@ -33,6 +35,7 @@ impl Tally {
             nodes,
             granted: 0,
             refused: 0,
+            foreign: 0,
             failed: 0,
         }
     }
@@ -40,7 +43,11 @@ impl Tally {
     pub(crate) const fn count(&mut self, vote: &Vote) {
         match vote {
             Vote::Granted => self.granted += 1,
-            Vote::Refused { .. } | Vote::Missing | Vote::NotALock { .. } => self.refused += 1,
+            Vote::Refused { .. } | Vote::Missing => self.refused += 1,
+            Vote::NotALock { .. } => {
+                self.refused += 1;
+                self.foreign += 1;
+            }
             Vote::Failed(_) => self.failed += 1,
         }
     }
@@ -59,7 +66,8 @@ impl Tally {
     /// It may be known that no quorum can grant before the reason is known: contention, because
     /// nodes refuse, or an outage, because too few nodes answer. The difference matters to a caller
     /// (come back later, or page someone). So there is no verdict while outstanding votes can
-    /// decide this.
+    /// decide this. It also matters whether the nodes that refuse have another holder, or a key that is
+    /// not a lock.
     pub(crate) const fn verdict(&self) -> Option<Verdict> {
         let (quorum, blocking) = (majority(self.nodes), self.blocking());
         let open = self.outstanding();
@@ -70,7 +78,13 @@ impl Tally {
         if self.granted >= quorum {
             Some(Verdict::Granted)
         } else if self.refused >= blocking {
-            Some(Verdict::Refused)
+            let is_clear_why =
+                self.foreign == 0 || self.foreign >= blocking || self.foreign + open < blocking;
+            if is_clear_why {
+                Some(Verdict::Refused)
+            } else {
+                None
+            }
         } else if a_divided_quorum_answers {
             Some(Verdict::Divided)
         } else if no_quorum_answers {
@@ -90,8 +104,24 @@ mod tests {
             nodes,
             granted,
             refused,
+            foreign: 0,
             failed,
         }
+    }
+
+    #[test]
+    fn keys_that_are_not_locks_are_told_apart_from_contention() {
+        let foreign = |nodes, refused, foreign| Tally {
+            foreign,
+            ..tally(nodes, 0, refused, 0)
+        };
+        // One of three nodes has another holder, and one a key that is not a lock: the third decides
+        // whether a person has to act.
+        assert_eq!(foreign(3, 2, 1).verdict(), None);
+        assert_eq!(foreign(3, 2, 2).verdict(), Some(Verdict::Refused));
+        assert_eq!(foreign(3, 3, 1).verdict(), Some(Verdict::Refused));
+        assert_eq!(foreign(5, 3, 1).verdict(), None);
+        assert_eq!(foreign(5, 4, 1).verdict(), Some(Verdict::Refused));
     }
 
     #[test]

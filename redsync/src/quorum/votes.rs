@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::majority;
 use crate::{
     node::NodeError,
+    options::FENCE,
     printable::{Label, Printable},
 };
 
@@ -24,11 +25,11 @@ pub enum Vote {
     /// deleted, or was lost when the node restarted without its data. It is also the vote of a node that
     /// has the key again since.
     Missing,
-    /// The node has a key with one of the names, and this key is not a lock. The name cannot be
-    /// acquired.
+    /// The node has a key with one of the names, and this key is not a lock; or the key of a counter of
+    /// [fencing tokens](crate::fence), and this is not a counter. The name cannot be acquired.
     #[non_exhaustive]
     NotALock {
-        /// The name, with its prefix.
+        /// The key: the name with its prefix, or the key of its counter.
         name: Arc<str>,
     },
     /// The node gave no usable answer.
@@ -143,13 +144,23 @@ impl Votes {
                 Vote::Refused { .. } => f.write_str(refused)?,
                 Vote::Missing => f.write_str("had no key")?,
                 Vote::NotALock { name } => {
-                    write!(f, "has a key `{}` that is not a lock", Printable(name))?;
+                    let expected = if is_counter(name) { "counter" } else { "lock" };
+                    write!(
+                        f,
+                        "has a key `{}` that is not a {expected}",
+                        Printable(name)
+                    )?;
                 }
                 Vote::Failed(error) => write!(f, "{error}")?,
             }
         }
         Ok(())
     }
+}
+
+/// Whether a key is that of a counter. No name ends as it does.
+pub(crate) fn is_counter(key: &str) -> bool {
+    key.ends_with(FENCE)
 }
 
 impl fmt::Display for Votes {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redsync::{LockError, Mutex, Redsync, Vote};
 use redsync_tests::{RedisServer, Servers};
 
@@ -94,6 +95,52 @@ async fn a_key_that_is_not_a_lock_on_a_minority_costs_its_vote_and_nothing_more(
     assert!(error.is_contention(), "{error}");
     assert_eq!(error.key(), None);
     guard.release().await.unwrap();
+}
+
+/// Each may meet the key of another on the third server.
+#[tokio::test]
+async fn simultaneous_attempts_all_learn_that_the_key_is_not_a_lock() {
+    let (servers, redsync) = start();
+    for server in &servers[..2] {
+        server.command(FOREIGN[0]);
+    }
+    let mutex = redsync.mutex(NAME);
+    for _ in 0..20 {
+        for result in join_all((0..8).map(|_| mutex.try_lock())).await {
+            let error = result.unwrap_err();
+            assert!(matches!(error, LockError::NotALock(_)), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_counter_that_is_not_one_is_an_error_that_names_its_key() {
+    let (servers, redsync) = start();
+    let counter = format!("{{{NAME}}}:fence");
+    for command in [["SET", &counter, "a page"], ["SADD", &counter, "a"]] {
+        for server in &servers[..2] {
+            server.flush();
+            server.command(&command);
+        }
+        servers[2].flush();
+        for wait in [Duration::ZERO, WAIT] {
+            let mutex = redsync.mutex(NAME).with_fencing(true);
+            let error = mutex.lock_within(wait).await.unwrap_err();
+            redsync.drain().await;
+            assert!(matches!(error, LockError::NotALock(_)), "{error}");
+            assert_eq!(error.key(), Some(&*counter));
+            let shown = error.to_string();
+            let expected = format!("the key `{counter}` is not a counter");
+            assert!(shown.contains(&expected), "{shown}");
+        }
+        for server in &servers[..2] {
+            assert_eq!(server.keys(), [&*counter], "it is left as it was");
+        }
+        // Without fencing, the name can be locked.
+        let guard = redsync.mutex(NAME).try_lock().await.unwrap();
+        guard.release().await.unwrap();
+        redsync.drain().await;
+    }
 }
 
 #[tokio::test]

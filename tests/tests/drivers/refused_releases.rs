@@ -1,9 +1,11 @@
 //! Releases that a server refuses for a while.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use redsync::Redsync;
 use redsync::node::AnyNode;
+use redsync::{LockError, Redsync, Released};
 use redsync_tests::{RedisServer, wait::until_async};
 use tokio::task::spawn_blocking;
 
@@ -71,6 +73,72 @@ async fn a_release_that_a_server_without_replicas_refuses_is_repeated() {
         async |()| set("0"),
     )
     .await;
+}
+
+const SNAPSHOT: &str = "snapshot.rdb";
+
+/// Returns a server that can be made to fail to persist its data, and the path of its snapshot. The user
+/// of the tests may write everywhere, so a directory is put in the place of the snapshot.
+fn with_snapshots() -> (RedisServer, PathBuf) {
+    let server = RedisServer::start_with(&["--dbfilename", SNAPSHOT, "--save", "3600 1000000"]);
+    let [_, folder]: [String; 2] = server.query(&["CONFIG", "GET", "dir"]);
+    (server, Path::new(&folder).join(SNAPSHOT))
+}
+
+/// Lets the server save a snapshot, and waits for the result.
+async fn save(server: &RedisServer, result: &str) {
+    server.command(&["BGSAVE"]);
+    let result = format!("rdb_last_bgsave_status:{result}");
+    until_async("the end of a snapshot", SOON, async || {
+        let state: String = server.query(&["INFO", "persistence"]);
+        state.contains("rdb_bgsave_in_progress:0") && state.contains(&result)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_release_that_a_server_refuses_because_it_cannot_persist_is_repeated() {
+    let (server, snapshot) = with_snapshots();
+    is_released(
+        &server,
+        "MISCONF",
+        async || {
+            fs::create_dir(&snapshot).unwrap();
+            save(&server, "err").await;
+        },
+        async |()| {
+            fs::remove_dir(&snapshot).unwrap();
+            save(&server, "ok").await;
+            fs::remove_file(&snapshot).unwrap();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_persist_acquires_no_lock_until_it_can() {
+    let (server, snapshot) = with_snapshots();
+    // A client of fred connects to no server in this state.
+    let services = nodes(&server)
+        .await
+        .map(|node| Redsync::new([node]).unwrap());
+    fs::create_dir(&snapshot).unwrap();
+    save(&server, "err").await;
+    for redsync in &services {
+        let error = redsync.mutex("a").try_lock().await.unwrap_err();
+        assert!(matches!(error, LockError::Unavailable(_)), "{error}");
+        let shown = error.to_string();
+        assert!(
+            shown.contains("cannot persist its data: MISCONF"),
+            "{shown}"
+        );
+    }
+    fs::remove_dir(&snapshot).unwrap();
+    save(&server, "ok").await;
+    for redsync in &services {
+        let guard = redsync.mutex("a").try_lock().await.unwrap();
+        assert_eq!(guard.release().await.unwrap(), Released::Held);
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 -- counters of the names. ARGV: owner value, expiry in ms, number of names, stride, retention of
 -- counters in ms, and for how many ms to admit no new shared holders if shared holders keep this
 -- lock out (zero: this acquisition will not be repeated). Returns {1}, {1, number}, {0, for how many
--- ms another holds a name (negative: for ever)}, {2, the number of a key that is not a lock}, or {3, for
--- how many ms shared holders have a name that is now reserved}.
+-- ms another holds a name (negative: for ever)}, {2, the number of a key that is not a lock, or not a
+-- counter}, or {3, for how many ms shared holders have a name that is now reserved}.
 local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local kinds = {}
@@ -42,7 +42,9 @@ local number
 if #KEYS > names then
   number = mine == names and '0' or time[1] .. '000000'
   for i = names + 1, #KEYS do
-    counter(KEYS[i])
+    if not find_counter(KEYS[i]) then
+      return { 2, i }
+    end
   end
   for i = names + 1, #KEYS do
     if mine < names then

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Reply;
+use super::{Reply, script::counter_key};
 use crate::{
     FencingToken, Mode, OwnerValue,
     node::{
@@ -29,8 +29,8 @@ impl Reply {
                 [Self::Integer(3), Self::Integer(left)] => AcquireVote::Reserved {
                     remaining: remaining(*left),
                 },
-                [Self::Integer(2), Self::Integer(key)] => AcquireVote::NotALock {
-                    name: name(*key, entry).ok_or_else(|| self.unexpected())?,
+                [Self::Integer(2), Self::Integer(number)] => AcquireVote::NotALock {
+                    name: key(*number, entry).ok_or_else(|| self.unexpected())?,
                 },
                 _ => return Err(self.unexpected()),
             }),
@@ -86,10 +86,13 @@ impl Reply {
     }
 }
 
-/// The name whose key has this number in a script.
-fn name(key: i64, entry: &Entry) -> Option<Arc<str>> {
-    let index = usize::try_from(key).ok()?.checked_sub(1)?;
-    entry.names.get(index).cloned()
+/// The key that has this number in a script: a name, or a counter behind all names.
+fn key(number: i64, entry: &Entry) -> Option<Arc<str>> {
+    let index = usize::try_from(number).ok()?.checked_sub(1)?;
+    match index.checked_sub(entry.names.len()) {
+        None => entry.names.get(index).cloned(),
+        Some(index) => entry.names.get(index).map(|name| counter_key(name).into()),
+    }
 }
 
 /// The remaining time of a key. A negative number means that the key has no expiry.

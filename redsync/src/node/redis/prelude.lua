@@ -55,12 +55,21 @@ local function larger(a, b)
   return #a > #b or #a == #b and a > b
 end
 
--- Returns the value of a counter, or '0' if there is none. Fails if the key is not a counter, so
--- scripts read all counters before they set anything.
-local function counter(key)
-  local number = redis.call('GET', key) or '0'
-  if not string.match(number, '^%d+$') then
-    error('the counter ' .. key .. ' is not a number')
+-- Returns the value of a counter, or '0' if there is none, or nil if the key is not a counter.
+local function find_counter(key)
+  local number = redis.pcall('GET', key)
+  if not number then
+    return '0'
+  elseif type(number) == 'string' then
+    return string.match(number, '^%d+$')
+  elseif not string.find(number.err, 'WRONGTYPE') then
+    -- Fails again, with this error.
+    redis.call('GET', key)
   end
-  return number
+end
+
+-- The same, but fails if the key is not a counter, so scripts read all counters before they set
+-- anything.
+local function counter(key)
+  return find_counter(key) or error('the key ' .. key .. ' is not a counter')
 end

@@ -180,7 +180,7 @@ impl Script {
 /// its first `{...}`, or on the whole name if it has none (redis.io, "Redis cluster
 /// specification"). A name that contains `}` or `{}` but no such part has no suitable key: a
 /// cluster refuses to fence it, with the error `CROSSSLOT`.
-fn counter_key(name: &str) -> String {
+pub(super) fn counter_key(name: &str) -> String {
     let has_tag = (name.split_once('{'))
         .and_then(|(_, rest)| rest.split_once('}'))
         .is_some_and(|(tag, _)| !tag.is_empty());
