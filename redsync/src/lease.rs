@@ -310,6 +310,16 @@ impl Lease {
         is_first
     }
 
+    /// For how long the nodes are to keep the keys when the lease is released at `now`. An attempt that
+    /// has failed leaves none.
+    fn kept_after_release(&self, now: Instant) -> Duration {
+        let minimum = self.options().timing.min_hold;
+        if minimum.is_zero() || !self.was_held() {
+            return Duration::ZERO;
+        }
+        (self.started_at() + minimum).saturating_duration_since(now)
+    }
+
     /// Ends the lease, because its keys are to be released or belong to another lease now. Nothing
     /// more is acquired or extended for it, and every view of the validity shows that it has ended.
     pub(crate) fn end(&self) {

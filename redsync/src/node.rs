@@ -122,6 +122,15 @@ pub trait Node: Send + Sync + 'static {
     fn release(&self, entry: &Entry)
     -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
 
+    /// Releases those of the names that `entry` holds after `time`, which is not zero: from then on they are
+    /// free. It may shorten the time for which a name is kept. For a lock with a [minimum
+    /// hold](crate::Mutex::with_min_hold) that is released before the minimum is over.
+    fn release_after(
+        &self,
+        entry: &Entry,
+        time: Duration,
+    ) -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
+
     /// Returns the holders of `name`, or [`None`] if it is free.
     fn inspect(
         &self,

@@ -463,6 +463,13 @@ impl<N: Node> Node for FaultyNode<N> {
         .await
     }
 
+    async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
+        self.send_entry(Operation::Release, entry, move |shared, entry| {
+            async move { shared.inner.release_after(&entry, time).await }.boxed()
+        })
+        .await
+    }
+
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
         let (key, asked) = (name.to_owned(), name.to_owned());
         let ask =

@@ -97,6 +97,34 @@ impl<K> RedlockLayer<K> {
         })
     }
 
+    /// Sets how long a lock is held at least: if the handler is done earlier, the response is sent, and the
+    /// key stays on the nodes until that time is over. Zero by default.
+    ///
+    /// It is for a request that several instances or schedulers send at about the same time, and that has
+    /// to be handled once. See [`Mutex::with_min_hold`](redsync::Mutex::with_min_hold).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// // Further requests within five seconds get 409.
+    /// let layer = RedlockLayer::new(redsync, key::path("jobs:{job}"))
+    ///     .with_min_hold(Duration::from_secs(5));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the minimum is longer than the expiry. Set a long [expiry](Self::with_expiry) first.
+    #[must_use]
+    pub fn with_min_hold(self, minimum: Duration) -> Self {
+        self.set(|config| {
+            let change = |mutex: Mutex| mutex.with_min_hold(minimum);
+            let valid = "a minimum hold of at most the expiry";
+            config.locking.change_defaults(change, valid);
+        })
+    }
+
     /// Sets whether the lock is extended in the background while it is held, so that a handler may
     /// take longer than the expiry. True by default.
     ///

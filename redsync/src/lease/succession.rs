@@ -90,11 +90,14 @@ pub(super) fn may_hand_over(
     let hand_overs = (options.queueing.hand_overs).min(own.queueing.hand_overs);
     let next = succession.hand_overs + 1;
     let has_tokens = !entry.fenced || u64::from(next) < STRIDE;
+    // The keys stay up to the end of the minimum, and might not for that of the next holder.
+    let has_minimum = !own.timing.min_hold.is_zero() || !options.timing.min_hold.is_zero();
     let is_in_time = now < succession.origin + time.min(own.hand_over_time());
     is_same
         && next <= hand_overs
         && has_tokens
         && is_in_time
+        && !has_minimum
         && entry.mode == Mode::Exclusive
         && !succession.is_exposed()
 }

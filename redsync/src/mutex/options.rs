@@ -46,6 +46,44 @@ impl Mutex {
         self.set(|options| options.timing.max_hold = Some(limit))
     }
 
+    /// Sets how long a lock is held at least, counted from the start of its acquisition: if it is released
+    /// earlier, by its guard or by a drop, nobody can acquire it before that time is over. At most the
+    /// [expiry](Self::with_expiry). Zero by default.
+    ///
+    /// This is for a job that several instances start at the same time, by clocks that differ, and that
+    /// must run once. If it is done before the slowest clock has struck, another instance would find the
+    /// lock free. So the minimum has to be longer than the clocks differ, and shorter than the interval of
+    /// the job. (ShedLock calls it `lockAtLeastFor`.)
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let nightly = (redsync.mutex("nightly-report"))
+    ///     .with_expiry(Duration::from_secs(60))
+    ///     .with_min_hold(Duration::from_secs(30));
+    /// let guard = nightly.try_lock().await?;
+    /// // ... the report takes a second ...
+    /// guard.release().await?;
+    ///
+    /// // Another instance, whose clock is 10 s behind.
+    /// # tokio::time::sleep(Duration::from_secs(9)).await;
+    /// assert!(nightly.try_lock().await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The release leaves the keys on the nodes, and lets them expire at the end of the minimum, by the
+    /// nodes' clocks. The guard ends with the release: nothing is extended any longer, and
+    /// [`Guard::release`](crate::Guard::release) and [`Redsync::drain`](crate::Redsync::drain) do not wait
+    /// for the end of the minimum. Such a lock is not [handed over](Self::with_hand_over). When a lock is
+    /// [resumed](Self::resume), the time starts again.
+    #[must_use]
+    pub fn with_min_hold(self, minimum: Duration) -> Self {
+        self.set(|options| options.timing.min_hold = minimum)
+    }
+
     /// Sets the least validity that a lock must have left when it has been acquired. A lock with
     /// less is released and counts as not acquired: see
     /// [`LockError::TooLate`](crate::LockError::TooLate). A tenth of the expiry by default.

@@ -44,7 +44,7 @@ use futures_util::{FutureExt, future::join_all};
 
 pub use self::{
     driver::driver,
-    exclusive::{acquire, expire, extend, heal, inspect, release},
+    exclusive::{acquire, expire, extend, heal, inspect, release, release_after},
     fencing::{fence, fence_several, lift, raise},
     several::{acquire_several, extend_several, release_several},
     shared::{let_exclusive_enter, share, share_several},
@@ -73,6 +73,7 @@ pub async fn check<N: Node>(node: &N) {
         extend(node).boxed(),
         heal(node).boxed(),
         release(node).boxed(),
+        release_after(node).boxed(),
         inspect(node).boxed(),
         acquire_several(node).boxed(),
         extend_several(node).boxed(),

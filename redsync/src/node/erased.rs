@@ -1,6 +1,6 @@
 //! Nodes as trait objects.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use tokio::time::Instant;
@@ -140,7 +140,10 @@ async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
             }
             Operation::Extend => Answer::Extend(node.extend(entry, token, false).await?),
             Operation::Heal => Answer::Extend(node.extend(entry, token, true).await?),
-            Operation::Release => Answer::Release(node.release(entry).await?),
+            Operation::Release => Answer::Release(match question.kept_after_release() {
+                Duration::ZERO => node.release(entry).await?,
+                kept => node.release_after(entry, kept).await?,
+            }),
         })
     });
     let answer = answer.await;

@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::time::{Instant, timeout_at};
@@ -111,7 +112,12 @@ impl Node for MemoryNode {
     }
 
     async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        let (vote, released) = self.with(|state, now| state.release(entry, now));
+        self.release_after(entry, Duration::ZERO).await
+    }
+
+    async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
+        let (vote, released) = self.with(|state, now| state.release(entry, time, now));
+        // Those who watch wait for the new end.
         for name in released {
             self.watchers.notify(name);
         }
@@ -158,8 +164,6 @@ impl fmt::Debug for MemoryNode {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

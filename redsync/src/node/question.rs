@@ -50,6 +50,9 @@ pub(crate) trait Asker: Send + Sync {
     /// The token that counters are raised to, if there is one.
     fn token(&self) -> Option<FencingToken>;
 
+    /// For how long a node that releases the names now is to keep them.
+    fn kept_after_release(&self) -> Duration;
+
     /// How long to wait for the answer once the question has been sent. Up to then the node may
     /// still carry the operation out.
     fn patience(&self) -> Duration;
@@ -110,6 +113,14 @@ impl Question {
 
     pub(crate) fn token(&self) -> Option<FencingToken> {
         self.asker().token()
+    }
+
+    /// For how long a node that releases the names now is to keep them. Zero for other operations.
+    pub(crate) fn kept_after_release(&self) -> Duration {
+        match self.operation {
+            Operation::Release => self.asker().kept_after_release(),
+            _ => Duration::ZERO,
+        }
     }
 
     pub(crate) const fn operation(&self) -> Operation {

@@ -1,6 +1,6 @@
 //! Nodes that wrap other nodes.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use super::{
     AcquireVote, Entry, ExtendVote, Holders, Node, NodeError, RaiseVote, ReleaseVote, WakeUp,
@@ -91,6 +91,15 @@ pub trait NodeWrapper: Send + Sync + 'static {
         self.inner().release(entry)
     }
 
+    /// See [`Node::release_after`].
+    fn release_after(
+        &self,
+        entry: &Entry,
+        time: Duration,
+    ) -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send {
+        self.inner().release_after(entry, time)
+    }
+
     /// See [`Node::inspect`].
     fn inspect(
         &self,
@@ -154,6 +163,14 @@ impl<W: NodeWrapper> Node for W {
         entry: &Entry,
     ) -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send {
         NodeWrapper::release(self, entry)
+    }
+
+    fn release_after(
+        &self,
+        entry: &Entry,
+        time: Duration,
+    ) -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send {
+        NodeWrapper::release_after(self, entry, time)
     }
 
     fn inspect(

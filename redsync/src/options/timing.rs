@@ -19,6 +19,8 @@ pub(crate) struct Timing {
     min_validity: Option<Duration>,
     node_timeout: NodeTimeout,
     pub(crate) max_hold: Option<Duration>,
+    /// How long the keys stay after the acquisition, even if the lock is released before.
+    pub(crate) min_hold: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,7 @@ impl Default for Timing {
             min_validity: None,
             node_timeout: NodeTimeout::Absolute(Duration::from_millis(400)),
             max_hold: None,
+            min_hold: Duration::ZERO,
         }
     }
 }
@@ -127,6 +130,14 @@ impl Timing {
                 &max_hold,
             ));
         }
+        // So a node keeps the key for the minimum even if no release reaches it.
+        if self.min_hold > expiry {
+            return Err(ConfigError::option(
+                "min_hold",
+                "at most the expiry",
+                &self.min_hold,
+            ));
+        }
         let drift = self.drift(expiry);
         if expiry.saturating_sub(drift) <= min_validity {
             return Err(ConfigError::NoValidity {
@@ -147,6 +158,7 @@ impl fmt::Debug for Timing {
             .field("min_validity", &self.min_validity())
             .field("node_timeout", &self.node_timeout())
             .field("max_hold", &self.max_hold)
+            .field("min_hold", &self.min_hold)
             .finish()
     }
 }

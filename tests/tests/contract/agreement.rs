@@ -35,6 +35,7 @@ enum Operation {
     Raise(Entry, FencingToken),
     Extend(Entry, Option<FencingToken>, bool),
     Release(Entry),
+    ReleaseAfter(Entry, Duration),
     Inspect(String),
 }
 
@@ -118,7 +119,8 @@ impl fmt::Display for Step {
             Operation::Acquire(entry)
             | Operation::Raise(entry, _)
             | Operation::Extend(entry, ..)
-            | Operation::Release(entry) => entry.value.as_str(),
+            | Operation::Release(entry)
+            | Operation::ReleaseAfter(entry, _) => entry.value.as_str(),
             Operation::Inspect(_) => "",
         };
         writeln!(f, "  {:?} {value}\n    {:?}", self.operation, self.expected)
@@ -137,7 +139,8 @@ impl Operation {
                 let token = (rng.bool() && entry.mode == Mode::Exclusive).then_some(token);
                 Self::Extend(entry, token, rng.bool())
             }
-            8..11 => Self::Release(entry),
+            8..10 => Self::Release(entry),
+            10 => Self::ReleaseAfter(entry, Duration::from_secs([30, 90, 180][rng.usize(..3)])),
             _ => Self::Inspect(names[rng.usize(..names.len())].clone()),
         }
     }
@@ -150,6 +153,9 @@ impl Operation {
                 Answer::Extend(node.extend(entry, *token, *set_if_absent).await?)
             }
             Self::Release(entry) => Answer::Release(node.release(entry).await?),
+            Self::ReleaseAfter(entry, time) => {
+                Answer::Release(node.release_after(entry, *time).await?)
+            }
             Self::Inspect(name) => Answer::Inspect(node.inspect(name).await?),
         })
     }

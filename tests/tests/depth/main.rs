@@ -5,6 +5,7 @@ mod covering;
 mod dropping;
 mod fencing;
 mod holding;
+mod min_hold;
 mod resuming;
 mod semaphores;
 mod several;

@@ -96,6 +96,12 @@ impl Node for Store {
         self.keys.release(entry).await
     }
 
+    async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
+        self.operate();
+        let time = time.mul_f64(self.clock);
+        self.keys.release_after(entry, time).await
+    }
+
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
         self.operate();
         let mut found = self.keys.inspect(name).await?;

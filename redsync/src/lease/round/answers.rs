@@ -106,6 +106,10 @@ impl Asker for Round {
         self.command.token
     }
 
+    fn kept_after_release(&self) -> Duration {
+        self.lease.kept_after_release(Instant::now())
+    }
+
     fn patience(&self) -> Duration {
         let now = Instant::now();
         self.pursued_until(now).saturating_duration_since(now)

@@ -13,6 +13,13 @@ fn short(mut entry: Entry) -> Entry {
     entry
 }
 
+/// The same names for another exclusive owner.
+fn exclusive_other(entry: &Entry) -> Entry {
+    let mut other = entry.clone().with_mode(Mode::Exclusive);
+    other.value = "other".into();
+    other
+}
+
 /// Tests that a free name is acquired, and that a held name is taken, except for its owner.
 ///
 /// # Panics
@@ -177,6 +184,45 @@ pub async fn release<N: Node>(node: &N) {
     let promise = "a release that arrives again does not release the next holder";
     subject.released(&one, ReleaseVote::NotOwner, promise).await;
     subject.taken(&one, LONG, promise).await;
+}
+
+/// Tests that the owner, and nobody else, can release names after a time, and shortens the time for which
+/// they are kept.
+///
+/// # Panics
+///
+/// If the promise is broken, or the node answers with an error.
+pub async fn release_after<N: Node>(node: &N) {
+    let subject = Subject::new(node);
+    let entries = [
+        subject.entry("a", "one"),
+        subject.several(&["b", "c"], "one"),
+        subject.shared("d", "one"),
+    ];
+    for entry in &entries {
+        let other = exclusive_other(entry);
+        let promise = "a release of a free name after a time takes nothing";
+        subject
+            .released_after(entry, LONG, ReleaseVote::NotOwner, promise)
+            .await;
+        subject.acquired(entry, "a free name can be acquired").await;
+        let promise = "only the owner can release after a time";
+        subject
+            .released_after(&other, SHORT, ReleaseVote::NotOwner, promise)
+            .await;
+        subject.taken(&other, LONG, promise).await;
+        let promise = "the owner can release after a time";
+        subject
+            .released_after(entry, SHORT, ReleaseVote::Released, promise)
+            .await;
+        let promise = "a name that is released after a time is taken up to then";
+        subject.taken(&other, SHORT, promise).await;
+    }
+    passed().await;
+    for entry in &entries {
+        let promise = "a name that is released after a time is free then";
+        subject.acquired(&exclusive_other(entry), promise).await;
+    }
 }
 
 /// Tests that a node returns the holder of a name, and for how long it holds the name.

@@ -126,6 +126,17 @@ impl<'a, N: Node> Subject<'a, N> {
         self.expect(&vote, &expected, promise);
     }
 
+    pub(super) async fn released_after(
+        &self,
+        entry: &Entry,
+        time: Duration,
+        expected: ReleaseVote,
+        promise: &str,
+    ) {
+        let vote = self.answer(self.node.release_after(entry, time).await, promise);
+        self.expect(&vote, &expected, promise);
+    }
+
     /// Expects these holders of the name, in the order of their values.
     pub(super) async fn held_by(
         &self,

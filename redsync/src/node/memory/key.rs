@@ -110,8 +110,13 @@ impl Key {
         self.mode == Mode::Shared
     }
 
-    pub(super) fn remove(&mut self, value: &OwnerValue) {
-        self.holders.retain(|holder| holder.value != *value);
+    /// Sets when the name is no longer held with that value.
+    pub(super) fn set_end(&mut self, value: &OwnerValue, end: Instant) {
+        for holder in &mut self.holders {
+            if holder.value == *value {
+                holder.expires = end;
+            }
+        }
     }
 
     /// The holders, if there are any.

@@ -83,10 +83,11 @@ impl State {
         }
     }
 
-    /// Also returns the names that the entry no longer holds.
+    /// Releases the names after a time. Also returns the names that the entry held.
     pub(crate) fn release<'a>(
         &mut self,
         entry: &'a Entry,
+        after: Duration,
         now: Instant,
     ) -> (ReleaseVote, Vec<&'a str>) {
         let mut released = Vec::new();
@@ -95,7 +96,7 @@ impl State {
                 continue;
             };
             if key.is_held_by(entry) {
-                key.remove(&entry.value);
+                key.set_end(&entry.value, now + after);
                 released.push(&**name);
             } else if entry.repeated && entry.mode == Mode::Exclusive && key.is_shared() {
                 key.admit_shared();

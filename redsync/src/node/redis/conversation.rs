@@ -24,6 +24,7 @@ impl Conversation {
             question.operation(),
             question.entry(),
             question.token(),
+            question.kept_after_release(),
             dialect,
         );
         Self { question, exchange }

@@ -4,7 +4,7 @@
 //! reply, until there is an answer. It does no I/O of its own, so it serves drivers that send one
 //! command at a time as well as drivers that send the commands of many locks together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Reply,
@@ -22,6 +22,8 @@ use crate::{
 /// One operation on one server, until there is an answer.
 pub(super) struct Exchange {
     operation: Operation,
+    /// For how long the names are kept after their release.
+    kept: Duration,
     step: Step,
 }
 
@@ -44,7 +46,7 @@ enum Run {
     Operation(&'static Script),
     /// To learn who holds the name, after it could not be set.
     AskForHolder,
-    /// To delete the key if it has the owner value, and do nothing else.
+    /// To delete the key if it has the owner value, now or after a time, and do nothing else.
     Delete,
     /// To let shared holders in again, after there was no key to delete.
     EndReservation,
@@ -70,6 +72,7 @@ impl Exchange {
         operation: Operation,
         entry: &Entry,
         token: Option<FencingToken>,
+        kept: Duration,
         dialect: &Arc<Dialect>,
     ) -> Self {
         let step = match operation {
@@ -87,10 +90,17 @@ impl Exchange {
                 Step::script(&EXPIRE)
             }
             Operation::Extend | Operation::Heal => Step::script(&EXTEND),
-            Operation::Release if is_plain(entry) => Step::delete_if_equal(dialect),
+            Operation::Release if is_plain(entry) && kept.is_zero() => {
+                Step::delete_if_equal(dialect)
+            }
+            Operation::Release if is_plain(entry) => Step::run(Run::Delete),
             Operation::Release => Step::script(&RELEASE),
         };
-        Self { operation, step }
+        Self {
+            operation,
+            kept,
+            step,
+        }
     }
 
     /// The answer if no other reply arrives in time.
@@ -127,7 +137,8 @@ impl Exchange {
                 CHECK.write_for_name(By::Code, &entry.names[0], command)
             }
             Step::Script(run, by) => {
-                (run.script()).write(*by, self.operation, entry, token, command);
+                let script = run.script();
+                script.write(*by, self.operation, entry, token, self.kept, command);
             }
         }
     }
@@ -325,8 +336,6 @@ fn held_by(found: Holders, entry: &Entry) -> AcquireVote {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::node::redis::command::Command;
 
@@ -350,7 +359,7 @@ mod tests {
         replies: impl IntoIterator<Item = Result<Reply, NodeError>>,
     ) -> (Vec<String>, NodeAnswer) {
         let token = matches!(operation, Operation::Raise).then(|| FencingToken::new(7));
-        let mut exchange = Exchange::new(operation, entry, token, dialect);
+        let mut exchange = Exchange::new(operation, entry, token, Duration::ZERO, dialect);
         let mut asked = Vec::new();
         for reply in replies {
             let mut command = Command::default();
@@ -397,7 +406,7 @@ mod tests {
         assert_eq!((asked.len(), answer.unwrap()), (1, RELEASED));
         let none = || Ok(Reply::Integer(0));
         let (asked, answer) = release(vec![none(), none()]);
-        assert_eq!(asked[1], "EVALSHA ... 1 a mine exclusive 500");
+        assert_eq!(asked[1], "EVALSHA ... 1 a mine exclusive 500 0");
         assert_eq!(answer.unwrap(), not_owner);
         let refused = refused("NOPERM", "no permission to run 'type' script: f_0");
         let (_, answer) = release(vec![none(), refused.clone(), refused]);

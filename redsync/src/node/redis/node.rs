@@ -155,8 +155,9 @@ impl<D: Driver> RedisNode<D> {
         entry: &Entry,
         operation: Operation,
         token: Option<FencingToken>,
+        kept: Duration,
     ) -> NodeAnswer {
-        let mut exchange = Exchange::new(operation, entry, token, &self.dialect);
+        let mut exchange = Exchange::new(operation, entry, token, kept, &self.dialect);
         loop {
             let mut command = Command::default();
             exchange.write(entry, token, &mut command);
@@ -192,11 +193,17 @@ impl<D: Driver> Node for RedisNode<D> {
     }
 
     async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        answered!(self.converse(entry, Operation::Acquire, None), Acquire)
+        answered!(
+            self.converse(entry, Operation::Acquire, None, Duration::ZERO),
+            Acquire
+        )
     }
 
     async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        answered!(self.converse(entry, Operation::Raise, Some(token)), Raise)
+        answered!(
+            self.converse(entry, Operation::Raise, Some(token), Duration::ZERO),
+            Raise
+        )
     }
 
     async fn extend(
@@ -210,11 +217,21 @@ impl<D: Driver> Node for RedisNode<D> {
         } else {
             Operation::Extend
         };
-        answered!(self.converse(entry, operation, token), Extend)
+        answered!(
+            self.converse(entry, operation, token, Duration::ZERO),
+            Extend
+        )
     }
 
     async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        answered!(self.converse(entry, Operation::Release, None), Release)
+        self.release_after(entry, Duration::ZERO).await
+    }
+
+    async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
+        answered!(
+            self.converse(entry, Operation::Release, None, time),
+            Release
+        )
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {

@@ -2,7 +2,9 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use self::Argument::{Expiry, Mode, Names, NextFor, Retention, SetIfAbsent, Stride, Token, Value};
+use self::Argument::{
+    Expiry, Kept, Mode, Names, NextFor, Retention, SetIfAbsent, Stride, Token, Value,
+};
 use super::{command::Arguments, dialect::may_do_otherwise};
 use crate::{
     FencingToken,
@@ -33,11 +35,11 @@ pub(super) static EXTEND: Script = script!(
     "extend",
     &[Value, Expiry, Names, Mode, SetIfAbsent, Token, Retention]
 );
-pub(super) static RELEASE: Script = script!("release", &[Value, Mode, NextFor]);
+pub(super) static RELEASE: Script = script!("release", &[Value, Mode, NextFor, Kept]);
 pub(super) static CHECK: Script = Script::new(include_str!("check.lua"), &[]);
 pub(super) static EXPIRE: Script =
     Script::new(include_str!("expire.lua"), &[Value, Expiry, SetIfAbsent]);
-pub(super) static DELETE: Script = Script::new(include_str!("delete.lua"), &[Value]);
+pub(super) static DELETE: Script = Script::new(include_str!("delete.lua"), &[Value, Kept]);
 pub(super) static INSPECT: Script = Script::new(include_str!("inspect.lua"), &[]);
 
 /// A Lua script.
@@ -65,6 +67,8 @@ enum Argument {
     Stride,
     /// How long a counter is kept, in ms.
     Retention,
+    /// For how many ms the names are kept after their release.
+    Kept,
     /// For how many ms an exclusive acquisition that is kept out by shared holders is next. Zero if
     /// it is not repeated.
     NextFor,
@@ -117,6 +121,7 @@ impl Script {
         operation: Operation,
         entry: &Entry,
         token: Option<FencingToken>,
+        kept: Duration,
         command: &mut impl Arguments,
     ) {
         let has_counters = match operation {
@@ -146,6 +151,8 @@ impl Script {
                     None => command.arg(b""),
                 },
                 Stride => command.number(STRIDE),
+                // Rounded up: zero would delete the key.
+                Kept => command.number(millis(kept + Duration::from_nanos(999_999))),
                 Retention => command.number(millis(RETENTION)),
                 NextFor if entry.repeated => command.number(millis(EXCLUSIVE_NEXT)),
                 NextFor => command.number(0),

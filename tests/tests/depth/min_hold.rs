@@ -1,0 +1,209 @@
+//! A minimum hold: the keys stay for as long, whichever way the lock ends.
+
+use std::time::Duration;
+
+use redsync::{ConfigError, Guard, LockError, Mutex, Redsync, Released};
+use redsync_tests::{
+    Servers,
+    faulty::{Fault, Operation},
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{MILLI, faulty, memory, patient};
+
+const EXPIRY: Duration = Duration::from_secs(60);
+const MINIMUM: Duration = Duration::from_secs(30);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn job(redsync: &Redsync) -> Mutex {
+    let mutex = redsync.mutex("job").with_expiry(EXPIRY);
+    mutex.with_min_hold(MINIMUM)
+}
+
+/// Ends a hold in each way.
+const ENDS: [fn(Guard); 3] = [
+    |guard| drop(guard),
+    |guard| drop(guard.release()),
+    |guard| {
+        tokio::spawn(async move {
+            let released = guard.release().await;
+            assert_eq!(released.unwrap(), Released::Held);
+        });
+    },
+];
+
+async fn is_free(mutex: &Mutex) -> bool {
+    match mutex.try_lock().await {
+        // Its own keys are not of interest.
+        Ok(guard) => {
+            drop(guard);
+            true
+        }
+        Err(LockError::Taken(_)) => false,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_ends_early_stays_up_to_the_minimum_and_no_longer() {
+    for end in ENDS {
+        for mutex in [
+            |redsync: &Redsync| job(redsync),
+            |redsync: &Redsync| job(redsync).shared(),
+            |redsync: &Redsync| {
+                let several = redsync.mutex_many(["job", "other"]).with_expiry(EXPIRY);
+                several.with_min_hold(MINIMUM).with_fencing(true)
+            },
+        ] {
+            let (redsync, nodes) = memory();
+            let other = Redsync::new(nodes.clone()).unwrap();
+            let start = Instant::now();
+            let mut guard = mutex(&redsync).lock().await.unwrap();
+            guard.keep_alive();
+            sleep(SECOND).await;
+            end(guard);
+            redsync.drain().await;
+            // A drain does not wait for the end.
+            assert!(start.elapsed() < 2 * SECOND);
+            sleep(MINIMUM - start.elapsed() - MILLI).await;
+            assert!(!is_free(&other.mutex("job")).await);
+            sleep(2 * MILLI).await;
+            assert!(is_free(&other.mutex("job")).await);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_held_for_longer_is_free_at_once() {
+    for end in ENDS {
+        let (redsync, _) = memory();
+        let mut guard = job(&redsync).lock().await.unwrap();
+        guard.keep_alive();
+        sleep(MINIMUM + SECOND).await;
+        end(guard);
+        redsync.drain().await;
+        sleep(MILLI).await;
+        assert!(is_free(&redsync.mutex("job")).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_on_instances_whose_clocks_differ_runs_once() {
+    let (redsync, nodes) = memory();
+    let mut runs = 0;
+    let mut all = vec![redsync];
+    for _ in 0..4 {
+        all.push(Redsync::new(nodes.clone()).unwrap());
+    }
+    for redsync in &all {
+        if let Ok(guard) = job(redsync).try_lock().await {
+            runs += 1;
+            sleep(MILLI).await;
+            guard.release().await.unwrap();
+        }
+        sleep(5 * SECOND).await;
+    }
+    assert_eq!(runs, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_gets_the_lock_when_the_minimum_is_over() {
+    let (redsync, nodes) = memory();
+    let there = Redsync::new(nodes.clone()).unwrap();
+    let start = Instant::now();
+    let guard = job(&redsync).lock().await.unwrap();
+    let waiters = [&redsync, &there].map(|redsync| {
+        let mutex = redsync.mutex("job").with_expiry(EXPIRY);
+        let mutex = mutex.with_retry_delay(Duration::from_secs(300));
+        tokio::spawn(mutex.lock_within(Duration::from_secs(200)))
+    });
+    // Soon enough for a hand-over.
+    sleep(MILLI).await;
+    drop(guard);
+    for waiter in waiters {
+        drop(waiter.await.unwrap().unwrap());
+        let waited = start.elapsed();
+        assert!(waited >= MINIMUM && waited < MINIMUM + SECOND, "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_not_acquired_leaves_nothing() {
+    let (redsync, nodes) = faulty();
+    let taken = job(&redsync).lock().await.unwrap();
+    let refused = job(&redsync).try_lock().await;
+    assert!(matches!(refused, Err(LockError::Taken(_))));
+    drop(taken);
+    // A majority does not answer.
+    for node in &nodes[1..] {
+        node.always_on(Operation::Acquire, Fault::lost_reply());
+    }
+    sleep(MINIMUM).await;
+    assert!(job(&redsync).try_lock().await.is_err());
+    redsync.drain().await;
+    assert!(nodes[0].inner().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_the_release_does_not_reach_keeps_the_key_for_the_minimum_all_the_same() {
+    let (redsync, nodes) = faulty();
+    let start = Instant::now();
+    let guard = job(&redsync).with_fail_fast(false).lock().await.unwrap();
+    for node in &nodes {
+        node.always(Fault::unreachable());
+    }
+    drop(guard);
+    redsync.drain().await;
+    assert!(start.elapsed() > MINIMUM && start.elapsed() < EXPIRY);
+    for node in &nodes {
+        assert!(node.holder("job").await.is_some());
+    }
+}
+
+#[test]
+fn a_minimum_that_is_longer_than_the_expiry_is_refused() {
+    let (redsync, _) = memory();
+    job(&redsync).with_min_hold(EXPIRY).check().unwrap();
+    let longer = job(&redsync).with_min_hold(EXPIRY + MILLI).check();
+    let Err(ConfigError::Option { option, must, .. }) = longer else {
+        panic!("{longer:?}");
+    };
+    assert_eq!((option, must), ("min_hold", "at most the expiry"));
+}
+
+#[tokio::test]
+async fn servers_keep_the_keys_for_the_rest_of_the_minimum() {
+    let servers = Servers::start(3);
+    let redsync = patient(Redsync::connect(servers.urls()).unwrap());
+    let several = redsync
+        .mutex_many(["{job}:1", "{job}:2"])
+        .with_expiry(EXPIRY);
+    let shared = redsync.mutex("job").with_expiry(EXPIRY).shared();
+    for mutex in [
+        job(&redsync),
+        several.with_min_hold(MINIMUM),
+        shared.with_min_hold(MINIMUM),
+    ] {
+        let mut guard = mutex.with_fail_fast(false).lock().await.unwrap();
+        guard.keep_alive();
+        guard.extend().await.unwrap();
+        assert_eq!(guard.release().await.unwrap(), Released::Held);
+        redsync.drain().await;
+        for server in &servers {
+            let keys = server.keys();
+            assert!(!keys.is_empty());
+            for key in keys {
+                let left = server.pttl(&key);
+                assert!(left > 0 && left <= 30_000, "{key}: {left}");
+            }
+            server.flush();
+        }
+    }
+    // The rest of a short minimum is over soon.
+    let quick = redsync
+        .mutex("quick")
+        .with_min_hold(Duration::from_millis(200));
+    drop(quick.lock().await.unwrap());
+    let next = timeout(Duration::from_secs(30), quick.lock()).await;
+    drop(next.unwrap().unwrap());
+}
