@@ -393,6 +393,16 @@ mod tests {
     const ACQUIRED: Answer = Answer::Acquire(AcquireVote::Acquired { number: None });
 
     #[test]
+    fn a_name_that_is_kept_after_its_release_is_not_deleted() {
+        let kept = Duration::from_micros(2500);
+        let exchange = Exchange::new(Operation::Release, &entry(), None, kept, &checked());
+        let mut command = Command::default();
+        exchange.write(&entry(), None, &mut command);
+        let args = command.args();
+        assert_eq!(args[3..], [b"a".as_slice(), b"mine", b"3"]);
+    }
+
+    #[test]
     fn a_reservation_ends_if_the_user_may_end_it() {
         let entry = entry().with_repetition(true);
         let release = |replies: Vec<_>| {
