@@ -515,14 +515,14 @@ mod tests {
             let first = [
                 "DELIFEQ a mine",
                 "DELEX a IFEQ mine",
-                "EVALSHA ... 1 a mine",
+                "EVALSHA ... 1 a mine 0",
             ];
             assert_eq!(
                 (&asked[..], answer.unwrap()),
                 (&first.map(String::from)[..], RELEASED)
             );
             let (asked, _) = exchange(Operation::Release, &dialect, [one()]);
-            assert_eq!(asked, ["EVALSHA ... 1 a mine"]);
+            assert_eq!(asked, ["EVALSHA ... 1 a mine 0"]);
         }
     }
 
@@ -532,7 +532,7 @@ mod tests {
             let dialect = Arc::<Dialect>::default();
             let replies = [refused(error.0, error.1), Ok(Reply::Integer(0))];
             let (asked, answer) = exchange(Operation::Release, &dialect, replies);
-            assert_eq!(asked, ["DELIFEQ a mine", "EVALSHA ... 1 a mine"]);
+            assert_eq!(asked, ["DELIFEQ a mine", "EVALSHA ... 1 a mine 0"]);
             assert_eq!(answer.unwrap(), Answer::Release(ReleaseVote::NotOwner));
             assert_eq!(dialect.delete_if_equal(), Some(DeleteIfEqual::Delifeq));
         }
