@@ -1,6 +1,7 @@
 //! The nodes behind the network: keys in memory, and flaws that break the promise of a node.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fastrand::Rng;
 use redsync::node::{
