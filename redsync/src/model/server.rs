@@ -1,6 +1,9 @@
 //! A server: the node of the model.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{Hash, Hasher},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -53,7 +56,7 @@ impl Server {
             }
             Operation::Extend => Answer::Extend(self.state.extend(entry, token, false, now)),
             Operation::Heal => Answer::Extend(self.state.extend(entry, token, true, now)),
-            Operation::Release => Answer::Release(self.state.release(entry, now).0),
+            Operation::Release => Answer::Release(self.state.release(entry, Duration::ZERO, now).0),
         }
     }
 
