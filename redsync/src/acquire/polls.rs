@@ -154,21 +154,29 @@ impl Polls {
         }
     }
 
-    /// Polls at the usual pace from now on. Polls that would have been skipped after this moment have
-    /// not been made.
+    /// Polls at the usual pace from now on.
     pub(super) fn hurry(&mut self, retry: &Retry, now: Instant) {
+        self.check(retry, now);
+        self.rare = 0;
+    }
+
+    /// Ends a long pause after one of the usual length, to see whether wake-ups work then. Polls that
+    /// would have been skipped after this moment have not been made.
+    pub(super) fn check(&mut self, retry: &Retry, now: Instant) {
         if self.rare == 0 {
             return;
         }
-        self.rare = 0;
         let Pause { since, due, .. } = self.pause;
         let (whole, left) = (due - since, due.saturating_duration_since(now));
         let part = left.as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE);
         let not_made = (f64::from(self.pause.skipped) * part) as u32;
         self.tries -= not_made;
-        self.pause.skipped -= not_made;
         let pause = self.limit.pause(retry, self.tries, now);
-        self.pause.due = due.min(after(now, pause));
+        self.pause = Pause {
+            since: now,
+            due: due.min(after(now, pause)),
+            skipped: 0,
+        };
     }
 
     /// Puts the next poll off, if it is due sooner than at this instant. The polls that are skipped
@@ -286,14 +294,32 @@ mod tests {
         assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
         // Wake-ups have begun to work.
         assert_eq!(test.poll(WOKEN), (100 * MS, Poll::Wait));
-        for least in [1, 2, 4, 5, 5, 5] {
+        for least in [1000, 2000, 4000, 4500, 4500, 4500] {
             let (pause, poll) = test.poll(WOKEN);
             assert_eq!(poll, Poll::Attempt);
-            let range = least * SECOND..=2 * least * SECOND + GRID;
+            let range = least * MS..=2 * least * MS + GRID;
             assert!(range.contains(&pause), "{pause:?}");
         }
         test.now += SECOND;
         test.polls.hurry(&test.retry, test.now);
+        assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
+        assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
+    }
+
+    #[test]
+    fn a_watch_that_begins_anew_is_relied_on_once_it_works() {
+        let mut test = Test::new(|now| Limit::within(now, 600 * SECOND), every(100 * MS));
+        for _ in 0..5 {
+            test.poll(WOKEN);
+        }
+        test.now += SECOND;
+        test.polls.check(&test.retry, test.now);
+        assert_eq!(test.poll(WOKEN), (100 * MS, Poll::Wait));
+        let (pause, poll) = test.poll(WOKEN);
+        assert!(pause > 4 * SECOND, "{pause:?}");
+        assert_eq!(poll, Poll::Attempt);
+        test.now += SECOND;
+        test.polls.check(&test.retry, test.now);
         assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
         assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
     }

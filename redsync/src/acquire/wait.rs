@@ -231,6 +231,7 @@ impl<'a> Waiter<'a> {
     fn start_watch(&mut self, own: &[bool]) {
         let request = self.ticket.request();
         self.watch = Some(Watches::start(&self.common.nodes, request, own));
+        self.course.watches_anew(&request.options, Instant::now());
     }
 
     fn may_act(&mut self) -> Action {

@@ -13,8 +13,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const _: () = assert!(EXCLUSIVE_NEXT.as_millis() >= 2 * LONGEST_PAUSE.as_millis());
 
 /// The longest pause between the polls of a waiter that is woken. If a wake-up gets lost although its
-/// connection lives, the waiter finds out after this time at most.
-const LONGEST_RARE_PAUSE: Duration = Duration::from_secs(10);
+/// connection lives, the waiter finds out after this time and a usual pause: within ten seconds.
+const LONGEST_RARE_PAUSE: Duration = Duration::from_secs(9);
 
 /// The same, if an outage is to end the call. Where wake-ups work and locks do not, a waiter notices
 /// that at its polls.

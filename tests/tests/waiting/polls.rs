@@ -11,9 +11,12 @@ use std::{
 
 use redsync::{
     LockError, NodeError, Redsync,
-    node::{AcquireVote, Entry, MemoryNode, Node, NodeWrapper, WakeUp},
+    node::{
+        AcquireVote, Entry, MemoryNode, Node, NodeWrapper, WakeUp,
+        redis::{Deadpool, RedisNode},
+    },
 };
-use redsync_tests::{RedisServer, Servers};
+use redsync_tests::{Proxy, RedisServer, Servers, wait::until};
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
     time::{Instant, sleep},
@@ -31,11 +34,12 @@ enum WakeUps {
     AreDown,
 }
 
-/// A node that counts the acquisitions that it is asked for.
+/// A node that counts the acquisitions and watches that it is asked for.
 #[derive(Clone)]
 struct Counting {
     node: MemoryNode,
     acquisitions: Arc<AtomicUsize>,
+    watches: Arc<AtomicUsize>,
     wake_ups: Receiver<WakeUps>,
 }
 
@@ -52,6 +56,7 @@ impl NodeWrapper for Counting {
     }
 
     async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
+        self.watches.fetch_add(1, Ordering::SeqCst);
         let mut wake_ups = self.wake_ups.clone();
         let are_down = async {
             let _ = wake_ups.wait_for(|it| *it == WakeUps::AreDown).await;
@@ -83,6 +88,7 @@ impl Nodes {
         let nodes = channels.each_ref().map(|(_, wake_ups)| Counting {
             node: MemoryNode::new(),
             acquisitions: Arc::default(),
+            watches: Arc::default(),
             wake_ups: wake_ups.clone(),
         });
         let there = Redsync::new(nodes.clone().map(|node| node.node)).unwrap();
@@ -121,13 +127,19 @@ async fn polls_grow_while_wake_ups_work_on_a_majority_and_are_back_when_they_sto
     let waiting = tokio::spawn(nodes.here.mutex(NAME).lock_within(LONG));
     let first = nodes.attempts_in(60).await;
     assert!((6..=13).contains(&first), "{first}");
+    // The watch goes on between polls.
+    for node in &nodes.nodes {
+        assert_eq!(node.watches.load(Ordering::SeqCst), 1);
+    }
     // Two of three can still tell.
     nodes.set(1, WakeUps::AreDown);
     let most = nodes.attempts_in(20).await;
     assert!((1..=5).contains(&most), "{most}");
     nodes.set(2, WakeUps::AreDown);
+    let soon = nodes.attempts_in(1).await;
+    assert!((3..=20).contains(&soon), "{soon}");
     let usual = nodes.attempts_in(20).await;
-    assert!((60..=400).contains(&usual), "{usual}");
+    assert!((80..=400).contains(&usual), "{usual}");
     nodes.set(3, WakeUps::Work);
     nodes.attempts_in(1).await;
     let again = nodes.attempts_in(20).await;
@@ -222,6 +234,55 @@ fn calls(server: &RedisServer) -> Vec<(String, u64)> {
     calls
 }
 
+/// How often a command was called.
+fn calls_of(server: &RedisServer, command: &str) -> u64 {
+    let calls = calls(server).into_iter();
+    calls
+        .filter(|(name, _)| name == command)
+        .map(|(_, calls)| calls)
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polls_are_back_when_a_majority_of_servers_can_no_longer_notify() {
+    let lost: [fn(&Proxy); 2] = [Proxy::refuse, |proxy| {
+        proxy.blackhole();
+        proxy.reset();
+    }];
+    for lose in lost {
+        let servers = Servers::start(3);
+        let (mut nodes, mut proxies) = (Vec::new(), Vec::new());
+        for server in &servers {
+            let proxy = Proxy::start(server.port()).await;
+            let node = RedisNode::new(Deadpool::connect(&server.url()).unwrap());
+            nodes.push(node.with_wake_ups(&proxy.url()).unwrap());
+            proxies.push(proxy);
+            server.command(&["SET", NAME, "theirs", "PX", "300000"]);
+        }
+        let redsync = Redsync::new(nodes).unwrap();
+        let mutex = redsync.mutex(NAME).with_retry_delay(ms(100));
+        let waiting = tokio::spawn(mutex.lock_within(WAIT));
+        for server in &servers {
+            until("it watches", SOON, || calls_of(server, "exists") > 0);
+        }
+        // Wake-ups from two of three still work.
+        lose(&proxies[0]);
+        let before = calls_of(&servers[0], "set");
+        sleep(Duration::from_secs(4)).await;
+        let polls = calls_of(&servers[0], "set") - before;
+        assert!(polls < 20, "{polls} in 4 s");
+        lose(&proxies[1]);
+        // As many rare polls would take several minutes.
+        let before = calls_of(&servers[0], "set");
+        until("it polls", SOON, || {
+            calls_of(&servers[0], "set") >= before + 40
+        });
+        waiting.abort();
+        assert!(waiting.await.is_err());
+        redsync.drain().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_attempt_costs_two_commands_a_node_and_a_watch_one() {
     let servers = Servers::start(3);
@@ -263,7 +324,7 @@ async fn a_failed_attempt_costs_two_commands_a_node_and_a_watch_one() {
 
     let waiting = tokio::spawn(mutex.lock_within(WAIT));
     for server in &servers {
-        redsync_tests::wait::until("it watches", SOON, || {
+        until("it watches", SOON, || {
             calls(server).iter().any(|(command, _)| command == "exists")
         });
     }
@@ -279,11 +340,23 @@ async fn a_failed_attempt_costs_two_commands_a_node_and_a_watch_one() {
     for server in &servers {
         assert_eq!(calls(server), both);
     }
-    // Nor does it send anything when it leaves, because nothing is reserved for it.
+    // A change that is no release costs another attempt, and another watch.
+    servers[0].command(&["PEXPIRE", NAME, "200000"]);
+    for server in &servers {
+        until("it watches again", SOON, || calls_of(server, "exists") == 2);
+    }
+    // It sends nothing when it leaves, because nothing is reserved for it.
     waiting.abort();
     assert!(waiting.await.is_err());
     redsync.drain().await;
+    let again = counted(&[
+        ("evalsha", 3),
+        ("exists", 2),
+        ("get", 3),
+        ("pttl", 3),
+        ("set", 3),
+    ]);
     for server in &servers {
-        assert_eq!(calls(server), both);
+        assert_eq!(calls(server), again);
     }
 }

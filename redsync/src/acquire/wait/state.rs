@@ -229,6 +229,11 @@ impl Course {
         }
     }
 
+    /// Notes that the nodes are watched anew. It is not known yet whether they will report.
+    pub(super) fn watches_anew(&mut self, options: &Options, now: Instant) {
+        self.polls.check(&options.retry, now);
+    }
+
     /// Goes to the state that follows an event, and returns what to do.
     pub(super) fn on(&mut self, event: Event, options: &Options, now: Instant) -> Action {
         let expired = now + options.timing.expiry();

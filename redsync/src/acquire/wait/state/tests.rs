@@ -138,6 +138,31 @@ fn after_wake_ups_that_led_to_nothing_it_checks_first() {
 }
 
 #[test]
+fn a_watch_that_begins_anew_is_checked_at_the_usual_pace() {
+    let mut test = Test::new();
+    test.options.retry.delay = Delay::Uniform(MS..MS);
+    test.course = Course::new(
+        Limit::within(test.now, 10 * POLL),
+        &test.options,
+        test.now,
+        test.now,
+    );
+    test.on(Event::Joined { may_act: true });
+    test.free(true, 0);
+    test.fail(false);
+    let woken = Event::Timer(Reliance {
+        may_act: true,
+        wakes: true,
+        outages: 0,
+    });
+    test.now = test.course.due();
+    assert_eq!(test.on(woken), Action::Wait);
+    assert!(test.course.due() > test.now + 500 * MS);
+    test.course.watches_anew(&test.options, test.now);
+    assert_eq!(test.course.due(), test.now + MS);
+}
+
+#[test]
 fn a_divided_attempt_is_not_repeated_by_all_at_once() {
     let mut test = Test::new();
     test.on(Event::Joined { may_act: true });
