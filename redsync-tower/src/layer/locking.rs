@@ -118,7 +118,7 @@ impl<K> RedlockLayer<K> {
     ///     .with_contention_status(StatusCode::TOO_MANY_REQUESTS);
     /// ```
     ///
-    /// A key with several names, or one that is [shared](LockKey::shared), has no permits: such a request is
+    /// A key with several names, or one that is [shared](crate::key::LockKey::shared), has no permits: such a request is
     /// answered with 500, and an error event says why.
     ///
     /// # Panics
@@ -163,7 +163,7 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if `fencing` is true and the defaults of the [`Redsync`] make locks shared, or if there is
+    /// Panics if `fencing` is true and the defaults of the [`Redsync`](redsync::Redsync) make locks shared, or if there is
     /// more than one [permit](Self::with_permits).
     #[must_use]
     pub fn with_fencing(self, fencing: bool) -> Self {

@@ -206,14 +206,18 @@ impl<K> RedlockLayer<K> {
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {
-    /// use axum::{Json, Router, body::Body, routing::put};
+    /// use axum::{
+    ///     Router,
+    ///     body::{Body, Bytes},
+    ///     routing::put,
+    /// };
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
     /// let lock = RedlockLayer::new(redsync, key::path("order:{id}"))
     ///     .with_body_first(64 * 1024, Body::new);
     ///
-    /// let update = async |Json(order): Json<serde_json::Value>| format!("updated: {order}");
+    /// let update = async |order: Bytes| format!("updated to {order:?}");
     /// let app: Router = Router::new().route("/orders/{id}", put(update).route_layer(lock));
     /// # }
     /// ```

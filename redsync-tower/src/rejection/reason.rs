@@ -3,7 +3,7 @@
 use http::StatusCode;
 use redsync::LockError;
 
-/// The reason of a [`LockRejection`].
+/// The reason of a [`LockRejection`](crate::LockRejection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LockRejectionReason {
