@@ -31,6 +31,9 @@ use tracing_subscriber::EnvFilter;
 
 use self::{config::Config, store::Store};
 
+/// The route whose requests lock an order.
+const ITEMS: &str = "/orders/{id}/items";
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env()
@@ -49,14 +52,12 @@ async fn main() -> anyhow::Result<()> {
 
     // Cancelled at the begin of the shutdown: no request waits for its order any longer.
     let shutdown = CancellationToken::new();
-    let lock = RedlockLayer::new(redsync.clone(), key::path("order:{id}"))
+    let key = key::path("order:{id}").for_route(ITEMS);
+    let lock = RedlockLayer::new(redsync.clone(), key)
         .with_wait(config.wait)
         .with_shutdown(shutdown.clone());
     let app = Router::new()
-        .route(
-            "/orders/{id}/items",
-            post(handlers::add_items).route_layer(lock),
-        )
+        .route(ITEMS, post(handlers::add_items).route_layer(lock))
         .route("/unlocked/orders/{id}/items", post(handlers::add_items))
         .route("/orders/{id}", get(handlers::show))
         .route("/healthz", get(handlers::health))

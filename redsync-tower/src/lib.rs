@@ -43,6 +43,8 @@
 //!   a limit](RedlockLayer::with_wait) and is then refused with 423 (Locked). If too few nodes
 //!   answer, the response is 503, and if they answer too late for the lock to be valid, 504.
 //!   [`response`] describes the responses and how to change them.
+//! * **If the client is slow to send the body**: the body can be [read
+//!   first](RedlockLayer::with_body_first), before the lock is acquired.
 //! * **How long the lock is held**: until the inner service has returned its response, or [until
 //!   the body has been sent](HoldUntil). A handler can [take the lock over](HeldLock::detach) for a
 //!   background job.
@@ -50,6 +52,10 @@
 //!   background](RedlockLayer::with_keep_alive).
 //! * **If the lock is lost nevertheless**: the handler is [aborted](OnLoss), and the response is
 //!   500. Work that does not end with the handler can watch [`HeldLock::lost`].
+//! * **If the handler hangs**: it holds its lock until it is dropped, unless the layer has a
+//!   [maximum hold](RedlockLayer::with_max_hold).
+//! * **If the service shuts down**: requests that still wait are [sent
+//!   away](RedlockLayer::with_shutdown).
 //! * **If the process is paused**: no lock with an expiry can keep it from acting too late. A
 //!   [fencing token](RedlockLayer::with_fencing) lets the resource refuse late writes.
 #![doc = include_str!("docs/composition.md")]

@@ -25,7 +25,10 @@ pin_project! {
         body: B,
         // How many bytes may follow.
         left: usize,
-        frames: Vec<Bytes>,
+        data: Bytes,
+        // The data of more than one frame. They are copied, because small frames can each keep a
+        // large buffer of the connection alive.
+        copied: Vec<u8>,
         trailers: Option<HeaderMap>,
     }
 }
@@ -44,7 +47,8 @@ impl<B: Body> Read<B> {
         Ok(Self {
             body,
             left: limit,
-            frames: Vec::new(),
+            data: Bytes::new(),
+            copied: Vec::new(),
             trailers: None,
         })
     }
@@ -69,15 +73,21 @@ where
                         return Poll::Ready(Err(too_large()));
                     };
                     *this.left = left;
-                    this.frames.push(data);
+                    if this.data.is_empty() && this.copied.is_empty() {
+                        *this.data = data;
+                    } else {
+                        this.copied.extend_from_slice(&std::mem::take(this.data));
+                        this.copied.extend_from_slice(&data);
+                    }
                 }
                 Err(frame) => *this.trailers = frame.into_trailers().ok(),
             }
         }
         Poll::Ready(Ok(BufferedBody {
-            data: match &mut **this.frames {
-                [only] => std::mem::take(only),
-                frames => frames.concat().into(),
+            data: if this.copied.is_empty() {
+                std::mem::take(this.data)
+            } else {
+                std::mem::take(this.copied).into()
             },
             trailers: this.trailers.take(),
         }))

@@ -118,8 +118,8 @@ impl<K> RedlockLayer<K> {
     ///     .with_contention_status(StatusCode::TOO_MANY_REQUESTS);
     /// ```
     ///
-    /// A key with several names, or one that is [shared](crate::key::LockKey::shared), has no permits: such a request is
-    /// answered with 500, and an error event says why.
+    /// A key with several names, or one that is [shared](crate::key::LockKey::shared), has no permits:
+    /// such a request is answered with 500, and an error event says why.
     ///
     /// # Panics
     ///

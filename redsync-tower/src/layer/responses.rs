@@ -64,7 +64,8 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.responses.problem_types = Some(prefix.into()))
     }
 
-    /// Sets the function that makes all responses of the layer, including those to gRPC requests.
+    /// Sets the function that makes all responses of the layer, including those to gRPC requests, but
+    /// not the responses that a [key returns](crate::key::KeyError::Response).
     ///
     /// The default is [`response::problem`](crate::response::problem), or `response::grpc` for gRPC
     /// requests.

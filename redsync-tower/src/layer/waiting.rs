@@ -203,6 +203,8 @@ impl<K> RedlockLayer<K> {
     /// read is refused with 400. Requests that do not lock are not read.
     ///
     /// How long a client may take to send its body is for an outer layer to limit, such as a time-out.
+    /// A request whose body goes on while it is answered, such as a streaming gRPC call, cannot be read
+    /// first.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {

@@ -140,8 +140,8 @@ impl LockRejectionReason {
                 problem_type: "urn:redsync:problem:shutting-down",
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 title: "The service is shutting down",
-                detail: "Another request for this resource is being processed, and this instance of \
-                         the service is shutting down.",
+                detail: "This instance of the service is shutting down, and the request would have had \
+                         to wait.",
                 class: Class::Transient,
             },
             Self::Lost => Facts {

@@ -129,6 +129,18 @@ async fn an_extractors_rejection_reaches_the_client_whole() {
 }
 
 #[tokio::test]
+async fn a_grpc_client_gets_the_status_that_corresponds_to_a_rejection() {
+    let world = World::new();
+    let address = serve(app(&world)).await;
+    let mut call = request("POST", "/nobody");
+    let grpc = "application/grpc+proto".parse().unwrap();
+    call.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    let response = fetch(address, call).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["grpc-status"], "16", "unauthenticated");
+}
+
+#[tokio::test]
 async fn a_layer_outside_sees_why_a_request_with_a_whole_rejection_was_refused() {
     let world = World::new();
     let request = Request::post("/nobody").body(Body::empty()).unwrap();
