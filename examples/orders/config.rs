@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use redsync::Redsync;
+use redsync_tower::redsync::Redsync;
 
 pub(crate) struct Config {
     pub(crate) port: u16,

@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
-use redsync::{Redsync, Vote};
+use redsync_tower::redsync::{Redsync, Vote};
 use serde::Deserialize;
 use serde_json::json;
 

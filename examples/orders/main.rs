@@ -23,8 +23,10 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use redsync::Redsync;
-use redsync_tower::{RedlockLayer, key};
+use redsync_tower::{
+    RedlockLayer, key,
+    redsync::{Redsync, Vote},
+};
 use tokio::{net::TcpListener, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -83,7 +85,7 @@ async fn report(redsync: &Redsync) {
     let votes = redsync.probe().await;
     let (answering, quorum) = (votes.granted(), votes.quorum());
     for node in votes.iter() {
-        if let redsync::Vote::Failed(error) = node.vote() {
+        if let Vote::Failed(error) = node.vote() {
             tracing::warn!("the node {} {error}", node.address());
         }
     }

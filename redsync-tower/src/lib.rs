@@ -11,8 +11,7 @@
 //! use std::time::Duration;
 //!
 //! use axum::{Router, routing::get};
-//! use redsync::Redsync;
-//! use redsync_tower::{HeldLock, RedlockLayer, key};
+//! use redsync_tower::{HeldLock, RedlockLayer, key, redsync::Redsync};
 //!
 //! async fn show() -> &'static str {
 //!     "an order"
@@ -65,6 +64,8 @@
 //! * `axum` (default): [`key::path`] and [`key::from_extractor`], and [`HeldLock`] as an extractor.
 //! * `grpc`: [`response::grpc`], for gRPC clients of any library.
 //! * `metrics`: counters and histograms, those of the core included.
+//! * `deadpool-redis` (default), `redis-rs`, `fred`, `sentinel`, `cluster`, `tls-rustls` and `serde`: those
+//!   of [`redsync`], which this crate re-exports. A service needs no dependency on it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -86,6 +87,8 @@ mod service;
 mod shutdown;
 mod slot;
 mod telemetry;
+
+pub use redsync;
 
 pub use self::{
     body::ResponseBody,

@@ -11,6 +11,7 @@ pub mod faulty;
 pub mod proxy;
 pub mod refusing;
 pub mod server;
+pub mod service;
 pub mod wait;
 
 mod ports;
@@ -19,3 +20,4 @@ pub use faulty::FaultyNode;
 pub use proxy::Proxy;
 pub use refusing::RefusingProxy;
 pub use server::{RedisServer, Servers, UNLOCK_OF_GO};
+pub use service::Service;

@@ -4,14 +4,16 @@ use std::net::TcpListener;
 
 use axum::http::Method;
 
+use redsync_tests::Service;
+
 use crate::{
     client::{self, send},
-    service::{Service, run},
+    service::start,
 };
 
 #[tokio::test]
 async fn requests_that_make_no_sense_are_refused_with_the_reason() {
-    let service = Service::start(&[]).await;
+    let service = start(&[]).await;
     let one = r#"{"quantity": 1}"#;
     let long = format!("/orders/{}/items", "x".repeat(300));
     let longer = format!("/orders/{}/items", "x".repeat(3000));
@@ -71,7 +73,7 @@ fn an_environment_that_makes_no_sense_ends_the_program() {
         ("REDIS_URLS", "redis://u:secret@a:1,redis://u:secret@a:1"),
         ("DATABASE", "/nowhere/at/all/orders.sqlite"),
     ] {
-        let (status, log) = run(&[(name, value)]);
+        let (status, log) = Service::fails("orders", &[(name, value)]);
         assert!(!status.success(), "{name}={value}: {log}");
         assert!(status.code().is_some(), "{name}={value}: {log}");
         let expected = if name == "DATABASE" { value } else { name };
@@ -89,7 +91,7 @@ fn a_port_in_use_ends_the_program() {
         .expect("an address")
         .port()
         .to_string();
-    let (status, log) = run(&[("PORT", &port)]);
+    let (status, log) = Service::fails("orders", &[("PORT", &port)]);
     assert!(!status.success(), "{log}");
     assert!(log.contains(&port), "{log}");
 }

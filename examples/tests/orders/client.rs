@@ -9,7 +9,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde::Deserialize;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::service::Service;
+use redsync_tests::Service;
 
 pub(crate) struct Answer {
     pub(crate) status: u16,

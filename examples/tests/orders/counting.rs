@@ -1,12 +1,12 @@
 //! Many requests for one order: each is counted once.
 
-use redsync_tests::{Servers, wait::until_async};
+use redsync_tests::{Servers, Service, wait::until_async};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::{
     client::{self, Answer, Order},
-    service::{SOON, Service},
+    service::{SOON, start},
 };
 
 /// The answers to `count` requests at the same time, spread over services.
@@ -24,7 +24,7 @@ fn count(answers: &[Answer], status: u16) -> i64 {
 
 #[tokio::test]
 async fn two_hundred_requests_at_once_lose_no_update_with_the_lock_and_some_without() {
-    let service = Service::start(&[("WAIT_MS", "60000")]).await;
+    let service = start(&[("WAIT_MS", "60000")]).await;
     let answers = add_many(&[&service], "/orders/42", 1, 200).await;
     assert_eq!(count(&answers, 200), 200);
     let order = client::get(&service, "/orders/42").await.order();
@@ -39,7 +39,7 @@ async fn two_hundred_requests_at_once_lose_no_update_with_the_lock_and_some_with
 
 #[tokio::test]
 async fn different_orders_do_not_wait_for_each_other() {
-    let service = Service::start(&[("WAIT_MS", "0")]).await;
+    let service = start(&[("WAIT_MS", "0")]).await;
     let first = client::add_and_hang(&service, "1", 60_000).await;
     service.until_logged(1, &[" locked ", "order:1"]).await;
     assert_eq!(client::add(&service, "/orders/1", 1).await.status, 409);
@@ -59,7 +59,7 @@ async fn two_processes_with_one_database_count_each_200_once() {
         ("DATABASE", database.to_str().expect("a path")),
         ("WAIT_MS", "60000"),
     ];
-    let services = [Service::start(&env).await, Service::start(&env).await];
+    let services = [start(&env).await, start(&env).await];
     let answers = add_many(&[&services[0], &services[1]], "/orders/42", 1, 400).await;
     let counted = count(&answers, 200);
     for answer in &answers {
@@ -83,7 +83,7 @@ async fn two_processes_with_one_database_count_each_200_once() {
 
 #[tokio::test]
 async fn without_waiting_some_requests_are_refused_and_the_others_counted() {
-    let service = Service::start(&[("WAIT_MS", "0")]).await;
+    let service = start(&[("WAIT_MS", "0")]).await;
     let answers = add_many(&[&service], "/orders/42", 100, 50).await;
     let (counted, refused) = (count(&answers, 200), count(&answers, 409));
     assert_eq!(counted + refused, 50);
@@ -98,7 +98,7 @@ async fn without_waiting_some_requests_are_refused_and_the_others_counted() {
 
 #[tokio::test]
 async fn a_wait_that_is_too_short_ends_with_423() {
-    let service = Service::start(&[("WAIT_MS", "100")]).await;
+    let service = start(&[("WAIT_MS", "100")]).await;
     let first = client::add_and_hang(&service, "1", 60_000).await;
     service.until_logged(1, &[" locked ", "order:1"]).await;
     let answer = client::add(&service, "/orders/1", 1).await;
@@ -114,7 +114,7 @@ async fn copies_that_start_at_the_same_time_share_a_new_database() {
         let database = directory.path().join("orders.sqlite");
         let path = database.to_str().expect("a path");
         let env = [("DATABASE", path)];
-        let start = || Service::start(&env);
+        let start = || start(&env);
         let copies: [Service; 4] = tokio::join!(start(), start(), start(), start()).into();
         let added = client::add(&copies[0], "/orders/1", 1).await.order();
         for copy in &copies {

@@ -6,7 +6,7 @@ use redsync_tests::{Servers, wait::until_async};
 
 use crate::{
     client::{self, Order},
-    service::{SOON, Service, VERBOSE},
+    service::{SOON, VERBOSE, start},
 };
 
 async fn until_held(servers: &Servers) {
@@ -27,8 +27,8 @@ async fn the_lock_of_a_killed_process_is_free_after_the_expiry_and_not_before() 
         ("EXPIRY_MS", "3000"),
         ("WAIT_MS", "60000"),
     ];
-    let mut holder = Service::start(&env).await;
-    let other = Service::start(&env).await;
+    let mut holder = start(&env).await;
+    let other = start(&env).await;
     let _client = client::add_and_hang(&holder, "1", 600_000).await;
     until_held(&servers).await;
 
@@ -58,7 +58,7 @@ async fn the_lock_of_a_killed_process_is_free_after_the_expiry_and_not_before() 
 async fn the_lock_of_a_client_that_hangs_up_is_free_at_once() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
-    let service = Service::start(&[
+    let service = start(&[
         ("REDIS_URLS", &urls),
         ("EXPIRY_MS", "600000"),
         ("WAIT_MS", "600000"),
@@ -82,7 +82,7 @@ async fn the_lock_of_a_client_that_hangs_up_is_free_at_once() {
 async fn a_client_that_hangs_up_while_it_waits_is_forgotten() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
-    let service = Service::start(&[
+    let service = start(&[
         ("REDIS_URLS", &urls),
         ("EXPIRY_MS", "600000"),
         ("WAIT_MS", "600000"),

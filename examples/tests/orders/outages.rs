@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use redsync_tests::{Servers, wait::until_async};
+use redsync_tests::{Servers, Service, wait::until_async};
 
 use crate::{
     client::{self, Order},
-    service::{SOON, Service},
+    service::{SOON, start},
 };
 
 /// Adds `count` items, one after the other.
@@ -21,7 +21,7 @@ async fn add(service: &Service, count: i64) {
 async fn one_server_of_three_may_fail() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
-    let service = Service::start(&[("REDIS_URLS", &urls)]).await;
+    let service = start(&[("REDIS_URLS", &urls)]).await;
     add(&service, 10).await;
 
     servers[0].stop();
@@ -52,7 +52,7 @@ async fn one_server_of_three_may_fail() {
 async fn without_two_servers_of_three_requests_get_503_until_they_are_back() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
-    let service = Service::start(&[("REDIS_URLS", &urls), ("WAIT_MS", "60000")]).await;
+    let service = start(&[("REDIS_URLS", &urls), ("WAIT_MS", "60000")]).await;
     add(&service, 3).await;
 
     servers[0].kill();
@@ -95,7 +95,7 @@ async fn without_two_servers_of_three_requests_get_503_until_they_are_back() {
 async fn with_two_hung_servers_of_three_requests_get_503() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
-    let service = Service::start(&[("REDIS_URLS", &urls), ("WAIT_MS", "60000")]).await;
+    let service = start(&[("REDIS_URLS", &urls), ("WAIT_MS", "60000")]).await;
     add(&service, 3).await;
 
     servers[1].stop();
@@ -123,7 +123,7 @@ async fn a_server_that_is_down_at_the_start_is_named_in_the_log() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     servers[1].kill();
-    let service = Service::start(&[("REDIS_URLS", &urls)]).await;
+    let service = start(&[("REDIS_URLS", &urls)]).await;
     let log = service.log();
     let line = log.lines().find(|line| line.contains("WARN"));
     assert!(
@@ -140,7 +140,7 @@ async fn two_servers_that_are_down_at_the_start_may_come_up_later() {
     let urls = servers.urls().join(",");
     servers[0].kill();
     servers[1].kill();
-    let service = Service::start(&[("REDIS_URLS", &urls)]).await;
+    let service = start(&[("REDIS_URLS", &urls)]).await;
     let log = service.log();
     assert!(log.contains("ERROR") && log.contains("503"), "{log}");
     for server in &servers[..2] {

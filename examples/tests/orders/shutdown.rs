@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use crate::{
     client::{self, Order},
-    service::{SOON, Service, VERBOSE},
+    service::{SOON, VERBOSE, start},
 };
 
 #[tokio::test]
@@ -13,7 +13,7 @@ async fn requests_that_have_their_order_finish_and_those_that_wait_are_sent_away
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     let env = [("REDIS_URLS", &*urls), ("WAIT_MS", "60000"), VERBOSE];
-    let mut service = Service::start(&env).await;
+    let mut service = start(&env).await;
     let working = tokio::spawn(client::add(&service, "/orders/1", 1500));
     until_async("it is worked on", SOON, async || {
         servers.holders("order:1").iter().all(Option::is_some)
@@ -63,7 +63,7 @@ async fn requests_that_are_cut_off_leave_no_lock() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     for _ in 0..10 {
-        let mut service = Service::start(&[("REDIS_URLS", &urls), ("EXPIRY_MS", "600000")]).await;
+        let mut service = start(&[("REDIS_URLS", &urls), ("EXPIRY_MS", "600000")]).await;
         let client = client::add_and_hang(&service, "1", 600_000).await;
         service.until_logged(1, &[" locked "]).await;
         service.terminate();
@@ -78,7 +78,7 @@ async fn requests_that_are_cut_off_leave_no_lock() {
 async fn the_temporary_database_is_removed() {
     let directory = TempDir::new().expect("a directory");
     let path = directory.path().to_str().expect("a path");
-    let mut service = Service::start(&[("TMPDIR", path)]).await;
+    let mut service = start(&[("TMPDIR", path)]).await;
     assert_eq!(client::add(&service, "/orders/1", 1).await.status, 200);
     let entries = || directory.path().read_dir().expect("a directory").count();
     assert_eq!(entries(), 1);

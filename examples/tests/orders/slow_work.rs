@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::{
     client::{self, Order},
-    service::{SOON, Service},
+    service::{SOON, start},
 };
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn slow_work_keeps_its_lock() {
         ("EXPIRY_MS", "500"),
         ("WAIT_MS", "0"),
     ];
-    let services = [Service::start(&env).await, Service::start(&env).await];
+    let services = [start(&env).await, start(&env).await];
     let mut first = tokio::spawn(client::add(&services[0], "/orders/1", 3000));
     until_async("the first has the lock", SOON, async || {
         servers.holders("order:1").iter().all(Option::is_some)

@@ -1,0 +1,69 @@
+//! A copy of the program that is killed.
+
+use redsync_tests::{Service, wait::until_async};
+
+use crate::client::{Answer, SOON, World, charge, charges};
+
+/// Repeats a request until the lock of a killed copy has expired.
+async fn repeat(service: &Service) -> Answer {
+    let mut answer = None;
+    until_async("the lock expires", SOON, async || {
+        let next = charge(service, "k", 100, 0).await;
+        answer = (next.status != 409).then_some(next);
+        answer.is_some()
+    })
+    .await;
+    answer.expect("just seen")
+}
+
+/// Sends a charge, and kills the copy as soon as the condition holds.
+async fn kill_when(service: &mut Service, work_ms: u64, condition: impl Fn() -> bool) {
+    let url = service.url(&format!("/charges?work_ms={work_ms}"));
+    let client = tokio::spawn(crate::client::abandoned(url));
+    until_async("the moment has come", SOON, async || condition()).await;
+    service.kill();
+    assert!(client.await.expect("no panic").is_err(), "no answer");
+}
+
+#[tokio::test]
+async fn a_kill_between_the_charge_and_its_answer_leaves_neither() {
+    let world = World::start();
+    let mut killed = world.copy().await;
+    let other = world.copy().await;
+    // The transaction stands still where it stores the answer.
+    let database = rusqlite::Connection::open(world.database()).expect("a database");
+    database
+        .execute_batch(
+            "CREATE TRIGGER endless BEFORE UPDATE OF status ON answers BEGIN
+                SELECT max(i) FROM (WITH RECURSIVE n (i) AS
+                    (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n);
+            END",
+        )
+        .expect("a trigger");
+    let is_writing = || database.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err();
+    database
+        .busy_timeout(std::time::Duration::ZERO)
+        .expect("set");
+    kill_when(&mut killed, 0, || world.token().is_some() && is_writing()).await;
+    assert_eq!(charges(&other, "alice").await, 0);
+    database
+        .execute_batch("DROP TRIGGER endless")
+        .expect("no trigger");
+
+    let answer = repeat(&other).await;
+    assert_eq!((answer.status, answer.is_replayed()), (201, false));
+    assert_eq!(charges(&other, "alice").await, 1);
+    assert!(charge(&other, "k", 100, 0).await.is_replayed());
+}
+
+#[tokio::test]
+async fn a_kill_during_the_work_leaves_nothing() {
+    let world = World::start();
+    let mut killed = world.copy().await;
+    let other = world.copy().await;
+    kill_when(&mut killed, 600_000, || world.token().is_some()).await;
+
+    let answer = repeat(&other).await;
+    assert_eq!((answer.status, answer.is_replayed()), (201, false));
+    assert_eq!(charges(&other, "alice").await, 1);
+}
