@@ -45,6 +45,7 @@ mod store;
 use anyhow::Context;
 use axum::{
     Router,
+    body::Body,
     middleware::from_fn,
     routing::{get, post},
 };
@@ -53,6 +54,9 @@ use tokio::{net::TcpListener, signal};
 use tracing_subscriber::EnvFilter;
 
 use self::{config::Config, key::IdempotencyKey, store::Store};
+
+/// How long a charge may be, in bytes.
+const MAX_BODY: usize = 4096;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -69,8 +73,10 @@ async fn main() -> anyhow::Result<()> {
     print!("{}", config.instructions());
 
     let name = |key: IdempotencyKey| key.lock_name("charge");
-    let lock =
-        RedlockLayer::new(redsync.clone(), lock_key::from_extractor(name)).with_fencing(true);
+    let lock = RedlockLayer::new(redsync.clone(), lock_key::from_extractor(name))
+        .with_fencing(true)
+        // A client that is slow to send its charge holds no lock meanwhile.
+        .with_body_first(MAX_BODY, Body::new);
     let app = Router::new()
         .route(
             "/charges",
