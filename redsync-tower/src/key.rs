@@ -6,7 +6,7 @@
 //! | key | the name comes from |
 //! |---|---|
 //! | [`path`] | parameters of the matched path, as in `order:{id}` (feature `axum`) |
-//! | [`header`] | a header, such as `idempotency-key` |
+//! | [`header`] | a header, such as `device-id` |
 //! | [`extension`] | an extension that an outer layer has inserted, such as the tenant |
 //! | [`from_extractor`], [`from_extractor_with_state`] | any axum extractor (feature `axum`) |
 //! | [`body`] | the request body, which is buffered up to a limit |

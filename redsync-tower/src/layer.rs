@@ -43,7 +43,7 @@ impl<K> RedlockLayer<K> {
     /// use redsync::Redsync;
     /// use redsync_tower::{RedlockLayer, key};
     ///
-    /// let layer = RedlockLayer::new(Redsync::in_memory(3), key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(Redsync::in_memory(3), key::header("device-id"))
     ///     .with_expiry(Duration::from_secs(2))
     ///     .with_max_hold(Duration::from_secs(60));
     /// ```

@@ -35,6 +35,8 @@
 //!
 //! * **What is locked**: a [`key`] takes the name from path parameters, a header, an extension, an
 //!   extractor, the body or anything else in a request.
+//! * **What the lock is not**: a memory. Two requests with one idempotency key that come one after the
+//!   other are both carried out, unless the handler [stores its answers](key#idempotency-keys).
 //! * **Which requests**: those whose method is not safe. GET, HEAD, OPTIONS and TRACE pass at no
 //!   cost, unless [`with_methods`](RedlockLayer::with_methods) or
 //!   [`with_shared_reads`](RedlockLayer::with_shared_reads) says otherwise.

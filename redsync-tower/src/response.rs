@@ -16,7 +16,7 @@
 //! # use redsync::Redsync;
 //! # use redsync_tower::{RedlockLayer, key};
 //! # let redsync = Redsync::in_memory(3);
-//! let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+//! let layer = RedlockLayer::new(redsync, key::header("device-id"))
 //!     .with_contention_status(StatusCode::CONFLICT) // even after a wait
 //!     .with_problem_types("https://api.example.com/problems#");
 //! ```
@@ -30,7 +30,7 @@
 //! # let redsync = Redsync::in_memory(3);
 //! use redsync_tower::response;
 //!
-//! let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+//! let layer = RedlockLayer::new(redsync, key::header("device-id"))
 //!     .with_response(|rejection: &LockRejection| {
 //!         // The same status and `Retry-After`, but plain text.
 //!         let mut response = response::problem(rejection).map(|_| format!("{rejection}\n"));

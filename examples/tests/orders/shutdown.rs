@@ -39,7 +39,7 @@ async fn a_shutdown_does_not_wait_for_the_holder_of_another_process() {
     let servers = Servers::start(3);
     let urls = servers.urls().join(",");
     let expiry = ("EXPIRY_MS", "600000");
-    let other = Service::start(&[("REDIS_URLS", &urls), expiry]).await;
+    let other = start(&[("REDIS_URLS", &urls), expiry]).await;
     let _working = client::add_and_hang(&other, "1", 600_000).await;
     other.until_logged(1, &[" locked "]).await;
     let env = [
@@ -48,7 +48,7 @@ async fn a_shutdown_does_not_wait_for_the_holder_of_another_process() {
         expiry,
         VERBOSE,
     ];
-    let mut service = Service::start(&env).await;
+    let mut service = start(&env).await;
     let waiting = tokio::spawn(client::add(&service, "/orders/1", 1));
     service.until_logged(1, &["not acquired", "order:1"]).await;
     service.terminate();

@@ -16,8 +16,12 @@ use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 /// use redsync::Redsync;
 /// use redsync_tower::{RedlockLayer, key};
 ///
-/// let layer = RedlockLayer::new(Redsync::in_memory(3), key::header("idempotency-key"));
+/// let layer = RedlockLayer::new(Redsync::in_memory(3), key::header("device-id"));
 /// ```
+///
+/// **A lock on `Idempotency-Key` does not make requests idempotent.** It keeps two requests with one
+/// key from running at the same time; a second that comes later is carried out again. The [module
+/// docs](super#idempotency-keys) say what else is needed.
 ///
 /// The value is the client's choice, so two clients that choose the same value exclude each other.
 /// The [module docs](super#client-supplied-headers) show how to add the authenticated principal to

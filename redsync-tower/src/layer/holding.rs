@@ -45,7 +45,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_expiry(Duration::from_secs(20));
     /// ```
     ///
@@ -80,7 +80,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_max_hold(Duration::from_secs(60));
     /// ```
     ///
@@ -146,7 +146,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync_tower::{OnLoss, RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
     /// // The handler must not be stopped halfway. It checks `HeldLock::is_lost` itself.
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_on_loss(OnLoss::Finish);
     /// ```
     #[must_use]

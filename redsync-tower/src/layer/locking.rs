@@ -18,7 +18,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_methods(|method| method == http::Method::POST);
     /// ```
     #[must_use]

@@ -18,7 +18,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_contention_status(StatusCode::CONFLICT);
     /// ```
     #[must_use]
@@ -39,7 +39,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_retry_after(Duration::from_secs(5));
     /// ```
     #[must_use]
@@ -56,7 +56,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
     /// // "type": "https://api.example.com/problems#timed-out"
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_problem_types("https://api.example.com/problems#");
     /// ```
     #[must_use]
@@ -74,7 +74,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync::Redsync;
     /// # use redsync_tower::{LockRejection, RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_response(|rejection: &LockRejection| {
     ///         http::Response::builder()
     ///             .status(rejection.status())

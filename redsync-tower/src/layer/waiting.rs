@@ -21,7 +21,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_wait(Duration::from_secs(2))
     ///     .with_max_pending_per_key(20)
     ///     .with_max_pending_total(1000);
@@ -44,7 +44,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
     /// // 2 s, or as the client prefers, but at most 10 s.
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_wait(Duration::from_secs(2))
     ///     .with_preferred_wait(Duration::from_secs(10));
     /// ```
@@ -149,7 +149,7 @@ impl<K> RedlockLayer<K> {
     /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("idempotency-key"))
+    /// let layer = RedlockLayer::new(redsync, key::header("device-id"))
     ///     .with_node_timeout(Duration::from_millis(150));
     /// ```
     ///
