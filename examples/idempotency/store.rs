@@ -67,12 +67,11 @@ impl Answer {
 
 impl Store {
     pub(crate) fn open(path: Option<&Path>, keep: Duration) -> anyhow::Result<Self> {
-        let (path, temporary) = match path {
-            Some(path) => (path.to_owned(), None),
-            None => {
-                let directory = tempfile::tempdir().context("no temporary directory")?;
-                (directory.path().join("charges.sqlite"), Some(directory))
-            }
+        let (path, temporary) = if let Some(path) = path {
+            (path.to_owned(), None)
+        } else {
+            let directory = tempfile::tempdir().context("no temporary directory")?;
+            (directory.path().join("charges.sqlite"), Some(directory))
         };
         let connection =
             connect(&path).with_context(|| format!("cannot open {}", path.display()))?;
