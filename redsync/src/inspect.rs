@@ -1,11 +1,17 @@
-//! The holders of a name, for people to read.
+//! The holders of a name, for people to read, or to take the name from them.
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Fingerprint, Mode, NodeError, nodes::Nodes, request::Request};
+use crate::{
+    Fingerprint, Mode, NodeError,
+    node::{Entry, Holder, ReleaseVote},
+    nodes::Nodes,
+    request::Request,
+};
 
 /// The holders that one node reports for the names of a mutex: an item of
-/// [`Mutex::inspect`](crate::Mutex::inspect).
+/// [`Mutex::inspect`](crate::Mutex::inspect), and of
+/// [`Mutex::force_release`](crate::Mutex::force_release).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Inspection {
@@ -26,15 +32,16 @@ pub struct NameHolder {
     /// The [fingerprint](crate::OwnerValue::fingerprint) of the owner value. It is the same on
     /// every node.
     pub fingerprint: Fingerprint,
+    /// The [label](crate::Mutex::with_owner_label) that the holder has chosen, if it has. It comes from
+    /// another process: show it as [`Printable`](crate::Printable).
+    pub label: Option<Box<str>>,
     /// How long the node will keep the name for this holder, if that is known.
     pub remaining: Option<Duration>,
 }
 
 pub(crate) async fn inspect(request: &Request, nodes: &Nodes) -> Vec<Inspection> {
+    let names = keys(request);
     let limit = request.options.timing.node_timeout();
-    let names: Vec<Arc<str>> = (request.permits())
-        .flat_map(|names| names.iter().cloned())
-        .collect();
     let answers = nodes.ask_all(limit, async |node| {
         let found = nodes.inspect(node, &names).await?;
         let mut holders = Vec::new();
@@ -42,20 +49,71 @@ pub(crate) async fn inspect(request: &Request, nodes: &Nodes) -> Vec<Inspection>
             let Some(found) = found else {
                 continue;
             };
-            holders.extend(found.holders.into_iter().map(|holder| NameHolder {
-                name: Arc::clone(name),
-                mode: found.mode,
-                fingerprint: holder.value.fingerprint(),
-                remaining: holder.remaining,
-            }));
+            let held = found.holders.iter();
+            holders.extend(held.map(|holder| NameHolder::new(name, found.mode, holder)));
         }
         Ok(holders)
     });
-    let answers = answers.await.into_iter().enumerate();
+    by_address(answers.await, nodes)
+}
+
+/// Releases the names on every node for those who hold them, whoever they are. Returns the holders that each
+/// node has released.
+///
+/// Each holder is released by the owner value that the node has just reported, so one that has acquired
+/// a name in between keeps it. A key without an expiry is not a lock, and stays.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, some nodes have released the names, and others have not.
+pub(crate) async fn force_release(request: &Request, nodes: &Nodes) -> Vec<Inspection> {
+    let names = keys(request);
+    let timing = &request.options.timing;
+    let answers = nodes.ask_all(timing.node_timeout(), async |node| {
+        let found = nodes.inspect(node, &names).await?;
+        let mut released = Vec::new();
+        for (name, found) in names.iter().zip(found) {
+            let Some(found) = found else {
+                continue;
+            };
+            let locks = found.holders.iter().filter(|it| it.remaining.is_some());
+            for holder in locks {
+                let value = holder.value.clone();
+                let entry = Entry::new(name, value, timing.expiry()).with_mode(found.mode);
+                if nodes.release(node, &entry).await? == ReleaseVote::Released {
+                    released.push(NameHolder::new(name, found.mode, holder));
+                }
+            }
+        }
+        Ok(released)
+    });
+    by_address(answers.await, nodes)
+}
+
+/// The keys of all permits.
+fn keys(request: &Request) -> Vec<Arc<str>> {
+    let names = request.permits().flat_map(|names| names.iter());
+    names.cloned().collect()
+}
+
+fn by_address(answers: Vec<Result<Vec<NameHolder>, NodeError>>, nodes: &Nodes) -> Vec<Inspection> {
+    let answers = answers.into_iter().enumerate();
     answers
         .map(|(node, holders)| Inspection {
             address: Arc::clone(nodes.address(node)),
             holders,
         })
         .collect()
+}
+
+impl NameHolder {
+    fn new(name: &Arc<str>, mode: Mode, holder: &Holder) -> Self {
+        Self {
+            name: Arc::clone(name),
+            mode,
+            fingerprint: holder.value.fingerprint(),
+            label: holder.value.label().map(Into::into),
+            remaining: holder.remaining,
+        }
+    }
 }

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 pub use self::lock::Lock;
 use crate::{
-    ConfigError, Guard, Inspection, LockError, Mode, Released, Resume, RunError, Validity,
+    ConfigError, Guard, Inspection, LockError, Mode, Printable, Released, Resume, RunError,
+    Validity,
     acquire::{self, Limit},
     common::Common,
     inspect,
@@ -394,6 +395,71 @@ impl Mutex {
     pub async fn inspect(&self) -> Result<Vec<Inspection>, ConfigError> {
         let request = self.request()?;
         Ok(inspect::inspect(&request, &self.common.nodes).await)
+    }
+}
+
+/// For administrators.
+impl Mutex {
+    /// Takes the lock from whoever holds it: releases its keys on all nodes that can be reached, exclusive
+    /// and shared ones, of all permits. Returns the holders that each node has released.
+    ///
+    /// **The holder does not know it at once.** It goes on until its next
+    /// [extension](crate::Guard::extend) or [`verify`](crate::Guard::verify), which finds that the lock is
+    /// [lost](crate::Guard::lost), or until its validity ends. Meanwhile the next holder works at the same
+    /// time. So this is for people who know that the holder hangs, and that its work cannot do harm; where
+    /// that matters, use [fencing tokens](crate::fence), which go on growing. A lock whose holder has
+    /// crashed expires by itself.
+    ///
+    /// A holder that acquires the lock during the call keeps it, and so does a key that is [not a
+    /// lock](crate::LockError::NotALock). If fewer than a majority of the nodes answer, the holder may keep
+    /// the lock on the others.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let mutex = redsync.mutex("order:42");
+    /// let guard = mutex.lock().await?;
+    ///
+    /// let nodes = mutex.force_release().await?;
+    /// let released = nodes.iter().filter(|node| matches!(&node.holders, Ok(all) if !all.is_empty()));
+    /// assert_eq!(released.count(), 3);
+    ///
+    /// // What the holder finds.
+    /// assert!(!guard.verify().await?);
+    /// assert!(guard.is_lost());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Waiters in other processes than the holder's are notified. Those of the holder's process act when the
+    /// holder has noticed the loss.
+    ///
+    /// It takes at most the [node time limit](Self::with_node_timeout), 400 ms by default.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] if a name or an option is invalid. If a node fails, its own [`Inspection`]
+    /// has the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, some nodes have released the keys, and others have not.
+    pub async fn force_release(&self) -> Result<Vec<Inspection>, ConfigError> {
+        let request = self.request()?;
+        let released = inspect::force_release(&request, &self.common.nodes).await;
+        for Inspection { address, holders } in &released {
+            for holder in holders.iter().flatten() {
+                tracing::warn!(
+                    name = %Printable(&holder.name),
+                    node = %Printable(address),
+                    holder = %holder.fingerprint,
+                    label = holder.label.as_deref().map(Printable).map(tracing::field::display),
+                    "a lock was taken from its holder by force"
+                );
+            }
+        }
+        Ok(released)
     }
 }
 

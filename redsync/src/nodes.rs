@@ -13,7 +13,10 @@ use self::{admission::Admission, condition::Condition, outage::Outage};
 use crate::{
     ConfigError, Printable,
     metrics::NodeMetrics,
-    node::{Answering, AnyNode, Holders, NodeError, Operation, Question, Reporters, Watching},
+    node::{
+        Answering, AnyNode, Entry, Holders, NodeError, Operation, Question, ReleaseVote, Reporters,
+        Watching,
+    },
     printable::Label,
     quorum::{
         count::RoundVotes,
@@ -221,6 +224,15 @@ impl Nodes {
         self.admit(node).await?;
         let answer = self.node(node).get().inspect(names);
         self.metrics(node).inspect(answer).await
+    }
+
+    /// Releases an entry that belongs to no lease of this process.
+    pub(crate) async fn release(
+        &self,
+        node: usize,
+        entry: &Entry,
+    ) -> Result<ReleaseVote, NodeError> {
+        self.node(node).get().release(entry).await
     }
 
     /// Watches names on a node. See [`Node::watch`](crate::node::Node::watch). While the node reports

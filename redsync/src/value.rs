@@ -10,12 +10,19 @@ use std::{error::Error, fmt, sync::Arc};
 /// the text, for a lock that is passed to another process and resumed there with
 /// [`Mutex::resume`](crate::Mutex::resume).
 ///
-/// It consists of the label from [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) and
-/// 128 random bits from the operating system, in hexadecimal. Every attempt has a fresh value. If
+/// It consists of 128 random bits from the operating system, in hexadecimal, and before them the label from
+/// [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) and a `#`, if there is a label. Every attempt has a fresh value. If
 /// all attempts used the same value, a late release of attempt 1 could delete the key of attempt 2,
 /// and then two clients could hold the lock.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnerValue(Arc<str>);
+
+/// Follows the label. Without this mark, a part of the random value of another client could be taken for a
+/// label, and be shown.
+const AFTER_LABEL: char = '#';
+
+/// The number of hexadecimal digits of the random bits.
+const DIGITS: usize = 32;
 
 impl OwnerValue {
     /// Returns the value itself. Treat it like a password.
@@ -33,18 +40,28 @@ impl OwnerValue {
         Fingerprint(fingerprint)
     }
 
+    /// Returns the [label](crate::Mutex::with_owner_label) with which the holder's values begin, if it has
+    /// one. It is not secret.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        let (label, random) = self.as_str().rsplit_once(AFTER_LABEL)?;
+        let is_ours = random.len() == DIGITS && random.bytes().all(|it| it.is_ascii_hexdigit());
+        (is_ours && !label.is_empty()).then_some(label)
+    }
+
     /// Makes a value of the label and 128 random bits. They come from the operating system, because
     /// a generator in this process could repeat itself after a fork or in a cloned virtual machine.
     pub(crate) fn random(label: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         if !label.is_empty() {
-            return Ok(format!("{label}{:032x}", u128::from_ne_bytes(bytes)).into());
+            let random = u128::from_ne_bytes(bytes);
+            return Ok(format!("{label}{AFTER_LABEL}{random:032x}").into());
         }
         // Formatted by hand, because every attempt does this.
         let digit =
             |nibble: u8| char::from_digit(nibble.into(), 16).map_or(b'0', |digit| digit as u8);
-        let mut hexadecimal = [0; 32];
+        let mut hexadecimal = [0; DIGITS];
         for (pair, byte) in hexadecimal.chunks_mut(2).zip(bytes) {
             pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
         }
@@ -94,10 +111,32 @@ mod tests {
     fn a_value_is_random_and_redacted_in_debug_output() {
         for label in ["", "pod-7:"] {
             let value = OwnerValue::random(label).unwrap();
-            assert_eq!(value.as_str().len(), label.len() + 32);
             assert!(value.as_str().starts_with(label));
+            assert_eq!(value.label().unwrap_or_default(), label);
+            assert_ne!(value.label(), Some(""));
+            let random = value.as_str().rsplit('#').next().unwrap();
+            assert_eq!(random.len(), 32);
             assert_ne!(value, OwnerValue::random(label).unwrap());
             assert!(!format!("{value:?}").contains(value.as_str()));
+        }
+    }
+
+    #[test]
+    fn only_a_value_of_this_crate_has_a_label() {
+        let label = |value: &str| OwnerValue::from(value).label().map(str::to_owned);
+        let random = "0123456789abcdef0123456789abcdef";
+        assert_eq!(label(&format!("pod#7#{random}")).as_deref(), Some("pod#7"));
+        for other in [
+            random.to_owned(),
+            format!("#{random}"),
+            // A longer random value, such as that of another client.
+            format!("{random}{random}"),
+            format!("pod:{random}"),
+            format!("pod#{random}0"),
+            "GxVB+0mk#cq1DiXZ/NhWxw==".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(label(&other), None, "{other}");
         }
     }
 

@@ -181,7 +181,26 @@ impl Mutex {
     }
 
     /// Sets a function that returns a label, such as the host name, with which owner values begin.
-    /// It helps people who look at the keys on a server. No label by default.
+    /// It helps people who look at the keys on a server or [inspect](Self::inspect) a lock, in this process
+    /// or in another: so it must not be secret. No label by default.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let redsync = redsync::Redsync::in_memory(3);
+    /// let host = || std::env::var("HOSTNAME").or(Ok::<_, std::convert::Infallible>("web-7".to_owned()));
+    /// let redsync = redsync.with_defaults(|mutex| mutex.with_owner_label(host))?;
+    ///
+    /// let _guard = redsync.mutex("order:42").lock().await?;
+    /// for node in redsync.mutex("order:42").inspect().await? {
+    ///     for holder in node.holders? {
+    ///         println!("held by {:?}", holder.label);
+    ///         # assert!(holder.label.is_some());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// The function is called once per attempt, and 128 random bits are always appended to its
     /// result. If it returns an error, locking fails with

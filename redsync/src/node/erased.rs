@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use tokio::time::Instant;
 
 use super::{
-    Holders, Node, NodeError, Reporters, WakeUp,
+    Entry, Holders, Node, NodeError, ReleaseVote, Reporters, WakeUp,
     question::{Answer, Operation, Question},
 };
 
@@ -79,6 +79,7 @@ pub(crate) trait ErasedNode: Send + Sync {
         &'a self,
         names: &'a [Arc<str>],
     ) -> BoxFuture<'a, Result<Vec<Option<Holders>>, NodeError>>;
+    fn release<'a>(&'a self, entry: &'a Entry) -> BoxFuture<'a, Result<ReleaseVote, NodeError>>;
     fn watch(self: Arc<Self>, names: Arc<[Arc<str>]>, reporters: Reporters) -> Watching;
     fn watch_acquired(self: Arc<Self>, names: Arc<[Arc<str>]>) -> Watching;
     fn identity(&self) -> BoxFuture<'_, Result<Option<String>, NodeError>>;
@@ -106,6 +107,10 @@ impl<N: Node> ErasedNode for N {
             try_join_all(found).await
         })
         .boxed()
+    }
+
+    fn release<'a>(&'a self, entry: &'a Entry) -> BoxFuture<'a, Result<ReleaseVote, NodeError>> {
+        guarded(async move { Node::release(self, entry).await }).boxed()
     }
 
     fn watch(self: Arc<Self>, names: Arc<[Arc<str>]>, reporters: Reporters) -> Watching {

@@ -4,6 +4,7 @@
 mod covering;
 mod dropping;
 mod fencing;
+mod force_release;
 mod holding;
 mod min_hold;
 mod resuming;

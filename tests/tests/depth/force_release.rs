@@ -1,0 +1,144 @@
+//! Locks that an administrator takes from their holders, on servers: what is gone, what stays, and what the
+//! holders and the waiters find.
+
+use std::{convert::Infallible, time::Duration};
+
+use redsync::{ExtendError, Inspection, LockError, Mutex, Redsync};
+use redsync_tests::{Servers, wait::until};
+use tokio::time::timeout;
+
+use crate::patient;
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn start() -> (Servers, Redsync, Redsync) {
+    let servers = Servers::start(3);
+    let process = || {
+        let redsync = patient(Redsync::connect(servers.urls()).unwrap());
+        let redsync = redsync.with_defaults(|mutex| {
+            mutex
+                .with_fail_fast(false)
+                .with_owner_label(|| Ok::<_, Infallible>("web-7".to_owned()))
+        });
+        redsync.unwrap()
+    };
+    let (holder, administrator) = (process(), process());
+    (servers, holder, administrator)
+}
+
+/// How many holders each node has released; [`None`] if it failed.
+fn counts(released: &[Inspection]) -> Vec<Option<usize>> {
+    let count = |node: &Inspection| node.holders.as_ref().ok().map(Vec::len);
+    released.iter().map(count).collect()
+}
+
+#[tokio::test]
+async fn exclusive_and_shared_holders_and_all_permits_are_released_on_all_nodes() {
+    let (servers, here, there) = start();
+    let shared = |redsync: &Redsync| redsync.mutex("a").shared();
+    let plain = |redsync: &Redsync| redsync.mutex("a");
+    let several = |redsync: &Redsync| redsync.mutex_many(["a", "b"]);
+    let semaphore = |redsync: &Redsync| redsync.semaphore("a", 2);
+    let kinds: [(&dyn Fn(&Redsync) -> Mutex, usize); 4] =
+        [(&plain, 1), (&shared, 2), (&several, 1), (&semaphore, 2)];
+    for (mutex, holders) in kinds {
+        let mut guards = Vec::new();
+        for _ in 0..holders {
+            guards.push(mutex(&here).lock().await.unwrap());
+        }
+        let keys = mutex(&here).keys().count();
+        let released = mutex(&there).force_release().await.unwrap();
+        assert_eq!(counts(&released), [Some(holders.max(keys)); 3]);
+        for holder in released
+            .iter()
+            .flat_map(|node| node.holders.iter().flatten())
+        {
+            assert_eq!(holder.label.as_deref(), Some("web-7"));
+            assert!(!format!("{holder:?}").contains(guards[0].expose_value().as_str()));
+        }
+        assert!(servers.iter().all(|server| server.keys().is_empty()));
+        for guard in &guards {
+            assert!(!guard.verify().await.unwrap());
+            assert!(guard.is_lost());
+        }
+    }
+    // There is nothing left to release.
+    let released = there.mutex("a").force_release().await.unwrap();
+    assert_eq!(counts(&released), [Some(0); 3]);
+}
+
+#[tokio::test]
+async fn the_next_extension_finds_the_loss_and_says_why() {
+    let (_servers, here, there) = start();
+    let guard = here.mutex("a").lock().await.unwrap();
+    there.mutex("a").force_release().await.unwrap();
+    let next = there.mutex("a").lock().await.unwrap();
+    let error = guard.extend().await.unwrap_err();
+    assert!(matches!(error, ExtendError::Lost(Some(_))), "{error}");
+    assert!(error.to_string().contains("another"), "{error}");
+    assert!(guard.is_lost());
+    // The late release of the first holder does not touch the next.
+    drop(guard);
+    here.drain().await;
+    assert!(next.verify().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_guard_that_is_kept_alive_finds_the_loss_by_itself() {
+    let (_servers, here, there) = start();
+    let mutex = here.mutex("a").with_expiry(Duration::from_secs(3));
+    let mut guard = mutex.lock().await.unwrap();
+    guard.keep_alive();
+    there.mutex("a").force_release().await.unwrap();
+    timeout(SOON, guard.lost()).await.expect("it is noticed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiter_of_another_process_gets_the_lock() {
+    let (servers, here, there) = start();
+    let _guard = here.mutex("a").lock().await.unwrap();
+    let mutex = there.mutex("a").with_retry_delay(Duration::from_secs(600));
+    let waiter = tokio::spawn(mutex.lock_within(Duration::from_secs(300)));
+    for server in &servers {
+        until("the server would report a change", SOON, || {
+            let info: String = server.query(&["INFO", "stats"]);
+            !info.contains("tracking_total_keys:0")
+        });
+    }
+    // Asked by a third, for which there are no waiters.
+    let third = Redsync::connect(servers.urls()).unwrap();
+    third.mutex("a").force_release().await.unwrap();
+    let guard = timeout(SOON, waiter).await.expect("it is woken");
+    drop(guard.unwrap().unwrap());
+}
+
+#[tokio::test]
+async fn fencing_tokens_go_on_growing() {
+    let (_servers, here, there) = start();
+    let mutex = |redsync: &Redsync| redsync.mutex("a").with_fencing(true);
+    let first = mutex(&here).lock().await.unwrap();
+    mutex(&there).force_release().await.unwrap();
+    let second = mutex(&there).lock().await.unwrap();
+    assert!(second.fencing_token() > first.fencing_token());
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_is_reported_and_a_key_that_is_not_a_lock_stays() {
+    let (servers, here, there) = start();
+    let guard = here.mutex("a").lock().await.unwrap();
+    servers[0].kill();
+    let released = there.mutex("a").force_release().await.unwrap();
+    assert_eq!(counts(&released), [None, Some(1), Some(1)]);
+    assert!(!guard.verify().await.unwrap());
+
+    servers[1].command(&["SET", "b", "data"]);
+    servers[2].command(&["RPUSH", "b", "data"]);
+    let released = there.mutex("b").force_release().await.unwrap();
+    assert_eq!(counts(&released), [None, Some(0), Some(0)]);
+    assert!(servers[1..].iter().all(|server| server.keys() == ["b"]));
+    let refused = there.mutex("b").try_lock().await;
+    assert!(
+        matches!(refused, Err(LockError::NotALock(_))),
+        "{refused:?}"
+    );
+}
