@@ -105,15 +105,29 @@ impl Count {
     /// The verdict, once it is clear. Later votes do not count.
     pub(crate) fn poll_verdict(&self, cx: &Context<'_>) -> Poll<Verdict> {
         let mut state = self.state.lock();
-        if let Some(verdict) = self.verdict(&state) {
-            state.has_ended = true;
+        if let Some(verdict) = self.end_if_clear(&mut state) {
             return Poll::Ready(verdict);
         }
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            waker @ None => *waker = Some(cx.waker().clone()),
+        let is_known = (state.waker.as_ref()).is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_known {
+            return Poll::Pending;
         }
-        Poll::Pending
+        // A waker is foreign code: it is neither cloned nor dropped under the lock.
+        drop(state);
+        let waker = cx.waker().clone();
+        let mut state = self.state.lock();
+        let former = state.waker.replace(waker);
+        // The deciding vote may have been counted in between, and found no waker.
+        let verdict = self.end_if_clear(&mut state);
+        drop(state);
+        drop(former);
+        verdict.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn end_if_clear(&self, state: &mut State) -> Option<Verdict> {
+        let verdict = self.verdict(state)?;
+        state.has_ended = true;
+        Some(verdict)
     }
 
     /// Ends the round because its time is over, and returns the verdict. Later votes do not count.
@@ -154,8 +168,12 @@ impl Count {
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.state.lock();
         state.has_ended = true;
-        state.waker = None;
-        state.outstanding > 0
+        let are_outstanding = state.outstanding > 0;
+        // Dropped after the mutex is unlocked, because it is foreign code.
+        let waker = state.waker.take();
+        drop(state);
+        drop(waker);
+        are_outstanding
     }
 }
 
@@ -218,6 +236,34 @@ mod tests {
             assert_eq!(woken.0.load(Ordering::Relaxed), 1);
         }
         assert_eq!(polled(&count, &woken), Poll::Ready(Verdict::Granted));
+    }
+
+    /// A waker that uses the count when it is dropped.
+    struct Reenters(Arc<Count>, Arc<AtomicUsize>);
+
+    impl Wake for Reenters {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Reenters {
+        fn drop(&mut self) {
+            self.0.expect(0, Vote::Granted);
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_may_use_the_count_when_it_is_dropped() {
+        let (count, dropped) = (Arc::new(Count::new(3, true)), Arc::default());
+        let poll = || {
+            let waker = Arc::new(Reenters(Arc::clone(&count), Arc::clone(&dropped)));
+            count.poll_verdict(&Context::from_waker(&Waker::from(waker)))
+        };
+        assert!(poll().is_pending());
+        assert!(poll().is_pending());
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        assert!(count.abandon());
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
     }
 
     #[test]
