@@ -14,6 +14,11 @@ use crate::{ConfigError, Mode, error::BoxError};
 /// The greatest length of a name together with its prefix, in bytes.
 pub(crate) const MAX_NAME_LEN: usize = 1024;
 
+/// The greatest length of a prefix, in bytes. Beside it there is room for every name that a client of a
+/// service may choose: `redsync-tower` shortens those of more than 200 bytes. So that a prefix is too
+/// long is found when it is set, and not when a client sends a long name.
+const MAX_PREFIX_LEN: usize = MAX_NAME_LEN - 256;
+
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
 pub(crate) const FENCE: &str = ":fence";
 
@@ -131,8 +136,13 @@ impl Options {
         self.retry.check()?;
         self.queueing.check()?;
         self.kind.check()?;
-        if self.key_prefix.len() >= MAX_NAME_LEN {
-            return Err(too_long(self.key_prefix.len()));
+        if self.key_prefix.len() > MAX_PREFIX_LEN {
+            let len = self.key_prefix.len();
+            return Err(ConfigError::option(
+                "key_prefix",
+                "at most 768 bytes long",
+                &len,
+            ));
         }
         Ok(())
     }
@@ -253,6 +263,10 @@ mod tests {
             ("tries", with(|o| o.retry.tries = 0)),
             ("max_hold", with(|o| o.timing.max_hold = Some(secs(0)))),
             ("outage_attempts", with(|o| o.retry.outage_attempts = 0)),
+            (
+                "key_prefix",
+                with(|o| o.key_prefix = "p".repeat(MAX_PREFIX_LEN + 1).into()),
+            ),
             ("time_for_pollers", with(|o| o.queueing.open_share = -0.1)),
             ("time_for_pollers", with(|o| o.queueing.open_share = 1.0)),
             (

@@ -174,7 +174,7 @@ impl Mutex {
     }
 
     /// Sets the prefix that is put before each name to make the key on the nodes, such as `shop:`.
-    /// No prefix by default.
+    /// At most 768 bytes; no prefix by default.
     #[must_use]
     pub fn with_key_prefix(self, prefix: impl Into<Arc<str>>) -> Self {
         self.set(|options| options.key_prefix = prefix.into())

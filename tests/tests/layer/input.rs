@@ -11,6 +11,9 @@ use redsync_tower::{
 
 use crate::support::{Log, Nodes, post, send, text};
 
+/// The longest prefix that the nodes can have.
+const LONGEST_PREFIX: usize = 768;
+
 /// Values that a client may send, most of them with malice.
 fn values() -> Vec<Vec<u8>> {
     let mut values: Vec<Vec<u8>> = [
@@ -113,7 +116,8 @@ async fn try_all(app: &Router, request: fn(&[u8]) -> Option<Request<Body>>, what
         match response.status() {
             StatusCode::OK => {
                 let name = text(response).await;
-                assert!(name.len() <= 600, "{what} {name}");
+                let len = name.trim_start_matches('p').len();
+                assert!(len <= 600, "{what} {name}");
                 assert!(!name.ends_with(":fence"), "{what} {name}");
                 let unnumbered = name.trim_end_matches(char::is_numeric);
                 assert!(
@@ -134,7 +138,7 @@ async fn try_all(app: &Router, request: fn(&[u8]) -> Option<Request<Body>>, what
 
 fn layers<K: Clone>(key: &K) -> Vec<(String, RedlockLayer<K>)> {
     let mut layers = Vec::new();
-    for of_the_nodes in ["", "shop:"] {
+    for of_the_nodes in ["", "shop:", &"p".repeat(LONGEST_PREFIX)] {
         for of_the_layer in ["", "cart:", "c", "cart:fen", "cart:permit-"] {
             for hashed in [false, true] {
                 let redsync = Nodes::new().redsync();
@@ -147,6 +151,15 @@ fn layers<K: Clone>(key: &K) -> Vec<(String, RedlockLayer<K>)> {
         }
     }
     layers
+}
+
+/// It would make a mistake in the program of whatever long name a client sends.
+#[test]
+fn a_prefix_that_leaves_no_room_for_names_of_clients_is_refused_when_it_is_set() {
+    let too_long = "p".repeat(LONGEST_PREFIX + 1);
+    let redsync = Nodes::new().redsync();
+    let refused = redsync.with_defaults(|mutex| mutex.with_key_prefix(too_long));
+    refused.unwrap_err();
 }
 
 #[tokio::test]

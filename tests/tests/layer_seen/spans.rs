@@ -5,7 +5,10 @@ use std::{panic::AssertUnwindSafe, sync::Mutex};
 use axum::{Router, routing::post};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
-use redsync::{Guard, Redsync, node::MemoryNode};
+use redsync::{
+    Guard, NodeError, Redsync,
+    node::{AcquireVote, Entry, MemoryNode, NodeWrapper},
+};
 use redsync_tests::{
     FaultyNode,
     faulty::{Fault, Operation},
@@ -18,6 +21,22 @@ use crate::{
     capture::{Capture, Fields},
     ms, nodes, orders, owner_values, send, status, taking,
 };
+
+/// A node on which something else uses the keys.
+struct Occupied(MemoryNode);
+
+impl NodeWrapper for Occupied {
+    type Inner = MemoryNode;
+
+    fn inner(&self) -> &MemoryNode {
+        &self.0
+    }
+
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        let name = entry.names[0].clone();
+        Ok(AcquireVote::NotALock { name })
+    }
+}
 
 /// Checks all fields but one that differs by chance.
 #[track_caller]
@@ -162,9 +181,7 @@ async fn a_refused_lock_is_recorded() {
     );
     held.release().await.unwrap();
 
-    // Prefix and name are too long together.
-    let prefixed = redsync.with_defaults(|mutex| mutex.with_key_prefix("p".repeat(1020)));
-    let mistaken = orders(&prefixed.unwrap());
+    let mistaken = orders(&Redsync::new([Occupied(MemoryNode::new())]).unwrap());
     assert_eq!(status(&taking(mistaken, ms(5))).await, 500);
     assert_eq!(capture.one()["outcome"], "misconfigured");
     drop(nodes);
