@@ -470,6 +470,17 @@ impl Lease {
             .collect()
     }
 
+    /// Whether it is held after an extension that one node has granted.
+    pub(super) fn is_extended_on_one_node(&self) -> bool {
+        let granted = |asked: &&Asked| **asked == Asked::Voted { granted: true };
+        let last = self.rounds.last();
+        self.phase == Phase::Held
+            && last.is_some_and(|round| {
+                round.operation == Operation::Extend
+                    && round.nodes.iter().filter(granted).count() == 1
+            })
+    }
+
     /// Whether nothing more is sent or awaited.
     pub(super) fn is_done(&self) -> bool {
         let rounds = 0..self.rounds.len();

@@ -12,9 +12,20 @@ use crate::Mode;
 pub(super) const EXCLUSION: &str = "no two holders at once, unless both share";
 pub(super) const TOKENS: &str = "tokens are unique, and grow from one holder to the next";
 pub(super) const LOST: &str = "a lock that was lost stays lost";
+pub(super) const MILESTONE: &str = "the milestone is reached";
 pub(super) const CLEANED: &str = "no key outlives its lease, if nothing was lost";
 
 pub(super) fn of(setting: &Setting) -> Vec<Property<Setting>> {
+    if setting.milestone.is_some() {
+        return vec![Property::sometimes(
+            MILESTONE,
+            |setting: &Setting, world: &World| {
+                setting
+                    .milestone
+                    .is_some_and(|is_reached| is_reached(world))
+            },
+        )];
+    }
     let mut properties = vec![
         Property::always(TOKENS, |_, world: &World| {
             !matches!(

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::flaw::Flaw;
+use super::{flaw::Flaw, world::World};
 use crate::{Mode, options::Timing};
 
 /// The unit of time.
@@ -55,6 +55,9 @@ pub(super) struct Setting {
     pub(super) counters_differ: bool,
     pub(super) budget: Budget,
     pub(super) flaw: Option<Flaw>,
+    /// Where a long exploration stops for a moment, and what it then starts from: see `tests::reach`.
+    pub(super) milestone: Option<fn(&World) -> bool>,
+    pub(super) start: Option<Box<World>>,
 }
 
 /// How often something may happen.
@@ -94,6 +97,8 @@ impl Setting {
             counters_differ: false,
             budget,
             flaw: None,
+            milestone: None,
+            start: None,
         }
     }
 

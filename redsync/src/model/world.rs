@@ -88,8 +88,9 @@ impl World {
     fn new(setting: &Setting) -> Self {
         let mut servers: [Server; NODES] = array::from_fn(|_| Server::new());
         if setting.counters_differ {
-            servers[0].count(9);
-            servers[1].count(8);
+            for (server, locks) in servers.iter_mut().zip([9, 8, 8]) {
+                server.count(locks);
+            }
         }
         Self {
             servers,
@@ -119,6 +120,28 @@ impl World {
     pub(super) fn leases(&self) -> impl Iterator<Item = (usize, &Lease)> {
         let leases = self.leases.iter().enumerate();
         leases.filter_map(|(number, lease)| Some((number, lease.as_ref()?)))
+    }
+
+    /// Whether a raise is under way to a node where the acquisition of the same lease is about to be
+    /// carried out once more.
+    pub(super) fn raises_before_a_duplicate(&self) -> bool {
+        let asked = |operation| {
+            let is_asked = move |message: &&Message| {
+                let lease = self.leases[message.lease].as_ref();
+                let is_meant = |lease: &Lease| lease.operation(message.round) == operation;
+                message.answer.is_none() && lease.is_some_and(is_meant)
+            };
+            self.messages.iter().filter(is_asked)
+        };
+        asked(Operation::Raise).any(|raise| {
+            asked(Operation::Acquire).any(|it| (it.lease, it.node) == (raise.lease, raise.node))
+        })
+    }
+
+    /// Whether a lock is held after an extension that one node has granted.
+    pub(super) fn has_an_extension_on_one_node(&self) -> bool {
+        self.leases()
+            .any(|(_, lease)| lease.is_extended_on_one_node())
     }
 
     fn lease(&mut self, number: usize) -> &mut Lease {
@@ -385,7 +408,8 @@ impl Model for Setting {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::new(self)]
+        let start = self.start.as_deref().cloned();
+        vec![start.unwrap_or_else(|| World::new(self))]
     }
 
     fn actions(&self, state: &World, actions: &mut Vec<Action>) {
