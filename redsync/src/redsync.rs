@@ -88,6 +88,9 @@ impl Redsync {
     /// # }
     /// ```
     ///
+    /// To name the connections on the servers, make the nodes one by one: see
+    /// [`RedisNode::with_client_name`](crate::node::redis::RedisNode::with_client_name).
+    ///
     /// # Errors
     ///
     /// [`ConfigError::Url`] if a URL does not parse or asks for a feature that is not compiled in;

@@ -1,6 +1,7 @@
 //! Nodes on real servers: their keys, also beside clients of go-redsync, their errors and URLs, and
 //! nodes behind Sentinel and Cluster.
 
+mod client_name;
 mod cluster;
 mod errors;
 mod faults;

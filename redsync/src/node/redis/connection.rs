@@ -2,6 +2,7 @@
 //! when they break or no longer answer.
 
 mod attempt;
+pub(super) mod client_name;
 mod collector;
 pub(super) mod connect;
 mod health;

@@ -1,6 +1,8 @@
 //! The trait that sends a command to a server, through one client library.
 
 use std::future::Future;
+#[cfg(feature = "_redis")]
+use std::sync::Arc;
 
 #[cfg(feature = "_redis")]
 use tokio::time::Instant;
@@ -32,6 +34,13 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// If the future is dropped, the command may or may not be carried out.
     fn command(&self, command: &[&[u8]]) -> impl Future<Output = Result<Reply, NodeError>> + Send;
+
+    /// Sets the name of the connections that are made from here on. For this crate's own drivers.
+    #[doc(hidden)]
+    #[cfg(feature = "_redis")]
+    fn set_client_name(&self, name: Arc<str>) {
+        let _ = name;
+    }
 
     /// Adds a conversation to the list of those that are sent together, or returns it. For this
     /// crate's own drivers.

@@ -17,7 +17,11 @@ use super::{
     script::{By, INSPECT},
 };
 #[cfg(feature = "_redis")]
-use super::{connection::url, conversation::Conversation, tracking::Tracking};
+use super::{
+    connection::{client_name::ClientName, url},
+    conversation::Conversation,
+    tracking::Tracking,
+};
 #[cfg(feature = "_redis")]
 use crate::{ConfigError, node::Question};
 use crate::{
@@ -38,6 +42,8 @@ pub struct RedisNode<D = DefaultDriver> {
     dialect: Arc<Dialect>,
     #[cfg(feature = "_redis")]
     tracking: Option<Tracking>,
+    #[cfg(feature = "_redis")]
+    client_name: ClientName,
 }
 
 #[cfg(feature = "deadpool-redis")]
@@ -90,6 +96,8 @@ impl<D: Driver> RedisNode<D> {
             dialect: Arc::default(),
             #[cfg(feature = "_redis")]
             tracking: None,
+            #[cfg(feature = "_redis")]
+            client_name: ClientName::default(),
         }
     }
 
@@ -119,12 +127,43 @@ impl<D: Driver> RedisNode<D> {
         doc(cfg(any(feature = "deadpool-redis", feature = "redis-rs")))
     )]
     pub fn with_wake_ups(self, url: &str) -> Result<Self, ConfigError> {
-        let tracking =
-            Tracking::new(url::parse(url)?).map_err(|error| url::refused(url, &error))?;
+        let tracking = Tracking::new(url::parse(url)?, &self.client_name)
+            .map_err(|error| url::refused(url, &error))?;
         Ok(Self {
             tracking: Some(tracking),
             ..self
         })
+    }
+
+    /// Names the connections that are made from here on, so that an administrator finds them in the
+    /// server's `CLIENT LIST`: those for commands and for wake-ups. A name has no spaces. If the server
+    /// refuses it, the connections go on without a name.
+    ///
+    /// ```
+    /// # #[cfg(feature = "deadpool-redis")] {
+    /// use redsync::{Redsync, node::redis::RedisNode};
+    ///
+    /// let urls = ["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"];
+    /// let nodes = urls.map(|url| RedisNode::connect(url).map(|node| node.with_client_name("orders")));
+    /// let redsync = Redsync::new(nodes.into_iter().collect::<Result<Vec<_>, _>>()?)?;
+    /// # }
+    /// # Ok::<_, redsync::ConfigError>(())
+    /// ```
+    ///
+    /// A connection from a pool of the service is named when it is checked out. The connections of
+    /// [`Multiplexed`](super::Multiplexed) and [`Fred`](super::Fred) are made by the service, which names
+    /// them itself; of such a node, only the connection for wake-ups is named here.
+    #[cfg(feature = "_redis")]
+    #[cfg_attr(
+        docsrs,
+        doc(cfg(any(feature = "deadpool-redis", feature = "redis-rs")))
+    )]
+    #[must_use]
+    pub fn with_client_name(self, name: impl Into<Arc<str>>) -> Self {
+        let name = name.into();
+        self.client_name.set(Arc::clone(&name));
+        self.driver.set_client_name(name);
+        self
     }
 }
 

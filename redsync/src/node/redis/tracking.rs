@@ -10,6 +10,7 @@ use redis::{
 use tokio::time::Instant;
 
 use super::connection::{
+    client_name::ClientName,
     connect::{CONNECT_TIMEOUT, Connect},
     link::Link,
     replies::{failure, refusal},
@@ -38,6 +39,7 @@ pub(super) struct Tracking {
 #[derive(Clone)]
 struct ToTrack {
     client: Client,
+    client_name: ClientName,
     watchers: Watchers,
     failure: Arc<Mutex<Failure>>,
 }
@@ -52,7 +54,7 @@ struct Failure {
 }
 
 impl Tracking {
-    pub(super) fn new(info: ConnectionInfo) -> RedisResult<Self> {
+    pub(super) fn new(info: ConnectionInfo, client_name: &ClientName) -> RedisResult<Self> {
         let settings = info.redis_settings().clone();
         let settings = settings.set_protocol(ProtocolVersion::RESP3);
         let info = info.set_redis_settings(settings);
@@ -60,6 +62,7 @@ impl Tracking {
         let watchers = Watchers::default();
         let connect = ToTrack {
             client: Client::open(info)?,
+            client_name: client_name.clone(),
             watchers: watchers.clone(),
             failure: Arc::default(),
         };
@@ -165,10 +168,15 @@ impl ToTrack {
             // A proxy may not know the protocol.
             None => NodeError::Unexpected(error.to_string().into()),
         };
-        let connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connection.await.map_err(error)?;
+        let connect = async || {
+            let client = &self.client;
+            let connection = client.get_multiplexed_async_connection_with_config(&config);
+            connection.await.map_err(error)
+        };
+        let mut connection = connect().await?;
+        if !self.client_name.give_to(&mut connection).await {
+            connection = connect().await?;
+        }
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON");
         let reply = connection.send_packed_command(&tracking).await;

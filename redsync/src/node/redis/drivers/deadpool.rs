@@ -14,6 +14,7 @@ use crate::{
         redis::{
             Reply,
             connection::{
+                client_name::ClientName,
                 connect::{CONNECT_TIMEOUT, Connect},
                 link::Link,
                 replies::{packed, refusal, reply},
@@ -37,6 +38,7 @@ use crate::{
 pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
     address: Arc<str>,
     link: Link<FromPool<P>>,
+    client_name: ClientName,
 }
 
 impl<P: Pool> Deadpool<P> {
@@ -50,10 +52,17 @@ impl<P: Pool> Deadpool<P> {
     /// not forget them while they are idle. A connection that was forgotten is replaced, but the
     /// first lock waits for that.
     pub fn new(address: impl Into<Arc<str>>, pool: P) -> Self {
-        let address = address.into();
+        let (address, client_name) = (address.into(), ClientName::default());
         Self {
-            link: Link::new(Arc::clone(&address), FromPool(pool)),
+            link: Link::new(
+                Arc::clone(&address),
+                FromPool {
+                    pool,
+                    client_name: client_name.clone(),
+                },
+            ),
             address,
+            client_name,
         }
     }
 }
@@ -94,7 +103,25 @@ impl Deadpool {
 
 /// Takes connections out of a pool.
 #[derive(Clone)]
-struct FromPool<P>(P);
+struct FromPool<P> {
+    pool: P,
+    client_name: ClientName,
+}
+
+impl<P: Pool> FromPool<P> {
+    async fn check_out(&self) -> Result<P::CheckedOut, NodeError> {
+        let checked_out = Sealed::get(&self.pool).await;
+        checked_out.map_err(|error| match error {
+            PoolError::Backend(error) => {
+                refusal(&error).unwrap_or_else(|| NodeError::unreachable(error))
+            }
+            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Create | TimeoutType::Recycle) => {
+                NodeError::unreachable("no connection could be made in time")
+            }
+            error => NodeError::unreachable(error),
+        })
+    }
+}
 
 impl<P: Pool> Connect for FromPool<P> {
     type Connection = P::Connection;
@@ -103,15 +130,11 @@ impl<P: Pool> Connect for FromPool<P> {
     const PINGS: bool = P::PINGS;
 
     async fn connect(&self) -> Result<(P::Connection, P::CheckedOut), NodeError> {
-        let checked_out = Sealed::get(&self.0).await.map_err(|error| match error {
-            PoolError::Backend(error) => {
-                refusal(&error).unwrap_or_else(|| NodeError::unreachable(error))
-            }
-            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Create | TimeoutType::Recycle) => {
-                NodeError::unreachable("no connection could be made in time")
-            }
-            error => NodeError::unreachable(error),
-        })?;
+        let mut checked_out = self.check_out().await?;
+        if !(self.client_name.give_to(&mut P::share(&checked_out))).await {
+            P::take(checked_out);
+            checked_out = self.check_out().await?;
+        }
         Ok((P::share(&checked_out), checked_out))
     }
 
@@ -132,6 +155,10 @@ impl<P: Pool> Driver for Deadpool<P> {
 
     fn take(&self, conversation: Conversation, now: Instant) -> Result<(), Conversation> {
         self.link.push(now, conversation)
+    }
+
+    fn set_client_name(&self, name: Arc<str>) {
+        self.client_name.set(name);
     }
 }
 
