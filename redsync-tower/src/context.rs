@@ -45,6 +45,11 @@ impl RequestContext {
         self.preferred_wait
     }
 
+    /// Notes that the request has not waited for as long as the client has asked.
+    pub(crate) const fn forget_preferred_wait(&mut self) {
+        self.preferred_wait = None;
+    }
+
     /// Completes a rejection with what the layer has been told and has seen.
     pub(crate) fn complete(&self, mut rejection: LockRejection) -> LockRejection {
         let Common { config, live, .. } = &*self.common;

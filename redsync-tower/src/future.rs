@@ -239,6 +239,7 @@ where
     /// Leaves `Acquiring` at a shutdown.
     fn sent_away(context: &mut RequestContext) -> Self {
         context.telemetry.sent_away();
+        context.forget_preferred_wait();
         Self::refused(context, LockRejection::shutting_down())
     }
 

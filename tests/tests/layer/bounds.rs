@@ -22,6 +22,7 @@ const fn assert_send<T: Send + 'static>() {}
 const fn assert_sync<T: Sync>() {}
 
 type Closure = fn(&Request<Body>) -> String;
+type BodyKey = <key::PathKey as key::Key<Body>>::Future;
 
 const _: () = {
     assert_service::<RedlockLayer<key::PathKey>>();
@@ -32,7 +33,12 @@ const _: () = {
     assert_service::<LockRejection>();
     assert_service::<LockKey>();
     assert_service::<KeyError>();
+    assert_service::<RedlockLayer<key::ExtractorKey<HeldLock, Closure, String>>>();
+    assert_service::<RedlockLayer<key::BodyFirst<key::PathKey, fn(key::BufferedBody) -> Body>>>();
     assert_send::<ResponseFuture<axum::routing::Route, Body>>();
+    assert_send::<key::BodyFirstFuture<BodyKey, fn(key::BufferedBody) -> Body, Body>>();
+    assert_send::<key::BufferedBody>();
+    assert_sync::<key::BufferedBody>();
     assert_send::<ResponseBody<Body>>();
     assert_sync::<ResponseBody<Full<Bytes>>>();
 };
@@ -68,6 +74,10 @@ fn apps(redsync: &Redsync) -> Vec<(&'static str, Router)> {
             Router::new()
                 .route("/orders/{id}", routing::post(handler).route_layer(lock()))
                 .with_state(()),
+        ),
+        (
+            "the body first",
+            route().layer(lock().with_body_first(1024, Body::new)),
         ),
         (
             "a time limit outside",

@@ -120,7 +120,9 @@ async fn a_request_that_would_not_wait_is_refused_as_always() {
     let mut preferring = request("POST", "/1");
     let wait = "wait=60".parse().unwrap();
     preferring.headers_mut().insert("prefer", wait);
-    assert_sent_away(&fetch(service.address, preferring).await);
+    let response = fetch(service.address, preferring).await;
+    assert_sent_away(&response);
+    assert!(!response.headers().contains_key("preference-applied"));
     service.stage.let_go(1);
     assert_eq!(working.await.unwrap().0, 200);
     service.ends_empty().await;
