@@ -181,7 +181,7 @@ where
             Err(error) => return Self::rejected(error.into(), &request, context),
         };
         let locking = &context.common.config.locking;
-        let mutex = locking.mutex_for(&key, request.method());
+        let mutex = locking.mutex_for(&key, &request);
         // If an outer layer holds the lock for this request, the request would wait for itself.
         let held = request.extensions().get::<HeldLock>();
         if held.is_some_and(|held| held.covers(&mutex)) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use redsync::{FencingToken, Guard, Mutex, Validity, future::Lost};
+use redsync::{FencingToken, Guard, Mutex, Printable, Validity, future::Lost};
 use tokio::time::Instant;
 
 use crate::slot::GuardSlot;
@@ -74,7 +74,9 @@ impl HeldLock {
     /// so a process that drains at its shutdown leaves no key of a detached lock. The job has to end
     /// at a shutdown, or the drain needs a time limit.
     ///
-    /// Returns [`None`] if the lock was detached before, or if the request has ended.
+    /// Returns [`None`] if the lock was detached before, or if the request has ended. The latter is
+    /// usually a mistake, so there is a warning event: an upgraded connection begins after its request
+    /// has ended, so its lock has to be detached before (see [WebSockets](crate#websockets)).
     ///
     /// ```
     /// use http::StatusCode;
@@ -93,7 +95,12 @@ impl HeldLock {
     /// ```
     #[must_use = "dropping the guard releases the lock"]
     pub fn detach(&self) -> Option<Guard> {
-        self.slot.detach()
+        let guard = self.slot.detach();
+        if guard.is_none() && !self.slot.is_detached() {
+            let name = Printable(self.name());
+            tracing::warn!(%name, "too late to detach the lock: its request has ended");
+        }
+        guard
     }
 
     /// Returns the [fencing token](redsync::fence), if the layer [has fencing

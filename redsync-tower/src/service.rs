@@ -61,7 +61,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        if !self.common.config.locking.applies_to(request.method()) {
+        if !self.common.config.locking.applies_to(&request) {
             return ResponseFuture::passing(self.inner.call(request));
         }
         // The future takes the service that `poll_ready` found ready. The clone need not be ready.

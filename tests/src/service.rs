@@ -171,6 +171,7 @@ impl Process {
             "WAIT_MS",
             "EXPIRY_MS",
             "KEEP_S",
+            "PING_MS",
             "RUST_LOG",
         ] {
             command.env_remove(name);

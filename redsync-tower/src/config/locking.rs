@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::Method;
+use http::{HeaderMap, Method, Request, header};
 use redsync::{DrainGuard, Mutex, Redsync};
 
 use super::naming::Naming;
@@ -49,12 +49,12 @@ impl Locking {
         }
     }
 
-    /// Whether requests with that method lock.
-    pub(crate) fn applies_to(&self, method: &Method) -> bool {
-        match &self.methods {
-            Some(methods) => methods(method),
-            None if self.shared_reads => !matches!(*method, Method::OPTIONS | Method::TRACE),
-            None => !method.is_safe(),
+    /// Whether a request locks.
+    pub(crate) fn applies_to<B>(&self, request: &Request<B>) -> bool {
+        match (&self.methods, request.method()) {
+            (Some(methods), method) => methods(method),
+            (None, &Method::OPTIONS | &Method::TRACE) => false,
+            (None, _) => self.shared_reads || !is_safe(request),
         }
     }
 
@@ -63,10 +63,10 @@ impl Locking {
         self.naming.mutex(&self.redsync, key)
     }
 
-    /// The mutex for the key of a request with that method.
-    pub(crate) fn mutex_for(&self, key: &LockKey, method: &Method) -> Mutex {
+    /// The mutex for the key of a request.
+    pub(crate) fn mutex_for<B>(&self, key: &LockKey, request: &Request<B>) -> Mutex {
         let mutex = self.mutex(key);
-        if self.shared_reads && method.is_safe() {
+        if self.shared_reads && is_safe(request) {
             mutex.shared()
         } else {
             mutex
@@ -77,6 +77,20 @@ impl Locking {
     pub(crate) fn drain_guard(&self) -> DrainGuard {
         self.redsync.drain_guard()
     }
+}
+
+/// Whether a request only reads. A request for a WebSocket is a GET (RFC 6455, section 4.1), but what it
+/// asks for is not. Other upgrades may be answered as ordinary requests, and are sent with them: some
+/// clients offer h2c with every GET.
+fn is_safe<B>(request: &Request<B>) -> bool {
+    request.method().is_safe() && !asks_for_websocket(request.headers())
+}
+
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let mut protocols = (headers.get_all(header::UPGRADE).iter())
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
 impl fmt::Debug for Locking {

@@ -12,7 +12,8 @@ impl<K> RedlockLayer<K> {
     /// Sets which methods lock. Requests with other methods pass.
     ///
     /// By default, the methods that are not safe lock (RFC 9110, section 9.2.1): all but GET, HEAD,
-    /// OPTIONS and TRACE.
+    /// OPTIONS and TRACE. A request for a WebSocket locks too, although it is a GET (see
+    /// [WebSockets](crate#websockets)); with a function of your own, the method alone decides.
     ///
     /// ```
     /// # use redsync::Redsync;
@@ -30,8 +31,8 @@ impl<K> RedlockLayer<K> {
     /// and writes run alone. False by default.
     ///
     /// GET and HEAD requests then lock too, and only OPTIONS and TRACE pass, unless
-    /// [`with_methods`](Self::with_methods) says otherwise. Other requests lock in the mode that
-    /// their key has. See [`Mutex::shared`](redsync::Mutex::shared).
+    /// [`with_methods`](Self::with_methods) says otherwise. Other requests, and those for a WebSocket,
+    /// lock in the mode that their key has. See [`Mutex::shared`](redsync::Mutex::shared).
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {

@@ -117,3 +117,22 @@ async fn the_owner_value_is_shown_nowhere() {
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn a_lock_that_is_detached_after_its_request_is_not_there_and_that_is_a_warning() {
+    let nodes = Nodes::new();
+    let lock = RedlockLayer::new(nodes.redsync(), key::path("order:{id}"));
+    let (sender, mut locks) = mpsc::unbounded_channel();
+    let handler = async move |lock: HeldLock| sender.send(lock).expect("a receiver");
+    let app = Router::new().route("/orders/{id}", routing::post(handler).route_layer(lock));
+    assert_eq!(send(&app, post("/orders/1")).await.status(), StatusCode::OK);
+    let lock = locks.recv().await.expect("a lock");
+    let (log, _listening) = Log::listen();
+    assert!(lock.detach().is_none());
+    let logged = log.take();
+    assert!(
+        logged.contains("WARN") && logged.contains("order:1"),
+        "{logged}"
+    );
+    assert!(logged.contains("too late to detach"), "{logged}");
+}
