@@ -67,7 +67,7 @@ impl State {
         limit: Limit,
         pass: Pass,
     ) -> Result<Self, LockError> {
-        if limit.retries() && common.queues.has_queue_for(&request) {
+        if joins_a_queue(&request, common, limit) {
             return Ok(Self::waiting(request, common, limit, None));
         }
         Ok(Self::First {
@@ -92,6 +92,11 @@ impl State {
             future: wait(request, Arc::clone(common), limit, first).boxed(),
         }
     }
+}
+
+/// Whether a call makes no first attempt, because others of this process wait already.
+fn joins_a_queue(request: &Request, common: &Common, limit: Limit) -> bool {
+    limit.retries() && common.queues.has_queue_for(request)
 }
 
 impl Lock {
@@ -120,6 +125,10 @@ impl Lock {
                     let request = request.take().expect("polled after it was ready")?;
                     match this.common.gate.try_pass() {
                         Some(pass) => State::first(request, this.common, *this.limit, pass)?,
+                        // It needs no place at the gate to wait behind others of this process.
+                        None if joins_a_queue(&request, this.common, *this.limit) => {
+                            State::waiting(request, this.common, *this.limit, None)
+                        }
                         None => State::at_the_gate(request, this.common, *this.limit),
                     }
                 }

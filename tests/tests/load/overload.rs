@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep};
 
 use crate::busy::{BusyNode, redsync};
 use crate::ms;
@@ -70,4 +70,25 @@ async fn after_an_overload_the_next_lock_is_granted_at_once() {
     let begun = Instant::now();
     let _guard = redsync.mutex("after").try_lock().await.unwrap();
     assert!(begun.elapsed() <= 2 * PACE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_behind_others_of_its_process_needs_no_place_among_the_attempts() {
+    let nodes = [PACE; 3].map(BusyNode::with_pace);
+    let redsync = redsync(&nodes);
+    let mutex = redsync.mutex("name");
+    let holder = mutex.lock().await.unwrap();
+    let first = tokio::spawn(mutex.lock_within(WAIT));
+    sleep(10 * PACE).await;
+    let calls: JoinSet<_> = (0..CAPACITY)
+        .map(|name| redsync.mutex(format!("name:{name}")).lock_within(WAIT))
+        .collect();
+    sleep(PACE).await;
+    let second = tokio::spawn(mutex.lock_within(WAIT / 20));
+    sleep(PACE).await;
+    drop(holder);
+    drop(first.await.unwrap().unwrap());
+    let handed_over = second.await.unwrap();
+    assert!(handed_over.is_ok(), "{handed_over:?}");
+    drop(calls);
 }
