@@ -69,6 +69,9 @@
 
 use std::fmt;
 
+/// The suffix of the keys of counters. Names that end in it cannot be locked.
+pub(crate) const COUNTER_SUFFIX: &str = ":fence";
+
 /// By how much a counter grows at each acquisition. The numbers from a token up to the next token
 /// belong to its holder.
 pub(crate) const STRIDE: u64 = 64;

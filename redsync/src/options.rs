@@ -9,7 +9,7 @@ pub(crate) use self::{
     retry::{Delay, Retry},
     timing::{NodeTimeout, Timing},
 };
-use crate::{ConfigError, Mode, error::BoxError};
+use crate::{ConfigError, Mode, error::BoxError, fence::COUNTER_SUFFIX};
 
 /// The greatest length of a name together with its prefix, in bytes.
 pub(crate) const MAX_NAME_LEN: usize = 1024;
@@ -18,9 +18,6 @@ pub(crate) const MAX_NAME_LEN: usize = 1024;
 /// service may choose: `redsync-tower` shortens those of more than 200 bytes. So that a prefix is too
 /// long is found when it is set, and not when a client sends a long name.
 const MAX_PREFIX_LEN: usize = MAX_NAME_LEN - 256;
-
-/// The suffix of the keys of counters. Names that end in it cannot be locked.
-pub(crate) const FENCE: &str = ":fence";
 
 /// The end of the keys of all permits but the first: this, and the number of the permit. Names that
 /// end in this way cannot be locked.
@@ -212,7 +209,7 @@ fn is_reserved(key: &str) -> bool {
             !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
         })
     };
-    key.ends_with(FENCE) || is_permit()
+    key.ends_with(COUNTER_SUFFIX) || is_permit()
 }
 
 const fn too_long(len: usize) -> ConfigError {

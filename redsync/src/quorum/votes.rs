@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::majority;
 use crate::{
+    fence::COUNTER_SUFFIX,
     node::NodeError,
-    options::FENCE,
     printable::{Label, Printable},
 };
 
@@ -160,7 +160,7 @@ impl Votes {
 
 /// Whether a key is that of a counter. No name ends as it does.
 pub(crate) fn is_counter(key: &str) -> bool {
-    key.ends_with(FENCE)
+    key.ends_with(COUNTER_SUFFIX)
 }
 
 impl fmt::Display for Votes {
