@@ -88,6 +88,11 @@
 //! without one, the keys expire. [`Redsync::drain`] waits for these tasks.
 #![doc = include_str!("docs/metrics.md")]
 #![doc = include_str!("docs/go-redsync.md")]
+#![doc = include_str!("docs/scale.md")]
+//!
+#![doc = include_str!("docs/scale.svg")]
+//!
+#![doc = include_str!("docs/scale-figures.md")]
 //! # Features
 //!
 //! * `deadpool-redis` (default): Redis and Valkey nodes through [deadpool-redis], from a URL or
