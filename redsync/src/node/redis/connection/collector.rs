@@ -72,7 +72,10 @@ impl<C: SharedConnection> Collector<C> {
         while poll_fn(|cx| self.poll_for_more(cx)).await {
             // After idle time: let the runtime poll its I/O first. If the server has closed the
             // connection, the connection's task learns of it now, and it is certain that a command
-            // which follows was not sent.
+            // which follows was not sent. (On several threads that are all busy, the task may learn of
+            // it later. The command is then written, and it is unknown whether it was carried out, so
+            // it fails. An acquisition is not sent again, because the first may still arrive after its
+            // release.)
             let has_rested = self.list.take_rested();
             // On a busy connection: let other threads add to the list, so that more commands share
             // a write. (With 512 tasks on two threads, this saves a third of the CPU time. On a
