@@ -80,7 +80,10 @@ async fn a_lock_does_without_optional_commands_at_which_the_connection_is_closed
     let server = RedisServer::start();
     for commands in [
         &["INFO"][..],
+        &["CLIENT TRACKING"],
+        &["HELLO"],
         &["DELIFEQ", "DELEX"],
+        &["EXISTS"],
         &["INFO", "DELIFEQ", "DELEX", "PING"],
     ] {
         for pooled in [true, false] {
