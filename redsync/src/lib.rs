@@ -78,8 +78,8 @@
 //! * **Expiry.** Nodes report how long they will keep the key of the present holder, which may have
 //!   crashed. A waiter makes an attempt when that time is over.
 //! * **Polling.** Attempts also follow after [pauses](Mutex::with_retry_delay), as in go-redsync:
-//!   for nodes without wake-ups, and for wake-ups that are lost. Only these attempts count towards
-//!   [`Mutex::with_tries`].
+//!   for nodes without wake-ups, and for wake-ups that are lost. While a majority of nodes can wake, they
+//!   are rare. Only these attempts count towards [`Mutex::with_tries`].
 //!
 //! # Dropping
 //!

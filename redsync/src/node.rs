@@ -39,6 +39,7 @@ mod wrapper;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use futures_util::future::FutureExt;
 use tokio::time::Instant;
 
 #[cfg(test)]
@@ -168,11 +169,10 @@ pub trait Node: Send + Sync + 'static {
         reporters: &Reporters,
     ) -> impl Future<Output = Result<WakeUp, NodeError>> + Send {
         let reporting = reporters.begin();
-        let watch = self.watch(names);
-        async move {
-            let _reporting = reporting;
-            watch.await
-        }
+        self.watch(names).map(move |seen| {
+            drop(reporting);
+            seen
+        })
     }
 
     /// Resolves when one of the names has been acquired by any client. If they are not all free at

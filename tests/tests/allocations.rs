@@ -1,9 +1,14 @@
-//! How many allocations a lock costs.
+//! How many allocations a lock costs, and how much memory a waiter takes.
+
+use std::time::Duration;
 
 use allocation_counter::measure;
 use redsync::{Redsync, Released};
-use redsync_tests::Servers;
+use redsync_tests::wait::until;
+use redsync_tests::{RedisServer, Servers};
 use tokio::runtime::Builder;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::sleep;
 
 const LOCKS: u64 = 10;
 const SAMPLES: usize = 101;
@@ -39,4 +44,54 @@ fn an_uncontended_lock_and_its_release_allocate_little() {
 
     println!("allocations for a lock and its release on three nodes: {per_lock}");
     assert!(per_lock <= 25.0, "{per_lock} allocations");
+}
+
+/// How many names another process holds.
+const NAMES: usize = 500;
+
+/// How much memory a waiter may take, with its part of the buffers of connections.
+const MEMORY: f64 = 8_000.0;
+
+const SOON: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_waiter_takes_little_memory() {
+    let servers = Servers::start(3);
+    let name = |number: usize| format!("order:{number}");
+    for server in &servers {
+        for number in 0..NAMES {
+            server.command(&["SET", &name(number), "theirs", "PX", "300000"]);
+        }
+    }
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let mut waiters = JoinSet::new();
+    let mut taken = measure(|| {
+        runtime.block_on(async {
+            for number in 0..NAMES {
+                let mutex = redsync.mutex(name(number)).with_node_timeout(SOON);
+                waiters.spawn(mutex.lock_within(10 * SOON));
+            }
+            // So that each has been polled.
+            yield_now().await;
+        });
+    })
+    .bytes_current;
+    // While they ask the servers, they take more.
+    let mut goes_on = || {
+        taken += measure(|| runtime.block_on(async { sleep(Duration::from_millis(20)).await }))
+            .bytes_current;
+        taken as f64 / NAMES as f64
+    };
+    let tracked = |server: &RedisServer| {
+        let stats: String = server.query(&["INFO", "stats"]);
+        stats.contains(&format!("tracking_total_keys:{NAMES}\r"))
+    };
+    until("all are watched, and take little", SOON, || {
+        let each = goes_on();
+        servers.iter().all(tracked) && each <= MEMORY
+    });
+    let each = goes_on();
+    println!("memory of a waiter on three nodes: {each} bytes");
+    assert!(each <= MEMORY, "{each} bytes");
 }

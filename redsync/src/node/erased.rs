@@ -157,7 +157,12 @@ async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
 
 /// Turns a panic in a node's code into a failure of that node only. The node's method has to be
 /// called in `answer`, because it may panic before it returns a future.
-async fn guarded<T>(answer: impl Future<Output = Result<T, NodeError>>) -> Result<T, NodeError> {
-    let answer = AssertUnwindSafe(answer).catch_unwind().await;
-    answer.unwrap_or_else(|_| Err(NodeError::Unexpected("it panicked".into())))
+///
+/// Not an `async fn`, which would have room for the future twice.
+fn guarded<T>(
+    answer: impl Future<Output = Result<T, NodeError>>,
+) -> impl Future<Output = Result<T, NodeError>> {
+    let panicked = |_| Err(NodeError::Unexpected("it panicked".into()));
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    answer.map(move |answer| answer.unwrap_or_else(panicked))
 }
