@@ -77,6 +77,7 @@ mod config;
 mod context;
 pub mod future;
 mod held;
+mod holders;
 pub mod key;
 mod layer;
 mod live;

@@ -15,6 +15,7 @@ use tracing::{
 
 use crate::{
     common::Common,
+    holders,
     outcome::Outcome,
     rejection::{LockRejection, LockRejectionReason as Reason},
     slot::GuardSlot,
@@ -29,6 +30,8 @@ pub(crate) struct Telemetry {
     since: Instant,
     /// How long the request has waited, if its wait has ended.
     wait: Duration,
+    /// The mutex, if an event is to say who holds it.
+    inspected: Option<Mutex>,
 }
 
 enum Stage {
@@ -50,6 +53,7 @@ impl Telemetry {
             stage: Stage::Idle,
             since: Instant::now(),
             wait: Duration::ZERO,
+            inspected: None,
         }
     }
 
@@ -75,6 +79,9 @@ impl Telemetry {
             let name = Printable(names.join(", "));
             self.span.record("name", display(name));
             self.span.record("mode", mutex.mode().as_str());
+        }
+        if self.common.config.observing.logs_holders {
+            self.inspected = Some(mutex.clone());
         }
         self.enter(Stage::Waiting);
     }
@@ -107,6 +114,11 @@ impl Telemetry {
             LockError::TooLate(_) => tracing::warn!(%error, ?wait, "the lock came too late"),
             error => tracing::debug!(%error, ?wait, "the lock was not acquired"),
         });
+        if let LockError::Taken(_) | LockError::TimedOut(_) = error
+            && let Some(mutex) = self.inspected.take()
+        {
+            holders::log(mutex, self.span.clone());
+        }
     }
 
     /// Records that the request does not wait any longer, because the service shuts down.

@@ -27,6 +27,29 @@ impl<K> RedlockLayer<K> {
         self
     }
 
+    /// Sets whether an event at level `info` says who holds the lock when a request is refused because
+    /// another holder has it (409 or 423). False by default.
+    ///
+    /// The nodes are asked for that, in the background: it delays no response, but costs a command a node
+    /// and refusal. The event names each holder by the
+    /// [label](redsync::Mutex::with_owner_label) that it has chosen, such as its host, and by the
+    /// fingerprint of its owner value.
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use redsync::Redsync;
+    /// # use redsync_tower::{RedlockLayer, key};
+    /// # let redsync = Redsync::in_memory(3);
+    /// let host = || Ok::<_, Infallible>("web-7".to_owned());
+    /// let redsync = redsync.with_defaults(|mutex| mutex.with_owner_label(host))?;
+    /// let layer = RedlockLayer::new(redsync, key::header("x-account")).with_logged_holders(true);
+    /// # Ok::<_, redsync::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_logged_holders(self, logged: bool) -> Self {
+        self.set(|config| config.observing.logs_holders = logged)
+    }
+
     /// Sets a function that is called for each request that the layer refuses, before the response
     /// is sent. A lost lock is not a refusal: see [`on_lost`](Self::on_lost).
     ///

@@ -5,6 +5,7 @@ mod capture;
 mod control;
 #[cfg(feature = "metrics")]
 mod figures;
+mod holders;
 mod levels;
 mod names;
 mod spans;
