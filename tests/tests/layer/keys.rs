@@ -187,6 +187,12 @@ async fn a_request_that_no_route_matches_passes_and_only_the_first_is_reported()
     );
     assert_eq!(nodes.tries(), 0);
 
+    // So does a fallback, which needs another key if it is to be locked.
+    let lock = RedlockLayer::new(nodes.redsync(), key::path("order:{id}"));
+    let fallback = Router::new().fallback(name).layer(lock);
+    assert_eq!(names(&fallback, &["/orders/1"]).await, ["none"]);
+    assert!(log.take().contains("WARN"));
+
     let uris = ["/tenants/7/orders/1"];
     assert_eq!(names(&app, &uris).await, ["tenant:7:order:1"]);
     let mistake = send(&app, post("/tenants")).await;
