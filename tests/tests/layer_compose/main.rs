@@ -10,6 +10,7 @@ mod itself;
 mod layers;
 mod limits;
 mod options;
+mod order;
 mod plain;
 mod resets;
 mod routes;
