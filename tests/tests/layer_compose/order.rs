@@ -53,9 +53,10 @@ async fn transaction(State(row): State<Row>, mut request: Request, next: Next) -
     let written = Written::default();
     request.extensions_mut().insert(written.clone());
     let response = next.run(request).await;
-    match &row.all_have_worked {
-        Some(barrier) => drop(barrier.wait().await),
-        None => tokio::task::yield_now().await,
+    if let Some(barrier) = &row.all_have_worked {
+        barrier.wait().await;
+    } else {
+        tokio::task::yield_now().await;
     }
     let written = written.0.load(Ordering::SeqCst);
     row.value.store(written, Ordering::SeqCst);
