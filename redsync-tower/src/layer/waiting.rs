@@ -101,7 +101,7 @@ impl<K> RedlockLayer<K> {
     /// would have to wait is refused in the same way. Requests that hold their locks are not concerned.
     /// Without a [wait](Self::with_wait), nothing changes.
     ///
-    /// One token can be for several layers. [`Redsync::drain`](redsync::Redsync::drain) then waits for
+    /// The token is that of the crate `tokio-util`. One can be for several layers. [`Redsync::drain`](redsync::Redsync::drain) then waits for
     /// what is released in the background:
     ///
     /// ```no_run
