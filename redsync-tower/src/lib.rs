@@ -38,7 +38,8 @@
 //! * **What the lock is not**: a memory. Two requests with one idempotency key that come one after the
 //!   other are both carried out, unless the handler [stores its answers](key#idempotency-keys).
 //! * **Which requests**: those whose method is not safe, and those for a [WebSocket](#websockets). Other
-//!   GET, HEAD, OPTIONS and TRACE requests pass at no cost, unless [`with_methods`](RedlockLayer::with_methods) or
+//!   GET, HEAD, OPTIONS and TRACE requests pass at no cost, unless
+//!   [`with_methods`](RedlockLayer::with_methods) or
 //!   [`with_shared_reads`](RedlockLayer::with_shared_reads) says otherwise.
 //! * **If the lock is taken**: the request is refused at once with 409 (Conflict), or waits [up to
 //!   a limit](RedlockLayer::with_wait) and is then refused with 423 (Locked). If too few nodes

@@ -101,8 +101,8 @@ impl<K> RedlockLayer<K> {
     /// would have to wait is refused in the same way. Requests that hold their locks are not concerned.
     /// Without a [wait](Self::with_wait), nothing changes.
     ///
-    /// The token is that of the crate `tokio-util`. One can be for several layers. [`Redsync::drain`](redsync::Redsync::drain) then waits for
-    /// what is released in the background:
+    /// The token is that of the crate `tokio-util`. One can be for several layers.
+    /// [`Redsync::drain`](redsync::Redsync::drain) then waits for what is released in the background:
     ///
     /// ```no_run
     /// # #[cfg(feature = "axum")] {
