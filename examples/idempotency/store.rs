@@ -20,15 +20,16 @@ use crate::{
 /// How long to wait while other processes use the file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A row of `answers` is written when a request begins, and has a status when it has ended.
+/// A row of `answers` is written when a request begins, and has a status when it has ended. It is kept
+/// from the later of the two.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS charges (customer TEXT NOT NULL, amount INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS answers (
         customer TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL,
-        token INTEGER NOT NULL, begun INTEGER NOT NULL, status INTEGER, body TEXT,
+        token INTEGER NOT NULL, kept_from INTEGER NOT NULL, status INTEGER, body TEXT,
         PRIMARY KEY (customer, key)
     );
-    CREATE INDEX IF NOT EXISTS answers_begun ON answers (begun);
+    CREATE INDEX IF NOT EXISTS answers_kept_from ON answers (kept_from);
 ";
 
 #[derive(Clone)]
@@ -93,8 +94,8 @@ impl Store {
         self.transaction(move |transaction| {
             // Few at a time, so that no request has to delete many.
             transaction.execute(
-                "DELETE FROM answers WHERE (customer, key) = (?1, ?2) AND begun <= unixepoch() - ?3
-                 OR rowid IN (SELECT rowid FROM answers WHERE begun <= unixepoch() - ?3 LIMIT 10)",
+                "DELETE FROM answers WHERE (customer, key) = (?1, ?2) AND kept_from <= unixepoch() - ?3
+                 OR rowid IN (SELECT rowid FROM answers WHERE kept_from <= unixepoch() - ?3 LIMIT 10)",
                 params![customer, key, keep],
             )?;
             let found = transaction
@@ -119,9 +120,9 @@ impl Store {
                 _ => {}
             }
             transaction.execute(
-                "INSERT INTO answers (customer, key, fingerprint, token, begun)
+                "INSERT INTO answers (customer, key, fingerprint, token, kept_from)
                  VALUES (?1, ?2, ?3, ?4, unixepoch())
-                 ON CONFLICT DO UPDATE SET token = excluded.token",
+                 ON CONFLICT DO UPDATE SET token = excluded.token, kept_from = excluded.kept_from",
                 params![customer, key, fingerprint, token],
             )?;
             Ok(Begun::New)
@@ -156,7 +157,8 @@ impl Store {
                 )?;
             }
             transaction.execute(
-                "UPDATE answers SET status = ?3, body = ?4 WHERE (customer, key) = (?1, ?2)",
+                "UPDATE answers SET status = ?3, body = ?4, kept_from = unixepoch()
+                 WHERE (customer, key) = (?1, ?2)",
                 params![customer, key, answer.status.as_u16(), answer.body],
             )?;
             Ok(Some(answer))

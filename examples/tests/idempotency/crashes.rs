@@ -63,6 +63,25 @@ async fn a_kill_between_the_charge_and_its_answer_leaves_neither() {
 }
 
 #[tokio::test]
+async fn an_answer_is_kept_from_when_it_was_given_and_not_from_an_earlier_crash() {
+    let world = World::start();
+    let mut killed = world.copy().await;
+    let other = world.copy().await;
+    kill_when(&mut killed, 600_000, || world.token().is_some()).await;
+    let database = rusqlite::Connection::open(world.database()).expect("a database");
+    let nearly_a_day_passes = || {
+        let older = "UPDATE answers SET kept_from = kept_from - 86000";
+        assert_eq!(database.execute(older, ()).expect("a row"), 1);
+    };
+
+    nearly_a_day_passes();
+    assert_eq!(repeat(&other).await.status, 201);
+    nearly_a_day_passes();
+    assert!(charge(&other, "k", 100, 0).await.is_replayed());
+    assert_eq!(charges(&other, "alice").await, 1);
+}
+
+#[tokio::test]
 async fn a_kill_during_the_work_leaves_nothing() {
     let world = World::start();
     let mut killed = world.copy().await;
