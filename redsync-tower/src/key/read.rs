@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::LengthLimitError;
 use pin_project_lite::pin_project;
+use tokio::task::coop;
 
 use super::error::KeyError;
 
@@ -62,7 +63,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        while let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) {
+        loop {
+            // Frames can be empty, and always ready. Other tasks have to run nevertheless.
+            let progress = ready!(coop::poll_proceed(cx));
+            let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else {
+                break;
+            };
+            progress.made_progress();
             let frame = match frame.map_err(Into::into) {
                 Ok(frame) => frame,
                 Err(error) => return Poll::Ready(Err(failed(&*error))),

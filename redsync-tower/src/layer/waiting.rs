@@ -202,9 +202,10 @@ impl<K> RedlockLayer<K> {
     /// `Content-Length` is greater, and otherwise when it has become too long. A body that cannot be
     /// read is refused with 400. Requests that do not lock are not read.
     ///
-    /// How long a client may take to send its body is for an outer layer to limit, such as a time-out.
-    /// A request whose body goes on while it is answered, such as a streaming gRPC call, cannot be read
-    /// first.
+    /// A request whose body is being read counts for no limit of pending requests, and is not sent away
+    /// at a shutdown. So against slow clients, an outer layer has to limit how long a body may take, such
+    /// as `RequestBodyDeadlineLayer` of tower-http. A request whose body goes on while it is answered, such
+    /// as a streaming gRPC call, cannot be read first.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {

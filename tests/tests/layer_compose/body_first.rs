@@ -1,10 +1,20 @@
 //! Bodies that are read before the lock is acquired.
 
-use std::net::SocketAddr;
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
 
 use axum::{Router, body::Body, extract::Request, middleware, routing};
 use bytes::Bytes;
 use http::Response;
+use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use redsync_tests::wait::until_async;
 use redsync_tower::HeldLock;
@@ -13,6 +23,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
+use tower::ServiceExt;
 
 use crate::support::{SOON, Stage, World, fetch, head, raw, request, serve};
 
@@ -164,5 +175,44 @@ async fn a_client_that_waits_for_100_sends_its_body_before_the_lock() {
         "{answer}"
     );
     until_async("it has locked", SOON, async || world.tries() > 0).await;
+    world.ends_empty().await;
+}
+
+/// Has an empty frame whenever it is asked, until it has been asked a million times.
+struct EmptyFrames {
+    left: u32,
+    stopped: Arc<AtomicBool>,
+}
+
+impl http_body::Body for EmptyFrames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.stopped.load(Relaxed) {
+            return Poll::Ready(None);
+        }
+        self.left = self.left.checked_sub(1).expect("another task runs");
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_empty_frames_lets_other_tasks_run() {
+    let world = World::new();
+    let lock = world.layer().with_body_first(8, Body::new);
+    let app: Router = Router::new().route("/{id}", routing::post(echo).route_layer(lock));
+    let stopped = Arc::new(AtomicBool::new(false));
+    let body = EmptyFrames {
+        left: 1_000_000,
+        stopped: Arc::clone(&stopped),
+    };
+    let other = tokio::spawn(async move { stopped.store(true, Relaxed) });
+    let request = http::Request::post("/1").body(Body::new(body)).unwrap();
+    assert_eq!(app.oneshot(request).await.unwrap().status(), 200);
+    other.await.unwrap();
     world.ends_empty().await;
 }
