@@ -164,6 +164,16 @@ where
     fn refused(context: &mut RequestContext, rejection: LockRejection) -> Self {
         let rejection = context.complete(rejection);
         context.telemetry.refused(&rejection);
+        Self::answered(context, rejection)
+    }
+
+    /// Leaves `Working` because the lock is lost.
+    fn aborted(context: &mut RequestContext) -> Self {
+        context.telemetry.aborted();
+        Self::answered(context, context.complete(LockRejection::lost()))
+    }
+
+    fn answered(context: &RequestContext, rejection: LockRejection) -> Self {
         Self::Refused {
             response: Some(context.respond(rejection)),
         }
@@ -375,8 +385,7 @@ where
                                 return Poll::Pending;
                             }
                             ready!(lost.poll(cx));
-                            context.telemetry.aborted();
-                            State::refused(context, LockRejection::lost())
+                            State::aborted(context)
                         }
                         Poll::Ready(result) => {
                             let lock = lock.take().expect(TAKEN_ONCE);

@@ -4,7 +4,7 @@
 //! telemetry goes through the stages of [`Stage`]. If it is dropped before the last stage, the
 //! request was dropped or its handler panicked, and this is recorded.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, thread, time::Duration};
 
 use redsync::{LockError, Mutex, Printable, ReleaseError, Released, Validity};
 use tokio::time::Instant;
@@ -131,20 +131,20 @@ impl Telemetry {
         let (reason, status) = (rejection.reason(), rejection.status().as_u16());
         self.span
             .in_scope(|| tracing::debug!(?reason, status, "refused"));
-        let on_refused = &self.common.config.observing.on_refused;
-        if let Some(on_refused) = on_refused.as_ref().filter(|_| reason != Reason::Lost) {
+        // The callback may panic, so all is recorded before.
+        self.end(Outcome::Rejected(reason));
+        if let Some(on_refused) = &self.common.config.observing.on_refused {
             on_refused.on_refused(rejection, self.wait, &self.span);
         }
-        self.end(Outcome::Rejected(reason));
     }
 
     /// Records that the lock is lost. The inner service is about to be dropped.
-    pub(crate) fn aborted(&self) {
+    pub(crate) fn aborted(&mut self) {
         let hold = self.record_hold();
         let name = self.name();
         self.span
             .in_scope(|| tracing::warn!(%name, ?hold, "the lock was lost; the request is aborted"));
-        self.report_loss(hold);
+        self.end_of_hold(Some(hold));
     }
 
     /// Records that the release has ended. Returns whether the lock was lost before.
@@ -201,11 +201,13 @@ impl Telemetry {
         })
     }
 
-    fn enter(&mut self, stage: Stage) {
+    /// Enters a stage, and returns the one that has ended.
+    fn enter(&mut self, stage: Stage) -> Stage {
         self.count(-1.0);
-        self.stage = stage;
+        let ended = mem::replace(&mut self.stage, stage);
         self.count(1.0);
         self.since = Instant::now();
+        ended
     }
 
     /// Counts the request where its stage is counted.
@@ -246,28 +248,27 @@ impl Telemetry {
 
     /// `lost_after` is how long the lock has been held, if it is lost.
     fn end_of_hold(&mut self, lost_after: Option<Duration>) {
-        let outcome = match lost_after {
-            Some(hold) => {
-                self.report_loss(hold);
-                Outcome::Rejected(Reason::Lost)
-            }
-            None => Outcome::Acquired,
+        let Some(hold) = lost_after else {
+            self.end(Outcome::Acquired);
+            return;
         };
-        self.end(outcome);
-    }
-
-    fn report_loss(&self, hold: Duration) {
+        // The callback may panic, so all is recorded before.
+        let ended = self.end(Outcome::Rejected(Reason::Lost));
         if let (Some(on_lost), Stage::Holding { validity, .. }) =
-            (&self.common.config.observing.on_lost, &self.stage)
+            (&self.common.config.observing.on_lost, ended)
+            // A body can be dropped by a panic, and a second panic would abort the process.
+            && !thread::panicking()
         {
             on_lost.on_lost(validity.name(), hold, &self.span);
         }
     }
 
-    fn end(&mut self, outcome: Outcome) {
-        self.enter(Stage::Ended);
+    /// Records the outcome, and returns the stage that has ended.
+    fn end(&mut self, outcome: Outcome) -> Stage {
+        let ended = self.enter(Stage::Ended);
         self.span.record("outcome", outcome.label());
         self.common.metrics.request(outcome);
+        ended
     }
 }
 

@@ -74,7 +74,8 @@ impl<K> RedlockLayer<K> {
 
     /// Sets a function that is called when the layer notices that the lock of a request is lost: when
     /// it aborts the handler, or else when the lock was to be released. It is not called for a lock
-    /// that the handler has [detached](crate::HeldLock::detach).
+    /// that the handler has [detached](crate::HeldLock::detach), nor while a panic unwinds, where a second
+    /// panic would abort the process.
     ///
     /// ```
     /// # use std::time::Duration;

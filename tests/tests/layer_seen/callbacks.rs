@@ -1,7 +1,12 @@
 //! The functions of the service that the layer calls, and the label of a layer.
 
 use std::{
-    sync::{Arc, Mutex},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
     time::Duration,
 };
 
@@ -110,4 +115,74 @@ async fn the_span_of_a_lock_has_the_label_of_its_layer() {
     assert_eq!(capture.one()["layer"], "orders");
     assert_eq!(status(&taking(orders(&redsync), ms(1))).await, 200);
     assert!(!capture.one().contains_key("layer"));
+}
+
+/// A layer whose callbacks panic.
+fn panicking<K>(lock: RedlockLayer<K>) -> RedlockLayer<K> {
+    lock.on_refused(|_: &LockRejection, _: Duration, _: &Span| panic!("on_refused"))
+        .on_lost(|_: &str, _: Duration, _: &Span| panic!("on_lost"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_panics_does_not_change_the_outcome_of_a_refusal() {
+    let (capture, _listening) = Capture::listen();
+    let (redsync, _) = nodes();
+    let held = redsync.mutex("order:1").lock().await.unwrap();
+    let app = taking(panicking(orders(&redsync)), ms(1));
+    assert!(
+        tokio::spawn(async move { status(&app).await })
+            .await
+            .unwrap_err()
+            .is_panic()
+    );
+    assert_eq!(capture.one()["outcome"], "taken");
+    held.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_panics_does_not_change_the_outcome_of_a_lost_lock() {
+    for on_loss in [OnLoss::Abort, OnLoss::Finish] {
+        let (capture, _listening) = Capture::listen();
+        let (redsync, _) = nodes();
+        let lock = panicking(orders(&redsync)).with_on_loss(on_loss);
+        let lock = lock.with_keep_alive(false).with_expiry(ms(1000));
+        let app = taking(lock, ms(2000));
+        assert!(
+            tokio::spawn(async move { status(&app).await })
+                .await
+                .unwrap_err()
+                .is_panic()
+        );
+        let span = capture.one();
+        assert_eq!(span["outcome"], "lost", "{on_loss:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_a_panic_drops_does_not_call_the_service() {
+    let (capture, _listening) = Capture::listen();
+    let (redsync, _) = nodes();
+    let (calls, unwinding) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (called, within) = (Arc::clone(&calls), Arc::clone(&unwinding));
+    // A panic here, while another unwinds, would abort the tests.
+    let lock = orders(&redsync).on_lost(move |_: &str, _: Duration, _: &Span| {
+        called.fetch_add(1, Relaxed);
+        within.fetch_add(usize::from(thread::panicking()), Relaxed);
+    });
+    let lock = lock
+        .with_hold_until(HoldUntil::BodyEnd)
+        .with_keep_alive(false);
+    let app = taking(lock.with_expiry(ms(1000)), ms(1));
+    for panics in [true, false] {
+        let response = send(&app).await;
+        tokio::time::sleep(ms(2000)).await;
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            let _response = response;
+            assert!(!panics, "the task of the connection panics");
+        }));
+        assert_eq!(dropped.is_err(), panics);
+        assert_eq!(unwinding.load(Relaxed), 0);
+        assert_eq!(calls.load(Relaxed), usize::from(!panics));
+        assert_eq!(capture.one()["outcome"], "lost");
+    }
 }

@@ -10,8 +10,9 @@ use metrics::LocalRecorderGuard;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use redsync::Redsync;
 use redsync_tests::{Servers, wait::until_async};
-use redsync_tower::{RedlockLayer, key};
+use redsync_tower::{LockRejection, RedlockLayer, key};
 use tokio::time::{sleep, timeout};
+use tracing::Span;
 
 use crate::{Stage, ms, nodes, orders, status, taking};
 
@@ -419,4 +420,43 @@ impl Gauges {
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_callback_panics_is_counted_once() {
+    let (snapshotter, _listening) = listen();
+    let (redsync, _) = nodes();
+    let lock = orders(&redsync)
+        .on_refused(|_: &LockRejection, _: Duration, _: &Span| panic!("on_refused"))
+        .on_lost(|_: &str, _: Duration, _: &Span| panic!("on_lost"));
+    let panics = async |lock: RedlockLayer<key::PathKey>| {
+        let app = taking(lock, ms(2000));
+        let request = tokio::spawn(async move { status(&app).await });
+        assert!(request.await.unwrap_err().is_panic());
+        let figures = figures(&snapshotter).into_iter();
+        figures
+            .map(|(name, (count, _))| (name, count))
+            .filter(|(name, count)| name.starts_with("redsync_tower") && *count > 0)
+            .collect::<Vec<_>>()
+    };
+    let one = |name: &str| (format!("redsync_tower_{name}"), 1);
+
+    let held = redsync.mutex("order:1").lock().await.unwrap();
+    assert_eq!(
+        panics(lock.clone()).await,
+        [
+            one("requests_total{outcome=taken}"),
+            one("wait_seconds{outcome=taken}"),
+        ]
+    );
+    held.release().await.unwrap();
+    let short = lock.with_keep_alive(false).with_expiry(ms(1000));
+    assert_eq!(
+        panics(short).await,
+        [
+            one("hold_seconds{}"),
+            one("requests_total{outcome=lost}"),
+            one("wait_seconds{outcome=acquired}"),
+        ]
+    );
 }
