@@ -6,12 +6,19 @@ use redsync::{Fingerprint, Mutex, NameHolder, Printable};
 use tokio::runtime::Handle;
 use tracing::{Instrument, Span};
 
-/// Asks the nodes who holds the lock, in the background, and logs each holder.
-pub(crate) fn log(mutex: Mutex, span: Span) {
+use crate::live::Inspections;
+
+/// Asks the nodes who holds the lock, in the background, and logs each holder. It does nothing if
+/// the nodes are being asked for that already, or for too many other locks.
+pub(crate) fn log(mutex: Mutex, inspections: &Inspections, span: Span) {
     let Ok(runtime) = Handle::try_current() else {
         return;
     };
+    let Some(inspection) = inspections.begin(&mutex) else {
+        return;
+    };
     let asks = async move {
+        let _under_way = inspection;
         // The names and options are valid: an attempt has been made.
         let Ok(nodes) = mutex.inspect().await else {
             return;

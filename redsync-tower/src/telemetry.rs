@@ -117,7 +117,7 @@ impl Telemetry {
         if let LockError::Taken(_) | LockError::TimedOut(_) = error
             && let Some(mutex) = self.inspected.take()
         {
-            holders::log(mutex, self.span.clone());
+            holders::log(mutex, &self.common.live.inspections, self.span.clone());
         }
     }
 

@@ -31,7 +31,9 @@ impl<K> RedlockLayer<K> {
     /// another holder has it (409 or 423). False by default.
     ///
     /// The nodes are asked for that, in the background: it delays no response, but costs a command a node
-    /// and refusal. The event names each holder by the
+    /// and refusal. While the nodes are being asked who holds a lock, further refusals for the same lock
+    /// do not ask again, and a layer asks for at most eight locks at a time: what is beyond is not
+    /// logged. The event names each holder by the
     /// [label](redsync::Mutex::with_owner_label) that it has chosen, such as its host, and by the
     /// fingerprint of its owner value.
     ///

@@ -3,7 +3,10 @@
 use std::convert::Infallible;
 
 use redsync::Redsync;
-use redsync_tests::{FaultyNode, faulty::Operation};
+use redsync_tests::{
+    FaultyNode,
+    faulty::{Fault, Operation},
+};
 use tokio::time::sleep;
 use tracing::Level;
 
@@ -50,4 +53,26 @@ async fn a_refusal_says_who_holds_the_lock_only_if_that_is_asked_for() {
     sleep(ms(10)).await;
     assert_eq!(questions(), 2);
     assert_eq!(capture.loud(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_refusals_at_once_ask_the_nodes_once() {
+    let (capture, _listening) = Capture::listen();
+    let nodes = [(); 3].map(|()| FaultyNode::new());
+    let redsync = Redsync::new(nodes.clone()).unwrap();
+    let _held = redsync.mutex("order:1").lock().await.unwrap();
+    let questions = || nodes[0].sent(Operation::Inspect).len();
+    for node in &nodes {
+        node.always_on(Operation::Inspect, Fault::late_reply(ms(20)));
+    }
+
+    let app = taking(orders(&redsync).with_logged_holders(true), ms(0));
+    for expected in [1, 2] {
+        for _ in 0..100 {
+            assert_eq!(status(&app).await, 409);
+        }
+        sleep(ms(50)).await;
+        assert_eq!(questions(), expected);
+        assert_eq!(capture.loud().len(), 1);
+    }
 }
