@@ -363,8 +363,10 @@ impl Mutex {
         }
     }
 
-    /// Asks each node who holds the names, or the permits of a [semaphore](crate::Redsync::semaphore): for people who want to know why something is locked. The
-    /// answer describes the past by the time it arrives.
+    /// Asks each node who holds the names, or the permits of a [semaphore](crate::Redsync::semaphore).
+    ///
+    /// This is for people who want to know why something is locked. The answer describes the past by
+    /// the time it arrives.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

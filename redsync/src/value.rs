@@ -11,9 +11,9 @@ use std::{error::Error, fmt, sync::Arc};
 /// [`Mutex::resume`](crate::Mutex::resume).
 ///
 /// It consists of 128 random bits from the operating system, in hexadecimal, and before them the label from
-/// [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) and a `#`, if there is a label. Every attempt has a fresh value. If
-/// all attempts used the same value, a late release of attempt 1 could delete the key of attempt 2,
-/// and then two clients could hold the lock.
+/// [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) and a `#`, if there is a label. Every
+/// attempt has a fresh value. If all attempts used the same value, a late release of attempt 1 could
+/// delete the key of attempt 2, and then two clients could hold the lock.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnerValue(Arc<str>);
 

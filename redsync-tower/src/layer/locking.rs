@@ -164,8 +164,8 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if `fencing` is true and the defaults of the [`Redsync`](redsync::Redsync) make locks shared, or if there is
-    /// more than one [permit](Self::with_permits).
+    /// Panics if `fencing` is true and the defaults of the [`Redsync`](redsync::Redsync) make locks
+    /// shared, or if there is more than one [permit](Self::with_permits).
     #[must_use]
     pub fn with_fencing(self, fencing: bool) -> Self {
         self.set(|config| {

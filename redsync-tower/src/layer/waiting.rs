@@ -99,9 +99,10 @@ impl<K> RedlockLayer<K> {
     /// They are answered with 503 (Service Unavailable) and `Retry-After`, so that their clients come
     /// back to another instance. From then on, a request whose lock is free still gets it, and one that
     /// would have to wait is refused in the same way. Requests that hold their locks are not concerned.
-    /// Without a [wait](Self::with_wait), nothing changes.
+    /// Requests that may not wait, by [`with_wait`](Self::with_wait) or
+    /// [`with_preferred_wait`](Self::with_preferred_wait), are answered as before.
     ///
-    /// The token is that of the crate `tokio-util`. One can be for several layers.
+    /// The token is that of the crate `tokio-util`. Several layers can share one.
     /// [`Redsync::drain`](redsync::Redsync::drain) then waits for what is released in the background:
     ///
     /// ```no_run
