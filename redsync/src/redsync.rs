@@ -235,12 +235,19 @@ impl Redsync {
     /// all permits. This is for a small number of permits: there are at most
     /// [`Mutex::MAX_PERMITS`].
     ///
+    /// At its deadline, a call begins no further round, unless its last attempt begins at the deadline. That
+    /// attempt, and [`Mutex::try_lock`], try every permit: each round takes as long as the nodes
+    /// take to answer, and at most the [node time limit](Mutex::with_node_timeout).
+    ///
+    /// A key that is not a lock takes the place of one permit. It is an error only if there is such a key in
+    /// the place of each.
+    ///
     /// # Why there is no cheaper way
     ///
     /// If each node counted its holders and admitted *k* of them, majorities would not limit them to
     /// *k*. With *k* = 2 and three nodes, the clients A, B and C can be admitted by nodes 1 and 2, 2 and
     /// 3, and 3 and 1: each node has admitted two, and all three clients have a majority. If a client
-    /// needed all nodes instead, none could be lost; and clients that each get some nodes would keep
+    /// needed all nodes instead, no node could fail; and clients that each get some nodes would keep
     /// places from each other that nobody uses. Any two majorities have a node in common, which excludes a
     /// *second* holder of one key, and no more than that. So *k* holders need *k* keys.
     ///

@@ -35,6 +35,13 @@ impl Limit {
         }
     }
 
+    pub(super) const fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Tries(_) => None,
+            Self::Until(deadline) => Some(deadline),
+        }
+    }
+
     /// The deadline for a first attempt that waits at the gate. A call that is limited by its attempts gives
     /// each of them the time that a node may take.
     pub(crate) fn first_attempt_by(self, node_timeout: Duration, now: Instant) -> Instant {

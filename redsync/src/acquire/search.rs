@@ -7,8 +7,12 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
-use super::attempt::{Attempt, Failure, Reason};
+use super::{
+    attempt::{Attempt, Failure, Reason},
+    limit::Limit,
+};
 use crate::{
     Guard, LockError,
     common::Common,
@@ -30,6 +34,8 @@ pin_project! {
         // The failure on the permit that will be free soonest, of those that are taken.
         soonest: Option<Failure>,
         repeated: bool,
+        // No further attempt begins at this instant or later.
+        deadline: Option<Instant>,
         common: Arc<Common>,
         // Given back with the result, and not when this is dropped, because a future that has resolved
         // may be kept for a long time.
@@ -38,13 +44,16 @@ pin_project! {
 }
 
 impl Search {
-    /// Starts with the first attempt. It may be `repeated` if no permit is free.
+    /// Starts with the first attempt. If no permit is free, the search may be `repeated`. It then ends at
+    /// the deadline of the limit. One that starts at the deadline, as the last, goes on: it would say little
+    /// if it tried a single permit.
     pub(crate) fn start(
         request: &Request,
         mut permits: Permits,
         common: &Arc<Common>,
         pass: Pass,
         repeated: bool,
+        limit: Limit,
     ) -> Result<Self, LockError> {
         let permit = permits.take_next().unwrap_or(0);
         Ok(Self {
@@ -52,6 +61,7 @@ impl Search {
             untried: permits,
             soonest: None,
             repeated,
+            deadline: limit.deadline().filter(|_| repeated),
             common: Arc::clone(common),
             pass: Some(pass),
         })
@@ -82,15 +92,18 @@ impl Search {
                 }
                 Err(failure) => failure,
             };
-            let next = match failure.reason {
-                Reason::Taken => this.untried.take_next(),
+            let goes_on = match failure.reason {
+                // A key that is no lock is in the place of one permit.
+                Reason::Taken | Reason::NotALock => true,
                 // The nodes would not answer for another permit either.
-                Reason::Unavailable | Reason::TooLate | Reason::NotALock => None,
+                Reason::Unavailable | Reason::TooLate => false,
             };
             let failure = match this.soonest.take() {
-                Some(other) if failure.reason == Reason::Taken => other.or_sooner(failure),
+                Some(other) if goes_on => other.or_sooner(failure),
                 _ => failure,
             };
+            let untried = this.untried.take_next().filter(|_| goes_on);
+            let next = untried.filter(|_| this.deadline.is_none_or(|it| Instant::now() < it));
             let Some(permit) = next else {
                 *this.pass = None;
                 return Poll::Ready(Ok(Err(failure.of(request))));
@@ -103,14 +116,33 @@ impl Search {
 }
 
 impl Failure {
-    /// This failure, or another if that one's permit will be free sooner.
+    /// This failure, or another if that one's permit will be free sooner. A key that is no lock is not
+    /// expected to be free at all.
     fn or_sooner(self, other: Self) -> Self {
         let free_in = |failure: &Self| failure.votes.free_in();
-        match (free_in(&self), free_in(&other)) {
-            (Some(this), Some(that)) if this <= that => self,
-            (Some(_), None) => self,
-            _ => other,
+        let is_sooner = match (self.reason, other.reason) {
+            (_, Reason::NotALock) => true,
+            (Reason::NotALock, _) => false,
+            _ => match (free_in(&self), free_in(&other)) {
+                (Some(this), Some(that)) => this <= that,
+                (this, _) => this.is_some(),
+            },
+        };
+        let (sooner, later) = if is_sooner {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        sooner.or_divided(&later)
+    }
+
+    /// Notes the nodes that granted in another attempt of the search: so the pause after a division
+    /// follows, whichever permit was divided.
+    fn or_divided(mut self, other: &Self) -> Self {
+        for (own, other) in self.own.iter_mut().zip(&other.own) {
+            *own |= other;
         }
+        self
     }
 
     /// This failure as one of the whole request, and not of one of its permits.

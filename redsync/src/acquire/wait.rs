@@ -278,7 +278,8 @@ impl<'a> Waiter<'a> {
             Some(pass) => {
                 self.is_next |= repeats && self.is_exclusive();
                 let permits = self.ticket.permits().from(self.freed.take());
-                let search = Search::start(request, permits, self.common, pass, repeats)?;
+                let search =
+                    Search::start(request, permits, self.common, pass, repeats, self.limit)?;
                 let mut search = pin!(search);
                 poll_fn(|cx| search.as_mut().poll(request, cx)).await?
             }

@@ -77,6 +77,7 @@ impl State {
                 common,
                 pass,
                 limit.repeats(Instant::now()),
+                limit,
             )?,
             request: Some(request),
         })

@@ -5,7 +5,10 @@ mod processes;
 mod simulation;
 
 use redsync::{LockError, Redsync, node::MemoryNode};
-use redsync_tests::faulty::Operation;
+use redsync_tests::{
+    Servers,
+    faulty::{Fault, FaultyNode, Operation},
+};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -44,6 +47,56 @@ async fn waiters_of_one_process_get_permits_in_the_order_in_which_they_came() {
         }
         held.push(got(poll_once(&mut first).await));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_deadline_no_further_permit_is_tried() {
+    let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
+    let [here, there] = [(); 2].map(|()| Redsync::new(nodes.clone()).unwrap());
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(there.semaphore(NAME, 8).try_lock().await.unwrap());
+    }
+    let before = nodes[0].sent(Operation::Acquire).len();
+    for node in &nodes {
+        node.always_on(Operation::Acquire, Fault::late_reply(ms(100)));
+    }
+    let start = Instant::now();
+    let error = here
+        .semaphore(NAME, 8)
+        .lock_within(ms(150))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, LockError::TimedOut(_)), "{error}");
+    let tried: Vec<_> = nodes[0].sent(Operation::Acquire).split_off(before);
+    assert_eq!(tried.len(), 2, "{tried:?}");
+    assert!(tried.iter().all(|at| *at < start + ms(150)), "{tried:?}");
+    // A call without a deadline tries all of them.
+    here.semaphore(NAME, 8).try_lock().await.unwrap_err();
+    assert_eq!(nodes[0].sent(Operation::Acquire).len(), before + 2 + 8);
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_lock_takes_the_place_of_one_permit() {
+    let servers = Servers::start(3);
+    let [here, there] = [(); 2].map(|()| Redsync::connect(servers.urls()).unwrap());
+    for server in servers.iter() {
+        server.command(&["SET", "export:permit-2", "of somebody else"]);
+    }
+    for _ in 0..20 {
+        let guard = here.semaphore(NAME, 3).try_lock().await.unwrap();
+        assert_ne!(guard.name(), "export:permit-2");
+        guard.release().await.unwrap();
+    }
+    let one = there.semaphore(NAME, 3).try_lock().await.unwrap();
+    let _other = there.semaphore(NAME, 3).try_lock().await.unwrap();
+    let error = here.semaphore(NAME, 3).try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Taken(_)), "{error}");
+    let mut waiter = queue(here.semaphore(NAME, 3).lock_within(WAIT)).await;
+    assert!(poll_once(&mut waiter).await.is_pending());
+    let name = one.name().to_owned();
+    one.release().await.unwrap();
+    assert_eq!(waiter.await.unwrap().name(), name);
 }
 
 #[tokio::test(start_paused = true)]
