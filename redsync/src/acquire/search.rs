@@ -31,6 +31,8 @@ pin_project! {
         #[pin]
         attempt: Attempt,
         untried: Permits,
+        // How many permits have a key in their place that is no lock.
+        occupied: usize,
         // The failure on the permit that will be free soonest, of those that are taken.
         soonest: Option<Failure>,
         repeated: bool,
@@ -59,6 +61,7 @@ impl Search {
         Ok(Self {
             attempt: Attempt::start(request, permit, common, repeated)?,
             untried: permits,
+            occupied: 0,
             soonest: None,
             repeated,
             deadline: limit.deadline().filter(|_| repeated),
@@ -98,6 +101,7 @@ impl Search {
                 // The nodes would not answer for another permit either.
                 Reason::Unavailable | Reason::TooLate => false,
             };
+            *this.occupied += usize::from(failure.reason == Reason::NotALock);
             let failure = match this.soonest.take() {
                 Some(other) if goes_on => other.or_sooner(failure),
                 _ => failure,
@@ -106,7 +110,7 @@ impl Search {
             let next = untried.filter(|_| this.deadline.is_none_or(|it| Instant::now() < it));
             let Some(permit) = next else {
                 *this.pass = None;
-                return Poll::Ready(Ok(Err(failure.of(request))));
+                return Poll::Ready(Ok(Err(failure.of(request, *this.occupied))));
             };
             *this.soonest = Some(failure);
             let attempt = Attempt::start(request, permit, this.common, *this.repeated)?;
@@ -145,8 +149,12 @@ impl Failure {
         self
     }
 
-    /// This failure as one of the whole request, and not of one of its permits.
-    fn of(mut self, request: &Request) -> Self {
+    /// This failure as one of the whole request, and not of one of its permits. With a key that is no lock in
+    /// the place of only some permits, the others are taken: held here, or not tried before the deadline.
+    fn of(mut self, request: &Request, occupied: usize) -> Self {
+        if self.reason == Reason::NotALock && occupied < request.permits().count() {
+            self.reason = Reason::Taken;
+        }
         self.votes.name = request.label.clone();
         self
     }

@@ -4,7 +4,12 @@
 mod processes;
 mod simulation;
 
-use redsync::{LockError, Redsync, node::MemoryNode};
+use std::sync::Arc;
+
+use redsync::{
+    LockError, NodeError, Redsync,
+    node::{AcquireVote, Entry, MemoryNode, Node, NodeWrapper},
+};
 use redsync_tests::{
     Servers,
     faulty::{Fault, FaultyNode, Operation},
@@ -79,10 +84,10 @@ async fn after_the_deadline_no_further_permit_is_tried() {
 #[tokio::test]
 async fn a_key_that_is_no_lock_takes_the_place_of_one_permit() {
     let servers = Servers::start(3);
-    let [here, there] = [(); 2].map(|()| Redsync::connect(servers.urls()).unwrap());
     for server in servers.iter() {
-        server.command(&["SET", "export:permit-2", "of somebody else"]);
+        server.command(&["SET", "export:permit-2", "of another program"]);
     }
+    let [here, there] = [(); 2].map(|()| Redsync::connect(servers.urls()).unwrap());
     for _ in 0..20 {
         let guard = here.semaphore(NAME, 3).try_lock().await.unwrap();
         assert_ne!(guard.name(), "export:permit-2");
@@ -97,6 +102,66 @@ async fn a_key_that_is_no_lock_takes_the_place_of_one_permit() {
     let name = one.name().to_owned();
     one.release().await.unwrap();
     assert_eq!(waiter.await.unwrap().name(), name);
+}
+
+/// A node that answers late, and has a key that is no lock in the place of the second permit.
+#[derive(Clone)]
+struct Occupied(MemoryNode);
+
+impl NodeWrapper for Occupied {
+    type Inner = MemoryNode;
+
+    fn inner(&self) -> &MemoryNode {
+        &self.0
+    }
+
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        sleep(ms(20)).await;
+        let name = &entry.names[0];
+        if name.ends_with(":permit-2") {
+            let name = Arc::clone(name);
+            return Ok(AcquireVote::NotALock { name });
+        }
+        self.0.acquire(entry).await
+    }
+}
+
+fn occupied() -> [Occupied; 3] {
+    [(); 3].map(|()| Occupied(MemoryNode::new()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_waits_for_the_permits_beside_a_key_that_is_no_lock() {
+    let mutex = Redsync::new(occupied()).unwrap().semaphore(NAME, 2);
+    let first = mutex.try_lock().await.unwrap();
+    let second = tokio::spawn(mutex.lock_within(WAIT));
+    sleep(ms(100)).await;
+    drop(first);
+    // Handed over, so the queue knows that this process has the permit. What is left to try is the
+    // one with the foreign key.
+    let second = second.await.unwrap().unwrap();
+    let error = mutex.lock_within(ms(500)).await.unwrap_err();
+    assert!(matches!(error, LockError::TimedOut(_)), "{error}");
+    let third = tokio::spawn(mutex.lock_within(WAIT));
+    sleep(ms(500)).await;
+    drop(second);
+    assert_eq!(third.await.unwrap().unwrap().name(), NAME);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_taken_if_the_deadline_comes_before_all_permits_have_been_tried() {
+    let nodes = occupied();
+    let [here, there] = [(); 2].map(|()| Redsync::new(nodes.clone()).unwrap());
+    let _held = there.mutex(NAME).lock().await.unwrap();
+    // Each begins with a permit at random.
+    for _ in 0..20 {
+        let error = here
+            .semaphore(NAME, 2)
+            .lock_within(ms(10))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, LockError::TimedOut(_)), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
