@@ -132,21 +132,7 @@ impl Failure {
                 (this, _) => this.is_some(),
             },
         };
-        let (sooner, later) = if is_sooner {
-            (self, other)
-        } else {
-            (other, self)
-        };
-        sooner.or_divided(&later)
-    }
-
-    /// Notes the nodes that granted in another attempt of the search: so the pause after a division
-    /// follows, whichever permit was divided.
-    fn or_divided(mut self, other: &Self) -> Self {
-        for (own, other) in self.own.iter_mut().zip(&other.own) {
-            *own |= other;
-        }
-        self
+        if is_sooner { self } else { other }
     }
 
     /// This failure as one of the whole request, and not of one of its permits. With a key that is no lock in
