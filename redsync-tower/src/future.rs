@@ -9,7 +9,8 @@
 //! | `FindingKey` | `Acquiring`; `Passing`, if there is no key or an outer layer holds the lock; `Refused`, if the key is invalid or too many requests are pending |
 //! | `Acquiring` | `Working`, with the lock; `Passing`, if the layer fails open; otherwise, or if the service shuts down meanwhile, `Refused` |
 //! | `Working` | `Releasing`; the response, if its body goes on holding the lock or the handler has detached it; `Refused`, if the lock is lost and the layer aborts |
-//! | `Passing`, `Refused`, `Releasing` | the response |
+//! | `Releasing` | the response; `Refused`, if the lock was lost and the layer aborts |
+//! | `Passing`, `Refused` | the response |
 
 use std::{
     fmt,
@@ -170,6 +171,11 @@ where
     /// Leaves `Working` because the lock is lost.
     fn aborted(context: &mut RequestContext) -> Self {
         context.telemetry.aborted();
+        Self::lost(context)
+    }
+
+    /// Answers a request whose lock is lost.
+    fn lost(context: &RequestContext) -> Self {
         Self::answered(context, context.complete(LockRejection::lost()))
     }
 
@@ -303,25 +309,24 @@ where
             lock,
         })
     }
-}
 
-/// Leaves `Releasing`.
-fn release_done<ResBody, E>(
-    released: &Result<Released, ReleaseError>,
-    result: Result<Response<ResBody>, E>,
-    context: &mut RequestContext,
-) -> Output<ResBody, E> {
-    let lost = context.telemetry.released(released);
-    let mut response = result?;
-    if lost && context.common.config.holding.on_loss == OnLoss::Abort {
-        let rejection = context.complete(LockRejection::lost());
-        let answer = context.respond(rejection);
-        return Ok(context.finish(answer.map(ResponseBody::answer)));
+    /// Leaves `Releasing`, with the response unless the layer's own replaces it.
+    fn release_done(
+        released: &Result<Released, ReleaseError>,
+        result: Result<Response<ResBody>, S::Error>,
+        context: &mut RequestContext,
+    ) -> ControlFlow<Output<ResBody, S::Error>, Self> {
+        let lost = context.telemetry.released(released);
+        if lost && result.is_ok() && context.common.config.holding.on_loss == OnLoss::Abort {
+            return ControlFlow::Continue(Self::lost(context));
+        }
+        ControlFlow::Break(result.map(|mut response| {
+            if lost {
+                response.extensions_mut().insert(LockRejection::lost());
+            }
+            context.finish(response.map(ResponseBody::plain))
+        }))
     }
-    if lost {
-        response.extensions_mut().insert(LockRejection::lost());
-    }
-    Ok(context.finish(response.map(ResponseBody::plain)))
 }
 
 impl<S, B, K, ResBody> Future for ResponseFuture<S, B, K>
@@ -403,7 +408,10 @@ where
                 } => {
                     let released = ready!(release.poll(cx));
                     let result = result.take().expect("polled after it was ready");
-                    return Poll::Ready(release_done(&released, result, context));
+                    match State::release_done(&released, result, context) {
+                        ControlFlow::Continue(next) => next,
+                        ControlFlow::Break(output) => return Poll::Ready(output),
+                    }
                 }
             };
             this.state.set(next);
