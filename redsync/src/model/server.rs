@@ -81,8 +81,8 @@ impl Server {
         }
     }
 
-    fn is_held_by(&mut self, entry: &Entry, now: Instant) -> bool {
-        let holders = self.state.inspect(&entry.names[0], now);
+    fn is_held_by(&self, entry: &Entry, now: Instant) -> bool {
+        let holders = self.state.holders(&entry.names[0], now);
         holders.is_some_and(|it| it.holders.iter().any(|it| it.value == entry.value))
     }
 
@@ -97,8 +97,7 @@ impl Server {
     }
 
     pub(super) fn is_free(&self, time: u32) -> bool {
-        let holders = self.state.clone().inspect(&names()[0], self.clock(time));
-        holders.is_none()
+        self.state.holders(&names()[0], self.clock(time)).is_none()
     }
 
     /// Adds to a hash all that an operation can depend on.
@@ -106,7 +105,7 @@ impl Server {
         let (now, name) = (self.clock(time), &names()[0]);
         self.away_since.hash(hasher);
         self.state.counter(name, now).hash(hasher);
-        let holders = self.state.clone().inspect(name, now);
+        let holders = self.state.holders(name, now);
         holders.is_some().hash(hasher);
         if let Some(holders) = holders {
             (holders.mode == crate::Mode::Shared).hash(hasher);

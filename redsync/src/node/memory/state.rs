@@ -113,7 +113,7 @@ impl State {
         (vote, released)
     }
 
-    pub(crate) fn inspect(&mut self, name: &str, now: Instant) -> Option<Holders> {
+    pub(super) fn inspect(&mut self, name: &str, now: Instant) -> Option<Holders> {
         self.live(name, now)?.holders(now)
     }
 
@@ -219,6 +219,12 @@ impl State {
 
     pub(crate) fn counter(&self, name: &Arc<str>, now: Instant) -> FencingToken {
         self.counters.highest(std::slice::from_ref(name), now)
+    }
+
+    /// As [`inspect`](Self::inspect), without a change of the state.
+    pub(crate) fn holders(&self, name: &str, now: Instant) -> Option<Holders> {
+        let mut key = self.keys.get(name)?.clone();
+        key.lives(now).then_some(key)?.holders(now)
     }
 
     pub(crate) fn set_counter(&mut self, name: &Arc<str>, number: FencingToken, now: Instant) {
