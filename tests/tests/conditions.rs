@@ -253,19 +253,27 @@ async fn an_outage_is_reported_when_it_begins_and_when_it_is_over() {
     assert_eq!(log.lines(&[]).len(), 5, "{:?}", log.lines(&[]));
 }
 
+/// What a node answers about a lock that is lost, of two nodes.
+const LOST: [&str; 2] = ["had no key", "had another's key"];
+
+/// Takes the lock of `a` away: the first nodes answer [`LOST`], and the last does not answer.
+fn lose(servers: &Servers) {
+    servers[0].flush();
+    servers[1].command(&["SET", "a", "another"]);
+    servers[2].kill();
+}
+
 #[tokio::test]
 async fn a_lost_lock_says_what_each_node_answered() {
     let (log, _guard) = Log::listen();
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     let guard = redsync.mutex("a").lock().await.unwrap();
-    servers[0].flush();
-    servers[1].command(&["SET", "a", "another"]);
-    servers[2].kill();
+    lose(&servers);
     let error = guard.extend().await.unwrap_err().to_string();
     let lines = log.lines(&["WARN", "lost"]);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    for (server, answer) in servers.iter().zip(["had no key", "had another's key"]) {
+    for (server, answer) in servers.iter().zip(LOST) {
         let said = format!("{} {answer}", server.address());
         assert!(lines[0].contains(&said), "{lines:?}");
         assert!(error.contains(&said), "{error}");
@@ -278,11 +286,9 @@ async fn a_lock_that_a_verification_finds_lost_says_what_each_node_answered() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     let guard = redsync.mutex("a").lock().await.unwrap();
-    servers[0].flush();
-    servers[1].command(&["SET", "a", "another"]);
-    servers[2].kill();
+    lose(&servers);
     assert!(!guard.verify().await.unwrap());
-    for (server, answer) in servers.iter().zip(["had no key", "had another's key"]) {
+    for (server, answer) in servers.iter().zip(LOST) {
         log.assert_once(&["WARN", "lost", &format!("{} {answer}", server.address())]);
     }
 }

@@ -1,9 +1,11 @@
 //! One `Redsync` on several runtimes, of which some end or are not driven.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use redsync::future::Lock;
 use redsync::{Mutex, Redsync};
 use redsync_tests::wait::until_async;
 use redsync_tests::{RedisServer, Servers};
@@ -28,6 +30,18 @@ fn connect(urls: impl IntoIterator<Item = String>) -> Redsync {
 async fn locks(mutex: &Mutex) {
     let guard = mutex.try_lock().await.unwrap();
     guard.release().await.unwrap();
+}
+
+/// Starts to lock on a runtime that is not driven any longer: the commands are sent, and their replies
+/// are not read.
+fn lock_on(still: &Runtime, redsync: &Redsync) -> Pin<Box<Lock>> {
+    still.block_on(locks(&redsync.mutex("warm").with_fail_fast(false)));
+    let mut lock = Box::pin(redsync.mutex("a").lock());
+    still.block_on(async {
+        assert!((&mut lock).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    });
+    lock
 }
 
 #[test]
@@ -76,14 +90,7 @@ fn an_attempt_under_way_on_a_runtime_that_is_no_longer_driven_leaves_no_key() {
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     let (still, driven) = (runtime(), runtime());
-    still.block_on(locks(&redsync.mutex("warm").with_fail_fast(false)));
-    let mutex = redsync.mutex("a");
-    let mut lock = Box::pin(mutex.lock());
-    still.block_on(async {
-        assert!((&mut lock).now_or_never().is_none());
-        // The commands are sent, and their replies are not read.
-        tokio::task::yield_now().await;
-    });
+    let lock = lock_on(&still, &redsync);
     driven.block_on(async {
         drop(lock);
         let guard = redsync.mutex("b").lock_within(LIMIT).await.unwrap();
@@ -100,14 +107,7 @@ fn a_drain_ends_though_a_runtime_that_is_no_longer_driven_has_not_read_its_repli
     let servers = Servers::start(3);
     let redsync = connect(servers.urls());
     let (still, driven) = (runtime(), runtime());
-    still.block_on(locks(&redsync.mutex("warm").with_fail_fast(false)));
-    let mutex = redsync.mutex("a");
-    let mut lock = Box::pin(mutex.lock());
-    still.block_on(async {
-        assert!((&mut lock).now_or_never().is_none());
-        // The commands are sent, and their replies are not read.
-        tokio::task::yield_now().await;
-    });
+    let lock = lock_on(&still, &redsync);
     driven.block_on(async {
         drop(lock);
         let drained = timeout(LIMIT, redsync.drain()).await;

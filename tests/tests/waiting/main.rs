@@ -24,6 +24,7 @@ mod shared;
 mod simulation;
 mod wake_ups;
 mod watched;
+mod weather;
 
 use std::{
     future::{Future, poll_fn},

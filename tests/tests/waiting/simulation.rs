@@ -19,7 +19,11 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 
-use crate::{ms, watched::Watched};
+use crate::{
+    ms,
+    watched::Watched,
+    weather::{between, weather},
+};
 
 const NAMES: [&str; 2] = ["order:1", "order:2"];
 const PROCESSES: usize = 3;
@@ -43,10 +47,6 @@ struct Figures {
     grants: usize,
     hand_overs: usize,
     faults: u64,
-}
-
-fn between(rng: &mut Rng, from: u64, to: u64) -> Duration {
-    Duration::from_micros(rng.u64(from * 1000..=to * 1000))
 }
 
 /// Beliefs in one name are disjoint, and their tokens grow.
@@ -170,41 +170,6 @@ impl Task {
     }
 }
 
-/// Late and lost messages; nodes that are away, and may have lost all when they come back, after
-/// longer than an expiry.
-async fn weather(watched: Watched, mut rng: Rng, faults: Arc<Mutex<u64>>) {
-    loop {
-        let mut dice = rng.fork();
-        let count = Arc::clone(&faults);
-        watched.node.plan(move |_| {
-            let fault = match dice.u8(..100) {
-                0 => Fault::lost_request(),
-                1 => Fault::lost_reply(),
-                2 => Fault::broken_request(),
-                3 => Fault::broken_reply(),
-                4 => Fault::late_request(between(&mut dice, 10, 600)),
-                5 => Fault::late_reply(between(&mut dice, 10, 600)),
-                _ => {
-                    let fault = Fault::late_request(between(&mut dice, 0, 2));
-                    return fault.and_late_reply(between(&mut dice, 0, 2));
-                }
-            };
-            *count.lock().expect("no panic") += 1;
-            fault
-        });
-        sleep(between(&mut rng, 500, 15_000)).await;
-        *faults.lock().expect("no panic") += 1;
-        watched.node.always(Fault::unreachable());
-        // What is on its way arrives.
-        sleep(ms(700)).await;
-        if rng.bool() {
-            watched.node.inner().clear();
-            sleep(EXPIRY + ms(1500)).await;
-        }
-        sleep(between(&mut rng, 0, 1000)).await;
-    }
-}
-
 async fn simulate(mut rng: Rng, count: usize) -> Result<Figures, String> {
     let start = Instant::now();
     let nodes: Vec<_> = (0..count)
@@ -218,7 +183,12 @@ async fn simulate(mut rng: Rng, count: usize) -> Result<Figures, String> {
     let mut weathers = JoinSet::new();
     // A majority never loses its data at a time.
     for watched in &nodes[..count.div_ceil(2) - 1] {
-        weathers.spawn(weather(watched.clone(), rng.fork(), Arc::clone(&faults)));
+        weathers.spawn(weather(
+            watched.clone(),
+            rng.fork(),
+            Arc::clone(&faults),
+            EXPIRY,
+        ));
     }
     let beliefs = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();

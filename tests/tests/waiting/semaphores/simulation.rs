@@ -16,7 +16,11 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 
-use crate::{ms, watched::Watched};
+use crate::{
+    ms,
+    watched::Watched,
+    weather::{between, weather},
+};
 
 const NAME: &str = "export";
 const PROCESSES: usize = 3;
@@ -29,10 +33,6 @@ const SPAN: Duration = Duration::from_secs(30);
 struct Belief {
     from: Instant,
     to: Instant,
-}
-
-fn between(rng: &mut Rng, from: u64, to: u64) -> Duration {
-    Duration::from_micros(rng.u64(from * 1000..=to * 1000))
 }
 
 /// The most that held a permit at the same time.
@@ -99,38 +99,17 @@ impl Task {
     }
 }
 
-/// Late and lost messages, and nodes that are away.
-async fn weather(watched: Watched, mut rng: Rng) {
-    loop {
-        let mut dice = rng.fork();
-        watched.node.plan(move |_| match dice.u8(..100) {
-            0 => Fault::lost_request(),
-            1 => Fault::lost_reply(),
-            2 => Fault::broken_request(),
-            3 => Fault::broken_reply(),
-            4 => Fault::late_request(between(&mut dice, 10, 600)),
-            5 => Fault::late_reply(between(&mut dice, 10, 600)),
-            _ => Fault::late_request(between(&mut dice, 0, 2))
-                .and_late_reply(between(&mut dice, 0, 2)),
-        });
-        sleep(between(&mut rng, 500, 15_000)).await;
-        watched.node.always(Fault::unreachable());
-        // What is on its way arrives.
-        sleep(ms(700)).await;
-        if rng.bool() {
-            watched.node.inner().clear();
-            sleep(EXPIRY + ms(1500)).await;
-        }
-        sleep(between(&mut rng, 0, 1000)).await;
-    }
-}
-
 /// Returns what was believed, by processes with these numbers of permits.
 async fn simulate(mut rng: Rng, permits: [usize; PROCESSES]) -> Vec<Belief> {
     let start = Instant::now();
     let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
     let mut weathers = JoinSet::new();
-    weathers.spawn(weather(nodes[0].clone(), rng.fork()));
+    weathers.spawn(weather(
+        nodes[0].clone(),
+        rng.fork(),
+        Arc::default(),
+        EXPIRY,
+    ));
     let beliefs = Arc::default();
     let mut tasks = JoinSet::new();
     let mut all = Vec::new();
