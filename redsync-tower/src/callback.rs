@@ -11,7 +11,7 @@ use crate::rejection::LockRejection;
 ///
 /// It is implemented for closures with these parameters.
 pub trait OnRefused: Send + Sync + 'static {
-    /// Does what is to be done. It is called on the task of the request and should not block.
+    /// Is called on the task of the request, and should not block.
     ///
     /// `rejection` is what the response is made from, `wait` is how long the request has waited for its
     /// lock, and `span` is the span of the lock. The span is disabled if the request has no valid key.
@@ -32,7 +32,7 @@ where
 ///
 /// It is implemented for closures with these parameters.
 pub trait OnLost: Send + Sync + 'static {
-    /// Does what is to be done. It is called on the task of the request and should not block. It is not
+    /// Is called on the task of the request, and should not block. It is not
     /// called while a panic unwinds.
     ///
     /// `name` is the name of the lock as it is on the nodes, which can contain whatever the client has

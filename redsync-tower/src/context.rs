@@ -50,7 +50,7 @@ impl RequestContext {
         self.preferred_wait = None;
     }
 
-    /// Completes a rejection with what the layer has been told and has seen.
+    /// Completes a rejection with the options of the layer, and with what it has seen.
     pub(crate) fn complete(&self, mut rejection: LockRejection) -> LockRejection {
         let Common { config, live, .. } = &*self.common;
         (config.responses).complete(&mut rejection, live.usual_hold.get());

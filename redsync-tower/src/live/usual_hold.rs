@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-/// The weight of the newest hold is one part in so many, as in the round-trip estimate of TCP
-/// (RFC 6298, section 2). So about twenty holds make a layer forget how long the earlier ones were.
+/// The newest hold has the weight 1/8, as the newest round trip has in TCP (RFC 6298, section 2). So after
+/// about twenty holds, the estimate no longer depends on earlier ones.
 const PARTS: u64 = 8;
 
 /// A decaying average of holds.

@@ -17,7 +17,7 @@ const FONT: &str = "sans-serif";
 /// Text and axes. In the file, it is the color of the text around it.
 const INK: RGBColor = BLACK;
 
-/// The parts that are drawn, in colors that are told apart on white and on black.
+/// The parts that are drawn. Their colors are distinct on white and on black.
 const PARTS: [(&str, &str, RGBColor); 3] = [
     ("kept", "guards kept alive", RGBColor(47, 129, 247)),
     (
@@ -42,8 +42,8 @@ const PANELS: [(&str, &str); 3] = [
     ),
 ];
 
-/// What a page that shows the file as an image is told: a page that contains the drawing has a color of
-/// its own, and then the drawing is not the root.
+/// The color of text and axes if a page shows the file as an image. If the page contains the drawing, the
+/// drawing is not the root, and has the color of the page.
 const STYLE: &str = "<style>svg:root { color: #1f2328 } \
     @media (prefers-color-scheme: dark) { svg:root { color: #e6edf3 } }</style>";
 

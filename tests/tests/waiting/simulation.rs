@@ -1,5 +1,5 @@
-//! Several processes with lines of their own, on virtual time and by the dice: nodes that are late,
-//! lose messages, go away and lose their data, and waiters that stand still.
+//! Several processes, each with queues of its own, on virtual time and with random events: nodes that are
+//! late, lose messages, go away and lose their data, and waiters that stand still.
 //!
 //! `SEED=n` replays one run. `SEEDS=n` makes that many.
 

@@ -8,7 +8,7 @@ use tokio::time::{Duration, sleep};
 
 use crate::{ms, watched::Watched};
 
-/// A time by the dice, from one number of milliseconds to another.
+/// Returns a random time, from one number of milliseconds to another.
 pub(crate) fn between(rng: &mut Rng, from: u64, to: u64) -> Duration {
     Duration::from_micros(rng.u64(from * 1000..=to * 1000))
 }

@@ -138,8 +138,8 @@ impl<C: SharedConnection> Sender<C> {
         self.send_now(command).await
     }
 
-    /// Sends a `PING` without the list, and waits for its reply: even if so many commands are under way
-    /// that those in the list have to wait.
+    /// Sends a `PING` and waits for its reply. It does not go through the list, whose commands have to wait
+    /// while too many are under way.
     ///
     /// # Cancel safety
     ///
