@@ -15,7 +15,10 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn from_env() -> anyhow::Result<Self> {
-        let urls = env::var("REDIS_URLS").unwrap_or_default();
+        let urls = match env::var("REDIS_URLS") {
+            Err(env::VarError::NotPresent) => String::new(),
+            urls => urls.context("REDIS_URLS")?,
+        };
         let urls = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
         Ok(Self {
             port: number("PORT", 3000)?,

@@ -50,8 +50,8 @@ async fn main() -> anyhow::Result<()> {
     let (port, ping) = (number("PORT", 3000)?, number("PING_MS", 10_000)?);
     let expiry = Duration::from_millis(number("EXPIRY_MS", 8000)?);
     let redsync = match env::var("REDIS_URLS") {
-        Ok(urls) => Redsync::connect(urls.split(',')).context("REDIS_URLS")?,
-        Err(_) => Redsync::in_memory(3),
+        Err(env::VarError::NotPresent) => Redsync::in_memory(3),
+        urls => Redsync::connect(urls.context("REDIS_URLS")?.split(',')).context("REDIS_URLS")?,
     };
     let lock = RedlockLayer::new(redsync, key::path("room:{room}")).with_expiry(expiry);
 

@@ -32,8 +32,7 @@ where
 ///
 /// It is implemented for closures with these parameters.
 pub trait OnLost: Send + Sync + 'static {
-    /// Is called on the task of the request, and should not block. It is not
-    /// called while a panic unwinds.
+    /// Is called on the task of the request, and should not block. It is not called while a panic unwinds.
     ///
     /// `name` is the name of the lock as it is on the nodes, which can contain whatever the client has
     /// sent (for a log, use [`Printable`](redsync::Printable)), `hold` is how long the request has had
