@@ -5,7 +5,8 @@ use std::time::Duration;
 use redsync::node::{ExtendVote, Node};
 use redsync::{LockError, Mutex, Redsync, Released};
 use redsync_tests::Servers;
-use tokio::time::{Instant, sleep, timeout};
+use redsync_tests::wait::until_async;
+use tokio::time::{sleep, timeout};
 
 use crate::{acquire, deadpool, entry};
 
@@ -170,26 +171,22 @@ async fn shared_locks_need_the_permissions_in_the_docs() {
 
 #[tokio::test]
 async fn wake_ups_need_the_permissions_in_the_docs() {
-    let (_servers, urls) = start(&[PLAIN, &["+client|tracking", "+exists"]]);
+    let (servers, urls) = start(&[PLAIN, &["+client|tracking", "+exists"]]);
     let (here, there) = (connect(&urls), connect(&urls));
     let long = Duration::from_secs(60);
-    // On a busy machine, a server may be watched too late for the first of them.
-    for _ in 0..5 {
-        let guard = here.mutex("a").with_expiry(long).lock().await.unwrap();
-        let patient = there.mutex("a").with_retry_delay(long).with_tries(2);
-        let waiter = tokio::spawn(async move { patient.lock().await });
-        sleep(Duration::from_millis(500)).await;
-        let start = Instant::now();
-        guard.release().await.unwrap();
-        let stop = waiter.abort_handle();
-        if let Ok(woken) = timeout(SOON, waiter).await {
-            println!("woken after {:?}", start.elapsed());
-            woken.unwrap().unwrap().release().await.unwrap();
-            return;
-        }
-        stop.abort();
-    }
-    panic!("no wake-up");
+    let guard = here.mutex("a").with_expiry(long).lock().await.unwrap();
+    let patient = there.mutex("a").with_retry_delay(long).with_tries(2);
+    let waiter = tokio::spawn(async move { patient.lock().await });
+    until_async("all servers are watched", SOON, async || {
+        servers.iter().all(|server| {
+            let stats: String = server.query(&["INFO", "stats"]);
+            stats.contains("tracking_total_keys:1\r")
+        })
+    })
+    .await;
+    guard.release().await.unwrap();
+    let woken = timeout(SOON, waiter).await.expect("a wake-up");
+    woken.unwrap().unwrap().release().await.unwrap();
 }
 
 #[tokio::test]
