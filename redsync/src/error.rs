@@ -4,7 +4,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use crate::{ConfigError, Printable, Votes, quorum::votes::is_counter};
+use crate::{ConfigError, Printable, Votes, fence::is_counter};
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 

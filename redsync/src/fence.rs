@@ -70,7 +70,12 @@
 use std::fmt;
 
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
-pub(crate) const COUNTER_SUFFIX: &str = ":fence";
+const COUNTER_SUFFIX: &str = ":fence";
+
+/// Whether a key is that of a counter. No name ends as it does.
+pub(crate) fn is_counter(key: &str) -> bool {
+    key.ends_with(COUNTER_SUFFIX)
+}
 
 /// By how much a counter grows at each acquisition. The numbers from a token up to the next token
 /// belong to its holder.

@@ -9,7 +9,7 @@ pub(crate) use self::{
     retry::{Delay, Retry},
     timing::{NodeTimeout, Timing},
 };
-use crate::{ConfigError, Mode, error::BoxError, fence::COUNTER_SUFFIX};
+use crate::{ConfigError, Mode, error::BoxError, fence::is_counter};
 
 /// The greatest length of a name together with its prefix, in bytes.
 pub(crate) const MAX_NAME_LEN: usize = 1024;
@@ -209,7 +209,7 @@ fn is_reserved(key: &str) -> bool {
             !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
         })
     };
-    key.ends_with(COUNTER_SUFFIX) || is_permit()
+    is_counter(key) || is_permit()
 }
 
 const fn too_long(len: usize) -> ConfigError {

@@ -1,13 +1,20 @@
 //! The runtimes that a [`Redsync`](crate::Redsync) was used on, for work that must not end with one
 //! of them.
 
+use std::{future::Future, time::Duration};
+
 use futures_util::future::{FutureExt, ready};
 use tokio::{
     runtime::{Handle, Id, RuntimeFlavor},
     task::unconstrained,
+    time::timeout,
 };
 
 use crate::sync::Mutex;
+
+/// A runtime that does not run a task for this long stands still. A handler that blocks its thread is
+/// usually done by then, and an expiry of 8 s leaves time to release the lock elsewhere.
+pub(crate) const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// The known runtimes, the one that was used last at the end. A runtime that has ended is forgotten
 /// when another becomes known.
@@ -68,6 +75,12 @@ impl Runtimes {
         let is_ended = |runtime: &Handle| ended.iter().any(|it| it.id() == runtime.id());
         self.0.lock().retain(|runtime| !is_ended(runtime));
     }
+}
+
+/// Spawns a task now. Resolves when it has run, or when it is clear that the runtime stands still.
+pub(crate) fn stands_still(runtime: &Handle) -> impl Future<Output = bool> + use<> {
+    let sign = runtime.spawn(ready(()));
+    async move { timeout(STANDSTILL, sign).await.is_err() }
 }
 
 /// Whether a runtime has several threads, or threads that come and go, to run its tasks on.

@@ -5,25 +5,19 @@
 //! before the work is done, the watch moves to another one that is known.
 
 use std::{
-    future::{Future, ready},
+    future::Future,
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_util::future::{BoxFuture, FutureExt};
-use tokio::{
-    runtime::Handle,
-    time::{sleep, timeout},
+use tokio::{runtime::Handle, time::sleep};
+
+use crate::{
+    runtimes::{Runtimes, STANDSTILL, stands_still},
+    sync::Mutex,
 };
-
-use crate::{runtimes::Runtimes, sync::Mutex};
-
-/// A runtime that does not run a task for this long stands still. Work on it is checked at this
-/// interval. A handler that blocks its thread is usually done by then, and an expiry of 8 s leaves time to
-/// release the lock elsewhere.
-const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// The work. None while it is polled, and when it is done.
 struct Watched(Mutex<Option<BoxFuture<'static, ()>>>);
@@ -67,8 +61,7 @@ impl Watch {
             if self.is_over() {
                 return;
             }
-            let runs = timeout(STANDSTILL, self.runtime.spawn(ready(())));
-            if runs.await.is_ok() {
+            if !stands_still(&self.runtime).await {
                 continue;
             }
             // The task above did not run, so the work was not polled either.

@@ -65,32 +65,31 @@ impl Future for Extension {
         };
         let verdict = ready!(pending.as_mut().poll(cx));
         // The new validity counts from before the round was sent.
-        Poll::Ready(
-            match lease.hold.extended(verdict, lease.until_from(start)) {
-                Extended::Prolonged => {
-                    tracing::trace!(name = %lease.label(), "extended");
-                    if lease.options().kind.heals && lease.lanes.lack_a_key() {
-                        lease.heal();
-                    }
-                    lease.lanes.forget_gaps_before(start);
-                    lease.hold.loss().note_votes(None);
-                    Ok(())
+        let extended = lease.hold.extended(verdict, lease.until_from(start));
+        Poll::Ready(match extended {
+            Extended::Prolonged => {
+                tracing::trace!(name = %lease.label(), "extended");
+                if lease.options().kind.heals && lease.lanes.lack_a_key() {
+                    lease.heal();
                 }
-                Extended::TooLate => Err(lease.lost()),
-                Extended::Refused => {
-                    lease.lose(lease.votes(pending.take_votes()));
-                    Err(lease.lost())
-                }
-                Extended::Unclear => {
-                    let votes = lease.votes(pending.take_votes());
-                    lease.hold.loss().note_votes(Some(votes.clone()));
-                    Err(if lease.is_lost() {
-                        lease.lost()
-                    } else {
-                        ExtendError::Failed(votes)
-                    })
-                }
-            },
-        )
+                lease.lanes.forget_gaps_before(start);
+                lease.hold.loss().note_votes(None);
+                Ok(())
+            }
+            Extended::TooLate => Err(lease.lost()),
+            Extended::Refused => {
+                lease.lose(lease.votes(pending.take_votes()));
+                Err(lease.lost())
+            }
+            Extended::Unclear => {
+                let votes = lease.votes(pending.take_votes());
+                lease.hold.loss().note_votes(Some(votes.clone()));
+                Err(if lease.is_lost() {
+                    lease.lost()
+                } else {
+                    ExtendError::Failed(votes)
+                })
+            }
+        })
     }
 }

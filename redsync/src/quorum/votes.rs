@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::majority;
 use crate::{
-    fence::COUNTER_SUFFIX,
+    fence::is_counter,
     node::NodeError,
     printable::{Label, Printable},
 };
@@ -156,11 +156,6 @@ impl Votes {
         }
         Ok(())
     }
-}
-
-/// Whether a key is that of a counter. No name ends as it does.
-pub(crate) fn is_counter(key: &str) -> bool {
-    key.ends_with(COUNTER_SUFFIX)
 }
 
 impl fmt::Display for Votes {

@@ -1,18 +1,15 @@
 //! Making a connection to one server: by a client library, or out of a pool.
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::timeout};
 
 use super::{kind::SharedConnection, sender::Sender};
-use crate::{node::NodeError, sync::Mutex};
+use crate::{node::NodeError, runtimes::stands_still, sync::Mutex};
 
 /// How long it may take to make a connection. Where locks are acquired within 400 ms, a handshake takes
 /// milliseconds; and by then TCP has just repeated a first packet that was lost (RFC 6298, section 2).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A runtime that does not run a task for this long stands still.
-const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Makes connections to one server.
 pub(crate) trait Connect: Clone + Send + Sync + 'static {
@@ -68,9 +65,9 @@ impl<M: Connect> Connection<M> {
         if self.is_here() {
             return;
         }
-        let (connection, sign) = (Arc::clone(self), self.runtime.spawn(ready(())));
+        let (connection, stands_still) = (Arc::clone(self), stands_still(&self.runtime));
         tokio::spawn(async move {
-            if timeout(STANDSTILL, sign).await.is_err() {
+            if stands_still.await {
                 connection.sender.abandon_sent();
             }
         });
