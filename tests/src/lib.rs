@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod faulty;
+pub mod history;
 pub mod proxy;
 pub mod refusing;
 pub mod server;

@@ -1,0 +1,250 @@
+//! The check of a history against all rules.
+
+use std::{collections::HashMap, fmt, time::Duration};
+
+use super::{
+    End, Event, What, beliefs,
+    calls::{Course, calls},
+    intervals::Intervals,
+    keys::{self, spans, supposed},
+    nodes::{Health, stops},
+    waits::Sweep,
+};
+
+/// What has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// The events of a call are in an order that is possible.
+    Record,
+    /// Beliefs in a key are disjoint, unless both are shared. A semaphore has at most as many holders as
+    /// permits. So nobody intrudes while somebody believes, however often it extends its lock.
+    Overlap,
+    /// The tokens of a key are unique, and that of a later holder is larger.
+    Token,
+    /// No extension succeeds that was called for after the end of the validity.
+    Revived,
+    /// No waiter waits while a majority of nodes is well and would grant it what it wants, for longer than
+    /// [`Expected::idle`] without a break.
+    ///
+    /// A waiter behind others of its process waits for them. So all waiters of the process that are
+    /// connected with it by the keys that they want have to be in the same position, and none of them may
+    /// [stand](What::Stands) still. An attempt of another client, for the time for which it has keys on a
+    /// node, ends the time in question.
+    IdleLock,
+    /// No call takes longer than [`Expected::wait`], of which only that time counts in which a majority of
+    /// nodes was well.
+    EndlessWait,
+    /// A guard that is kept alive is not lost if a majority was well for [`Expected::keep`] without a break,
+    /// in the last expiry before the end of its validity and after it was first kept alive. Guards of a
+    /// process that stood still in this time do not count.
+    LostGuard,
+    /// A node keeps no key for longer than [`Expected::stale`] after its client was done with it, provided
+    /// that the node was well for this time, and for as long before. Keys that were left to expire do not
+    /// count.
+    StaleKey,
+    /// Every key that was ever asked for is granted within [`Expected::healed`] after
+    /// [`Healed`](What::Healed), if there is this event.
+    NotHealed,
+}
+
+/// What a run can expect of its clients and nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// The number of nodes.
+    pub nodes: u32,
+    /// The expiry of all locks.
+    pub expiry: Duration,
+    /// See [`Rule::IdleLock`].
+    pub idle: Duration,
+    /// See [`Rule::EndlessWait`].
+    pub wait: Duration,
+    /// See [`Rule::LostGuard`].
+    pub keep: Duration,
+    /// See [`Rule::StaleKey`].
+    pub stale: Duration,
+    /// See [`Rule::NotHealed`].
+    pub healed: Duration,
+}
+
+/// A rule that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// The rule.
+    pub rule: Rule,
+    /// When that was clear, by the history's clock.
+    pub at: u64,
+    /// What happened.
+    pub text: String,
+}
+
+impl Wrong {
+    pub(super) const fn new(rule: Rule, at: u64, text: String) -> Self {
+        Self { rule, at, text }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {}: {}", self.rule, self.at, self.text)
+    }
+}
+
+/// What the check says.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What is wrong, in the order of time.
+    pub wrongs: Vec<Wrong>,
+    /// Figures of the history.
+    pub figures: Figures,
+}
+
+/// Figures of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// From the first event to the last.
+    pub span: Duration,
+    /// The calls.
+    pub calls: usize,
+    /// Those that returned a guard.
+    pub grants: usize,
+    /// Grants without a key of their own: of locks that were handed over, as far as the nodes record keys.
+    pub hand_overs: usize,
+    /// Guards that said that they are lost.
+    pub lost: usize,
+    /// The faults of nodes.
+    pub faults: usize,
+    /// The longest wait, counted as for [`Rule::EndlessWait`].
+    pub longest_wait: Duration,
+    /// The longest time that counts for [`Rule::IdleLock`].
+    pub longest_idle: Duration,
+}
+
+impl Figures {
+    /// The sum of both, and the longer of their longest times.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            span: self.span + other.span,
+            calls: self.calls + other.calls,
+            grants: self.grants + other.grants,
+            hand_overs: self.hand_overs + other.hand_overs,
+            lost: self.lost + other.lost,
+            faults: self.faults + other.faults,
+            longest_wait: self.longest_wait.max(other.longest_wait),
+            longest_idle: self.longest_idle.max(other.longest_idle),
+        }
+    }
+}
+
+/// Checks a history, whose events are in the order of time.
+#[must_use]
+pub fn check(events: &[Event], expected: &Expected) -> Verdict {
+    let courses = match calls(events) {
+        Ok(courses) => courses,
+        Err(text) => {
+            return Verdict {
+                wrongs: vec![Wrong::new(Rule::Record, 0, text)],
+                figures: Figures::default(),
+            };
+        }
+    };
+    let health = Health::new(events, expected.nodes);
+    let mut wrongs = beliefs::check(&courses);
+
+    let mut kept = spans(events);
+    let (hand_overs, stale) = keys::check(&courses, &kept, &health, expected);
+    wrongs.extend(stale);
+    if kept.is_empty() {
+        kept = supposed(&courses, expected);
+    }
+    let (longest_idle, idle) = Sweep::new(&courses, expected).run(events, &kept);
+    wrongs.extend(idle);
+
+    let (longest_wait, endless) = endless(&courses, health.majority(), expected);
+    wrongs.extend(endless);
+    wrongs.extend(lost(&courses, events, health.majority(), expected));
+    wrongs.extend(not_healed(&courses, events, expected));
+    wrongs.sort_by_key(|wrong| wrong.at);
+
+    let beliefs = || courses.iter().filter_map(|course| course.belief.as_ref());
+    let begin = events.first().map_or(0, |event| event.at);
+    let end = events.last().map_or(0, |event| event.at);
+    let is_fault = |event: &&Event| matches!(event.what, What::Ill { .. });
+    Verdict {
+        wrongs,
+        figures: Figures {
+            span: Duration::from_nanos(end - begin),
+            calls: courses.len(),
+            grants: beliefs().count(),
+            hand_overs,
+            lost: beliefs()
+                .filter(|belief| belief.end == Some(End::Lost))
+                .count(),
+            faults: events.iter().filter(is_fault).count(),
+            longest_wait: Duration::from_nanos(longest_wait),
+            longest_idle: Duration::from_nanos(longest_idle),
+        },
+    }
+}
+
+/// Also returns the longest wait.
+fn endless(courses: &[Course], majority: &Intervals, expected: &Expected) -> (u64, Option<Wrong>) {
+    let limit = expected.wait.as_nanos() as u64;
+    let waits = courses.iter().map(|course| {
+        let waited = majority.time_within(course.since, course.waited_until);
+        (waited, course)
+    });
+    let Some((longest, course)) = waits.max_by_key(|(waited, _)| *waited) else {
+        return (0, None);
+    };
+    let wrong = (longest > limit).then(|| {
+        let (since, until) = (course.since, course.waited_until);
+        let text = format!("{} waited from {since} to {until}", course.call);
+        Wrong::new(Rule::EndlessWait, until, text)
+    });
+    (longest, wrong)
+}
+
+fn lost(
+    courses: &[Course],
+    events: &[Event],
+    majority: &Intervals,
+    expected: &Expected,
+) -> Option<Wrong> {
+    let stops: HashMap<u32, Intervals> = stops(events);
+    let (expiry, keep) = (
+        expected.expiry.as_nanos() as u64,
+        expected.keep.as_nanos() as u64,
+    );
+    courses.iter().find_map(|course| {
+        let belief = course.belief.as_ref()?;
+        let (until, kept_since) = (belief.until, belief.kept_since?);
+        let since = until.saturating_sub(expiry);
+        let stopped = stops.get(&course.call.process);
+        let went = stopped.is_none_or(|stops| stops.time_within(since, until) == 0);
+        let well = majority.longest_within(since.max(kept_since), until);
+        (belief.end == Some(End::Lost) && went && well >= keep).then(|| {
+            let text = format!("{} lost its lock at {until}", course.call);
+            Wrong::new(Rule::LostGuard, until, text)
+        })
+    })
+}
+
+fn not_healed(courses: &[Course], events: &[Event], expected: &Expected) -> Option<Wrong> {
+    let healed = events.iter().find(|event| event.what == What::Healed)?.at;
+    let limit = healed + expected.healed.as_nanos() as u64;
+    let is_granted = |key| {
+        courses.iter().any(|course| {
+            let granted = course.belief.as_ref().map(|belief| belief.from);
+            granted.is_some_and(|at| (healed..=limit).contains(&at)) && course.held().contains(key)
+        })
+    };
+    let mut keys: Vec<_> = (courses.iter())
+        .flat_map(|course| course.wants.keys())
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let missing = keys.into_iter().find(|key| !is_granted(key))?;
+    let text = format!("{missing} was not granted again");
+    Some(Wrong::new(Rule::NotHealed, limit, text))
+}
