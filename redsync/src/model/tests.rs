@@ -14,6 +14,9 @@ use super::{
 /// How many threads explore.
 const THREADS: usize = 2;
 
+/// After how many states a flaw counts as not found. Each shows after at most a third of them.
+const MOST_STATES: usize = 10_000_000;
+
 const NOTHING: Budget = Budget {
     extensions: 0,
     hand_overs: 0,
@@ -47,12 +50,7 @@ fn reach(milestone: fn(&World) -> bool, setting: &Setting) -> Setting {
         milestone: Some(milestone),
         ..setting.clone()
     };
-    let checker = setting
-        .clone()
-        .checker()
-        .threads(THREADS)
-        .spawn_bfs()
-        .join();
+    let checker = setting.clone().checker().spawn_bfs().join();
     let path = checker
         .discovery(MILESTONE)
         .expect("the milestone is reached");
@@ -70,6 +68,7 @@ fn find(flaw: Flaw, broken: &'static str, setting: Setting) {
     let checker = setting.with_flaw(flaw).checker().threads(THREADS);
     let checker = checker
         .finish_when(HasDiscoveries::AnyFailures)
+        .target_state_count(MOST_STATES)
         .spawn_bfs()
         .join();
     let path = checker.discovery(broken).expect("the flaw is not found");

@@ -138,10 +138,11 @@ impl World {
         })
     }
 
-    /// Whether a lock is held after an extension that one node has granted.
+    /// Whether a lock is held after an extension that one node has granted, and a clock may still run
+    /// ahead.
     pub(super) fn has_an_extension_on_one_node(&self) -> bool {
-        self.leases()
-            .any(|(_, lease)| lease.is_extended_on_one_node())
+        let is_extended = |(_, lease): (_, &Lease)| lease.is_extended_on_one_node();
+        self.left.ticks_ahead > 0 && self.leases().any(is_extended)
     }
 
     fn lease(&mut self, number: usize) -> &mut Lease {
