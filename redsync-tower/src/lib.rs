@@ -62,6 +62,13 @@
 //!   [fencing token](RedlockLayer::with_fencing) lets the resource refuse late writes.
 #![doc = include_str!("docs/composition.md")]
 #![doc = include_str!("docs/telemetry.md")]
+//! # Pages
+//!
+//! [`guide::hostile_clients`] says what a client can do with a lock, and what limits it. [`redsync::guide`] has
+//! pages on [deployment](redsync::guide::deployment), for [operators](redsync::guide::operators), and on what is
+//! [promised](redsync::guide::promises) and [proven](redsync::guide::proven). [`key`] and [`response`] have
+//! their own.
+//!
 //! # Features
 //!
 //! * `axum` (default): [`key::path`] and [`key::from_extractor`], and [`HeldLock`] as an extractor.
@@ -77,6 +84,7 @@ mod common;
 mod config;
 mod context;
 pub mod future;
+pub mod guide;
 mod held;
 mod holders;
 pub mod key;

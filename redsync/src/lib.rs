@@ -87,12 +87,13 @@
 //! set on nodes are then released by a task in the background. The task needs a tokio runtime;
 //! without one, the keys expire. [`Redsync::drain`] waits for these tasks.
 #![doc = include_str!("docs/metrics.md")]
-#![doc = include_str!("docs/go-redsync.md")]
-#![doc = include_str!("docs/scale.md")]
+//! # Pages
 //!
-#![doc = include_str!("docs/scale.svg")]
+//! The [`guide`] has pages on [deployment](guide::deployment), for [operators](guide::operators), on what is
+//! [promised](guide::promises) and [proven](guide::proven), on [speed](guide::speed) and [what a process
+//! carries](guide::scale), and for users of [go-redsync](guide::from_go_redsync) and
+//! [rslock](guide::from_rslock). [`node::redis`] says what servers have to provide.
 //!
-#![doc = include_str!("docs/scale-figures.md")]
 //! # Features
 //!
 //! * `deadpool-redis` (default): Redis and Valkey nodes through [deadpool-redis], from a URL or
@@ -126,6 +127,7 @@ mod error;
 pub mod fence;
 mod gate;
 mod guard;
+pub mod guide;
 mod inspect;
 mod keep_alive;
 mod lease;

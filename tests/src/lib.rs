@@ -22,3 +22,10 @@ pub use proxy::Proxy;
 pub use refusing::RefusingProxy;
 pub use server::{RedisServer, Servers, UNLOCK_OF_GO};
 pub use service::Service;
+
+/// The code of the READMEs, which is compiled by doc-tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../redsync/README.md")]
+#[doc = include_str!("../../redsync-tower/README.md")]
+pub mod readmes {}

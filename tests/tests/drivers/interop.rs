@@ -1,9 +1,11 @@
-//! Nodes that are shared with clients of go-redsync v4, which know nothing of what we add. Their
-//! commands are written out here.
+//! Nodes that are shared with clients of go-redsync v4 and of rslock, which know nothing of what we add. The
+//! commands of go-redsync are written out here.
+
+use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use redsync::{
-    Mode,
+    LockError, Mode, Redsync,
     node::{AcquireVote, ExtendVote, Node, ReleaseVote},
 };
 use redsync_tests::{RedisServer, UNLOCK_OF_GO};
@@ -108,6 +110,26 @@ async fn go_clients_see_shared_locks_as_taken_and_cannot_remove_them() {
     release(&node, &two).await;
     assert!(lock(&server, "a", "theirs"));
     refused(&node, &one).await;
+}
+
+#[tokio::test]
+async fn an_exclusive_lock_excludes_rslock_and_is_excluded_by_it() {
+    let server = RedisServer::start();
+    let redsync = Redsync::connect([server.url()]).unwrap();
+    let mut theirs = rslock::LockManager::new(vec![server.url()]);
+    theirs.set_retry(1, Duration::from_millis(1));
+    let expiry = Duration::from_secs(20);
+
+    let guard = redsync.mutex("a").lock().await.unwrap();
+    assert!(theirs.lock("a", expiry).await.is_err());
+    guard.release().await.unwrap();
+
+    let lock = theirs.lock("a", expiry).await.unwrap();
+    let error = redsync.mutex("a").try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Taken(_)), "{error}");
+    lock.release().await;
+    let guard = redsync.mutex("a").try_lock().await.unwrap();
+    guard.release().await.unwrap();
 }
 
 /// A key of any other type belongs to another program.

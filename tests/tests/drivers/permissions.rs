@@ -190,6 +190,45 @@ async fn wake_ups_need_the_permissions_in_the_docs() {
 }
 
 #[tokio::test]
+async fn the_user_on_the_page_on_deployment_locks_with_fencing_and_wake_ups_and_nothing_else() {
+    let page = include_str!("../../../redsync/src/docs/deployment.md");
+    let lines: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("ACL "))
+        .collect();
+    assert!(!lines.is_empty());
+    let servers = Servers::start(3);
+    for server in servers.iter() {
+        for line in &lines {
+            server.command(&line.split(' ').collect::<Vec<_>>());
+        }
+    }
+    let urls = servers
+        .iter()
+        .map(|server| format!("redis://locks:password@{}", server.address()));
+    let redsync = connect(&urls.collect::<Vec<_>>());
+    let order = redsync.mutex("order:42").with_fencing(true);
+    holds(&order).await;
+    let guard = order.lock().await.unwrap();
+    let waiter = {
+        let order = order.clone().with_hand_over(0, Duration::ZERO);
+        tokio::spawn(async move { order.lock_within(SOON).await })
+    };
+    until_async("all servers are watched", SOON, async || {
+        servers.iter().all(|server| {
+            let stats: String = server.query(&["INFO", "stats"]);
+            stats.contains("tracking_total_keys:1\r")
+        })
+    })
+    .await;
+    guard.release().await.unwrap();
+    waiter.await.unwrap().unwrap().release().await.unwrap();
+
+    let error = redsync.mutex("stock:42").try_lock().await.unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error}");
+}
+
+#[tokio::test]
 async fn without_one_of_the_permissions_of_a_plain_lock_there_is_none_that_stays() {
     for missing in PLAIN {
         let rest = PLAIN.iter().copied().filter(|command| command != missing);
