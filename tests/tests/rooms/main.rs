@@ -36,6 +36,11 @@ fn no_module_of_the_layer_is_part_of_a_circle() {
     check("redsync-tower", 15);
 }
 
+#[test]
+fn no_module_of_the_command_line_is_part_of_a_circle() {
+    check("redsync-cli", 15);
+}
+
 fn check(package: &str, modules_at_least: usize) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let modules = Modules::of(&read(&tests.parent().unwrap().join(package).join("src")));

@@ -35,13 +35,15 @@ pub(crate) struct Use {
 }
 
 impl Modules {
-    /// Reads `lib.rs` and the modules that it leads to.
+    /// Reads `lib.rs`, or the `main.rs` of a program, and the modules that it leads to.
     pub(crate) fn of(sources: &Sources) -> Self {
+        let is_library = sources.contains_key("lib.rs");
+        let root = if is_library { "lib.rs" } else { "main.rs" };
         let mut modules = Self(vec![Module {
-            file: "lib.rs".to_owned(),
+            file: root.to_owned(),
             ..Module::default()
         }]);
-        let items = parse("lib.rs", &sources["lib.rs"]);
+        let items = parse(root, &sources[root]);
         modules.fill(0, items, sources);
         modules
     }

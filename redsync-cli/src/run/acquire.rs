@@ -1,0 +1,103 @@
+//! Waiting for the lock, with a line of progress on a terminal.
+
+use std::{
+    convert::Infallible,
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use redsync::{Guard, LockError, Mutex, Printable};
+use tokio::time::{Instant, sleep};
+
+use super::signals::Signals;
+use crate::{arguments::Run, holders::Holders};
+
+/// A wait that is shorter is not worth a line.
+const SOON: Duration = Duration::from_millis(500);
+
+/// How often the line is renewed, and the nodes are asked who holds the lock.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Acquires the lock, unless a signal comes that would end the command.
+pub(super) async fn acquire(
+    mutex: &Mutex,
+    arguments: &Run,
+    signals: &mut Signals,
+) -> Result<Result<Guard, Signal>, LockError> {
+    let lock = match arguments.lock.wait {
+        _ if arguments.lock.no_wait => mutex.try_lock(),
+        Some(wait) => mutex.lock_within(wait),
+        None => mutex.lock_within(Duration::MAX),
+    };
+    let progress = async {
+        if arguments.conduct.quiet || !io::stderr().is_terminal() {
+            return std::future::pending().await;
+        }
+        show(mutex, arguments).await
+    };
+    tokio::select! {
+        biased;
+        signal = ending(signals) => Ok(Err(signal)),
+        guard = lock => guard.map(Ok),
+        never = progress => match never {},
+    }
+}
+
+/// Returns the first signal that ends a command that does not handle it. The others are for a command
+/// that handles them, and there is none yet.
+async fn ending(signals: &mut Signals) -> Signal {
+    loop {
+        match signals.next().await {
+            Signal::SIGUSR1 | Signal::SIGUSR2 => {}
+            signal => return signal,
+        }
+    }
+}
+
+/// Shows on a line how long this process has waited, and for whom.
+async fn show(mutex: &Mutex, arguments: &Run) -> Infallible {
+    let start = Instant::now();
+    let mut line = Line { is_shown: false };
+    sleep(SOON).await;
+    loop {
+        let nodes = mutex.inspect().await.unwrap_or_default();
+        let holders = Holders::of(&nodes, arguments.nodes.quorum());
+        let names = arguments.names.join(", ");
+        line.show(&format!(
+            "waiting for `{}`{} ({} s)",
+            Printable(names),
+            holders.briefly(),
+            start.elapsed().as_secs()
+        ));
+        sleep(PACE).await;
+    }
+}
+
+/// A line on a terminal, which replaces itself, and is removed at the end.
+struct Line {
+    is_shown: bool,
+}
+
+impl Line {
+    fn show(&mut self, text: &str) {
+        self.is_shown = true;
+        write(&format!("\r\x1b[Kredsync: {text}"));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if self.is_shown {
+            write("\r\x1b[K");
+        }
+    }
+}
+
+fn write(text: &str) {
+    let mut terminal = io::stderr();
+    // The terminal may be gone, and the lock is worth more than the line.
+    let _ = terminal
+        .write_all(text.as_bytes())
+        .and_then(|()| terminal.flush());
+}
