@@ -31,7 +31,7 @@ impl Terminal {
         let OpenptyResult { master, slave } = openpty(None, None).unwrap();
         let end = |end: &OwnedFd| end.try_clone().unwrap();
         let program = Command::new("setsid")
-            .arg("--ctty")
+            .arg("-c")
             .args(program)
             .env("REDSYNC_NODES", servers.urls().join(","))
             .env("PS1", "$ ")
