@@ -5,6 +5,27 @@
 //! cargo run --example idempotency
 //! ```
 //!
+//! Send a charge, and send it again. The second answer is the first one, with `idempotent-replayed: true`:
+//!
+//! ```sh
+//! charge() {
+//!     curl -si -H 'authorization: Bearer alice' -H "idempotency-key: $1" \
+//!         --json "{\"amount\": $2}" "http://127.0.0.1:3000/charges?work_ms=$3"
+//!     echo
+//! }
+//! charge 8e03978e 100 0
+//! charge 8e03978e 100 0
+//! ```
+//!
+//! With another amount, the same key has 422. While a charge is worked on, the same again has 409. Alice has
+//! one charge for each key:
+//!
+//! ```sh
+//! charge 8e03978e 200 0
+//! charge 40d543e8 100 5000 & sleep 1; charge 40d543e8 100 0; wait
+//! curl -s -H 'authorization: Bearer alice' http://127.0.0.1:3000/charges; echo
+//! ```
+//!
 //! It follows draft-ietf-httpapi-idempotency-key-header-07. A lock alone is not enough: it keeps two
 //! requests with one key from running at the same time, but if the second comes later, it would be a
 //! second charge. These steps make it one:
@@ -38,39 +59,34 @@
 //! * `RUST_LOG`: what is logged.
 
 mod charges;
-mod config;
 mod key;
 mod store;
 
-use anyhow::Context;
+use std::{env, path::PathBuf, time::Duration};
+
 use axum::{
     Router,
     body::Body,
     middleware::from_fn,
     routing::{get, post},
 };
+use redsync_examples::{listen, log, number, redsync, shutdown_signal};
 use redsync_tower::{RedlockLayer, key as lock_key};
-use tokio::{net::TcpListener, signal};
-use tracing_subscriber::EnvFilter;
 
-use self::{config::Config, key::IdempotencyKey, store::Store};
+use self::{key::IdempotencyKey, store::Store};
 
 /// How long a charge may be, in bytes.
 const MAX_BODY: usize = 4096;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,redsync_tower=debug"));
-    tracing_subscriber::fmt().with_env_filter(filter).init();
-
-    let config = Config::from_env()?;
-    let store = Store::open(config.database.as_deref(), config.keep)?;
-    let redsync = config.redsync()?;
-    let listener = TcpListener::bind(("127.0.0.1", config.port))
-        .await
-        .with_context(|| format!("cannot listen on port {}", config.port))?;
-    print!("{}", config.instructions());
+    log();
+    let keep = Duration::from_secs(number("KEEP_S", 24 * 60 * 60)?);
+    let database = env::var_os("DATABASE").map(PathBuf::from);
+    let store = Store::open(database.as_deref(), keep)?;
+    let redsync = redsync()?;
+    let (listener, url) = listen().await?;
+    println!("Charges are made on {url}/charges");
 
     let name = |key: IdempotencyKey| key.lock_name("charge");
     let lock = RedlockLayer::new(redsync.clone(), lock_key::from_extractor(name))
@@ -88,8 +104,11 @@ async fn main() -> anyhow::Result<()> {
         .layer(from_fn(key::authenticate))
         .with_state(store);
     axum::serve(listener, app)
-        .with_graceful_shutdown(async { signal::ctrl_c().await.expect("a handler for Ctrl-C") })
+        .with_graceful_shutdown(shutdown_signal())
         .await?;
+
+    // The charges under way have been made. This waits for the releases of those that were cut off.
     redsync.drain().await;
+    tracing::info!("shut down");
     Ok(())
 }

@@ -9,6 +9,8 @@
 pub mod bench;
 pub mod faulty;
 pub mod history;
+pub mod http;
+pub mod program;
 pub mod proxy;
 pub mod refusing;
 pub mod server;
@@ -18,6 +20,7 @@ pub mod wait;
 mod ports;
 
 pub use faulty::FaultyNode;
+pub use program::Program;
 pub use proxy::Proxy;
 pub use refusing::RefusingProxy;
 pub use server::{RedisServer, Servers, UNLOCK_OF_GO};

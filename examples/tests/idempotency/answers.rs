@@ -3,7 +3,7 @@
 use axum::http::Method;
 use redsync_tests::{Service, wait::until_async};
 
-use crate::client::{SOON, charge, charges, send};
+use crate::client::{Replayed as _, SOON, charge, charges, send};
 
 async fn start() -> Service {
     Service::start("idempotency", &[]).await

@@ -2,30 +2,25 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::Bytes,
-    http::{HeaderMap, Method, Request, header},
+use axum::http::{Method, header};
+use redsync_tests::{
+    Servers, Service,
+    http::{Answer, try_send},
 };
-use http_body_util::{BodyExt, Full};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use redsync_tests::{Servers, Service};
 use rusqlite::{Connection, OptionalExtension};
 use tempfile::TempDir;
 
 /// A generous time limit for a condition that has to hold soon.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
+pub(crate) trait Replayed {
+    /// Whether this answer was stored.
+    fn is_replayed(&self) -> bool;
 }
 
-impl Answer {
-    pub(crate) fn is_replayed(&self) -> bool {
-        let value = self.headers.get("idempotent-replayed");
-        value.is_some_and(|value| value == "true")
+impl Replayed for Answer {
+    fn is_replayed(&self) -> bool {
+        self.header("idempotent-replayed") == "true"
     }
 }
 
@@ -36,20 +31,8 @@ pub(crate) async fn send(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
-    let mut request = Request::builder().method(method).uri(service.url(path));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(Full::<Bytes>::from(body.to_owned()));
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request.expect("a request")).await;
-    let (parts, body) = response.expect("a response").into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
-    Answer {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    }
+    let answer = try_send(method, &service.url(path), headers, body).await;
+    answer.expect("an answer")
 }
 
 /// Alice's charge of this amount, with this key.
@@ -60,24 +43,12 @@ pub(crate) async fn charge(service: &Service, key: &str, amount: u32, work_ms: u
     send(service, Method::POST, &path, &headers, &body).await
 }
 
-/// Sends Alice's charge, with the key `k`, to a copy that gets killed.
-pub(crate) async fn abandoned(url: String) -> Result<(), hyper_util::client::legacy::Error> {
-    let request = Request::post(url)
-        .header(header::AUTHORIZATION, "Bearer alice")
-        .header("idempotency-key", "k")
-        .body(Full::<Bytes>::from(r#"{"amount": 100}"#));
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    client.request(request.expect("a request")).await?;
-    Ok(())
-}
-
 /// How many charges the customer has.
 pub(crate) async fn charges(service: &Service, customer: &str) -> usize {
     let bearer = format!("Bearer {customer}");
     let headers = [(header::AUTHORIZATION.as_str(), &*bearer)];
     let answer = send(service, Method::GET, "/charges", &headers, "").await;
-    let list: Vec<serde_json::Value> = serde_json::from_str(&answer.body).expect("a list");
-    list.len()
+    answer.json().as_array().expect("a list").len()
 }
 
 /// Redis servers and a database, which copies of the program share.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use redsync_tests::wait::until_async;
+use redsync_tests::{http::Answer, wait::until_async};
 use tokio::task::JoinSet;
 
-use crate::client::{Answer, SOON, World, charge, charges};
+use crate::client::{Replayed as _, SOON, World, charge, charges};
 
 #[tokio::test]
 async fn forty_requests_with_one_key_at_two_copies_are_one_charge() {

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use redsync_tests::{Service, wait::until_async};
+use axum::http::Method;
+use redsync_tests::{
+    Service,
+    http::{Answer, try_send},
+    wait::until_async,
+};
 
-use crate::client::{Answer, SOON, World, charge, charges};
+use crate::client::{Replayed as _, SOON, World, charge, charges};
 
 /// Repeats a request until the lock of a killed copy has expired.
 async fn repeat(service: &Service) -> Answer {
@@ -18,13 +23,20 @@ async fn repeat(service: &Service) -> Answer {
     answer.expect("just seen")
 }
 
+/// Sends Alice's charge, with the key `k`, to a copy that may not live to answer.
+async fn send_to(url: String) -> Option<Answer> {
+    let headers = [("authorization", "Bearer alice"), ("idempotency-key", "k")];
+    let answer = try_send(Method::POST, &url, &headers, r#"{"amount": 100}"#).await;
+    answer.ok()
+}
+
 /// Sends a charge, and kills the copy as soon as the condition holds.
 async fn kill_when(service: &mut Service, work_ms: u64, mut condition: impl FnMut() -> bool) {
     let url = service.url(&format!("/charges?work_ms={work_ms}"));
-    let client = tokio::spawn(crate::client::abandoned(url));
+    let client = tokio::spawn(send_to(url));
     until_async("the moment has come", SOON, async || condition()).await;
     service.kill();
-    assert!(client.await.expect("no panic").is_err(), "no answer");
+    assert!(client.await.expect("no panic").is_none(), "an answer");
 }
 
 #[tokio::test]
@@ -91,4 +103,18 @@ async fn a_kill_during_the_work_leaves_nothing() {
     let answer = repeat(&other).await;
     assert_eq!((answer.status, answer.is_replayed()), (201, false));
     assert_eq!(charges(&other, "alice").await, 1);
+}
+
+#[tokio::test]
+async fn a_charge_that_is_under_way_at_a_shutdown_is_made() {
+    let world = World::start();
+    let mut service = world.copy().await;
+    let url = service.url("/charges?work_ms=1000");
+    let client = tokio::spawn(send_to(url));
+    until_async("it is worked on", SOON, async || world.token().is_some()).await;
+    service.terminate();
+    let answer = client.await.expect("no panic").expect("an answer");
+    assert_eq!(answer.status, 201);
+    assert_eq!(service.exit().code(), Some(0), "{}", service.log());
+    assert!(!world.is_locked("k"));
 }

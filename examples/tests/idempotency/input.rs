@@ -3,7 +3,7 @@
 use axum::http::Method;
 use redsync_tests::Service;
 
-use crate::client::{charge, charges, send};
+use crate::client::{Replayed as _, charge, charges, send};
 
 const BODY: &str = r#"{"amount": 100}"#;
 const ALICE: (&str, &str) = ("authorization", "Bearer alice");

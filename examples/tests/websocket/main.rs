@@ -142,6 +142,21 @@ async fn a_socket_is_closed_when_its_lock_is_lost() {
 }
 
 #[tokio::test]
+async fn at_a_shutdown_sockets_are_closed_and_their_rooms_are_free() {
+    let servers = Servers::start(3);
+    let mut service = start(&servers, PATIENT).await;
+    let mut socket = open(&service, "1").await.expect("the first");
+    is_echoed(&mut socket).await;
+    service.terminate();
+    let Some(Message::Close(Some(frame))) = next(&mut socket).await else {
+        panic!("no close frame");
+    };
+    assert_eq!(u16::from(frame.code), 1001);
+    assert_eq!(service.exit().code(), Some(0), "{}", service.log());
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
 async fn a_request_that_is_no_websocket_is_refused() {
     let service = Service::start("websocket", &[]).await;
     let mut stream = TcpStream::connect(("127.0.0.1", service.port()))
