@@ -2,22 +2,27 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use axum::{
     Json,
     extract::{FromRequestParts, Path, Query, State},
-    http::{StatusCode, request::Parts},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
-use redsync_tower::redsync::{Redsync, Vote};
+use redsync_tower::{HeldLock, redsync::FencingToken};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::store::{Order, Store};
+use crate::{
+    error::Error,
+    nodes::Nodes,
+    store::{Order, Store},
+};
 
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) store: Store,
-    pub(crate) redsync: Redsync,
+    pub(crate) nodes: Nodes,
 }
 
 #[derive(Deserialize)]
@@ -41,8 +46,12 @@ pub(crate) struct Items {
 
 /// Reads the row, works, and writes the row, without a transaction around it. Such a handler needs a
 /// lock.
+///
+/// The write carries the fencing token of the lock. Without a lock it carries 0, so it is refused once the
+/// row has been written under its lock.
 pub(crate) async fn add_items(
     State(app): State<App>,
+    lock: Option<HeldLock>,
     OrderId(id): OrderId,
     Query(Work { work_ms }): Query<Work>,
     Json(items): Json<Items>,
@@ -51,18 +60,23 @@ pub(crate) async fn add_items(
         let words = format!("work_ms is at most {}", Work::MAX_MS);
         return Err(Error::BadRequest(words));
     }
-    let order = app.store.read(id.clone()).await?.unwrap_or(Order {
-        id,
-        quantity: 0,
-        version: 0,
-    });
+    let token = lock.as_ref().and_then(HeldLock::fencing_token);
+    let token = i64::try_from(token.map_or(0, FencingToken::get)).context("a token")?;
+
+    let order = app.store.read(id.clone()).await?;
+    let order = order.unwrap_or_else(|| Order::new(id));
     tokio::time::sleep(Duration::from_millis(work_ms)).await;
     let order = Order {
         quantity: order.quantity + i64::from(items.quantity),
         version: order.version + 1,
+        token,
         ..order
     };
-    Ok(Json(app.store.write(order).await?))
+    let written = app.store.write(order).await?;
+    let words = "the order was written under a later lock";
+    written
+        .map(Json)
+        .ok_or_else(|| Error::Conflict(words.to_owned()))
 }
 
 pub(crate) async fn show(
@@ -74,15 +88,9 @@ pub(crate) async fn show(
 
 /// Says that the service is alive, and which nodes answer.
 pub(crate) async fn health(State(app): State<App>) -> Response {
-    let votes = app.redsync.probe().await;
-    let nodes: serde_json::Map<_, _> = (votes.iter())
-        .map(|node| {
-            let state = match node.vote() {
-                Vote::Failed(error) => error.to_string(),
-                _ => "answers".to_owned(),
-            };
-            (node.address().to_owned(), state.into())
-        })
+    let nodes = app.nodes.probe().await.into_iter();
+    let nodes: serde_json::Map<_, _> = nodes
+        .map(|node| (node.address, node.state.into()))
         .collect();
     Json(json!({ "status": "ok", "nodes": nodes })).into_response()
 }
@@ -106,33 +114,5 @@ impl<S: Send + Sync> FromRequestParts<S> for OrderId {
             return Err(Error::BadRequest(words).into_response());
         }
         Ok(Self(id))
-    }
-}
-
-#[derive(Debug)]
-pub(crate) enum Error {
-    BadRequest(String),
-    NotFound,
-    Store(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Error {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        let (status, words) = match self {
-            Self::BadRequest(words) => (StatusCode::BAD_REQUEST, words),
-            Self::NotFound => (StatusCode::NOT_FOUND, "there is no such order".to_owned()),
-            Self::Store(error) => {
-                tracing::error!("the store failed: {error:#}");
-                let words = "the store failed".to_owned();
-                (StatusCode::INTERNAL_SERVER_ERROR, words)
-            }
-        };
-        (status, Json(json!({ "error": words }))).into_response()
     }
 }
