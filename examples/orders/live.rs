@@ -11,6 +11,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,13 @@ pub(crate) struct Live {
     pub(crate) instance: Arc<str>,
     /// Ends the streams, for which a shutdown would wait.
     pub(crate) shutdown: CancellationToken,
+}
+
+#[derive(Serialize)]
+struct Batch {
+    /// The page compares it with its own clock.
+    now: u64,
+    events: Vec<Box<RawValue>>,
 }
 
 /// Sends who serves, the states of the nodes, and all events that the database has and gets. A client that
@@ -72,9 +80,10 @@ fn events(events: Events) -> impl Stream<Item = sse::Event> {
             };
             if number > last {
                 let bodies = bodies.into_iter().map(RawValue::from_string);
-                let bodies: Vec<_> = bodies.collect::<Result<_, _>>().ok()?;
-                // The page compares the time with its own clock.
-                let batch = json!({ "now": now_ms(), "events": bodies });
+                let batch = Batch {
+                    now: now_ms(),
+                    events: bodies.collect::<Result<_, _>>().ok()?,
+                };
                 return Some((message("events", &batch), (events, changes, number)));
             }
             changes.changed().await.ok()?;
@@ -82,7 +91,7 @@ fn events(events: Events) -> impl Stream<Item = sse::Event> {
     })
 }
 
-fn message<T: serde::Serialize + ?Sized>(name: &str, data: &T) -> sse::Event {
+fn message<T: Serialize + ?Sized>(name: &str, data: &T) -> sse::Event {
     let data = serde_json::to_string(data).expect("no map with keys that are not strings");
     sse::Event::default().event(name).data(data)
 }

@@ -38,6 +38,7 @@ mod database;
 mod error;
 mod events;
 mod handlers;
+mod instructions;
 mod live;
 mod nodes;
 mod page;
@@ -47,20 +48,18 @@ mod store;
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use axum::{
     Router,
     middleware::from_fn_with_state,
     routing::{get, post},
 };
+use redsync_examples::{listen, log, shutdown_signal};
 use redsync_tower::{RedlockLayer, key, redsync::Redsync};
-use tokio::{net::TcpListener, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use self::{
-    config::Config, database::Database, events::Events, live::Live, nodes::Nodes, record::Recorder,
-    runs::Runs, store::Store,
+    config::Config, database::Database, events::Events, instructions::instructions, live::Live,
+    nodes::Nodes, record::Recorder, runs::Runs, store::Store,
 };
 
 /// The route whose requests lock an order.
@@ -68,20 +67,15 @@ const ITEMS: &str = "/orders/{id}/items";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,redsync_tower=debug"));
-    tracing_subscriber::fmt().with_env_filter(filter).init();
-
+    log();
     let config = Config::from_env()?;
     let database = Database::open(config.database.as_deref())?;
     let redsync = config.redsync()?;
-    let listener = TcpListener::bind((&*config.listen.host, config.listen.port))
-        .await
-        .with_context(|| format!("cannot listen on port {}", config.listen.port))?;
+    let (listener, url) = listen().await?;
 
     let nodes = Nodes::new(redsync.clone()).await;
     nodes.report();
-    print!("{}", config.instructions());
+    print!("{}", instructions(&url, &nodes, config.wait));
 
     let events = Events::new(database.clone());
     let background = [
@@ -132,7 +126,7 @@ fn app(config: &Config, services: Services) -> Router {
         events,
         shutdown,
     } = services;
-    let instance = &config.listen.instance;
+    let instance = &config.instance;
     let recorder = Recorder {
         events: events.clone(),
         redsync: redsync.clone(),
@@ -142,7 +136,7 @@ fn app(config: &Config, services: Services) -> Router {
     let working = from_fn_with_state(recorder, record::working);
     let key = key::path("order:{id}").for_route(ITEMS);
     let lock = RedlockLayer::new(redsync, key)
-        .with_wait(config.locks.wait)
+        .with_wait(config.wait)
         .with_preferred_wait(runs::WAIT)
         .with_fencing(true)
         .with_shutdown(shutdown.clone());
@@ -175,23 +169,4 @@ fn app(config: &Config, services: Services) -> Router {
         .merge(page::routes())
         .route("/runs", post(runs::start).with_state(runs))
         .route("/live", get(live::stream).with_state(live))
-}
-
-/// Resolves at Ctrl-C or SIGTERM.
-async fn shutdown_signal() {
-    let interrupt = async { signal::ctrl_c().await.expect("a handler for Ctrl-C") };
-    #[cfg(unix)]
-    let terminate = async {
-        signal::unix::signal(signal::unix::SignalKind::terminate())
-            .expect("a handler for SIGTERM")
-            .recv()
-            .await;
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
-    tracing::info!("shutting down; finishing the requests that have their order");
 }

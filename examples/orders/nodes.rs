@@ -35,6 +35,11 @@ impl Nodes {
         probe(&self.redsync).await
     }
 
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let states = self.states.borrow();
+        states.iter().map(|node| node.address.clone()).collect()
+    }
+
     pub(crate) fn watch(&self) -> watch::Receiver<Vec<NodeState>> {
         self.states.subscribe()
     }

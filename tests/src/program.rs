@@ -20,7 +20,10 @@ pub const SOON: Duration = Duration::from_secs(20);
 
 /// The settings of all examples. A program gets those that its test gives it, and not those of the terminal.
 const SETTINGS: &[&str] = &[
+    "HOST",
     "PORT",
+    "INSTANCE",
+    "PEERS",
     "REDIS_URLS",
     "DATABASE",
     "WAIT_MS",

@@ -44,7 +44,7 @@ export class TimeLine {
   drawAxis(end) {
     const step = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000].find((step) => end / step <= 6);
     const ticks = [];
-    for (let at = 0; at <= end * 0.97; at += step ?? 20000) {
+    for (let at = 0; at <= end * 0.93; at += step ?? 20000) {
       const tick = element("b", "", at === 0 ? "0" : at < 1000 ? `${at} ms` : `${at / 1000} s`);
       tick.style.left = `${(100 * at) / end}%`;
       ticks.push(tick);

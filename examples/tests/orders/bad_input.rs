@@ -2,14 +2,9 @@
 
 use std::net::TcpListener;
 
-use axum::http::Method;
+use redsync_tests::{Service, http::post};
 
-use redsync_tests::Service;
-
-use crate::{
-    client::{self, send},
-    service::start,
-};
+use crate::{client, service::start};
 
 #[tokio::test]
 async fn requests_that_make_no_sense_are_refused_with_the_reason() {
@@ -40,7 +35,7 @@ async fn requests_that_make_no_sense_are_refused_with_the_reason() {
         ("/orders/1/items?work_ms=-1", one, 400, "work_ms"),
         ("/orders/1/items?work_ms=600001", one, 400, "600000"),
     ] {
-        let answer = send(Method::POST, &service.url(path), body).await;
+        let answer = post(&service.url(path), body).await;
         assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
         assert!(
             answer.body.contains(words),

@@ -1,21 +1,13 @@
 //! An HTTP client.
 
-use axum::{
-    body::Bytes,
-    http::{HeaderMap, Method, Request, header},
-};
-use http_body_util::{BodyExt, Full};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use axum::http::header;
 use serde::Deserialize;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use redsync_tests::Service;
-
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-}
+use redsync_tests::{
+    Service,
+    http::{self, Answer},
+};
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Order {
@@ -34,45 +26,31 @@ impl Order {
     }
 }
 
-impl Answer {
+pub(crate) trait OrderAnswer {
+    fn order(&self) -> Order;
+
+    /// The whole seconds of `Retry-After`, at least one.
+    fn retry_after(&self) -> u64;
+}
+
+impl OrderAnswer for Answer {
     #[track_caller]
-    pub(crate) fn order(&self) -> Order {
+    fn order(&self) -> Order {
         assert_eq!(self.status, 200, "{}", self.body);
         serde_json::from_str(&self.body).expect("an order")
     }
 
-    /// The whole seconds of `Retry-After`, at least one.
     #[track_caller]
-    pub(crate) fn retry_after(&self) -> u64 {
-        let after = &self.headers[header::RETRY_AFTER];
-        let after = after.to_str().ok().and_then(|after| after.parse().ok());
-        let after: u64 = after.expect("whole seconds");
+    fn retry_after(&self) -> u64 {
+        let after = self.header(header::RETRY_AFTER.as_str());
+        let after = after.parse().expect("whole seconds");
         assert!(after >= 1, "{after}");
         after
     }
 }
 
-/// Sends a request on a connection of its own, so that requests do not queue on one connection.
-pub(crate) async fn send(method: Method, url: &str, body: impl Into<String>) -> Answer {
-    let request = Request::builder()
-        .method(method)
-        .uri(url)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::<Bytes>::from(body.into()))
-        .expect("a request");
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.expect("a response");
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
-    Answer {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    }
-}
-
 pub(crate) async fn get(service: &Service, path: &str) -> Answer {
-    send(Method::GET, &service.url(path), "").await
+    http::get(&service.url(path)).await
 }
 
 /// Adds one item. `path` is that of an order, such as `/orders/1`.
@@ -82,7 +60,7 @@ pub(crate) fn add(
     work_ms: u64,
 ) -> impl Future<Output = Answer> + use<> {
     let url = service.url(&format!("{path}/items?work_ms={work_ms}"));
-    async move { send(Method::POST, &url, r#"{"quantity": 1}"#).await }
+    async move { http::post(&url, r#"{"quantity": 1}"#).await }
 }
 
 /// Sends a request that adds one item. The client hangs up when the stream is dropped.

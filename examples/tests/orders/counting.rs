@@ -1,12 +1,12 @@
 //! Many requests for one order: each is counted once.
 
-use redsync_tests::{Servers, Service, wait::until_async};
+use redsync_tests::{Servers, Service, http::Answer, wait::until_async};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{self, Answer, Order},
-    service::{SOON, start},
+    client::{self, Order, OrderAnswer},
+    service::{SOON, no_locks, start},
 };
 
 /// The answers to `count` requests at the same time, spread over services.
@@ -75,10 +75,7 @@ async fn two_processes_with_one_database_count_each_200_once() {
         let order = client::get(service, "/orders/42").await.order();
         assert_eq!(order, Order::new("42", counted, counted));
     }
-    until_async("no key is left", SOON, async || {
-        servers.iter().all(|server| server.keys().is_empty())
-    })
-    .await;
+    until_async("no lock is left", SOON, async || no_locks(&servers)).await;
 }
 
 #[tokio::test]

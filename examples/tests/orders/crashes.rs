@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use redsync_tests::{Servers, wait::until_async};
 
 use crate::{
-    client::{self, Order},
-    service::{SOON, VERBOSE, start},
+    client::{self, Order, OrderAnswer},
+    service::{SOON, VERBOSE, no_locks, start},
 };
 
 async fn until_held(servers: &Servers) {
@@ -72,10 +72,7 @@ async fn the_lock_of_a_client_that_hangs_up_is_free_at_once() {
     let order = tokio::time::timeout(SOON, waiting).await;
     let order = order.expect("at once").expect("no panic").order();
     assert_eq!(order, Order::new("1", 1, 1));
-    until_async("no key is left", SOON, async || {
-        servers.iter().all(|server| server.keys().is_empty())
-    })
-    .await;
+    until_async("no lock is left", SOON, async || no_locks(&servers)).await;
 }
 
 #[tokio::test]

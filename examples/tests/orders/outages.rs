@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use redsync_tests::{Servers, Service, wait::until_async};
 
 use crate::{
-    client::{self, Order},
+    client::{self, Order, OrderAnswer},
     service::{SOON, start},
 };
 

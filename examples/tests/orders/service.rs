@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redsync_tests::{Service, wait::until_async};
+use redsync_tests::{Servers, Service, wait::until_async};
 
 use crate::client;
 
@@ -18,4 +18,10 @@ pub(crate) async fn start(env: &[(&str, &str)]) -> Service {
     let healthz = async || client::get(&service, "/healthz").await.status == 200;
     until_async("it is healthy", SOON, healthz).await;
     service
+}
+
+/// Whether no server has a lock. The counters of fencing tokens stay for a day.
+pub(crate) fn no_locks(servers: &Servers) -> bool {
+    let keys = servers.iter().flat_map(|server| server.keys());
+    keys.filter(|key| !key.ends_with(":fence")).count() == 0
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::{
-    client::{self, Order},
+    client::{self, Order, OrderAnswer},
     service::{SOON, start},
 };
 

@@ -1,0 +1,67 @@
+//! The statement that writes an order refuses what comes too late.
+
+use std::time::Duration;
+
+use redsync_tests::{Servers, wait::until_async};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::{
+    client::{self, Order, OrderAnswer},
+    service::{SOON, start},
+};
+
+#[tokio::test]
+async fn a_write_with_a_smaller_token_than_the_row_has_seen_is_refused() {
+    let directory = TempDir::new().expect("a directory");
+    let database = directory.path().join("orders.sqlite");
+    let service = start(&[("DATABASE", database.to_str().expect("a path"))]).await;
+    client::add(&service, "/orders/1", 1).await.order();
+    let order = client::add(&service, "/orders/1", 1).await.order();
+    assert_eq!(order, Order::new("1", 2, 2));
+
+    // As if a later holder had written.
+    let connection = Connection::open(&database).expect("a database");
+    connection.busy_timeout(SOON).expect("a time limit");
+    let written = connection.execute("UPDATE orders SET token = token * 2", []);
+    assert_eq!(written.expect("written"), 1);
+    let answer = client::add(&service, "/orders/1", 1).await;
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    assert!(answer.body.contains("later lock"), "{}", answer.body);
+    // Nor is one without a token written.
+    let answer = client::add(&service, "/unlocked/orders/1", 1).await;
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    let order = client::get(&service, "/orders/1").await.order();
+    assert_eq!(order, Order::new("1", 2, 2));
+}
+
+#[tokio::test]
+async fn a_process_that_was_paused_for_too_long_overwrites_nothing() {
+    let servers = Servers::start(3);
+    let urls = servers.urls().join(",");
+    let directory = TempDir::new().expect("a directory");
+    let database = directory.path().join("orders.sqlite");
+    let env = [
+        ("REDIS_URLS", &*urls),
+        ("DATABASE", database.to_str().expect("a path")),
+        ("EXPIRY_MS", "500"),
+        ("WAIT_MS", "60000"),
+    ];
+    let paused = start(&env).await;
+    let other = start(&env).await;
+    let late = tokio::spawn(client::add(&paused, "/orders/1", 300));
+    until_async("it is worked on", SOON, async || {
+        servers.holders("order:1").iter().all(Option::is_some)
+    })
+    .await;
+    paused.pause();
+    let order = client::add(&other, "/orders/1", 1).await.order();
+    assert_eq!(order, Order::new("1", 1, 1));
+    paused.resume();
+    let late = tokio::time::timeout(Duration::from_secs(60), late).await;
+    let late = late.expect("an answer").expect("no panic");
+    // Its lock is lost, or its token is too small, whichever it notices first.
+    assert!(matches!(late.status, 500 | 409), "{}", late.status);
+    let order = client::get(&other, "/orders/1").await.order();
+    assert_eq!(order, Order::new("1", 1, 1));
+}
