@@ -83,6 +83,10 @@ pub trait Key<B> {
 
     /// Takes the request and returns it with its key, with [`None`] if the request needs no lock, or
     /// with a [`KeyError`] if it needs a lock but has no valid key.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the request is dropped with it. No lock has been acquired yet.
     fn key(&self, request: Request<B>) -> Self::Future;
 }
 

@@ -5,8 +5,8 @@
 //! at the gate costs the nodes nothing, and one that passes is answered in time: a [bound](bound)
 //! follows how long answers take, and a call with too little time left for an answer does not pass.
 //!
-//! Attempts pass in the order in which they came. So under overload those that pass have waited for
-//! long, but which of the calls pass makes no difference to how many do.
+//! Attempts pass in the order in which they came. So under overload, an attempt that passes has waited for
+//! long. Another order would let no more of them pass.
 
 mod bound;
 
@@ -77,7 +77,7 @@ impl Gate {
         Some(self.pass())
     }
 
-    /// Waits for a place while an attempt can be expected to be answered before a deadline.
+    /// Waits for a place, for as long as an attempt would probably be answered before a deadline.
     ///
     /// # Cancel safety
     ///
@@ -106,8 +106,8 @@ impl Gate {
 }
 
 impl Pass {
-    /// Takes into account that an attempt has been answered, or should have been: its nodes were given this
-    /// `time`. Another may follow with the same pass.
+    /// Counts an attempt that has been answered, or whose nodes have used up their `time`. Another attempt may
+    /// follow with the same pass.
     pub(crate) fn answered(&mut self, time: Duration) {
         let State { free, places } = &*self.gate.0;
         let (now, is_full) = (Instant::now(), free.available_permits() == 0);
@@ -142,7 +142,7 @@ mod tests {
 
     const TIME: Duration = Duration::from_millis(400);
 
-    /// Takes all places that are free.
+    /// Takes all free places.
     fn fill(gate: &Gate) -> Vec<Pass> {
         std::iter::from_fn(|| gate.try_pass()).collect()
     }
@@ -187,7 +187,7 @@ mod tests {
         assert!(gate.pass_in_time(deadline).await.is_none());
         let left = deadline - Instant::now();
         assert!(answers - answers / 20 < left && left <= answers, "{left:?}");
-        // A place that is free in time is of use.
+        // A place that becomes free in time is used.
         let deadline = Instant::now() + second;
         let (pass, ()) = tokio::join!(gate.pass_in_time(deadline), async {
             tokio::time::sleep(second / 2).await;

@@ -199,7 +199,7 @@ impl Lease {
         &self.purpose.entry
     }
 
-    /// The names of the queues of those who wait for such a lock.
+    /// The names whose queues have the waiters for such a lock.
     pub(crate) const fn queues(&self) -> &Arc<[Arc<str>]> {
         &self.purpose.queues
     }
@@ -266,7 +266,7 @@ impl Lease {
         self.hold.has_ended()
     }
 
-    /// Is cancelled when the validity ends early.
+    /// Returns a token that is cancelled when the validity ends early.
     pub(crate) fn ended_early(&self) -> &CancellationToken {
         self.hold.ended_early()
     }
@@ -330,8 +330,8 @@ impl Lease {
         self.announce(&self.hold.end(now));
     }
 
-    /// Notifies those who wait for the end of this lease, and counts it. This runs code of users, so
-    /// no mutex may be locked.
+    /// Notifies whoever waits for the end of this lease, and records the end in the metrics. This runs code of
+    /// users, so no mutex may be locked.
     pub(crate) fn announce(&self, end: &Ended) {
         self.hold.notify_ended();
         let Ended { since, was_lost } = *end;

@@ -90,7 +90,7 @@ pub trait Node: Send + Sync + 'static {
     /// # Errors
     ///
     /// A [`NodeError`] if the node gave no vote. Its variants say whether the node may have
-    /// acquired the names nevertheless. The other operations return the same errors.
+    /// acquired the names nevertheless.
     ///
     /// # Cancel safety
     ///
@@ -100,6 +100,10 @@ pub trait Node: Send + Sync + 'static {
 
     /// Raises the counters of all names to `token`, if `entry` holds the names and no counter is
     /// above `token`. See [`fence`](crate::fence).
+    ///
+    /// # Errors, cancel safety
+    ///
+    /// As for [`acquire`](Self::acquire).
     fn raise(
         &self,
         entry: &Entry,
@@ -111,6 +115,10 @@ pub trait Node: Send + Sync + 'static {
     /// It never shortens the time for which a name is kept. With `set_if_absent`, it also sets the
     /// names that are missing, provided that no other entry holds one of the names; the answer is
     /// then [`Healed`](ExtendVote::Healed). With a token, it raises lower counters to the token.
+    ///
+    /// # Errors, cancel safety
+    ///
+    /// As for [`acquire`](Self::acquire).
     fn extend(
         &self,
         entry: &Entry,
@@ -120,12 +128,20 @@ pub trait Node: Send + Sync + 'static {
 
     /// Releases those of the names that `entry` holds. If `entry` is exclusive and
     /// [`repeated`](Entry::repeated), shared holders that were refused for it are admitted again.
+    ///
+    /// # Errors, cancel safety
+    ///
+    /// As for [`acquire`](Self::acquire).
     fn release(&self, entry: &Entry)
     -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
 
     /// Releases those of the names that `entry` holds after `time`, which is not zero: from then on they are
     /// free. It may shorten the time for which a name is kept. For a lock with a [minimum
     /// hold](crate::Mutex::with_min_hold) that is released before the minimum is over.
+    ///
+    /// # Errors, cancel safety
+    ///
+    /// As for [`acquire`](Self::acquire).
     fn release_after(
         &self,
         entry: &Entry,
@@ -133,6 +149,14 @@ pub trait Node: Send + Sync + 'static {
     ) -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
 
     /// Returns the holders of `name`, or [`None`] if it is free.
+    ///
+    /// # Errors
+    ///
+    /// As for [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
     fn inspect(
         &self,
         name: &str,
@@ -203,6 +227,14 @@ pub trait Node: Send + Sync + 'static {
     /// It is asked before the node's first vote, so that a server with two addresses does not get two
     /// votes. A [drain](crate::Redsync::drain) that takes long asks again, to make contact, and
     /// discards the answer.
+    ///
+    /// # Errors
+    ///
+    /// As for [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
     fn identity(&self) -> impl Future<Output = Result<Option<String>, NodeError>> + Send {
         std::future::ready(Ok(None))
     }

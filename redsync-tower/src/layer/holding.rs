@@ -37,7 +37,7 @@ impl<K> RedlockLayer<K> {
     /// is that of the [`Redsync`](redsync::Redsync).
     ///
     /// With [keep-alive](Self::with_keep_alive) it does not limit how long a handler may take. It is
-    /// how long the others wait after a process has crashed, or has lost the nodes. See
+    /// how long other requests wait after a process has crashed, or can no longer reach the nodes. See
     /// [`Mutex::with_expiry`](redsync::Mutex::with_expiry).
     ///
     /// ```
@@ -51,8 +51,7 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if no lock could have that expiry, for instance because less than the least validity
-    /// would be left of it.
+    /// Panics if no lock can have that expiry, for instance because it leaves less than the least validity.
     #[must_use]
     pub fn with_expiry(self, expiry: Duration) -> Self {
         self.set(|config| {
@@ -69,11 +68,11 @@ impl<K> RedlockLayer<K> {
     ///
     /// **There is no limit by default**, unless the [`Redsync`](redsync::Redsync) has one: with
     /// [keep-alive](Self::with_keep_alive), a handler that hangs holds its lock until it is dropped,
-    /// because its client disconnects or an outer time-out elapses. A limit that fits every handler
-    /// does not exist, and one that ends a long job halfway does more harm than a lock that stays, so
-    /// it is a choice of the service: set a limit here, or apply a time-out outside of the lock,
-    /// unless all that a handler waits for has a time-out of its own. The layer does not warn if there
-    /// is neither, because it cannot see the layers outside of it.
+    /// because its client disconnects or an outer time-out elapses. No limit fits every handler, and a
+    /// limit that ends a long job halfway does more harm than a lock that stays. So the choice is left to
+    /// the service. If a handler waits for anything that has no time-out of its own, set a limit here, or
+    /// apply a time-out outside of the lock. The layer does not warn if there is neither, because it cannot
+    /// see the layers outside of it.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -97,11 +96,11 @@ impl<K> RedlockLayer<K> {
         })
     }
 
-    /// Sets how long a lock is held at least: if the handler is done earlier, the response is sent, and the
-    /// key stays on the nodes until that time is over. Zero by default.
+    /// Sets the least time for which a lock is held. If the handler is done earlier, its response is sent, and
+    /// the key stays on the nodes until that time is over. Zero by default.
     ///
-    /// It is for a request that several instances or schedulers send at about the same time, and that has
-    /// to be handled once. See [`Mutex::with_min_hold`](redsync::Mutex::with_min_hold).
+    /// It is for a request that several schedulers send at about the same time, and that has to be handled
+    /// once. See [`Mutex::with_min_hold`](redsync::Mutex::with_min_hold).
     ///
     /// ```
     /// # use std::time::Duration;

@@ -99,9 +99,9 @@ impl<K> RedlockLayer<K> {
     /// Sets how many requests for one key are handled at the same time, by all instances of the service
     /// together. 1 by default; at most [`Mutex::MAX_PERMITS`].
     ///
-    /// What `tower::limit::ConcurrencyLimit` does for all requests of one process, this does for each key
-    /// and all processes. Each request holds one permit of a
-    /// [semaphore](redsync::Redsync::semaphore), which says what this costs.
+    /// `tower::limit::ConcurrencyLimit` limits all requests of one process; this limits the requests for each
+    /// key in all processes. Each request holds one permit of a [semaphore](redsync::Redsync::semaphore),
+    /// whose docs say what this costs.
     ///
     /// A request that finds all permits taken is refused with 409, or waits as
     /// [`with_wait`](Self::with_wait) says and is then refused with 423. A limit like this is usually

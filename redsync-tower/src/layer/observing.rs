@@ -30,10 +30,10 @@ impl<K> RedlockLayer<K> {
     /// Sets whether an event at level `info` says who holds the lock when a request is refused because
     /// another holder has it (409 or 423). False by default.
     ///
-    /// The nodes are asked for that, in the background: it delays no response, but costs a command a node
-    /// and refusal. While the nodes are being asked who holds a lock, further refusals for the same lock
-    /// do not ask again, and a layer asks for at most eight locks at a time: what is beyond is not
-    /// logged. The event names each holder by the
+    /// The nodes are asked in the background. This delays no response, but each refusal costs a command on
+    /// each node. While the nodes are being asked who holds a lock, further refusals for the same lock do not
+    /// ask again. A layer asks for at most eight locks at a time; refusals beyond that are not logged. The
+    /// event names each holder by the
     /// [label](redsync::Mutex::with_owner_label) that it has chosen, such as its host, and by the
     /// fingerprint of its owner value.
     ///

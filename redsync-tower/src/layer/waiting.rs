@@ -13,7 +13,7 @@ impl<K> RedlockLayer<K> {
     /// Sets how long a request waits for its lock. Zero by default: a request that finds its lock
     /// taken is refused at once, with 409 (Conflict).
     ///
-    /// A request that has waited up to the limit is refused with 423 (Locked). Waiters within the
+    /// A request that has waited for that long is refused with 423 (Locked). Waiters within the
     /// process are served first come, first served.
     ///
     /// ```
@@ -98,7 +98,7 @@ impl<K> RedlockLayer<K> {
     ///
     /// They are answered with 503 (Service Unavailable) and `Retry-After`, so that their clients come
     /// back to another instance. From then on, a request whose lock is free still gets it, and one that
-    /// would have to wait is refused in the same way. Requests that hold their locks are not concerned.
+    /// would have to wait is refused in the same way. Requests that hold their locks are not affected.
     /// Requests that may not wait, by [`with_wait`](Self::with_wait) or
     /// [`with_preferred_wait`](Self::with_preferred_wait), are answered as before.
     ///

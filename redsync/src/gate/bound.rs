@@ -1,7 +1,7 @@
 //! The bound of the attempts that are under way: as many as are answered well within their time.
 //!
-//! Nodes that are sent more than they can do answer no more for it, but later. So the bound grows while
-//! answers are quick and attempts wait at the gate, and shrinks when answers come late.
+//! Nodes that are sent more commands than they can execute do not answer more of them, but answer later. So
+//! the bound grows while answers are quick and attempts wait at the gate, and shrinks when answers come late.
 //!
 //! Pure: no clock of its own, and no knowledge of tasks.
 
@@ -18,8 +18,8 @@ const LEAST: usize = 64;
 /// more than a process can make.
 const MOST: usize = 1024;
 
-/// After this many answers in time, there is one attempt more. So the bound can grow by a quarter while
-/// as many are answered as it allows, and from the smallest to the largest in a dozen round trips.
+/// After this many answers in time, the bound grows by one. So it can grow by a quarter in each round trip,
+/// and from the smallest to the largest in a dozen.
 const ANSWERS_FOR_ONE_MORE: usize = 4;
 
 /// An answer is late if it has taken a larger part of its time than this: a half. The other half is for
@@ -60,8 +60,8 @@ impl Bound {
         self.usual_time
     }
 
-    /// Takes into account that an attempt which began at `since` is answered now, or has used up its
-    /// `time`. `is_full` says whether as many attempts are under way as may be.
+    /// Counts an attempt that began at `since`, and is answered now or has used up its `time`. `is_full` says
+    /// whether as many attempts are under way as the bound allows.
     pub(super) fn answered(&mut self, since: Instant, now: Instant, time: Duration, is_full: bool) {
         let took = now.saturating_duration_since(since);
         self.usual_time =

@@ -65,6 +65,10 @@ impl Validity {
     }
 
     /// Resolves when the validity ends. See [`Guard::lost`](crate::Guard::lost).
+    ///
+    /// # Cancel safety, panics
+    ///
+    /// As for [`Guard::lost`](crate::Guard::lost).
     pub fn lost(&self) -> Lost {
         Lost::new(Arc::clone(&self.0))
     }

@@ -37,8 +37,8 @@ impl Extension {
         Self::start(lease, Some(limit))
     }
 
-    /// Starts an extension whose answers count for as long as the lease is valid, also if another
-    /// extension prolongs that meanwhile.
+    /// Starts an extension whose answers count for as long as the lease is valid, even if another
+    /// extension prolongs the validity meanwhile.
     pub(crate) fn within_validity(lease: &Arc<Lease>) -> Self {
         Self::start(lease, None)
     }

@@ -1,4 +1,4 @@
-//! The hold of a lease: from when it has held the lock, and up to when it is valid.
+//! The hold of a lease: when it began to hold the lock, and when its validity ends.
 
 mod period;
 
@@ -92,12 +92,12 @@ impl Hold {
 
     /// Ends the validity at `now`. Returns whether it was still valid.
     ///
-    /// Those who wait for an early end are notified by [`notify_ended`](Self::notify_ended).
+    /// Whoever waits for an early end is notified by [`notify_ended`](Self::notify_ended).
     pub(super) fn cut_short(&self, now: Instant) -> bool {
         self.period.lock().cut_short(now)
     }
 
-    /// Notifies those who wait for an early end. This calls their wakers, so no mutex may be locked.
+    /// Notifies whoever waits for an early end. This calls wakers, so no mutex may be locked.
     pub(super) fn notify_ended(&self) {
         if let Some(ended) = self.ended_early.get() {
             ended.cancel();

@@ -10,7 +10,7 @@ pub(super) struct Purpose {
     /// The name in errors and logs.
     pub(super) label: Label,
     pub(super) entry: Entry,
-    /// The names of the queues of those who wait for such a lock.
+    /// The names whose queues have the waiters for such a lock.
     pub(super) queues: Arc<[Arc<str>]>,
     pub(super) options: Arc<Options>,
     /// The number of the attempt, starting from 1.

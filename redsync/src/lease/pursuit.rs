@@ -1,4 +1,4 @@
-//! The pursuit of answers: how long the background waits for those whose caller has left.
+//! The pursuit of answers: how long the background waits for answers whose caller has left.
 
 use std::time::Duration;
 

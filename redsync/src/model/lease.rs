@@ -103,7 +103,7 @@ enum Asked {
 /// A command that is to be sent: the number of its round, and its node.
 pub(super) type Command = (usize, usize);
 
-/// What has come of a decision.
+/// The result of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Granted,
@@ -219,7 +219,7 @@ impl Lease {
         }
     }
 
-    /// Acts on a verdict. Returns what has come of it, and the commands that it sends.
+    /// Acts on a verdict. Returns the result, and the commands that it sends.
     pub(super) fn decide(&mut self, setting: &Setting, time: u32) -> (Outcome, Vec<Command>) {
         let verdict = self.verdict().expect("a verdict");
         let round = self.rounds.last_mut().expect("a round that has a verdict");

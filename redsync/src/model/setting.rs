@@ -123,7 +123,7 @@ impl Setting {
         }
     }
 
-    /// As many clients as numbers, which say how many attempts they make.
+    /// One client for each number, which says how many attempts that client makes.
     pub(super) fn with_attempts<const N: usize>(self, attempts: [usize; N]) -> Self {
         let mode = Mode::Exclusive;
         let clients = attempts.map(|attempts| Client { mode, attempts });

@@ -38,7 +38,7 @@ pub(super) struct World {
 /// Something that may never happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Mistake {
-    /// A token is not larger than one that was granted before its lock was wanted.
+    /// A token is not larger than one that was granted before its attempt started.
     SmallToken,
     /// A token was granted twice.
     RepeatedToken,

@@ -59,7 +59,7 @@ impl<M: Connect> Connection<M> {
     }
 
     /// Sends no more commands, because another connection takes over. If the runtime that reads the
-    /// replies stands still, those that were sent are no longer waited for.
+    /// replies stands still, nobody waits any longer for the replies to commands that were sent.
     pub(super) fn abandon_for(self: &Arc<Self>, other: &Self) {
         self.sender.abandon_for(&other.sender);
         if self.is_here() {

@@ -74,9 +74,9 @@ impl<M: Connect> Link<M> {
     /// Adds a conversation to the list of the connection, or returns it if no connection is ready for
     /// use.
     ///
-    /// A connection that is being checked may have commands in its list that have not been sent, because
-    /// a thread that drops very many guards reads no replies meanwhile. Behind those it costs little to
-    /// wait for the result, and if another connection is used then, all of them go there.
+    /// A connection that is being checked may have commands in its list that have not been sent: a thread
+    /// that drops very many guards reads no replies meanwhile. A command that joins them waits for the result
+    /// of the check at little cost. If another connection takes over, all of them go there.
     #[cfg(feature = "deadpool-redis")]
     pub(crate) fn push(&self, now: Instant, item: Conversation) -> Result<(), Conversation> {
         // There are no more releases than acquisitions that were not refused for this reason.

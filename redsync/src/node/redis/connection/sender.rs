@@ -56,9 +56,9 @@ impl<C: SharedConnection> Sender<C> {
         self.list.trust_until(until);
     }
 
-    /// Sends no more commands, because another connection takes over. Those in the list go to it: they
-    /// have certainly not been sent. The collector still waits for the answers to those that it has
-    /// sent: they may arrive late, and have to be released after that.
+    /// Sends no more commands, because another connection takes over. The commands in the list go to that
+    /// connection, because they have certainly not been sent. The collector still waits for the answers to the
+    /// commands that it has sent: an acquisition may arrive late, and its key is released after that.
     pub(crate) fn abandon_for(&self, other: &Self) {
         let (waiting, now) = (self.list.close_and_take(), Instant::now());
         for item in waiting {
@@ -68,8 +68,8 @@ impl<C: SharedConnection> Sender<C> {
         }
     }
 
-    /// Drops the commands that the collector has sent, because its runtime stands still: nobody else
-    /// would.
+    /// Drops the commands that the collector has sent. Its runtime stands still, so the collector cannot drop
+    /// them itself.
     pub(crate) fn abandon_sent(&self) {
         let sent = mem::take(&mut *self.sent.lock());
         for item in sent.into_iter().flat_map(|sent| sent.items) {

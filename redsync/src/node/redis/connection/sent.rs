@@ -32,8 +32,8 @@ pub(super) struct Spares {
     many: Vec<ReusableBoxFuture<'static, Replies>>,
 }
 
-/// How many spares of one kind are kept. As much as may be under way is sent in four parts of the largest
-/// size, and a quiet service sends fewer commands at the same time than this.
+/// How many spares of one kind are kept. A busy connection has at most four writes of the largest size under
+/// way, and a quiet one has fewer commands under way than this.
 const MAX_SPARES: usize = 16;
 
 fn keep<T>(spares: &mut Vec<T>, spare: T) {
