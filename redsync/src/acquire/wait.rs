@@ -132,9 +132,22 @@ impl<'a> Waiter<'a> {
         self.ticket.standing()
     }
 
+    /// Ends the reservation for this waiter.
+    fn withdraw(&mut self) {
+        self.is_next = false;
+        let Common {
+            nodes, services, ..
+        } = &**self.common;
+        Lease::withdraw(nodes, services, self.ticket.request());
+    }
+
     fn joined(&mut self, first: Option<Failure>) -> Result<Action, LockError> {
         if let Some(failure) = first {
             self.is_next = self.repeats() && self.is_exclusive() && failure.may_reserve();
+            // Readers that have joined meanwhile act first, and the reservation would keep them out.
+            if self.is_next && self.ticket.has_shared_ahead() {
+                self.withdraw();
+            }
             return self.failed(failure);
         }
         // If it is at the head already, the others have left in the meantime, and no notice will
@@ -370,11 +383,7 @@ impl Drop for Waiter<'_> {
     /// of this process comes after it.
     fn drop(&mut self) {
         if self.is_next && !self.ticket.has_rival() {
-            Lease::withdraw(
-                &self.common.nodes,
-                &self.common.services,
-                self.ticket.request(),
-            );
+            self.withdraw();
         }
     }
 }

@@ -116,9 +116,9 @@ impl Node for MemoryNode {
     }
 
     async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
-        let (vote, released) = self.with(|state, now| state.release(entry, time, now));
+        let (vote, changed) = self.with(|state, now| state.release(entry, time, now));
         // Those who watch wait for the new end.
-        for name in released {
+        for name in changed {
             self.watchers.notify(name);
         }
         Ok(vote)

@@ -195,6 +195,13 @@ impl Book {
         self.is_head(entrant) && !self.leads(entrant)
     }
 
+    /// Whether shared waiters at the head of one of its queues come before this one.
+    pub(super) fn has_shared_ahead(&self, entrant: &Entrant) -> bool {
+        let mut first =
+            (self.queues(&entrant.request.names)).filter_map(|queue| queue.order.run().next());
+        first.any(|first| first.number < entrant.number)
+    }
+
     /// Whether another exclusive waiter wants one of the names of this one.
     pub(super) fn has_rival(&self, entrant: &Entrant) -> bool {
         let queues = self.queues(&entrant.request.names);

@@ -79,6 +79,11 @@ impl Ticket {
         self.queues.lock().has_rival(&self.entrant)
     }
 
+    /// Whether shared waiters at the head of one of its queues come before this one.
+    pub(crate) fn has_shared_ahead(&self) -> bool {
+        self.queues.lock().has_shared_ahead(&self.entrant)
+    }
+
     fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
         let mut answers = SmallVec::new();
         let mut book = self.queues.lock();

@@ -83,34 +83,37 @@ impl State {
         }
     }
 
-    /// Releases the names after a time. Also returns the names that the entry held.
+    /// Releases the names after a time. Also returns the names that have changed: those that the entry
+    /// held, and those that were reserved for it.
     pub(crate) fn release<'a>(
         &mut self,
         entry: &'a Entry,
         after: Duration,
         now: Instant,
     ) -> (ReleaseVote, Vec<&'a str>) {
-        let mut released = Vec::new();
+        let (mut released, mut changed) = (0, Vec::new());
         for name in entry.names.iter() {
             let Some(key) = self.live(name, now) else {
                 continue;
             };
             if key.is_held_by(entry) {
                 key.set_end(&entry.value, now + after);
-                released.push(&**name);
+                released += 1;
+                changed.push(&**name);
             } else if entry.repeated && entry.mode == Mode::Exclusive && key.is_shared() {
                 key.admit_shared();
+                changed.push(&**name);
             }
             if !key.lives(now) {
                 self.keys.remove(name);
             }
         }
-        let vote = if released.len() == entry.names.len() {
+        let vote = if released == entry.names.len() {
             ReleaseVote::Released
         } else {
             ReleaseVote::NotOwner
         };
-        (vote, released)
+        (vote, changed)
     }
 
     pub(super) fn inspect(&mut self, name: &str, now: Instant) -> Option<Holders> {
