@@ -148,6 +148,8 @@ mod request;
 mod runtimes;
 mod services;
 mod sync;
+#[cfg(test)]
+mod threads;
 mod value;
 
 /// The futures that [`Mutex`] and [`Guard`] return, for code that has to name their types.

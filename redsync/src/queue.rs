@@ -23,10 +23,7 @@ mod owned;
 mod past;
 mod ticket;
 
-use std::sync::{
-    MutexGuard,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::Ordering;
 
 use self::{book::Book, entrant::ToWake};
 pub(crate) use self::{
@@ -35,7 +32,11 @@ pub(crate) use self::{
     owned::{OwnedLease, Releasing},
     ticket::Ticket,
 };
-use crate::{lease::Lease, request::Request, sync::Mutex};
+use crate::{
+    lease::Lease,
+    request::Request,
+    sync::{AtomicUsize, Mutex, MutexGuard},
+};
 
 /// The queues of one [`Redsync`](crate::Redsync).
 #[derive(Default)]

@@ -16,17 +16,29 @@
 //! and the known runtimes; the schedule of the keeper before a guard's due time, the validity and
 //! the orders of the watchdog; the slot of a connection before its list.
 
-use std::{
-    sync::{self, MutexGuard, PoisonError},
-    time::Duration,
+//!
+//! In unit tests, the primitives are those of [`interleaved`], which a test can interleave in any order.
+
+#[cfg(test)]
+pub(crate) mod interleaved;
+
+#[cfg(not(test))]
+use std::sync as primitives;
+use std::{sync::PoisonError, time::Duration};
+
+#[cfg(test)]
+use self::interleaved as primitives;
+pub(crate) use self::primitives::{
+    MutexGuard,
+    atomic::{AtomicBool, AtomicUsize},
 };
 
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(sync::Mutex<T>);
+pub(crate) struct Mutex<T>(primitives::Mutex<T>);
 
 impl<T> Mutex<T> {
     pub(crate) const fn new(value: T) -> Self {
-        Self(sync::Mutex::new(value))
+        Self(primitives::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
@@ -36,11 +48,11 @@ impl<T> Mutex<T> {
 
 /// A condition on a value in a [`Mutex`].
 #[derive(Debug)]
-pub(crate) struct Condvar(sync::Condvar);
+pub(crate) struct Condvar(primitives::Condvar);
 
 impl Condvar {
     pub(crate) const fn new() -> Self {
-        Self(sync::Condvar::new())
+        Self(primitives::Condvar::new())
     }
 
     pub(crate) fn notify_one(&self) {

@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::{
-        Arc, MutexGuard,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     runtimes::{Runtimes, has_workers},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
 };
 
 /// If the task is this late, it is started again, even if there is no other runtime. The default expiry of

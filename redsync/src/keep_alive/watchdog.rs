@@ -16,13 +16,13 @@
 use std::{
     collections::HashMap,
     mem,
-    sync::{LazyLock, MutexGuard},
+    sync::LazyLock,
     task::Waker,
     thread,
     time::{Duration, Instant},
 };
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// If the keeper is this late, its runtime stands still, and the keeper moves to another. A runtime that is
 /// merely busy runs a task that was woken well before, and a move takes a small part of the validity.

@@ -2,17 +2,18 @@
 
 mod period;
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{OnceLock, atomic::Ordering};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::period::{Extended, Period};
 use super::loss::Loss;
-use crate::{options::Timing, quorum::tally::Verdict, sync::Mutex};
+use crate::{
+    options::Timing,
+    quorum::tally::Verdict,
+    sync::{AtomicBool, Mutex},
+};
 
 /// The validity as the holder sees it: by the clock of this process, independent of the nodes.
 pub(super) struct Hold {

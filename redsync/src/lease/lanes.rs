@@ -1,9 +1,6 @@
 //! The lanes from a lease to all of its nodes.
 
-use std::{
-    iter,
-    sync::{Arc, MutexGuard},
-};
+use std::{iter, sync::Arc};
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -12,7 +9,7 @@ use super::{key::Key, lane::Lane};
 use crate::{
     fence::{Agreement, agree},
     quorum::{USUAL_NODES, majority},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
 };
 
 pub(crate) struct Lanes(Mutex<ByNode<Lane>>);

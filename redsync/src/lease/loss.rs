@@ -1,11 +1,11 @@
 //! The loss of a lock: whether it has been noted, and what the nodes said.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{fmt, sync::atomic::Ordering};
 
-use crate::{quorum::votes::Votes, sync::Mutex};
+use crate::{
+    quorum::votes::Votes,
+    sync::{AtomicBool, Mutex},
+};
 
 #[derive(Default)]
 pub(super) struct Loss {

@@ -1,15 +1,12 @@
 //! The succession of holders in this process that hold the same keys, one after the other: the keys
 //! are handed over from lease to lease.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::Instant;
 
 use super::purpose::Purpose;
-use crate::{Mode, fence::STRIDE, request::Request};
+use crate::{Mode, fence::STRIDE, request::Request, sync::AtomicBool};
 
 /// The place of a lease in the succession.
 pub(super) struct Succession {

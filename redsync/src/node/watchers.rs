@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, MutexGuard,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -12,7 +12,7 @@ use std::{
 use smallvec::SmallVec;
 use tokio::sync::{Notify, futures::Notified};
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A hint from a node that a name may be free: the answer to [`Node::watch`](super::Node::watch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,15 +1,17 @@
 //! The record of a waiter in its queues, and the notices that are left in it.
 
-use std::{
-    mem,
-    sync::{Arc, MutexGuard},
-};
+use std::{mem, sync::Arc};
 
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::order::Number;
-use crate::{Mode, lease::Lease, request::Request, sync::Mutex};
+use crate::{
+    Mode,
+    lease::Lease,
+    request::Request,
+    sync::{Mutex, MutexGuard},
+};
 
 /// The record of a waiter in its queues.
 pub(super) struct Entrant {

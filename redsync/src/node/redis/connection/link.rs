@@ -1,11 +1,7 @@
 //! The connection to one server: made when it is first needed, shared, checked, and replaced when it
 //! fails.
 
-use std::{
-    mem,
-    sync::{Arc, MutexGuard},
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use redis::{Cmd, Value};
 use tokio::{runtime::Handle, time::Instant};
@@ -20,7 +16,10 @@ use super::{
 };
 #[cfg(feature = "deadpool-redis")]
 use crate::node::redis::conversation::Conversation;
-use crate::{node::NodeError, sync::Mutex};
+use crate::{
+    node::NodeError,
+    sync::{Mutex, MutexGuard},
+};
 
 /// A connection that has been idle for this long may have been closed by the server, or forgotten
 /// by a firewall. So it is checked before the next command.

@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::MutexGuard,
     task::{Context, Waker},
     time::Duration,
 };
@@ -12,7 +11,7 @@ use redis::RedisResult;
 use tokio::time::Instant;
 
 use super::{health::Health, item::Item};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A connection that has been idle for this long may have been closed by the server in the
 /// meantime.

@@ -200,3 +200,6 @@ impl Drop for Counted<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
