@@ -18,7 +18,7 @@
 //! PORT=3002 cargo run --example orders
 //! ```
 //!
-//! `examples/docker-compose.yml` starts three Redis servers and two copies behind a proxy.
+//! `docker-compose.yml`, beside this file, starts three Redis servers and two copies behind a proxy.
 //!
 //! These environment variables are optional:
 //!

@@ -118,6 +118,10 @@ function listen() {
   });
   source.addEventListener("error", () => {
     get("connection").textContent = "The connection is lost. The page tries to connect again.";
+    // A browser does not try again by itself after an answer such as 502.
+    if (source.readyState === EventSource.CLOSED) {
+      setTimeout(listen, 2000);
+    }
   });
 }
 
