@@ -12,6 +12,7 @@
 //! Several copies, with the same nodes and the same database, show each other's requests:
 //!
 //! ```sh
+//! for port in 7001 7002 7003; do redis-server --port $port --save '' > /dev/null & done
 //! export REDIS_URLS=redis://127.0.0.1:7001,redis://127.0.0.1:7002,redis://127.0.0.1:7003
 //! export DATABASE=/tmp/orders.sqlite PEERS=http://127.0.0.1:3001,http://127.0.0.1:3002
 //! PORT=3001 cargo run --example orders &
