@@ -30,7 +30,7 @@ use pair::Pair;
 const SEQUENCES: u32 = 2_000;
 
 /// How many operations a sequence has.
-const OPERATIONS: std::ops::RangeInclusive<usize> = 5..=40;
+const OPERATIONS: std::ops::RangeInclusive<usize> = 5..=30;
 
 /// The server's own clock goes on during a sequence. The shortest time that matters is the half second for
 /// which shared holders are kept out, so a sequence that takes nearly as long proves nothing, and is

@@ -67,9 +67,15 @@ impl Expected {
                     return Some(Self::Answer(Answer::Extend(ExtendVote::NotOwner)));
                 }
                 token.and(strange_counter)?;
-                let can_be_extended =
-                    !others_hold(memory, entry).await && (*heal || is_held_by(memory, entry).await);
-                can_be_extended.then_some(Self::Error)
+                if !is_held_by(memory, entry).await {
+                    // Changes nothing, because not all names are held.
+                    let vote = memory.extend(entry, None, false).await;
+                    let vote = vote.expect("memory does not fail");
+                    if vote == ExtendVote::NotOwner || !heal {
+                        return Some(Self::Answer(Answer::Extend(vote)));
+                    }
+                }
+                Some(Self::Error)
             }
             // Whoever releases or forces a release finds that nobody holds such a name, as in memory.
             _ => None,
