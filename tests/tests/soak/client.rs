@@ -1,0 +1,355 @@
+//! A client: tasks that lock names, and work on the counters that these protect.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use redsync::{Guard, LockError, Mutex, Redsync};
+use redsync_tests::history::{Call, End, Recorder, Wants, What};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::desk::{Answer, Message};
+use crate::plant::Plant;
+use crate::{EXPIRY, Outcome};
+
+/// How long a call waits for its lock at most.
+pub(crate) const WAIT: Duration = Duration::from_secs(10);
+
+const NAMES_AT_ONCE: usize = 2;
+
+/// What a client has to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) process: u32,
+    pub(crate) seed: u64,
+    pub(crate) tasks: usize,
+    pub(crate) names: Vec<String>,
+    pub(crate) urls: Vec<String>,
+    pub(crate) desk: SocketAddr,
+    pub(crate) record: PathBuf,
+    pub(crate) plant: Option<Plant>,
+}
+
+/// Works until the standard input ends.
+pub(crate) async fn work(order: Order) -> Outcome<()> {
+    let redsync = Redsync::connect(&order.urls)?
+        .with_defaults(|mutex| mutex.with_expiry(EXPIRY).with_fencing(true))?;
+    let client = Arc::new(Client {
+        process: order.process,
+        calls: AtomicU64::new(0),
+        names: order.names.iter().map(|name| (&**name).into()).collect(),
+        redsync,
+        recorder: Recorder::to_file(&order.record)?,
+    });
+    let end = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    for number in 0..order.tasks {
+        let seed = order.seed ^ (u64::from(order.process) << 32) ^ number as u64;
+        let task = Task {
+            client: Arc::clone(&client),
+            rng: Rng::with_seed(seed),
+            desk: Desk::connect(order.desk).await?,
+        };
+        let is_unlocked = order.plant == Some(Plant::Unlocked) && number == 0;
+        tasks.spawn(task.run(end.clone(), is_unlocked));
+    }
+
+    let mut rest = Vec::new();
+    tokio::io::stdin().read_to_end(&mut rest).await?;
+    end.cancel();
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    client.redsync.drain().await;
+    Ok(())
+}
+
+struct Client {
+    process: u32,
+    calls: AtomicU64,
+    names: Vec<Arc<str>>,
+    redsync: Redsync,
+    recorder: Recorder,
+}
+
+/// The connection of a task to the desk.
+struct Desk(BufReader<TcpStream>);
+
+struct Task {
+    client: Arc<Client>,
+    rng: Rng,
+    desk: Desk,
+}
+
+/// A lock, and when it was asked for.
+struct Held {
+    call: Call,
+    guard: Guard,
+    names: Vec<String>,
+    waited: Duration,
+}
+
+impl Client {
+    fn call(&self) -> Call {
+        Call {
+            process: self.process,
+            number: self.calls.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Desk {
+    async fn connect(address: SocketAddr) -> Outcome<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    async fn ask(&mut self, message: &Message) -> Outcome<Answer> {
+        let mut line = serde_json::to_string(message)?;
+        line.push('\n');
+        self.0.get_mut().write_all(line.as_bytes()).await?;
+        line.clear();
+        self.0.read_line(&mut line).await?;
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    async fn wrong(&mut self, text: String) -> Outcome<()> {
+        self.ask(&Message::Wrong { text }).await?;
+        Ok(())
+    }
+}
+
+impl Task {
+    async fn run(mut self, end: CancellationToken, is_unlocked: bool) -> Outcome<()> {
+        while !end.is_cancelled() {
+            if is_unlocked {
+                self.work_without_a_lock().await?;
+            } else if let Some(held) = self.lock().await? {
+                self.hold(held).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws what to lock, and how.
+    async fn lock(&mut self) -> Outcome<Option<Held>> {
+        let call = self.client.call();
+        let is_shared = self.rng.u8(..10) == 0;
+        let count = if !is_shared && self.rng.u8(..8) == 0 {
+            NAMES_AT_ONCE
+        } else {
+            1
+        };
+        let names = self.rng.choose_multiple(&self.client.names, count);
+        let names: Vec<Arc<str>> = names.into_iter().map(Arc::clone).collect();
+        let mutex = self.client.redsync.mutex_many(names.iter().cloned());
+        let (mutex, wants) = if is_shared {
+            (
+                mutex.with_fencing(false).shared(),
+                Wants::Shared(names.clone().into()),
+            )
+        } else {
+            (mutex, Wants::Exclusive(names.clone().into()))
+        };
+
+        self.client.recorder.record(What::Waits { call, wants });
+        let asked = Instant::now();
+        let locked = self.call(&mutex).await;
+        let waited = asked.elapsed();
+        match locked {
+            Some(Ok(guard)) => {
+                self.client.recorder.record(What::Holds {
+                    call,
+                    until: self.client.recorder.instant(guard.until()),
+                    token: guard.fencing_token().map(|token| token.get()),
+                    permit: None,
+                    resumes: None,
+                });
+                Ok(Some(Held {
+                    call,
+                    guard,
+                    names: names.iter().map(|name| name.to_string()).collect(),
+                    waited,
+                }))
+            }
+            other => {
+                self.client.recorder.record(What::Leaves { call });
+                let message = match other {
+                    Some(Err(error)) => failure(&error),
+                    _ => failed("dropped"),
+                };
+                self.desk.ask(&message).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// [`None`] if the future was dropped.
+    async fn call(&mut self, mutex: &Mutex) -> Option<Result<Guard, LockError>> {
+        match self.rng.u8(..20) {
+            0 => Some(mutex.try_lock().await),
+            1 | 2 => {
+                let limit = Duration::from_micros(self.rng.u64(..20_000));
+                timeout(limit, mutex.lock_within(WAIT)).await.ok()
+            }
+            _ => Some(mutex.lock_within(WAIT).await),
+        }
+    }
+
+    async fn hold(&mut self, mut held: Held) -> Outcome<()> {
+        // Those who are not kept alive only work for a moment.
+        let is_kept = self.rng.u8(..5) > 0;
+        if is_kept {
+            held.guard.keep_alive();
+            self.client.recorder.record(What::Keeps { call: held.call });
+        }
+        if held.guard.fencing_token().is_some() {
+            self.count(&held, is_kept).await?;
+        } else {
+            let waited = held.waited;
+            self.desk.ask(&Message::Shared { waited }).await?;
+            self.pause(is_kept).await;
+        }
+        self.end(held).await
+    }
+
+    /// Adds one to the counters of the names, unless the ledger refuses it. It may do so only if the lock is
+    /// lost.
+    async fn count(&mut self, held: &Held, is_kept: bool) -> Outcome<()> {
+        let token = token_of(&held.guard);
+        let read = Message::Read {
+            names: held.names.clone(),
+            token,
+            waited: held.waited,
+        };
+        let Answer::Values(mut values) = self.desk.ask(&read).await? else {
+            return self.refused(held, "read").await;
+        };
+        self.pause(is_kept).await;
+        values.iter_mut().for_each(|value| *value += 1);
+        let write = Message::Write {
+            names: held.names.clone(),
+            token,
+            values,
+        };
+        match self.desk.ask(&write).await? {
+            Answer::Done => Ok(()),
+            _ => self.refused(held, "write").await,
+        }
+    }
+
+    async fn refused(&mut self, held: &Held, what: &str) -> Outcome<()> {
+        if held.guard.is_lost() {
+            return Ok(());
+        }
+        let (call, names, left) = (held.call, &held.names, held.guard.remaining());
+        let text = format!("a {what} of {names:?} by {call} was refused, with {left:?} left");
+        self.desk.wrong(text).await
+    }
+
+    async fn pause(&mut self, is_kept: bool) {
+        let long = EXPIRY.as_millis() as u64 * 3 / 2;
+        let time = match self.rng.u16(..1000) {
+            // This takes more than one extension.
+            0 if is_kept => Duration::from_millis(self.rng.u64(..long)),
+            1..10 => Duration::from_millis(self.rng.u64(10..300)),
+            _ => Duration::from_micros(self.rng.u64(..2000)),
+        };
+        sleep(time).await;
+    }
+
+    async fn end(&mut self, held: Held) -> Outcome<()> {
+        let Held { call, guard, .. } = held;
+        let recorder = &self.client.recorder;
+        let until = recorder.instant(guard.until());
+        let end = if guard.is_lost() {
+            End::Lost
+        } else {
+            End::Released
+        };
+        recorder.record(What::Ends { call, until, end });
+        if end == End::Lost {
+            self.desk.ask(&Message::Lost).await?;
+        }
+        if self.rng.bool() {
+            // What it says is known: a node may have a fault.
+            let _ = guard.release().await;
+        }
+        Ok(())
+    }
+
+    async fn work_without_a_lock(&mut self) -> Outcome<()> {
+        let call = self.client.call();
+        let name = Arc::clone(self.rng.choice(&self.client.names).ok_or("no name")?);
+        let wants = Wants::Exclusive([Arc::clone(&name)].into());
+        let names = vec![name.to_string()];
+        let recorder = self.client.recorder.clone();
+        recorder.record(What::Waits { call, wants });
+        let until = recorder.instant(Instant::now() + EXPIRY);
+        recorder.record(What::Holds {
+            call,
+            until,
+            token: None,
+            permit: None,
+            resumes: None,
+        });
+        let ask = Message::Token {
+            name: names[0].clone(),
+        };
+        let Answer::Token(last) = self.desk.ask(&ask).await? else {
+            return Err("no token".into());
+        };
+        let token = last + 1;
+        let read = Message::Read {
+            names: names.clone(),
+            token,
+            waited: Duration::ZERO,
+        };
+        if let Answer::Values(mut values) = self.desk.ask(&read).await? {
+            self.pause(false).await;
+            values[0] += 1;
+            let write = Message::Write {
+                names,
+                token,
+                values,
+            };
+            self.desk.ask(&write).await?;
+        }
+        let end = End::Released;
+        recorder.record(What::Ends { call, until, end });
+        Ok(())
+    }
+}
+
+fn token_of(guard: &Guard) -> i64 {
+    let token = guard.fencing_token().expect("a fenced lock");
+    i64::try_from(token.get()).expect("a token that was granted")
+}
+
+fn failed(reason: &str) -> Message {
+    Message::Failed {
+        reason: reason.to_owned(),
+    }
+}
+
+fn failure(error: &LockError) -> Message {
+    match error {
+        LockError::Taken(_) => failed("taken"),
+        LockError::TimedOut(_) => failed("timed out"),
+        LockError::Unavailable(_) => failed("unavailable"),
+        LockError::TooLate(_) => failed("too late"),
+        // No fault is a reason for these.
+        other => Message::Wrong {
+            text: other.to_string(),
+        },
+    }
+}

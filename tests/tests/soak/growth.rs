@@ -1,0 +1,71 @@
+//! What a process and the servers have over time, and that it does not grow.
+
+use std::time::Duration;
+
+use crate::Outcome;
+
+/// At one time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) at: Duration,
+    /// Resident memory of a client, in kilobytes.
+    pub(crate) memory: u64,
+    /// Open files and sockets of the client.
+    pub(crate) files: u64,
+    /// The connections of the server that has most.
+    pub(crate) connections: u64,
+}
+
+/// By how much a figure may grow: by a part of what it was, and by a number.
+struct Room {
+    percent: u64,
+    more: u64,
+}
+
+/// What an allocator may keep.
+const MEMORY: Room = Room {
+    percent: 30,
+    more: 8 * 1024,
+};
+
+/// What faults may have left open for the moment.
+const FILES: Room = Room {
+    percent: 50,
+    more: 24,
+};
+
+const CONNECTIONS: Room = Room {
+    percent: 50,
+    more: 24,
+};
+
+/// How many samples are needed.
+const SAMPLES: usize = 16;
+
+/// Compares the second quarter with the last. In the first quarter, everything is made for the first time.
+pub(crate) fn check(samples: &[Sample]) -> Outcome<()> {
+    if samples.len() < SAMPLES {
+        return Err(format!("{} samples are too few to see growth", samples.len()).into());
+    }
+    let quarter = samples.len() / 4;
+    let early = &samples[quarter..2 * quarter];
+    let late = &samples[samples.len() - quarter..];
+    let figures: [(&str, fn(&Sample) -> u64, Room); 3] = [
+        ("kB of memory", |sample| sample.memory, MEMORY),
+        ("open files", |sample| sample.files, FILES),
+        ("connections", |sample| sample.connections, CONNECTIONS),
+    ];
+    for (name, figure, room) in figures {
+        let (before, after) = (median(early, figure), median(late, figure));
+        if after > before + before * room.percent / 100 + room.more {
+            return Err(format!("from {before} to {after} {name}").into());
+        }
+    }
+    Ok(())
+}
+
+fn median(samples: &[Sample], figure: fn(&Sample) -> u64) -> u64 {
+    let mut figures: Vec<u64> = samples.iter().map(figure).collect();
+    figures.sort_unstable();
+    figures[figures.len() / 2]
+}

@@ -1,0 +1,144 @@
+//! Locks on real servers, with faults: several processes of several tasks each, on 3 and on 5 servers
+//! behind proxies that break the network, with servers and clients that are killed, stopped and restarted.
+//!
+//! What the clients believed goes to the history checker. What they do under their locks goes to a ledger in
+//! SQLite, which would show a lost update and checks fencing tokens.
+//!
+//! ```sh
+//! cargo test -p redsync-tests --test soak                          # the short form
+//! cargo test -p redsync-tests --test soak -- --minutes 30          # a soak
+//! cargo test -p redsync-tests --test soak -- --seed 7 --nodes 5    # the same faults again
+//! cargo test -p redsync-tests --test soak -- --plant unlocked      # breaks something, and has to find it
+//! ```
+//!
+//! The short form also runs what is planted, so a run that finds nothing is known to be able to find
+//! something. A seed repeats the faults and their times. What the tasks make of them depends on the
+//! machine.
+
+mod arguments;
+mod client;
+mod clients;
+mod desk;
+mod growth;
+mod ledger;
+mod nodes;
+mod plant;
+mod run;
+mod schedule;
+mod tally;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tokio::runtime;
+
+use arguments::{Arguments, Asked, HELP};
+use plant::Plant;
+use run::{Goal, Setting, run};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Outcome<T> = Result<T, Error>;
+
+/// How long a node keeps a key: so long has a node to stay away that has lost its data.
+const EXPIRY: Duration = Duration::from_secs(2);
+
+/// Longer than all that has to happen at once, on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
+
+/// The short form, for each number of nodes.
+const SHORT: Goal = Goal::Counts {
+    faults: 55,
+    grants: 11_000,
+};
+
+/// Within this time, what is planted is found.
+const PLANTED: Goal = Goal::Time(Duration::from_secs(40));
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("soak: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Outcome<()> {
+    if let Some(order) = clients::order()? {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        return runtime.block_on(client::work(order));
+    }
+    match Asked::read()? {
+        Asked::Help => println!("{HELP}"),
+        Asked::Nothing => {}
+        Asked::Run(arguments) => soak(&arguments)?,
+    }
+    Ok(())
+}
+
+fn soak(arguments: &Arguments) -> Outcome<()> {
+    let begin = Instant::now();
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
+    let both = [3, 5];
+    let nodes: Vec<usize> = match arguments.nodes {
+        Some(nodes) => vec![nodes],
+        None => both.to_vec(),
+    };
+    if let Some(plant) = arguments.plant {
+        return find(nodes[0], seed, plant);
+    }
+    let (mut faults, mut grants) = (0, 0);
+    for nodes_of_run in &nodes {
+        let goal = match arguments.minutes {
+            Some(minutes) => {
+                Goal::Time(Duration::from_secs_f64(minutes * 60.0 / nodes.len() as f64))
+            }
+            None => SHORT,
+        };
+        println!("soak: {nodes_of_run} nodes, --seed {seed}");
+        let seen = run(Setting {
+            nodes: *nodes_of_run,
+            seed,
+            goal,
+            plant: None,
+        })?;
+        (faults, grants) = (faults + seen.faults, grants + seen.grants);
+        println!("soak: {}", seen.judge()?);
+    }
+    if arguments.minutes.is_none() {
+        for plant in [Plant::Unlocked, Plant::EarlyRestart, Plant::Unfenced] {
+            find(nodes[0], seed, plant)?;
+        }
+    }
+    let took = begin.elapsed();
+    println!("soak: {grants} grants, {faults} faults in {took:.0?}; nothing is wrong");
+    Ok(())
+}
+
+/// Runs with something broken on purpose, which has to be found.
+fn find(nodes: usize, seed: u64, plant: Plant) -> Outcome<()> {
+    let begin = Instant::now();
+    let seen = run(Setting {
+        nodes,
+        seed,
+        goal: PLANTED,
+        plant: Some(plant),
+    })?;
+    let took = begin.elapsed();
+    let mut places = vec![("clients", &seen.wrongs)];
+    // The ledger that accepts late writes is no fault of the locks.
+    if plant != Plant::Unfenced {
+        places.push(("history", &seen.wrong_in_history));
+    }
+    for (place, wrongs) in places {
+        let Some(first) = wrongs.first() else {
+            return Err(format!("{plant:?} is not seen in the {place}\n{}", seen.report).into());
+        };
+        println!("soak: planted {plant:?}: the {place} show within {took:.0?}: {first}");
+    }
+    Ok(())
+}
