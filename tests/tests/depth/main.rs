@@ -2,7 +2,6 @@
 //! another process, limits, and work under a lock.
 
 mod covering;
-mod dropping;
 mod fencing;
 mod force_release;
 mod holding;
