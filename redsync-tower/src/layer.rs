@@ -112,3 +112,23 @@ impl<K> fmt::Debug for RedlockLayer<K> {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_docs_list_every_option() {
+        let docs = include_str!("docs/options.md");
+        let code = concat!(
+            include_str!("layer/holding.rs"),
+            include_str!("layer/locking.rs"),
+            include_str!("layer/observing.rs"),
+            include_str!("layer/responses.rs"),
+            include_str!("layer/waiting.rs"),
+        );
+        for option in code.split("pub fn ").skip(1) {
+            let name = option.split(['(', '<']).next().unwrap_or_default();
+            let link = format!("[`{name}`](RedlockLayer::{name})");
+            assert!(docs.contains(&link), "{link}");
+        }
+    }
+}

@@ -60,6 +60,7 @@
 //!   away](RedlockLayer::with_shutdown).
 //! * **If the process is paused**: no lock with an expiry can keep it from acting too late. A
 //!   [fencing token](RedlockLayer::with_fencing) lets the resource refuse late writes.
+#![doc = include_str!("docs/options.md")]
 #![doc = include_str!("docs/composition.md")]
 #![doc = include_str!("docs/telemetry.md")]
 //! # Pages

@@ -59,6 +59,7 @@
 //! * [`Guard::into_parts`] and [`Mutex::resume`] pass a lock to another process.
 //! * [`Mutex::inspect`] shows which holders each node reports.
 //!
+#![doc = include_str!("docs/options.md")]
 //! # Waiting
 //!
 //! [`Mutex::lock`] and [`Mutex::lock_within`] wait while another holder has the lock. Waiters do

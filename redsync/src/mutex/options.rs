@@ -402,3 +402,17 @@ impl Mutex {
         self.set(|options| options.kind.heals = set)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_docs_list_every_option() {
+        let docs = include_str!("../docs/options.md");
+        let code = include_str!("options.rs").split("#[cfg(test)]").next();
+        for option in code.unwrap_or_default().split("pub fn ").skip(1) {
+            let name = option.split(['(', '<']).next().unwrap_or_default();
+            let link = format!("[`{name}`](Mutex::{name})");
+            assert!(docs.contains(&link), "{link}");
+        }
+    }
+}
