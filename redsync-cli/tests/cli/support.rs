@@ -29,7 +29,9 @@ pub(crate) fn redsync(servers: &Servers, arguments: &[&str]) -> Command {
 }
 
 pub(crate) fn redsync_at(urls: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    // A program in the background of a script, or under `nohup`, ignores signals, and so would the tests'.
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(PROGRAM);
     command.env("REDSYNC_NODES", urls).args(arguments);
     command
 }

@@ -6,7 +6,7 @@ use std::{
     os::fd::OwnedFd,
     process::{Child, Command},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,7 @@ const CTRL_Z: &str = "\x1a";
 struct Terminal {
     keys: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
     program: Child,
 }
 
@@ -42,7 +43,7 @@ impl Terminal {
             .unwrap();
         let screen: Arc<Mutex<Vec<u8>>> = Arc::default();
         let (mut from, to) = (File::from(end(&master)), Arc::clone(&screen));
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = from.read(&mut bytes) {
                 to.lock().unwrap().extend(&bytes[..count]);
@@ -51,6 +52,7 @@ impl Terminal {
         Self {
             keys: master.into(),
             screen,
+            reader,
             program,
         }
     }
@@ -88,7 +90,8 @@ impl Terminal {
         let mut status = None;
         until("the end of the program", SOON, || {
             status = self.program.try_wait().unwrap();
-            status.is_some()
+            // What the program wrote last may not have been read yet.
+            status.is_some() && self.reader.is_finished()
         });
         (status.unwrap().code(), self.screen())
     }
