@@ -21,6 +21,12 @@ struct HolderOnNodes {
     remaining: Option<Duration>,
 }
 
+impl HolderOnNodes {
+    fn is(&self, holder: &NameHolder) -> bool {
+        self.holder.fingerprint == holder.fingerprint && self.holder.name == holder.name
+    }
+}
+
 impl Holders {
     /// Puts together what the nodes report.
     pub(crate) fn of(nodes: &[Inspection], quorum: usize) -> Self {
@@ -43,10 +49,7 @@ impl Holders {
     }
 
     fn add(&mut self, holder: &NameHolder) {
-        let same = |it: &&mut HolderOnNodes| {
-            it.holder.fingerprint == holder.fingerprint && it.holder.name == holder.name
-        };
-        if let Some(known) = self.holders.iter_mut().find(same) {
+        if let Some(known) = self.holders.iter_mut().find(|it| it.is(holder)) {
             known.nodes += 1;
             known.remaining = known.remaining.max(holder.remaining);
         } else {
@@ -66,6 +69,13 @@ impl Holders {
     /// Whether no node that answered has a holder.
     pub(crate) const fn is_empty(&self) -> bool {
         self.holders.is_empty()
+    }
+
+    /// Whether all of these are among the others.
+    pub(crate) fn are_among(&self, others: &Self) -> bool {
+        self.holders
+            .iter()
+            .all(|it| others.holders.iter().any(|other| other.is(&it.holder)))
     }
 
     /// The nodes that did not answer, with the reason of each.

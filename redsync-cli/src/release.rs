@@ -19,12 +19,21 @@ pub(crate) async fn release(arguments: &Release) -> Result<u8, Failure> {
     let mutex = nodes::mutex(&redsync, &arguments.names).with_permits(arguments.permits);
     let quorum = arguments.nodes.quorum();
     if !arguments.yes {
-        let holders = Holders::of(&mutex.inspect().await?, quorum);
-        if holders.is_empty() && holders.is_known() {
-            eprintln!("redsync: nobody holds it");
-            return Ok(0);
+        let mut holders = Holders::of(&mutex.inspect().await?, quorum);
+        loop {
+            if holders.is_empty() && holders.is_known() {
+                eprintln!("redsync: nobody holds it");
+                return Ok(0);
+            }
+            ask(&holders)?;
+            // The answer may take minutes, and is about the holders that were shown.
+            let now = Holders::of(&mutex.inspect().await?, quorum);
+            if now.are_among(&holders) {
+                break;
+            }
+            eprintln!("redsync: the holder has changed");
+            holders = now;
         }
-        ask(&holders)?;
     }
     let released = Holders::of(&mutex.force_release().await?, quorum);
     if released.is_empty() {

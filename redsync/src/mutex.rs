@@ -407,13 +407,15 @@ impl Mutex {
     ///
     /// **The holder does not know it at once.** It goes on until its next
     /// [extension](crate::Guard::extend) or [`verify`](crate::Guard::verify), which finds that the lock is
-    /// [lost](crate::Guard::lost), or until its validity ends. Meanwhile the next holder works at the same
+    /// [lost](crate::Guard::lost), or until its validity ends. The same is true of a waiter to which it
+    /// [hands the lock over](Self::with_hand_over). Meanwhile the next holder works at the same
     /// time. So this is for people who know that the holder hangs, and that its work cannot do harm; where
     /// that matters, use [fencing tokens](crate::fence), which go on growing. A lock whose holder has
     /// crashed expires by itself.
     ///
-    /// A holder that acquires the lock during the call keeps it, and so does a key that is [not a
-    /// lock](crate::LockError::NotALock). If fewer than a majority of the nodes answer, the holder may keep
+    /// Each node releases the holders that it reports when it is asked, so a holder that acquires the lock
+    /// just before or during the call may lose it, too. A key that is [not a
+    /// lock](crate::LockError::NotALock) stays. If fewer than a majority of the nodes answer, the holder may keep
     /// the lock on the others.
     ///
     /// ```

@@ -13,7 +13,7 @@ use std::{
 use nix::pty::{OpenptyResult, openpty};
 use redsync_tests::{Servers, wait::until};
 
-use crate::support::{ENDLESS, PROGRAM, Running, SOON, until_free};
+use crate::support::{ENDLESS, PROGRAM, Running, SOON, ends, until_free};
 
 const CTRL_C: &str = "\x03";
 const CTRL_Z: &str = "\x1a";
@@ -237,4 +237,24 @@ fn a_terminal_is_asked_before_a_lock_is_released() {
         assert_eq!(status, Some(code), "{screen}");
         assert_eq!(servers[0].get("job").is_none(), code == 0);
     }
+}
+
+#[test]
+fn a_holder_that_came_while_the_question_was_open_is_asked_about_anew() {
+    let servers = Servers::start(1);
+    let first = Running::begun(&servers, &["--expiry", "60s", "job"], ENDLESS);
+    let mut terminal = Terminal::start(&servers, &[PROGRAM, "release", "--force", "job"]);
+    terminal.until_shows("Release it? [y/N]");
+    ends(&servers, &["release", "--force", "--yes", "job"]).assert_code(0);
+    let _second = Running::begun(&servers, &["--expiry", "60s", "job"], ENDLESS);
+    let held = servers[0].get("job");
+    terminal.press("y\n");
+    terminal.until("a second question", |screen| {
+        screen.matches("Release it? [y/N]").count() == 2
+    });
+    terminal.press("n\n");
+    let (status, screen) = terminal.ends();
+    assert_eq!(status, Some(1), "{screen}");
+    assert_eq!(servers[0].get("job"), held);
+    drop(first);
 }
