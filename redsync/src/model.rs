@@ -2,7 +2,8 @@
 //!
 //! The checker ([stateright](https://docs.rs/stateright)) explores every state that a few clients, three
 //! nodes and the messages between them can reach. Each message may be delivered at any time, out of
-//! order, twice or never; keys may expire, clocks may run ahead, and nodes may lose their data.
+//! order, twice or never; keys may expire, clocks may run ahead, and nodes may crash, with or without their
+//! data. From every state in which all is over, one more attempt has to get the lock after an expiry.
 //!
 //! What decides is the code that runs in production, and no copy of it: the order of commands and
 //! what follows from an answer ([`Lane`](crate::lease::Lane), [`Key`](crate::lease::Key)), the count

@@ -50,7 +50,12 @@ pub(super) enum Action {
     LoseData {
         node: usize,
     },
-    /// A node that had lost its data is back, after a long time.
+    /// A node crashes, and stays away for a while. It keeps its data. Commands on their way to it are
+    /// lost, and their leases do not know whether it has carried them out.
+    Crash {
+        node: usize,
+    },
+    /// A node is back: if it had lost its data, after a long time.
     Return {
         node: usize,
     },

@@ -27,4 +27,10 @@ pub(super) enum Flaw {
     HandOverWithoutToken,
     /// A release does not wait for the acquisition that is under way.
     ReleaseAhead,
+    /// A key does not expire.
+    NoExpiry,
+    /// A command that waits for another one of its lease is forgotten.
+    ForgottenCommand,
+    /// A node admits a shared holder beside an exclusive one.
+    ReaderBesideWriter,
 }

@@ -411,7 +411,7 @@ impl Lease {
         let operation = self.rounds[round].operation;
         let answered =
             self.lanes[node].answered(operation, answer, setting.is_fenced, instant(time));
-        self.settled(round, node, answered)
+        self.settled(round, node, answered, setting)
     }
 
     fn settled(
@@ -419,10 +419,14 @@ impl Lease {
         round: usize,
         node: usize,
         (settled, next): (Settled, Next<usize>),
+        setting: &Setting,
     ) -> Vec<Command> {
         let mut commands = Vec::new();
-        for next in next {
-            commands.extend(self.go_on(next, node));
+        for next in next
+            .into_iter()
+            .filter(|_| !setting.has(Flaw::ForgottenCommand))
+        {
+            commands.extend(self.go_on(next, node, setting));
         }
         match settled {
             Settled::Vote(vote) => self.rounds[round].vote(node, &vote),
@@ -436,19 +440,19 @@ impl Lease {
     }
 
     /// Continues with a command that has waited in a lane.
-    fn go_on(&mut self, round: usize, node: usize) -> Vec<Command> {
+    fn go_on(&mut self, round: usize, node: usize, setting: &Setting) -> Vec<Command> {
         let operation = self.rounds[round].operation;
         if !self.lanes[node].still_asks(operation) {
             let vote = Settled::Vote(Vote::Refused { remaining: None });
             let settled = self.lanes[node].settle(operation, vote);
-            return self.settled(round, node, settled);
+            return self.settled(round, node, settled, setting);
         }
         // After the end, nothing but a release is sent: see `Command::may_be_sent`.
         if operation != Operation::Release && self.phase == Phase::Ended {
             let not_sent = Err(NodeError::NotSent);
             let answered =
                 self.lanes[node].answered(operation, not_sent, false, instant(self.started_at));
-            return self.settled(round, node, answered);
+            return self.settled(round, node, answered, setting);
         }
         self.ask(round, node).into_iter().collect()
     }
@@ -479,15 +483,6 @@ impl Lease {
                 round.operation == Operation::Extend
                     && round.nodes.iter().filter(granted).count() == 1
             })
-    }
-
-    /// Whether nothing more is sent or awaited.
-    pub(super) fn is_done(&self) -> bool {
-        let rounds = 0..self.rounds.len();
-        let is_settled = |round: usize| {
-            (0..NODES).all(|node| !self.awaits(round, node) && !self.waits(round, node))
-        };
-        self.phase == Phase::Ended && rounds.into_iter().all(is_settled)
     }
 }
 

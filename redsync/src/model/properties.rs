@@ -13,7 +13,8 @@ pub(super) const EXCLUSION: &str = "no two holders at once, unless both share";
 pub(super) const TOKENS: &str = "tokens are unique, and grow from one holder to the next";
 pub(super) const LOST: &str = "a lock that was lost stays lost";
 pub(super) const MILESTONE: &str = "the milestone is reached";
-pub(super) const CLEANED: &str = "no key outlives its lease, if nothing was lost";
+pub(super) const CLEANED: &str = "no key outlives its lease, if nothing comes late";
+pub(super) const AGAIN: &str = "when all is over, the lock can be had again";
 
 pub(super) fn of(setting: &Setting) -> Vec<Property<Setting>> {
     if setting.milestone.is_some() {
@@ -37,6 +38,9 @@ pub(super) fn of(setting: &Setting) -> Vec<Property<Setting>> {
             world.mistake != Some(Mistake::Revived)
         }),
         Property::always(CLEANED, is_cleaned),
+        Property::always(AGAIN, |setting: &Setting, world: &World| {
+            !world.is_quiet() || world.grants_a_fresh_attempt(setting)
+        }),
         Property::sometimes("the lock is held", |_, world: &World| {
             world.leases().any(|(_, lease)| lease.is_held())
         }),
@@ -71,13 +75,12 @@ fn is_exclusive(_: &Setting, world: &World) -> bool {
     all_share || holders().count() < 2
 }
 
-/// If all leases have ended, and all messages have arrived in order, no node has a key.
+/// When the world is quiet, no node has a key.
 fn is_cleaned(setting: &Setting, world: &World) -> bool {
-    let is_quiet = world.messages.is_empty() && world.leases().all(|(_, lease)| lease.is_done());
     let (left, budget) = (world.left, setting.budget);
     // An acquisition that is given up or repeated may arrive after its release.
     let nothing_comes_late =
         (left.give_ups, left.duplicates) == (budget.give_ups, budget.duplicates);
     let is_free = || (world.servers.iter()).all(|server| server.is_free(world.time));
-    !is_quiet || !nothing_comes_late || is_free()
+    !world.is_quiet() || !nothing_comes_late || is_free()
 }

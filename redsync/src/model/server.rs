@@ -12,18 +12,30 @@ use super::{
     setting::{instant, names},
 };
 use crate::{
-    FencingToken,
+    FencingToken, Mode,
     fence::STRIDE,
-    node::{Answer, Entry, MemoryState, Operation, RaiseVote},
+    node::{AcquireVote, Answer, Entry, MemoryState, Operation, RaiseVote},
 };
+
+/// How many times its expiry a key is kept that never expires.
+const NEVER: u32 = 1_000_000;
 
 #[derive(Clone)]
 pub(super) struct Server {
     state: MemoryState,
     /// By how many ticks its clock is ahead.
     pub(super) ahead: u32,
-    /// When it lost its data, if it is not back yet.
-    pub(super) away_since: Option<u32>,
+    /// Why it is away, if it is.
+    pub(super) away: Option<Away>,
+}
+
+/// Why a node is away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Away {
+    /// It has crashed, and keeps its data.
+    Crashed,
+    /// It has lost its data at this time.
+    Empty { since: u32 },
 }
 
 impl Server {
@@ -31,7 +43,7 @@ impl Server {
         Self {
             state: MemoryState::starting_at(instant(0)),
             ahead: 0,
-            away_since: None,
+            away: None,
         }
     }
 
@@ -49,7 +61,7 @@ impl Server {
     ) -> Answer {
         let now = self.clock(time);
         match operation {
-            Operation::Acquire => Answer::Acquire(self.state.acquire(entry, now)),
+            Operation::Acquire => Answer::Acquire(self.acquire(entry, now, flaw)),
             Operation::Raise => {
                 let token = token.expect("a raise has a token");
                 Answer::Raise(self.raise(entry, token, now, flaw))
@@ -57,6 +69,23 @@ impl Server {
             Operation::Extend => Answer::Extend(self.state.extend(entry, token, false, now)),
             Operation::Heal => Answer::Extend(self.state.extend(entry, token, true, now)),
             Operation::Release => Answer::Release(self.state.release(entry, Duration::ZERO, now).0),
+        }
+    }
+
+    fn acquire(&mut self, entry: &Entry, now: Instant, flaw: Option<Flaw>) -> AcquireVote {
+        match flaw {
+            Some(Flaw::NoExpiry) => {
+                let expiry = entry.expiry * NEVER;
+                let entry = Entry {
+                    expiry,
+                    ..entry.clone()
+                };
+                self.state.acquire(&entry, now)
+            }
+            Some(Flaw::ReaderBesideWriter) if entry.mode == Mode::Shared => {
+                AcquireVote::Acquired { number: None }
+            }
+            _ => self.state.acquire(entry, now),
         }
     }
 
@@ -103,12 +132,12 @@ impl Server {
     /// Adds to a hash all that an operation can depend on.
     pub(super) fn digest<H: Hasher>(&self, time: u32, hasher: &mut H) {
         let (now, name) = (self.clock(time), &names()[0]);
-        self.away_since.hash(hasher);
+        self.away.hash(hasher);
         self.state.counter(name, now).hash(hasher);
         let holders = self.state.holders(name, now);
         holders.is_some().hash(hasher);
         if let Some(holders) = holders {
-            (holders.mode == crate::Mode::Shared).hash(hasher);
+            (holders.mode == Mode::Shared).hash(hasher);
             for holder in holders.holders {
                 holder.value.as_str().hash(hasher);
                 holder.remaining.hash(hasher);

@@ -77,6 +77,8 @@ pub(super) struct Budget {
     pub(super) duplicates: u8,
     /// How often a node loses its data.
     pub(super) losses: u8,
+    /// How often a node crashes, and keeps its data.
+    pub(super) crashes: u8,
     /// How often the background stops waiting for an answer.
     pub(super) give_ups: u8,
 }
@@ -133,10 +135,13 @@ impl Setting {
         }
     }
 
-    /// Makes the second client a reader.
-    pub(super) fn with_a_reader(mut self) -> Self {
-        self.clients[1].mode = Mode::Shared;
-        self
+    /// One client for each mode, with one attempt each.
+    pub(super) fn with_modes<const N: usize>(self, modes: [Mode; N]) -> Self {
+        let clients = modes.map(|mode| Client { mode, attempts: 1 });
+        Self {
+            clients: clients.into(),
+            ..self
+        }
     }
 
     pub(super) fn with_flaw(self, flaw: Flaw) -> Self {

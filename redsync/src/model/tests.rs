@@ -6,10 +6,11 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 use super::{
     flaw::Flaw,
-    properties::{CLEANED, EXCLUSION, LOST, MILESTONE, TOKENS},
+    properties::{AGAIN, CLEANED, EXCLUSION, LOST, MILESTONE, TOKENS},
     setting::{Budget, Setting},
     world::World,
 };
+use crate::Mode::{Exclusive, Shared};
 
 /// How many threads explore.
 const THREADS: usize = 2;
@@ -25,6 +26,7 @@ const NOTHING: Budget = Budget {
     ticks_ahead: 0,
     duplicates: 0,
     losses: 0,
+    crashes: 0,
     give_ups: 0,
 };
 
@@ -115,9 +117,17 @@ mod holds {
             "exclusion, while a node loses its data",
             Setting::of(Budget { ticks: 2, losses: 1, ..NOTHING }),
         );
+        exclusion_while_a_node_crashes => explore(
+            "exclusion, while a node crashes and keeps its data",
+            Setting::of(Budget { ticks: 2, crashes: 1, ..NOTHING }),
+        );
+        tokens_while_a_node_crashes => explore(
+            "tokens, while a node crashes and keeps its data",
+            Setting::of(Budget { crashes: 1, ..NOTHING }).fenced(),
+        );
         exclusion_of_a_writer_and_a_reader => explore(
             "exclusion of a writer and a reader",
-            Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }).with_a_reader(),
+            Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }).with_modes([Exclusive, Shared]),
         );
     }
 
@@ -215,6 +225,17 @@ mod finds {
             Setting::of(Budget { hand_overs: 1, ..NOTHING }).fenced(),
         );
         a_release_that_does_not_wait => find(Flaw::ReleaseAhead, CLEANED, Setting::of(NOTHING));
+        a_command_that_is_forgotten => find(Flaw::ForgottenCommand, CLEANED, Setting::of(NOTHING));
+        a_key_that_does_not_expire => find(
+            Flaw::NoExpiry,
+            AGAIN,
+            Setting::of(Budget { duplicates: 2, ..NOTHING }).with_attempts([1]),
+        );
+        a_reader_beside_a_writer => find(
+            Flaw::ReaderBesideWriter,
+            EXCLUSION,
+            Setting::of(Budget { ticks: 1, ..NOTHING }).with_modes([Exclusive, Shared]),
+        );
         merged_extensions => find(
             Flaw::MergedExtensions,
             EXCLUSION,

@@ -13,11 +13,11 @@ use super::{
     lease::{Command, Lease, Outcome, Phase},
     message::Message,
     properties,
-    server::Server,
+    server::{Away, Server},
     setting::{ATTEMPTS, Budget, EXPIRY_TICKS, LONG, NODES, Setting},
 };
 use crate::{
-    FencingToken,
+    FencingToken, Mode,
     node::{NodeError, Operation},
 };
 
@@ -122,6 +122,33 @@ impl World {
         leases.filter_map(|(number, lease)| Some((number, lease.as_ref()?)))
     }
 
+    /// Whether all leases have ended, all messages have arrived, and all nodes are up.
+    pub(super) fn is_quiet(&self) -> bool {
+        let are_up = || self.servers.iter().all(|server| server.away.is_none());
+        let have_ended = || (self.leases()).all(|(_, lease)| lease.phase == Phase::Ended);
+        self.messages.is_empty() && are_up() && have_ended()
+    }
+
+    /// Whether one more attempt gets the lock after an expiry, if all its messages arrive, in order.
+    pub(super) fn grants_a_fresh_attempt(&self, setting: &Setting) -> bool {
+        let mut world = self.clone();
+        world.time += EXPIRY_TICKS;
+        let number = world.leases.len();
+        world.leases.push(None);
+        world.start(number, Mode::Exclusive, setting);
+        while !world.lease(number).is_held() {
+            if !world.messages.is_empty() {
+                let message = world.messages.remove(0);
+                world.deliver(message, setting);
+            } else if world.lease(number).verdict().is_some() {
+                world.decide(number, setting);
+            } else {
+                return false;
+            }
+        }
+        world.mistake.is_none()
+    }
+
     /// Whether a raise is under way to a node where the acquisition of the same lease is about to be
     /// carried out once more.
     pub(super) fn raises_before_a_duplicate(&self) -> bool {
@@ -188,7 +215,7 @@ impl World {
     fn message_actions(&self, actions: &mut Vec<Action>) {
         for (number, message) in self.messages.iter().enumerate() {
             let is_new = number == 0 || self.messages[number - 1] != *message;
-            let is_up = self.servers[message.node].away_since.is_none();
+            let is_up = self.servers[message.node].away.is_none();
             if is_new && (is_up || message.answer.is_some()) {
                 actions.push(Action::Deliver { message: number });
                 if self.left.duplicates > 0 && message.answer.is_none() {
@@ -235,12 +262,21 @@ impl World {
 
     fn server_actions(&self, setting: &Setting, actions: &mut Vec<Action>) {
         for (node, server) in self.servers.iter().enumerate() {
-            match server.away_since {
-                Some(since) if !setting.is_timed() || self.time >= since + EXPIRY_TICKS => {
-                    actions.push(Action::Return { node });
+            match server.away {
+                Some(Away::Crashed) => actions.push(Action::Return { node }),
+                Some(Away::Empty { since }) => {
+                    if !setting.is_timed() || self.time >= since + EXPIRY_TICKS {
+                        actions.push(Action::Return { node });
+                    }
                 }
-                None if self.left.losses > 0 => actions.push(Action::LoseData { node }),
-                _ => {}
+                None => {
+                    if self.left.losses > 0 {
+                        actions.push(Action::LoseData { node });
+                    }
+                    if self.left.crashes > 0 {
+                        actions.push(Action::Crash { node });
+                    }
+                }
             }
             if self.left.expiries > 0 && !server.is_free(self.time) {
                 actions.push(Action::Expire { node });
@@ -253,7 +289,8 @@ impl World {
         match action {
             Action::Start { client } => {
                 let number = self.next_attempt(client, setting);
-                self.start(number.expect("an attempt that is left"), client, setting);
+                let number = number.expect("an attempt that is left");
+                self.start(number, setting.clients[client].mode, setting);
             }
             Action::Deliver { message } => {
                 let message = self.messages.remove(message);
@@ -304,11 +341,16 @@ impl World {
                 self.left.losses -= 1;
                 self.servers[node].lose_data();
                 let stays_away = !setting.has(Flaw::InstantRestart);
-                self.servers[node].away_since = stays_away.then_some(time);
+                self.servers[node].away = stays_away.then_some(Away::Empty { since: time });
+            }
+            Action::Crash { node } => {
+                self.left.crashes -= 1;
+                self.crash(node, setting);
             }
             Action::Return { node } => {
-                self.servers[node].away_since = None;
-                if !setting.is_timed() {
+                let was_empty = self.servers[node].away != Some(Away::Crashed);
+                self.servers[node].away = None;
+                if was_empty && !setting.is_timed() {
                     for server in &mut self.servers {
                         server.ahead += LONG;
                     }
@@ -318,10 +360,9 @@ impl World {
         self.tidy();
     }
 
-    fn start(&mut self, number: usize, client: usize, setting: &Setting) {
+    fn start(&mut self, number: usize, mode: Mode, setting: &Setting) {
         let above = self.tokens.iter().max().copied();
-        let (lease, commands) =
-            Lease::start(setting.clients[client].mode, setting, self.time, above);
+        let (lease, commands) = Lease::start(mode, setting, self.time, above);
         self.leases[number] = Some(lease);
         self.send(number, commands);
     }
@@ -358,6 +399,21 @@ impl World {
         } else {
             message.answer = Some(answer);
             self.messages.push(message);
+        }
+    }
+
+    /// Crashes a node. Commands that it has not carried out are lost; answers may still arrive.
+    fn crash(&mut self, node: usize, setting: &Setting) {
+        let time = self.time;
+        self.servers[node].away = Some(Away::Crashed);
+        let is_lost = |message: &mut Message| message.node == node && message.answer.is_none();
+        let lost: Vec<_> = self.messages.extract_if(.., is_lost).collect();
+        for Message { lease, round, .. } in lost {
+            if self.lease(lease).awaits(round, node) {
+                let late = Err(NodeError::TimedOut);
+                let commands = (self.lease(lease)).answered(round, node, late, setting, time);
+                self.send(lease, commands);
+            }
         }
     }
 
