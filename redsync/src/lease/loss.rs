@@ -10,7 +10,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Loss {
     is_noted: AtomicBool,
-    /// The votes of the last round that did not confirm the lock, if none has confirmed it since.
+    /// For each node, the vote of the last round that asked it and did not confirm the lock, if none has
+    /// confirmed it since.
     votes: Mutex<Option<Votes>>,
 }
 
@@ -23,10 +24,15 @@ impl Loss {
 
     /// Notes the votes of a round that has not confirmed the lock, or [`None`] if a round has.
     pub(super) fn note_votes(&self, votes: Option<Votes>) {
-        *self.votes.lock() = votes;
+        let mut noted = self.votes.lock();
+        *noted = votes.map(|votes| match &*noted {
+            // A round that begins just before the end asks no node, and so does not say why.
+            Some(earlier) => votes.or_if_not_asked(earlier),
+            None => votes,
+        });
     }
 
-    /// The votes of the last round that did not confirm the lock, if none has confirmed it since.
+    /// The votes of the last rounds that did not confirm the lock, if none has confirmed it since.
     pub(super) fn votes(&self) -> Option<Votes> {
         self.votes.lock().clone()
     }
@@ -45,5 +51,48 @@ impl fmt::Display for Reason {
             Some(votes) => votes.describe(f, "keeps it", "had another's key"),
             None => f.write_str("it was not extended in time"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{NodeError, NodeVote, Vote};
+
+    fn votes(votes: [(&str, Vote); 2]) -> Votes {
+        let votes = votes.map(|(address, vote)| NodeVote {
+            address: address.into(),
+            vote,
+        });
+        Votes {
+            name: Arc::<str>::from("a").into(),
+            nodes: 2,
+            votes: votes.into(),
+            attempt: 1,
+        }
+    }
+
+    #[test]
+    fn a_node_that_was_not_asked_again_has_its_earlier_reason() {
+        let loss = Loss::default();
+        let failed = |error| Vote::Failed(error);
+        loss.note_votes(Some(votes([
+            ("one", failed(NodeError::TimedOut)),
+            ("two", failed(NodeError::TimedOut)),
+        ])));
+        loss.note_votes(Some(votes([
+            ("one", failed(NodeError::NotSent)),
+            ("two", Vote::Missing),
+        ])));
+        let noted = loss.votes().expect("votes");
+        let [one, two] = &noted.votes[..] else {
+            panic!("{noted:?}");
+        };
+        assert!(matches!(one.vote, Vote::Failed(NodeError::TimedOut)));
+        assert!(matches!(two.vote, Vote::Missing));
+        loss.note_votes(None);
+        assert!(loss.votes().is_none());
     }
 }

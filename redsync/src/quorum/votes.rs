@@ -98,6 +98,17 @@ impl Votes {
             .count()
     }
 
+    /// Replaces the vote of each node that was not asked by its vote in an earlier round.
+    pub(crate) fn or_if_not_asked(mut self, earlier: &Self) -> Self {
+        for node in &mut self.votes {
+            if matches!(node.vote, Vote::Failed(NodeError::NotSent)) {
+                let earlier = earlier.iter().find(|it| it.address == node.address);
+                node.vote = earlier.map_or(&node.vote, |it| &it.vote).clone();
+            }
+        }
+        self
+    }
+
     /// The key that keeps a quorum from granting, because it is not a lock.
     pub(crate) fn not_a_lock(&self) -> Option<&Arc<str>> {
         let mut keys = self.iter().filter_map(|node| match &node.vote {
