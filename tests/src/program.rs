@@ -56,7 +56,18 @@ impl Program {
     /// If it is not built.
     #[must_use]
     pub fn start(example: &str, env: &[(&str, &str)]) -> Self {
+        Self::start_with(example, &[], env)
+    }
+
+    /// Starts the example with arguments, and with additions to the environment.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with(example: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(path(example));
+        command.args(arguments);
         for name in SETTINGS {
             command.env_remove(name);
         }
@@ -165,7 +176,11 @@ impl Program {
     }
 
     /// Its whole output. It has to have ended.
-    pub(crate) fn finish(&mut self) -> String {
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read.
+    pub fn finish(&mut self) -> String {
         for reader in self.readers.drain(..) {
             reader.join().expect("a reader that does not panic");
         }
