@@ -100,6 +100,7 @@ async fn if_the_copy_that_computes_is_killed_another_computes() {
     killed.kill();
     assert!(first.await.expect("no panic").is_err());
     assert_eq!(second.await.expect("no panic"), "computed");
+    other.until_logged(1, &["computing report:7"]).await;
     assert_eq!(computations(&other), 1);
 }
 
