@@ -78,6 +78,7 @@ fn passwords_are_not_printed() {
         &["release", "--force", "--yes", "job"],
         &["inspect", "--help"],
         &["inspect", "--urls", &url],
+        &["inspect", "--permits", &url, "job"],
         &["inspect", &format!("--nodes={url}")],
         &["inspect", "--node", "redis://me:secret@[", "job"],
         &["inspect", "--node", "me:secret@10.0.0.1", "job"],
