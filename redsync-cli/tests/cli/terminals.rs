@@ -6,7 +6,7 @@ use std::{
     os::fd::OwnedFd,
     process::{Child, Command},
     sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,6 @@ const CTRL_Z: &str = "\x1a";
 struct Terminal {
     keys: File,
     screen: Arc<Mutex<Vec<u8>>>,
-    reader: JoinHandle<()>,
     program: Child,
 }
 
@@ -43,7 +42,7 @@ impl Terminal {
             .unwrap();
         let screen: Arc<Mutex<Vec<u8>>> = Arc::default();
         let (mut from, to) = (File::from(end(&master)), Arc::clone(&screen));
-        let reader = thread::spawn(move || {
+        thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = from.read(&mut bytes) {
                 to.lock().unwrap().extend(&bytes[..count]);
@@ -52,7 +51,6 @@ impl Terminal {
         Self {
             keys: master.into(),
             screen,
-            reader,
             program,
         }
     }
@@ -90,8 +88,7 @@ impl Terminal {
         let mut status = None;
         until("the end of the program", SOON, || {
             status = self.program.try_wait().unwrap();
-            // What the program wrote last may not have been read yet.
-            status.is_some() && self.reader.is_finished()
+            status.is_some()
         });
         (status.unwrap().code(), self.screen())
     }
@@ -152,12 +149,9 @@ fn ctrl_c_ends_the_wait() {
     let mut terminal = Terminal::start(&servers, &run);
     terminal.until_shows("waiting for `job`, held by web-7 (");
     terminal.press(CTRL_C);
+    terminal.until("the line's removal", |screen| screen.ends_with("\r\x1b[K"));
     let (code, screen) = terminal.ends();
     assert_eq!(code, Some(130), "{screen}");
-    assert!(
-        screen.ends_with("\r\x1b[K"),
-        "the line is removed: {screen:?}"
-    );
 }
 
 #[test]
