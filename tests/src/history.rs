@@ -30,6 +30,7 @@ mod beliefs;
 mod calls;
 mod check;
 mod event;
+mod guards;
 mod intervals;
 mod keys;
 mod nodes;

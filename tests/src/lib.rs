@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod refusing;
 pub mod server;
 pub mod service;
+pub mod simulation;
 pub mod wait;
 
 mod ports;

@@ -53,6 +53,7 @@ pub(super) fn check(courses: &[Course]) -> Vec<Wrong> {
         // Those who leave at an instant were there before those who come then.
         held.sort_by_key(|held| (held.belief.from, held.belief.to));
         wrongs.extend(overlaps(key, &held));
+        held.sort_by_key(|held| held.belief.place);
         wrongs.extend(tokens(key, &held));
     }
     for (name, held) in semaphores {

@@ -26,6 +26,8 @@ pub(super) struct Course {
 #[derive(Clone, Debug)]
 pub(super) struct Belief {
     pub(super) from: u64,
+    /// The place of its beginning among all events. Several may begin at the same instant.
+    pub(super) place: usize,
     /// The earlier of the end of its validity and of the client's own end.
     pub(super) to: u64,
     /// The end of its validity.
@@ -53,7 +55,7 @@ pub(super) fn calls(events: &[Event]) -> Result<Vec<Course>, String> {
     let mut places: HashMap<Call, usize> = HashMap::new();
     // Those that wait or hold.
     let mut alive: BTreeMap<Call, usize> = BTreeMap::new();
-    for Event { at, what } in events {
+    for (number, Event { at, what }) in events.iter().enumerate() {
         let at = *at;
         let call = match what {
             What::Waits { call, wants } => {
@@ -98,7 +100,7 @@ pub(super) fn calls(events: &[Event]) -> Result<Vec<Course>, String> {
             alive.remove(&call);
         }
         course
-            .follow(at, what)
+            .follow(at, number, what)
             .ok_or_else(|| format!("{call} cannot do that: {what:?}"))?;
     }
     for (_, place) in alive {
@@ -111,7 +113,7 @@ pub(super) fn calls(events: &[Event]) -> Result<Vec<Course>, String> {
 
 impl Course {
     /// Follows an event of the call. [`None`] if it cannot happen now.
-    fn follow(&mut self, at: u64, what: &What) -> Option<()> {
+    fn follow(&mut self, at: u64, place: usize, what: &What) -> Option<()> {
         match (what, &mut self.belief) {
             (What::Leaves { .. }, None) => self.waits_no_longer(at),
             (
@@ -127,6 +129,7 @@ impl Course {
                 self.waits_no_longer(at);
                 self.belief = Some(Belief {
                     from: at,
+                    place,
                     to: at,
                     until: *until,
                     token: *token,

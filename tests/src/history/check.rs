@@ -1,13 +1,14 @@
 //! The check of a history against all rules.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashSet, fmt, time::Duration};
 
 use super::{
     End, Event, What, beliefs,
     calls::{Course, calls},
+    guards,
     intervals::Intervals,
-    keys::{self, spans, supposed},
-    nodes::{Health, stops},
+    keys::{self, Owners, spans, supposed},
+    nodes::Health,
     waits::Sweep,
 };
 
@@ -16,6 +17,8 @@ use super::{
 pub enum Rule {
     /// The events of a call are in an order that is possible.
     Record,
+    /// What a client checks itself holds, and no client panics. This is not checked here: a run reports it.
+    Client,
     /// Beliefs in a key are disjoint, unless both are shared. A semaphore has at most as many holders as
     /// permits. So nobody intrudes while somebody believes, however often it extends its lock.
     Overlap,
@@ -31,15 +34,18 @@ pub enum Rule {
     /// [stand](What::Stands) still. An attempt of another client, for the time for which it has keys on a
     /// node, ends the time in question.
     IdleLock,
-    /// No call takes longer than [`Expected::wait`], of which only that time counts in which a majority of
-    /// nodes was well.
+    /// No call takes longer than [`Expected::wait`], or [`Expected::poller_wait`] if its process only
+    /// [polls](What::Polls). Only that time counts in which a majority of nodes was well.
     EndlessWait,
-    /// A guard that is kept alive is not lost if a majority was well for [`Expected::keep`] without a break,
-    /// in the last expiry before the end of its validity and after it was first kept alive. Guards of a
+    /// A guard that is kept alive is not lost if a majority of nodes was well for [`Expected::keep`] without a
+    /// break, in the last expiry before the end of its validity and after it was first kept alive. Only nodes
+    /// count that had its keys all the time: if a majority is to extend a lock, it must have it. (Without a
+    /// record of the nodes, these are the nodes that were well from the beginning of the call.) Guards of a
     /// process that stood still in this time do not count.
     LostGuard,
     /// A node keeps no key for longer than [`Expected::stale`] after its client was done with it, provided
-    /// that the node was well for this time, and for as long before. Keys that were left to expire do not
+    /// that the node was well for this time, and for an expiry before, and that the process was not killed, and
+    /// neither it nor a call of it, to which the lock may have been handed over, stood still. Keys that were left to expire do not
     /// count.
     StaleKey,
     /// Every key that was ever asked for is granted within [`Expected::healed`] after
@@ -58,6 +64,8 @@ pub struct Expected {
     pub idle: Duration,
     /// See [`Rule::EndlessWait`].
     pub wait: Duration,
+    /// See [`Rule::EndlessWait`].
+    pub poller_wait: Duration,
     /// See [`Rule::LostGuard`].
     pub keep: Duration,
     /// See [`Rule::StaleKey`].
@@ -113,7 +121,7 @@ pub struct Figures {
     pub lost: usize,
     /// The faults of nodes.
     pub faults: usize,
-    /// The longest wait, counted as for [`Rule::EndlessWait`].
+    /// The longest wait, counted as for [`Rule::EndlessWait`], of a process that does not only poll.
     pub longest_wait: Duration,
     /// The longest time that counts for [`Rule::IdleLock`].
     pub longest_idle: Duration,
@@ -151,18 +159,23 @@ pub fn check(events: &[Event], expected: &Expected) -> Verdict {
     let health = Health::new(events, expected.nodes);
     let mut wrongs = beliefs::check(&courses);
 
-    let mut kept = spans(events);
-    let (hand_overs, stale) = keys::check(&courses, &kept, &health, expected);
-    wrongs.extend(stale);
-    if kept.is_empty() {
-        kept = supposed(&courses, expected);
-    }
-    let (longest_idle, idle) = Sweep::new(&courses, expected).run(events, &kept);
+    let recorded = spans(events);
+    let owners = Owners::find(&courses, &recorded, expected);
+    wrongs.extend(keys::check(events, &recorded, &owners, &health, expected));
+    let supposed = if recorded.is_empty() {
+        supposed(&courses, expected)
+    } else {
+        Vec::new()
+    };
+    let kept = recorded.iter().chain(&supposed).collect();
+    let (longest_idle, idle) = Sweep::new(&courses, expected).run(events, kept);
     wrongs.extend(idle);
 
-    let (longest_wait, endless) = endless(&courses, health.majority(), expected);
+    let (longest_wait, endless) = endless(&courses, events, health.majority(), expected);
     wrongs.extend(endless);
-    wrongs.extend(lost(&courses, events, health.majority(), expected));
+    wrongs.extend(guards::check(
+        &courses, events, &recorded, &owners, &health, expected,
+    ));
     wrongs.extend(not_healed(&courses, events, expected));
     wrongs.sort_by_key(|wrong| wrong.at);
 
@@ -176,7 +189,7 @@ pub fn check(events: &[Event], expected: &Expected) -> Verdict {
             span: Duration::from_nanos(end - begin),
             calls: courses.len(),
             grants: beliefs().count(),
-            hand_overs,
+            hand_overs: owners.hand_overs(),
             lost: beliefs()
                 .filter(|belief| belief.end == Some(End::Lost))
                 .count(),
@@ -187,47 +200,34 @@ pub fn check(events: &[Event], expected: &Expected) -> Verdict {
     }
 }
 
-/// Also returns the longest wait.
-fn endless(courses: &[Course], majority: &Intervals, expected: &Expected) -> (u64, Option<Wrong>) {
-    let limit = expected.wait.as_nanos() as u64;
-    let waits = courses.iter().map(|course| {
-        let waited = majority.time_within(course.since, course.waited_until);
-        (waited, course)
-    });
-    let Some((longest, course)) = waits.max_by_key(|(waited, _)| *waited) else {
-        return (0, None);
-    };
-    let wrong = (longest > limit).then(|| {
-        let (since, until) = (course.since, course.waited_until);
-        let text = format!("{} waited from {since} to {until}", course.call);
-        Wrong::new(Rule::EndlessWait, until, text)
-    });
-    (longest, wrong)
-}
-
-fn lost(
+/// Also returns the longest wait of a process that does not only poll.
+fn endless(
     courses: &[Course],
     events: &[Event],
     majority: &Intervals,
     expected: &Expected,
-) -> Option<Wrong> {
-    let stops: HashMap<u32, Intervals> = stops(events);
-    let (expiry, keep) = (
-        expected.expiry.as_nanos() as u64,
-        expected.keep.as_nanos() as u64,
-    );
-    courses.iter().find_map(|course| {
-        let belief = course.belief.as_ref()?;
-        let (until, kept_since) = (belief.until, belief.kept_since?);
-        let since = until.saturating_sub(expiry);
-        let stopped = stops.get(&course.call.process);
-        let went = stopped.is_none_or(|stops| stops.time_within(since, until) == 0);
-        let well = majority.longest_within(since.max(kept_since), until);
-        (belief.end == Some(End::Lost) && went && well >= keep).then(|| {
-            let text = format!("{} lost its lock at {until}", course.call);
-            Wrong::new(Rule::LostGuard, until, text)
-        })
-    })
+) -> (u64, Vec<Wrong>) {
+    let pollers = events.iter().filter_map(|event| match event.what {
+        What::Polls { process } => Some(process),
+        _ => None,
+    });
+    let pollers: HashSet<u32> = pollers.collect();
+    let (mut longest, mut wrongs) = (0, Vec::new());
+    for course in courses {
+        let (since, until) = (course.since, course.waited_until);
+        let waited = majority.time_within(since, until);
+        let limit = if pollers.contains(&course.call.process) {
+            expected.poller_wait
+        } else {
+            longest = waited.max(longest);
+            expected.wait
+        };
+        if waited > limit.as_nanos() as u64 {
+            let text = format!("{} waited from {since} to {until}", course.call);
+            wrongs.push(Wrong::new(Rule::EndlessWait, until, text));
+        }
+    }
+    (longest, wrongs)
 }
 
 fn not_healed(courses: &[Course], events: &[Event], expected: &Expected) -> Option<Wrong> {

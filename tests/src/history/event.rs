@@ -131,6 +131,11 @@ pub enum What {
         /// The call.
         call: Call,
     },
+    /// A process only polls: nobody notifies it, and no process leaves it a place in a queue.
+    Polls {
+        /// The process.
+        process: u32,
+    },
     /// A process stands still up to [`Continues`](Self::Continues).
     Stops {
         /// The process.

@@ -46,7 +46,8 @@ impl Intervals {
         parts.max().unwrap_or_default()
     }
 
-    fn parts_within(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+    /// What is within the intervals, from one instant to another.
+    pub(super) fn parts_within(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
         let first = self.0.partition_point(|(_, end)| *end <= from);
         let later = self.0[first..].iter();
         let parts = later.take_while(move |(begin, _)| *begin < to);

@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Call, End, Event, Expected, KeyMode, Rule, What, Wrong, calls::Course, nodes::Health};
+use super::{
+    Call, End, Event, Expected, KeyMode, Rule, Wants, What, Wrong,
+    calls::Course,
+    nodes::{Health, Stops},
+};
 
 /// That a node kept a key for a call.
 #[derive(Clone, Debug)]
@@ -86,7 +90,7 @@ pub(super) fn supposed(courses: &[Course], expected: &Expected) -> Vec<Span> {
             Some(End::Released) => expected.stale,
             Some(End::Lost | End::Left) | None => expected.expiry.max(expected.stale),
         };
-        let is_shared = matches!(course.wants, super::Wants::Shared(_));
+        let is_shared = matches!(course.wants, Wants::Shared(_));
         let mode = if is_shared {
             KeyMode::Shared
         } else {
@@ -108,6 +112,14 @@ pub(super) fn supposed(courses: &[Course], expected: &Expected) -> Vec<Span> {
     spans
 }
 
+/// Whose keys the holders of locks had, and up to when.
+pub(super) struct Owners {
+    /// A lock that is handed over, or taken over, keeps the keys of its first holder.
+    of: HashMap<Call, Call>,
+    uses: HashMap<Call, Use>,
+    hand_overs: usize,
+}
+
 /// Up to when there is a use of the keys of a call.
 #[derive(Clone, Copy, Default)]
 struct Use {
@@ -116,78 +128,112 @@ struct Use {
     is_left: bool,
 }
 
-/// Returns by how many grants others' keys were handed over, beside what is wrong.
+/// The spans of each call, which may have keys of attempts that failed beside those of its lock.
+struct Own<'a>(HashMap<Call, Vec<&'a Span>>);
+
+impl<'a> Own<'a> {
+    fn of(spans: &'a [Span]) -> Self {
+        let mut own: HashMap<Call, Vec<&Span>> = HashMap::new();
+        for span in spans {
+            if let Some(owner) = span.owner.filter(|_| span.mode != KeyMode::Reserved) {
+                own.entry(owner).or_default().push(span);
+            }
+        }
+        Self(own)
+    }
+
+    fn has_majority(&self, call: Call, at: u64, key: &Arc<str>, expected: &Expected) -> bool {
+        let own = self.0.get(&call).into_iter().flatten();
+        let kept = own.filter(|span| (span.from..=span.to).contains(&at) && span.key == *key);
+        let nodes: HashSet<u32> = kept.map(|span| span.node).collect();
+        nodes.len() > expected.nodes as usize / 2
+    }
+}
+
+impl Owners {
+    pub(super) fn find(courses: &[Course], spans: &[Span], expected: &Expected) -> Self {
+        let mut owners = Self {
+            of: HashMap::new(),
+            uses: HashMap::new(),
+            hand_overs: 0,
+        };
+        if spans.is_empty() {
+            return owners;
+        }
+        let own = Own::of(spans);
+        // By process and key.
+        let mut holders: HashMap<(u32, &Arc<str>), Call> = HashMap::new();
+        let mut granted: Vec<_> = courses.iter().collect();
+        granted.sort_by_key(|course| course.belief.as_ref().map(|belief| belief.place));
+        for course in granted {
+            let call = course.call;
+            let (Some(belief), Some(key)) = (&course.belief, course.held().first()) else {
+                let unused = owners.uses.entry(call).or_default();
+                unused.until = course.waited_until;
+                unused.is_left = course.is_open || course.is_killed;
+                continue;
+            };
+            // Shared locks are not handed over.
+            let is_shared = matches!(course.wants, Wants::Shared(_));
+            let before = holders
+                .get(&(call.process, key))
+                .copied()
+                .filter(|_| !is_shared);
+            let owner = match (belief.resumes, before) {
+                (Some(resumed), _) => owners.of(resumed),
+                (None, Some(before)) if !own.has_majority(call, belief.from, key, expected) => {
+                    owners.hand_overs += 1;
+                    before
+                }
+                _ => call,
+            };
+            owners.of.insert(call, owner);
+            holders.insert((call.process, key), owner);
+            for used in [call, owner] {
+                let used = owners.uses.entry(used).or_default();
+                used.until = used.until.max(belief.ended);
+                used.is_left = matches!(belief.end, Some(End::Left) | None);
+            }
+        }
+        owners
+    }
+
+    /// Whose keys a call has.
+    pub(super) fn of(&self, call: Call) -> Call {
+        self.of.get(&call).copied().unwrap_or(call)
+    }
+
+    /// How many grants had no keys of their own, because the lock was handed over.
+    pub(super) const fn hand_overs(&self) -> usize {
+        self.hand_overs
+    }
+}
+
+/// Finds the first key that stayed for too long.
 pub(super) fn check(
-    courses: &[Course],
+    events: &[Event],
     spans: &[Span],
+    owners: &Owners,
     health: &Health,
     expected: &Expected,
-) -> (usize, Option<Wrong>) {
-    if spans.is_empty() {
-        return (0, None);
-    }
-    let (heirs, uses) = uses(courses, spans);
-    let stale = expected.stale.as_nanos() as u64;
-    let wrong = spans.iter().find_map(|span| {
+) -> Option<Wrong> {
+    let (expiry, stale) = (
+        expected.expiry.as_nanos() as u64,
+        expected.stale.as_nanos() as u64,
+    );
+    let stops = Stops::of_calls(events);
+    spans.iter().find_map(|span| {
         let owner = span.owner.filter(|_| span.mode != KeyMode::Reserved)?;
-        let Use { until, is_left } = *uses.get(&owner)?;
-        let late = until + stale;
-        let was_well = health
-            .of(span.node)
-            .time_within(until.saturating_sub(stale), late)
-            == stale + stale.min(until);
-        (!is_left && span.to > late && was_well).then(|| {
+        let Use { until, is_left } = *owners.uses.get(&owner)?;
+        let (since, late) = (until.saturating_sub(expiry), until + stale);
+        let was_well = health.of(span.node).time_within(since, late) == late - since;
+        // It may have been handed over to a call that stands still.
+        let went = || stops.went(owner.process, since, late);
+        (!is_left && span.to > late && was_well && went()).then(|| {
             let (node, key, to) = (span.node, &span.key, span.to);
             let text =
                 format!("node {node} kept {key} up to {to} for {owner}, who was done at {until}");
             Wrong::new(Rule::StaleKey, late, text)
         })
-    });
-    (heirs, wrong)
-}
-
-/// Finds who had the keys of each call. A lock that is handed over keeps the keys of its first holder.
-fn uses(courses: &[Course], spans: &[Span]) -> (usize, HashMap<Call, Use>) {
-    let setters: HashSet<Call> = spans.iter().filter_map(|span| span.owner).collect();
-    let mut heirs = 0;
-    let mut uses: HashMap<Call, Use> = HashMap::new();
-    // By process and key.
-    let mut holders: HashMap<(u32, &Arc<str>), Call> = HashMap::new();
-    let mut owners: HashMap<Call, Call> = HashMap::new();
-    let mut granted: Vec<_> = courses.iter().collect();
-    granted.sort_by_key(|course| {
-        course
-            .belief
-            .as_ref()
-            .map(|belief| (belief.from, belief.to))
-    });
-    for course in granted {
-        let call = course.call;
-        let Some(belief) = &course.belief else {
-            let unused = uses.entry(call).or_default();
-            unused.until = unused.until.max(course.waited_until);
-            unused.is_left |= course.is_open || course.is_killed;
-            continue;
-        };
-        let place = course.held().first().map(|key| (call.process, key));
-        let before = place.and_then(|place| holders.get(&place).copied());
-        let owner = match (belief.resumes, before) {
-            (Some(resumed), _) => owners.get(&resumed).copied().unwrap_or(resumed),
-            (None, Some(before)) if !setters.contains(&call) => {
-                heirs += 1;
-                before
-            }
-            _ => call,
-        };
-        owners.insert(call, owner);
-        if let Some(place) = place {
-            holders.insert(place, owner);
-        }
-        for used in [call, owner] {
-            let used = uses.entry(used).or_default();
-            used.until = used.until.max(belief.ended);
-            used.is_left = matches!(belief.end, Some(End::Left) | None);
-        }
-    }
-    (heirs, uses)
+    })
 }

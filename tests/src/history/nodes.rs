@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Event, What, intervals::Intervals};
+use super::{Call, Event, What, intervals::Intervals};
 
 /// When nodes were well.
 pub(super) struct Health {
@@ -52,6 +52,11 @@ impl Health {
         &self.majority
     }
 
+    /// The number of nodes.
+    pub(super) fn nodes(&self) -> u32 {
+        self.well.len() as u32
+    }
+
     /// When a node was well.
     pub(super) fn of(&self, node: u32) -> &Intervals {
         &self.well[node as usize]
@@ -59,26 +64,62 @@ impl Health {
 }
 
 /// When processes stood still.
-pub(super) fn stops(events: &[Event]) -> HashMap<u32, Intervals> {
-    let end = events.last().map_or(0, |event| event.at) + 1;
-    let mut open: HashMap<u32, u64> = HashMap::new();
-    let mut stops: HashMap<u32, Vec<(u64, u64)>> = HashMap::new();
-    for Event { at, what } in events {
-        match what {
-            What::Stops { process } => {
-                open.entry(*process).or_insert(*at);
+#[derive(Default)]
+pub(super) struct Stops(HashMap<u32, Intervals>);
+
+impl Stops {
+    /// When processes stood still.
+    pub(super) fn of_processes(events: &[Event]) -> Self {
+        Self::between(events, |what| match what {
+            What::Stops { process } => Some((*process, None, true)),
+            What::Continues { process } => Some((*process, None, false)),
+            _ => None,
+        })
+    }
+
+    /// When processes stood still, or one of their calls did. One that was killed stands for ever.
+    pub(super) fn of_calls(events: &[Event]) -> Self {
+        Self::between(events, |what| match what {
+            What::Continues { process } => Some((*process, None, false)),
+            What::Stops { process } | What::Killed { process } => Some((*process, None, true)),
+            What::Stands { call } => Some((call.process, Some(*call), true)),
+            What::Goes { call } | What::Leaves { call } | What::Holds { call, .. } => {
+                Some((call.process, Some(*call), false))
             }
-            What::Continues { process } => {
-                if let Some(since) = open.remove(process) {
-                    stops.entry(*process).or_default().push((since, *at));
+            _ => None,
+        })
+    }
+
+    /// Whether a process went on from one instant to another.
+    pub(super) fn went(&self, process: u32, from: u64, to: u64) -> bool {
+        let stops = self.0.get(&process);
+        stops.is_none_or(|stops| stops.time_within(from, to) == 0)
+    }
+
+    fn between(
+        events: &[Event],
+        change: impl Fn(&What) -> Option<(u32, Option<Call>, bool)>,
+    ) -> Self {
+        let end = events.last().map_or(0, |event| event.at) + 1;
+        let mut open: HashMap<(u32, Option<Call>), u64> = HashMap::new();
+        let mut stops: HashMap<u32, Vec<(u64, u64)>> = HashMap::new();
+        for Event { at, what } in events {
+            match change(what) {
+                Some((process, call, true)) => {
+                    open.entry((process, call)).or_insert(*at);
                 }
+                Some((process, call, false)) => {
+                    if let Some(since) = open.remove(&(process, call)) {
+                        stops.entry(process).or_default().push((since, *at));
+                    }
+                }
+                None => {}
             }
-            _ => {}
         }
+        for ((process, _), since) in open {
+            stops.entry(process).or_default().push((since, end));
+        }
+        let merged = |(process, stops)| (process, Intervals::of_at_least(1, stops));
+        Self(stops.into_iter().map(merged).collect())
     }
-    for (process, since) in open {
-        stops.entry(process).or_default().push((since, end));
-    }
-    let merged = |(process, stops)| (process, Intervals::of_at_least(1, stops));
-    stops.into_iter().map(merged).collect()
 }

@@ -9,6 +9,7 @@ const EXPECTED: Expected = Expected {
     expiry: Duration::from_millis(1000),
     idle: Duration::from_millis(500),
     wait: Duration::from_millis(5000),
+    poller_wait: Duration::from_millis(9000),
     keep: Duration::from_millis(600),
     stale: Duration::from_millis(100),
     healed: Duration::from_millis(1250),
@@ -486,6 +487,10 @@ fn a_wait_without_end_is_found() {
     let waits = |until| busy(History::default().waits(0, A, exclusive()).leaves(until, A));
     waits(5001).breaks(Rule::EndlessWait);
     waits(5000).breaks_none();
+    // It only polls.
+    let polls = |until| waits(until).at(0, What::Polls { process: 1 });
+    polls(9000).breaks_none();
+    polls(9001).breaks(Rule::EndlessWait);
     // Up to the end of the history.
     let open = busy(History::default().waits(0, A, exclusive()));
     open.at(5001, What::Stops { process: 9 })
@@ -558,6 +563,32 @@ fn a_key_that_outlives_its_holder_is_found() {
         .ill(290, 1)
         .well(292, 1)
         .breaks(Rule::StaleKey);
+}
+
+#[test]
+fn a_key_of_a_process_that_stands_or_is_killed_before_it_has_released_may_stay() {
+    let history = |millis, what: What| {
+        let held = History::default().holds(A, exclusive(), 200, 300);
+        let kept = held.kept(195, 0, A, 1195).at(millis, what);
+        kept.at(900, What::Polls { process: 9 })
+    };
+    let killed = |millis| history(millis, What::Killed { process: 1 });
+    killed(301).breaks_none();
+    killed(401).breaks(Rule::StaleKey);
+    let stands = |millis, call| history(millis, What::Stands { call });
+    stands(301, call(1, 2)).breaks_none();
+    stands(301, B).breaks(Rule::StaleKey);
+}
+
+#[test]
+fn a_guard_counts_only_nodes_that_have_its_keys() {
+    // One of those with its keys is away, and the third node never had them.
+    let history = |nodes: u32| {
+        let kept = (0..nodes).fold(loser(), |history, node| history.kept(0, node, A, 2100));
+        kept.ill(1200, 0)
+    };
+    history(2).breaks_none();
+    history(3).breaks(Rule::LostGuard);
 }
 
 #[test]

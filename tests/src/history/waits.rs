@@ -58,7 +58,7 @@ impl<'a> Sweep<'a> {
 
     /// Returns the longest time for which a waiter could have been served and was not, beside what is
     /// wrong.
-    pub(super) fn run(mut self, events: &'a [Event], spans: &'a [Span]) -> (u64, Vec<Wrong>) {
+    pub(super) fn run(mut self, events: &'a [Event], spans: Vec<&'a Span>) -> (u64, Vec<Wrong>) {
         let mut wrongs = Vec::new();
         let changes = changes(self.courses, events, spans);
         for changes in changes.chunk_by(|one, other| one.0 == other.0) {
@@ -214,7 +214,7 @@ impl<'a> Sweep<'a> {
 fn changes<'a>(
     courses: &'a [Course],
     events: &'a [Event],
-    spans: &'a [Span],
+    spans: Vec<&'a Span>,
 ) -> Vec<(u64, Change<'a>)> {
     let mut changes = Vec::new();
     for (place, course) in courses.iter().enumerate() {

@@ -287,6 +287,7 @@ impl Run {
             expiry: EXPIRY,
             idle: EXPIRY + SOON,
             wait: WAIT + SOON,
+            poller_wait: WAIT + SOON,
             keep: EXPIRY,
             stale: EXPIRY,
             healed: EXPIRY + RECOVERY + SOON,

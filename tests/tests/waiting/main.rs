@@ -21,10 +21,8 @@ mod processes;
 mod semaphores;
 mod several;
 mod shared;
-mod simulation;
 mod wake_ups;
 mod watched;
-mod weather;
 
 use std::{
     future::{Future, poll_fn},

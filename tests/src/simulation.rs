@@ -1,0 +1,25 @@
+//! Simulations on virtual time: processes with all that the crate has, clients that poll, nodes in memory,
+//! and a bad network between them, from a seed.
+//!
+//! Everything in a run follows from its seed, so that a run that fails can be replayed. The clients record
+//! what they are told and the nodes what they keep, and the [check of histories](crate::history) judges it.
+//! A [`Flaw`] can be planted, to see that it is found.
+
+mod chance;
+mod client;
+mod condition;
+mod flaw;
+mod link;
+mod poller;
+mod process;
+mod run;
+mod server;
+mod setting;
+mod stalling;
+mod weather;
+
+pub use self::{
+    flaw::Flaw,
+    run::{Outcome, run},
+    setting::{Setting, WakeUps},
+};

@@ -1,0 +1,96 @@
+//! Mistakes that are planted around the crate, to see that a simulation finds them.
+
+use crate::history::Rule;
+
+/// A mistake in a client or in a node, or a broken assumption about the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flaw {
+    /// All attempts of a call have the same owner value.
+    OneValueForAllAttempts,
+    /// The validity counts from the reply. (The keys end sooner by the time of the round trip, which is the
+    /// same.)
+    ValidityFromTheReply,
+    /// The clocks of nodes run faster than the drift allows for.
+    FastClocks,
+    /// A client extends its lock after the end, where nobody has the keys.
+    ExtensionAfterTheEnd,
+    /// An extension that a node did not answer counts as if it had.
+    UnclearExtension,
+    /// A node that has lost its keys is back at once.
+    InstantRestart,
+    /// A node grants what it has granted to another.
+    GrantsEverything,
+    /// A release deletes the key of whoever has it.
+    ReleaseOfOthers,
+    /// Shared holders are admitted beside an exclusive one.
+    SharedBesideExclusive,
+    /// Nodes say that they raise their counters, and do not: the token is the largest number.
+    LargestNumber,
+    /// Nodes count no acquisition, so that tokens grow with the clock only.
+    TokensOfTheClock,
+    /// The next holder of a lock that is handed over gets the same token.
+    HandOverWithoutToken,
+    /// Wake-ups are lost, and nobody polls.
+    LostWakeUps,
+    /// Wake-ups for all permits but the first are lost, and nobody polls.
+    UntakenPermit,
+    /// A guard is no longer extended once a node has not answered in time.
+    KeepAliveGivesUp,
+    /// A release that gets no answer is taken for done, and one in five deletes nothing.
+    LostReleases,
+    /// The release of a failed attempt overtakes its acquisition.
+    ReleaseAhead,
+    /// Nodes do not reserve a name for an exclusive waiter that shared holders keep out.
+    NoReservation,
+    /// Keys do not expire.
+    NoExpiry,
+}
+
+impl Flaw {
+    /// All flaws.
+    pub const ALL: [Self; 19] = [
+        Self::OneValueForAllAttempts,
+        Self::ValidityFromTheReply,
+        Self::FastClocks,
+        Self::ExtensionAfterTheEnd,
+        Self::UnclearExtension,
+        Self::InstantRestart,
+        Self::GrantsEverything,
+        Self::ReleaseOfOthers,
+        Self::SharedBesideExclusive,
+        Self::LargestNumber,
+        Self::TokensOfTheClock,
+        Self::HandOverWithoutToken,
+        Self::LostWakeUps,
+        Self::UntakenPermit,
+        Self::KeepAliveGivesUp,
+        Self::LostReleases,
+        Self::ReleaseAhead,
+        Self::NoReservation,
+        Self::NoExpiry,
+    ];
+
+    /// The rule that it breaks.
+    #[must_use]
+    pub const fn breaks(self) -> Rule {
+        match self {
+            Self::OneValueForAllAttempts
+            | Self::ValidityFromTheReply
+            | Self::FastClocks
+            | Self::UnclearExtension
+            | Self::InstantRestart
+            | Self::GrantsEverything
+            | Self::ReleaseOfOthers
+            | Self::SharedBesideExclusive => Rule::Overlap,
+            Self::ExtensionAfterTheEnd => Rule::Revived,
+            Self::LargestNumber | Self::TokensOfTheClock | Self::HandOverWithoutToken => {
+                Rule::Token
+            }
+            Self::LostWakeUps | Self::UntakenPermit => Rule::IdleLock,
+            Self::NoReservation => Rule::EndlessWait,
+            Self::KeepAliveGivesUp => Rule::LostGuard,
+            Self::LostReleases | Self::ReleaseAhead => Rule::StaleKey,
+            Self::NoExpiry => Rule::NotHealed,
+        }
+    }
+}

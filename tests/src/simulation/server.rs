@@ -1,0 +1,328 @@
+//! The servers: keys in memory on a clock of their own, and counters for tokens.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fastrand::Rng;
+use futures_util::future::FutureExt;
+use redsync::{
+    FencingToken, Mode,
+    node::{
+        AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, RaiseVote, ReleaseVote, WakeUp,
+    },
+};
+use tokio::time::{Instant, sleep};
+
+use super::{Flaw, Setting, chance::ms, condition::Condition};
+use crate::history::{Call, KeyMode, Recorder, What};
+
+/// For how long a node reserves a name.
+const RESERVED: Duration = ms(500);
+
+/// How far the counter of a name grows with an acquisition.
+const STRIDE: u64 = 64;
+
+/// How far the wall clocks of two servers may be apart.
+pub(super) const SKEW: u64 = 500;
+
+/// Whether a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Running {
+    pub(super) state: State,
+    /// How often it was started. A connection ends with it.
+    pub(super) starts: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Runs,
+    /// What it is sent waits for it.
+    Stands,
+    Down,
+}
+
+pub(super) struct Server {
+    pub(super) number: u32,
+    keys: MemoryNode,
+    counters: Mutex<HashMap<Arc<str>, u64>>,
+    /// How much real time passes in a second of its clock.
+    rate: f64,
+    /// The beginning of time by its wall clock.
+    start: (Instant, Duration),
+    releases: AtomicU64,
+    pub(super) running: Condition<Running>,
+    pub(super) recorder: Recorder,
+    pub(super) flaw: Option<Flaw>,
+}
+
+impl Server {
+    pub(super) fn new(number: u32, setting: &Setting, rng: &mut Rng, recorder: &Recorder) -> Self {
+        // The drift factor of 0.01 allows for this difference.
+        let rate = match setting.flaw {
+            Some(Flaw::FastClocks) => 0.9,
+            _ => 0.02_f64.mul_add(rng.f64(), 0.9905),
+        };
+        let running = Running {
+            state: State::Runs,
+            starts: 0,
+        };
+        Self {
+            number,
+            keys: MemoryNode::new(),
+            counters: Mutex::default(),
+            rate,
+            start: (
+                Instant::now(),
+                Duration::from_secs(1_000_000) + ms(rng.u64(0..SKEW)),
+            ),
+            releases: AtomicU64::new(0),
+            running: Condition::new(running),
+            recorder: recorder.clone(),
+            flaw: setting.flaw,
+        }
+    }
+
+    pub(super) fn address(&self) -> &str {
+        self.keys.address()
+    }
+
+    pub(super) fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// How many names are held.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Loses all data.
+    pub(super) fn lose(&self) {
+        self.keys.clear();
+        self.counters().clear();
+        let node = self.number;
+        self.recorder.record(What::Emptied { node });
+    }
+
+    pub(super) fn acquire(&self, entry: &Entry) -> AcquireVote {
+        let vote = match self.flaw {
+            Some(Flaw::GrantsEverything) => AcquireVote::Acquired { number: None },
+            Some(Flaw::SharedBesideExclusive) if entry.mode == Mode::Shared => {
+                AcquireVote::Acquired { number: None }
+            }
+            Some(Flaw::NoReservation) => now(self
+                .keys
+                .acquire(&self.measured(entry).with_repetition(false))),
+            _ => now(self.keys.acquire(&self.measured(entry))),
+        };
+        match vote {
+            AcquireVote::Acquired { .. } => {
+                self.record_kept(entry, Duration::ZERO);
+                let number = entry.fenced.then(|| self.count(&entry.names));
+                AcquireVote::Acquired { number }
+            }
+            AcquireVote::Reserved { .. } => {
+                self.record(entry, KeyMode::Reserved, RESERVED);
+                vote
+            }
+            refused => refused,
+        }
+    }
+
+    pub(super) fn raise(&self, entry: &Entry, token: FencingToken) -> RaiseVote {
+        if self.is(Flaw::LargestNumber) {
+            return RaiseVote::Raised;
+        }
+        let mut counters = self.counters();
+        let counts = entry.names.iter().filter_map(|name| counters.get(name));
+        if counts.max().is_some_and(|count| *count > token.get()) {
+            return RaiseVote::Refused;
+        }
+        let vote = now(self.keys.raise(entry, token));
+        if vote == RaiseVote::Raised {
+            let raised = entry
+                .names
+                .iter()
+                .map(|name| (Arc::clone(name), token.get()));
+            counters.extend(raised);
+        }
+        vote
+    }
+
+    pub(super) fn extend(
+        &self,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        set_if_absent: bool,
+    ) -> ExtendVote {
+        let vote = now(self.keys.extend(&self.measured(entry), None, set_if_absent));
+        if matches!(vote, ExtendVote::Extended | ExtendVote::Healed) {
+            self.record_kept(entry, Duration::ZERO);
+            if let Some(token) = token {
+                let mut counters = self.counters();
+                for name in entry.names.iter() {
+                    let count = counters.entry(Arc::clone(name)).or_default();
+                    *count = token.get().max(*count);
+                }
+            }
+        }
+        vote
+    }
+
+    pub(super) fn release(&self, entry: &Entry, after: Duration) -> ReleaseVote {
+        if self.is(Flaw::ReleaseOfOthers) {
+            self.keys.clear();
+        }
+        if self.is(Flaw::LostReleases)
+            && self
+                .releases
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(5)
+        {
+            return ReleaseVote::Released;
+        }
+        let vote = now(self.keys.release_after(entry, after.mul_f64(self.rate)));
+        // Otherwise the key may be that of a later attempt of the same call.
+        if vote == ReleaseVote::Released {
+            let (node, owner) = (self.number, owner(entry));
+            for key in entry.names.iter() {
+                let key = Arc::clone(key);
+                self.recorder.record(What::Freed { node, key, owner });
+            }
+        }
+        if vote == ReleaseVote::Released && !after.is_zero() {
+            let mode = mode(entry);
+            self.record(entry, mode, after.mul_f64(self.rate));
+        }
+        vote
+    }
+
+    pub(super) fn inspect(&self, name: &str) -> Option<Holders> {
+        let mut found = now(self.keys.inspect(name));
+        for holder in found.iter_mut().flat_map(|found| &mut found.holders) {
+            // Measured by this server's clock.
+            holder.remaining = holder.remaining.map(|left| left.div_f64(self.rate));
+        }
+        found
+    }
+
+    pub(super) async fn watch(&self, names: &[Arc<str>]) -> WakeUp {
+        self.keys
+            .watch(names)
+            .await
+            .expect("nodes in memory can be watched")
+    }
+
+    pub(super) async fn watch_acquired(&self, names: &[Arc<str>]) {
+        let watched = self.keys.watch_acquired(names).await;
+        watched.expect("nodes in memory can be watched");
+    }
+
+    /// Waits while the server stands still. Returns whether it has run all the time otherwise.
+    pub(super) async fn served(&self, starts: u32) -> bool {
+        let goes_on = |now: Running| now.state != State::Stands || now.starts != starts;
+        let now = self.running.until(goes_on).await;
+        now.state == State::Runs && now.starts == starts
+    }
+
+    /// Resolves when a connection that was made after this number of starts has ended.
+    pub(super) async fn ended(&self, starts: u32) {
+        let has_ended = |now: Running| now.state == State::Down || now.starts != starts;
+        self.running.until(has_ended).await;
+    }
+
+    /// The entry with its expiry as this server's clock measures it.
+    fn measured(&self, entry: &Entry) -> Entry {
+        // The counters of this server are its own.
+        let mut entry = entry.clone().with_fencing(false);
+        entry.expiry = if self.is(Flaw::NoExpiry) {
+            Duration::from_secs(1_000_000)
+        } else {
+            entry.expiry.mul_f64(self.rate)
+        };
+        entry
+    }
+
+    fn count(&self, names: &[Arc<str>]) -> FencingToken {
+        let (start, clock) = self.start;
+        let floor = (clock + start.elapsed()).as_secs() * 1_000_000;
+        if self.is(Flaw::TokensOfTheClock) {
+            return FencingToken::new(floor);
+        }
+        let mut counters = self.counters();
+        let counts = names.iter().filter_map(|name| counters.get(name));
+        let number = counts
+            .max()
+            .map_or(floor, |count| floor.max(count + STRIDE));
+        counters.extend(names.iter().map(|name| (Arc::clone(name), number)));
+        FencingToken::new(number)
+    }
+
+    fn record_kept(&self, entry: &Entry, after: Duration) {
+        self.record(entry, mode(entry), self.measured(entry).expiry + after);
+    }
+
+    fn record(&self, entry: &Entry, mode: KeyMode, time: Duration) {
+        let until = self.recorder.now().saturating_add(time.as_nanos() as u64);
+        for key in entry.names.iter() {
+            self.recorder.record(What::Kept {
+                node: self.number,
+                key: Arc::clone(key),
+                owner: owner(entry),
+                mode,
+                until,
+            });
+        }
+    }
+
+    fn counters(&self) -> MutexGuard<'_, HashMap<Arc<str>, u64>> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer of a node in memory, which takes no time.
+fn now<T, E: std::fmt::Debug>(answer: impl Future<Output = Result<T, E>>) -> T {
+    let answer = answer.now_or_never();
+    let answer = answer.expect("nodes in memory answer at once");
+    answer.expect("nodes in memory answer")
+}
+
+fn owner(entry: &Entry) -> Option<Call> {
+    Call::from_label(entry.value.label()?)
+}
+
+const fn mode(entry: &Entry) -> KeyMode {
+    match entry.mode {
+        Mode::Shared => KeyMode::Shared,
+        Mode::Exclusive => KeyMode::Exclusive,
+    }
+}
+
+/// Records that a node is ill for as long as this lives.
+pub(super) struct Illness {
+    node: u32,
+    recorder: Recorder,
+}
+
+impl Illness {
+    pub(super) fn of(server: &Server) -> Self {
+        let (node, recorder) = (server.number, server.recorder.clone());
+        recorder.record(What::Ill { node });
+        Self { node, recorder }
+    }
+
+    pub(super) async fn last(self, time: Duration) {
+        sleep(time).await;
+    }
+}
+
+impl Drop for Illness {
+    fn drop(&mut self) {
+        self.recorder.record(What::Well { node: self.node });
+    }
+}
