@@ -30,8 +30,9 @@ impl Terminal {
     fn start(servers: &Servers, program: &[&str]) -> Self {
         let OpenptyResult { master, slave } = openpty(None, None).unwrap();
         let end = |end: &OwnedFd| end.try_clone().unwrap();
-        let program = Command::new("setsid")
-            .arg("-c")
+        let program = Command::new("env")
+            // See `redsync_at`.
+            .args(["--default-signal", "setsid", "-c"])
             .args(program)
             .env("REDSYNC_NODES", servers.urls().join(","))
             .env("PS1", "$ ")
