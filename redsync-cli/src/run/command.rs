@@ -114,7 +114,7 @@ impl Command {
 }
 
 /// On Linux, the command is started by way of this program, so that the system kills it if this process is
-/// killed: see [`become_command`](super::become_command).
+/// killed: see [`become_command`](super::become_command()).
 #[cfg(target_os = "linux")]
 fn command(words: &[OsString]) -> process::Command {
     /// This program, even if its file has been replaced.
