@@ -1,24 +1,16 @@
 //! Charges and stored answers in SQLite.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
-use anyhow::Context;
 use axum::http::StatusCode;
+use redsync_examples::{Database, integer};
 use redsync_tower::redsync::FencingToken;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use tempfile::TempDir;
+use rusqlite::{OptionalExtension, params};
 
 use crate::{
     charges::Charge,
     key::{Customer, IdempotencyKey},
 };
-
-/// How long to wait while other processes use the file.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A row of `answers` is written when a request begins, and has a status when it has ended. It is kept
 /// from the later of the two.
@@ -34,11 +26,9 @@ const TABLES: &str = "
 
 #[derive(Clone)]
 pub(crate) struct Store {
-    connection: Arc<Mutex<Connection>>,
+    database: Database,
     /// How long an answer is kept.
     keep: Duration,
-    /// Deleted with the last clone.
-    _temporary: Option<Arc<TempDir>>,
 }
 
 /// What a request finds when it begins.
@@ -68,19 +58,8 @@ impl Answer {
 
 impl Store {
     pub(crate) fn open(path: Option<&Path>, keep: Duration) -> anyhow::Result<Self> {
-        let (path, temporary) = if let Some(path) = path {
-            (path.to_owned(), None)
-        } else {
-            let directory = tempfile::tempdir().context("no temporary directory")?;
-            (directory.path().join("charges.sqlite"), Some(directory))
-        };
-        let connection =
-            connect(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
-            keep,
-            _temporary: temporary.map(Arc::new),
-        })
+        let database = Database::open(path, TABLES)?;
+        Ok(Self { database, keep })
     }
 
     /// Looks for a stored answer. If there is none, notes that the holder of this token works on it.
@@ -90,8 +69,8 @@ impl Store {
         fingerprint: Vec<u8>,
         token: FencingToken,
     ) -> anyhow::Result<Begun> {
-        let (token, keep) = (number(token), self.keep.as_secs_f64());
-        self.transaction(move |transaction| {
+        let (token, keep) = (integer(token), self.keep.as_secs_f64());
+        self.database.transaction(move |transaction| {
             // Few at a time, so that no request has to delete many.
             transaction.execute(
                 "DELETE FROM answers WHERE (customer, key) = (?1, ?2) AND kept_from <= unixepoch() - ?3
@@ -139,76 +118,47 @@ impl Store {
         charge: Option<Charge>,
         answer: Answer,
     ) -> anyhow::Result<Option<Answer>> {
-        let token = number(token);
-        self.transaction(move |transaction| {
-            let is_mine = transaction
-                .prepare_cached(
-                    "SELECT 1 FROM answers
+        let token = integer(token);
+        self.database
+            .transaction(move |transaction| {
+                let is_mine = transaction
+                    .prepare_cached(
+                        "SELECT 1 FROM answers
                      WHERE (customer, key, token) = (?1, ?2, ?3) AND status IS NULL",
-                )?
-                .exists(params![customer, key, token])?;
-            if !is_mine {
-                return Ok(None);
-            }
-            if let Some(Charge { amount }) = charge {
+                    )?
+                    .exists(params![customer, key, token])?;
+                if !is_mine {
+                    return Ok(None);
+                }
+                if let Some(Charge { amount }) = charge {
+                    transaction.execute(
+                        "INSERT INTO charges (customer, amount) VALUES (?1, ?2)",
+                        params![customer, amount],
+                    )?;
+                }
                 transaction.execute(
-                    "INSERT INTO charges (customer, amount) VALUES (?1, ?2)",
-                    params![customer, amount],
-                )?;
-            }
-            transaction.execute(
-                "UPDATE answers SET status = ?3, body = ?4, kept_from = unixepoch()
+                    "UPDATE answers SET status = ?3, body = ?4, kept_from = unixepoch()
                  WHERE (customer, key) = (?1, ?2)",
-                params![customer, key, answer.status.as_u16(), answer.body],
-            )?;
-            Ok(Some(answer))
-        })
-        .await
+                    params![customer, key, answer.status.as_u16(), answer.body],
+                )?;
+                Ok(Some(answer))
+            })
+            .await
     }
 
     pub(crate) async fn charges(&self, customer: Customer) -> anyhow::Result<Vec<Charge>> {
-        self.transaction(move |transaction| {
-            transaction
-                .prepare_cached("SELECT amount FROM charges WHERE customer = ?1 ORDER BY rowid")?
-                .query_map([customer.0], |row| {
+        self.database
+            .transaction(move |transaction| {
+                let mut charges = transaction.prepare_cached(
+                    "SELECT amount FROM charges WHERE customer = ?1 ORDER BY rowid",
+                )?;
+                let charges = charges.query_map([customer.0], |row| {
                     Ok(Charge {
                         amount: row.get(0)?,
                     })
-                })?
-                .collect()
-        })
-        .await
+                })?;
+                Ok(charges.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
     }
-
-    /// Runs a transaction to its end, even if the request is dropped meanwhile. It rolls back if the
-    /// work fails, or if the process ends before the commit.
-    async fn transaction<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> anyhow::Result<T> {
-        let connection = Arc::clone(&self.connection);
-        let run = move || {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let result = work(&transaction)?;
-            transaction.commit()?;
-            Ok(result)
-        };
-        tokio::task::spawn_blocking(run).await?
-    }
-}
-
-/// A token fits into the integers of SQLite.
-fn number(token: FencingToken) -> i64 {
-    token.get().try_into().expect("a token that was granted")
-}
-
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(PATIENCE)?;
-    // A commit is on the disk before its answer is sent.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
-    Ok(connection)
 }

@@ -14,8 +14,8 @@ pub fn log() {
     tracing_subscriber::fmt().with_env_filter(filter).init();
 }
 
-/// Listens on `PORT`, or on 3000, at `HOST`, or at 127.0.0.1. Returns the address with the listener, for what the program
-/// prints.
+/// Listens on `PORT`, or on 3000, at `HOST`, or at 127.0.0.1. Returns the address with the listener, for what
+/// the program prints.
 ///
 /// # Errors
 ///
