@@ -1,17 +1,13 @@
 //! An HTTP client, and copies of the program.
 
-use std::time::Duration;
-
 use axum::http::{Method, header};
+pub(crate) use redsync_tests::program::SOON;
 use redsync_tests::{
     Servers, Service,
     http::{Answer, try_send},
 };
 use rusqlite::{Connection, OptionalExtension};
 use tempfile::TempDir;
-
-/// A generous time limit for a condition that has to hold soon.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) trait Replayed {
     /// Whether this answer was stored.

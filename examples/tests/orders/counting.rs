@@ -1,12 +1,12 @@
 //! Many requests for one order: each is counted once.
 
-use redsync_tests::{Servers, Service, http::Answer, wait::until_async};
+use redsync_tests::{Service, http::Answer, wait::until_async};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::{
     client::{self, Order, OrderAnswer},
-    service::{SOON, no_locks, start},
+    service::{SOON, World, no_locks, start},
 };
 
 /// The answers to `count` requests at the same time, spread over services.
@@ -50,16 +50,9 @@ async fn different_orders_do_not_wait_for_each_other() {
 
 #[tokio::test]
 async fn two_processes_with_one_database_count_each_200_once() {
-    let servers = Servers::start(3);
-    let urls = servers.urls().join(",");
-    let directory = TempDir::new().expect("a directory");
-    let database = directory.path().join("orders.sqlite");
-    let env = [
-        ("REDIS_URLS", &*urls),
-        ("DATABASE", database.to_str().expect("a path")),
-        ("WAIT_MS", "60000"),
-    ];
-    let services = [start(&env).await, start(&env).await];
+    let world = World::start();
+    let env = [("WAIT_MS", "60000")];
+    let services = [world.copy(&env).await, world.copy(&env).await];
     let answers = add_many(&[&services[0], &services[1]], "/orders/42", 1, 400).await;
     let counted = count(&answers, 200);
     for answer in &answers {
@@ -75,7 +68,7 @@ async fn two_processes_with_one_database_count_each_200_once() {
         let order = client::get(service, "/orders/42").await.order();
         assert_eq!(order, Order::new("42", counted, counted));
     }
-    until_async("no lock is left", SOON, async || no_locks(&servers)).await;
+    until_async("no lock is left", SOON, async || no_locks(&world.servers)).await;
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use redsync_tests::{Servers, wait::until_async};
+use redsync_tests::wait::until_async;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::{
     client::{self, Order, OrderAnswer},
-    service::{SOON, start},
+    service::{SOON, World, start},
 };
 
 #[tokio::test]
@@ -37,21 +37,13 @@ async fn a_write_with_a_smaller_token_than_the_row_has_seen_is_refused() {
 
 #[tokio::test]
 async fn a_process_that_was_paused_for_too_long_overwrites_nothing() {
-    let servers = Servers::start(3);
-    let urls = servers.urls().join(",");
-    let directory = TempDir::new().expect("a directory");
-    let database = directory.path().join("orders.sqlite");
-    let env = [
-        ("REDIS_URLS", &*urls),
-        ("DATABASE", database.to_str().expect("a path")),
-        ("EXPIRY_MS", "500"),
-        ("WAIT_MS", "60000"),
-    ];
-    let paused = start(&env).await;
-    let other = start(&env).await;
+    let world = World::start();
+    let env = [("EXPIRY_MS", "500"), ("WAIT_MS", "60000")];
+    let paused = world.copy(&env).await;
+    let other = world.copy(&env).await;
     let late = tokio::spawn(client::add(&paused, "/orders/1", 300));
     until_async("it is worked on", SOON, async || {
-        servers.holders("order:1").iter().all(Option::is_some)
+        world.servers.holders("order:1").iter().all(Option::is_some)
     })
     .await;
     paused.pause();

@@ -2,11 +2,10 @@
 
 use redsync_tests::{Servers, http::post, wait::until_async};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::{
     browser::{Browser, Look, WIDE},
-    service::{SOON, start},
+    service::{SOON, World, start},
 };
 
 /// Keys of WebDriver.
@@ -128,20 +127,17 @@ async fn a_node_that_is_killed_is_seen_and_no_update_is_lost() {
 
 #[tokio::test]
 async fn a_phone_shows_the_run_that_another_instance_has_started() {
-    let servers = Servers::start(3);
-    let urls = servers.urls().join(",");
-    let directory = TempDir::new().expect("a directory");
-    let database = directory.path().join("orders.sqlite");
-    let env = [
-        ("REDIS_URLS", &*urls),
-        ("DATABASE", database.to_str().expect("a path")),
-    ];
-    let mut second = start(&[env[0], env[1], ("INSTANCE", "second")]).await;
+    let world = World::start();
+    let mut second = world.copy(&[("INSTANCE", "second")]).await;
     let peers = second.url("");
-    let first = start(&[env[0], env[1], ("INSTANCE", "first"), ("PEERS", &peers)]).await;
+    let first = world
+        .copy(&[("INSTANCE", "first"), ("PEERS", &peers)])
+        .await;
     // Its peers are both.
     let peers = format!("{},{peers}", first.url(""));
-    let third = start(&[env[0], env[1], ("INSTANCE", "third"), ("PEERS", &peers)]).await;
+    let third = world
+        .copy(&[("INSTANCE", "third"), ("PEERS", &peers)])
+        .await;
     let phone = Look {
         width: 360,
         height: 740,

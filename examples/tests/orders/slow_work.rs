@@ -2,31 +2,22 @@
 
 use std::time::Duration;
 
-use redsync_tests::{Servers, wait::until_async};
-use tempfile::TempDir;
+use redsync_tests::wait::until_async;
 use tokio::time::sleep;
 
 use crate::{
     client::{self, Order, OrderAnswer},
-    service::{SOON, start},
+    service::{SOON, World},
 };
 
 #[tokio::test]
 async fn slow_work_keeps_its_lock() {
-    let servers = Servers::start(3);
-    let urls = servers.urls().join(",");
-    let directory = TempDir::new().expect("a directory");
-    let database = directory.path().join("orders.sqlite");
-    let env = [
-        ("REDIS_URLS", &*urls),
-        ("DATABASE", database.to_str().expect("a path")),
-        ("EXPIRY_MS", "500"),
-        ("WAIT_MS", "0"),
-    ];
-    let services = [start(&env).await, start(&env).await];
+    let world = World::start();
+    let env = [("EXPIRY_MS", "500"), ("WAIT_MS", "0")];
+    let services = [world.copy(&env).await, world.copy(&env).await];
     let mut first = tokio::spawn(client::add(&services[0], "/orders/1", 3000));
     until_async("the first has the lock", SOON, async || {
-        servers.holders("order:1").iter().all(Option::is_some)
+        world.servers.holders("order:1").iter().all(Option::is_some)
     })
     .await;
 

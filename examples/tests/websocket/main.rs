@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use redsync_tests::{Servers, Service, wait::until_async};
+use redsync_tests::{Servers, Service, program::SOON, wait::until_async};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -13,9 +13,6 @@ use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, Message},
 };
-
-/// A generous time limit for a condition that has to hold soon.
-const SOON: Duration = Duration::from_secs(20);
 
 type Socket = WebSocketStream<TcpStream>;
 
