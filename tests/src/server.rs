@@ -242,6 +242,23 @@ impl RedisServer {
             .unwrap_or_else(|error| panic!("{words:?} on {}: {error}", self.address()))
     }
 
+    /// A figure of the `INFO` command, such as `tracking_total_keys`; or how often a command was called, such as
+    /// `cmdstat_exists`. A figure that is not there is 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`query`](Self::query), and if it is not a whole number.
+    #[must_use]
+    #[track_caller]
+    pub fn info(&self, field: &str) -> u64 {
+        let figures: String = self.query(&["INFO", "all"]);
+        let figures = figures.replace(":calls=", ":").replace(',', "\n");
+        let figure = figures
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        figure.map_or(0, |it| it.trim().parse().expect("a whole number"))
+    }
+
     /// The string at `key`.
     ///
     /// # Panics

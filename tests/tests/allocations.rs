@@ -83,10 +83,7 @@ fn a_waiter_takes_little_memory() {
             .bytes_current;
         taken as f64 / NAMES as f64
     };
-    let tracked = |server: &RedisServer| {
-        let stats: String = server.query(&["INFO", "stats"]);
-        stats.contains(&format!("tracking_total_keys:{NAMES}\r"))
-    };
+    let tracked = |server: &RedisServer| server.info("tracking_total_keys") == NAMES as u64;
     until("all are watched, and take little", SOON, || {
         let each = goes_on();
         servers.iter().all(tracked) && each <= MEMORY

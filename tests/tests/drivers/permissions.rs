@@ -178,10 +178,8 @@ async fn wake_ups_need_the_permissions_in_the_docs() {
     let patient = there.mutex("a").with_retry_delay(long).with_tries(2);
     let waiter = tokio::spawn(async move { patient.lock().await });
     until_async("all servers are watched", SOON, async || {
-        servers.iter().all(|server| {
-            let stats: String = server.query(&["INFO", "stats"]);
-            stats.contains("tracking_total_keys:1\r")
-        })
+        let mut servers = servers.iter();
+        servers.all(|server| server.info("tracking_total_keys") == 1)
     })
     .await;
     guard.release().await.unwrap();
@@ -215,10 +213,8 @@ async fn the_user_on_the_page_on_deployment_locks_with_fencing_and_wake_ups_and_
         tokio::spawn(async move { order.lock_within(SOON).await })
     };
     until_async("all servers are watched", SOON, async || {
-        servers.iter().all(|server| {
-            let stats: String = server.query(&["INFO", "stats"]);
-            stats.contains("tracking_total_keys:1\r")
-        })
+        let mut servers = servers.iter();
+        servers.all(|server| server.info("tracking_total_keys") == 1)
     })
     .await;
     guard.release().await.unwrap();

@@ -86,11 +86,8 @@ impl Nodes {
     }
 
     /// How many connections a server has that has no fault.
-    pub(crate) fn connections(&self, node: usize) -> Option<u64> {
-        let info: String = self.servers[node].query(&["INFO", "clients"]);
-        let mut lines = info.lines();
-        let count = lines.find_map(|line| line.strip_prefix("connected_clients:"))?;
-        count.trim().parse().ok()
+    pub(crate) fn connections(&self, node: usize) -> u64 {
+        self.servers[node].info("connected_clients")
     }
 
     /// The keys of locks on a server that has no fault. The counters of fencing tokens stay for a day.

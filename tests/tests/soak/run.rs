@@ -313,7 +313,7 @@ impl Run {
         let is_stopped = self.faults.are_at(Target::Client(0));
         let usage = self.clients.usage(0).filter(|_| !is_stopped);
         let well = (0..self.setting.nodes).filter(|node| !self.faults.are_at(Target::Node(*node)));
-        let connections = well.filter_map(|node| self.nodes.connections(node)).max();
+        let connections = well.map(|node| self.nodes.connections(node)).max();
         if let (Some(usage), Some(connections)) = (usage, connections)
             && self.start.elapsed() > clients::START
         {

@@ -21,20 +21,11 @@ fn hold<'a>(servers: impl IntoIterator<Item = &'a RedisServer>) {
     }
 }
 
-fn info(server: &RedisServer, field: &str) -> u64 {
-    let stats: String = server.query(&["INFO", "all"]);
-    let stats = stats.replace(":calls=", ":").replace(',', "\n");
-    let value = stats
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    value.map_or(0, |value| value.trim().parse().expect("a number"))
-}
-
 /// Waits until the server would report a change.
 fn until_tracked<'a>(servers: impl IntoIterator<Item = &'a RedisServer>) {
     for server in servers {
         until("a server reports changes", SOON, || {
-            info(server, "tracking_total_keys") > 0
+            server.info("tracking_total_keys") > 0
         });
     }
 }
@@ -152,7 +143,7 @@ async fn a_connection_that_is_killed_is_made_again() {
     until("all have tried and asked", SOON, || {
         servers
             .iter()
-            .all(|server| info(server, "cmdstat_exists") >= 4)
+            .all(|server| server.info("cmdstat_exists") >= 4)
     });
     assert!(!waiting.is_finished());
     servers.iter().for_each(unlock_as_go_does);
@@ -181,7 +172,7 @@ async fn a_change_that_is_not_pushed_is_found_by_polling() {
     hold([&server]);
     let waiting = tokio::spawn(mutex.lock_within(WAIT));
     until("a server reports changes", SOON, || {
-        info(&server, "tracking_total_keys") > 0
+        server.info("tracking_total_keys") > 0
     });
     unlock_as_go_does(&server);
     woken("after a half-open connection", waiting).await;
@@ -207,7 +198,7 @@ async fn a_user_that_may_not_track_polls() {
         let mutex = redsync.mutex(NAME).with_retry_delay(ms(100));
         let waiting = tokio::spawn(mutex.lock_within(WAIT));
         until("it has tried twice", SOON, || {
-            info(&servers[0], "total_error_replies") > 0
+            servers[0].info("total_error_replies") > 0
         });
         assert!(!waiting.is_finished());
         servers.iter().for_each(unlock_as_go_does);
