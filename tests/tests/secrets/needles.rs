@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
 /// How many characters of a value are a part that should not be seen. A fingerprint has as many, but it is a
 /// part of a hash.
 const PART: usize = 12;
@@ -42,9 +45,9 @@ impl Needles {
         // Base64 of a text in which the value begins anywhere.
         for before in 0..3 {
             let whole = bytes.len().saturating_sub(before) / 3 * 3;
-            let text = base64(&bytes[before..before + whole]);
-            self.add(form, &text);
-            self.add(form, &text.replace('+', "-").replace('/', "_"));
+            let bytes = &bytes[before..before + whole];
+            self.add(form, &STANDARD.encode(bytes));
+            self.add(form, &URL_SAFE.encode(bytes));
         }
     }
 
@@ -74,20 +77,6 @@ fn bytes_of(value: &str) -> [u8; 16] {
     u128::from_str_radix(value, 16)
         .expect("hexadecimal digits")
         .to_be_bytes()
-}
-
-/// Of bytes whose number is a multiple of three.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    let mut text = String::new();
-    for three in bytes.chunks_exact(3) {
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for place in [18, 12, 6, 0] {
-            text.push(char::from(DIGITS[(bits >> place) as usize % 64]));
-        }
-    }
-    text
 }
 
 #[test]
