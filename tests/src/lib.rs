@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod faulty;
+pub mod files;
 pub mod history;
 pub mod http;
 pub mod program;

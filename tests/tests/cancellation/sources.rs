@@ -1,9 +1,8 @@
 //! The public functions of the libraries that return futures, found in their sources.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
+use redsync_tests::files::{files, read, root};
 use syn::visit::{self, Visit};
 use syn::{
     Attribute, File, ImplItem, Item, ItemImpl, ItemMacro, PathSegment, ReturnType, Signature,
@@ -14,14 +13,13 @@ use syn::{
 ///
 /// The suite `node::contract` is not among them: it tests nodes, and holds nothing.
 pub(crate) fn public_futures() -> BTreeSet<String> {
-    let mut files = Vec::new();
-    for package in ["redsync", "redsync-tower"] {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        read(
-            &tests.parent().unwrap().join(package).join("src"),
-            &mut files,
-        );
-    }
+    let packages = ["redsync", "redsync-tower"].into_iter();
+    let paths = packages.flat_map(|package| files(&root().join(package).join("src"), "rs"));
+    let contract = root().join("redsync/src/node/contract");
+    let files: Vec<File> = paths
+        .filter(|path| !path.with_extension("").starts_with(&contract))
+        .map(|path| syn::parse_file(&read(&path)).unwrap())
+        .collect();
     let items = || files.iter().flat_map(|file| &file.items);
     let public: BTreeSet<String> = items().flat_map(public_types).collect();
     let futures: BTreeSet<String> = items().filter_map(future).collect();
@@ -31,20 +29,6 @@ pub(crate) fn public_futures() -> BTreeSet<String> {
         found.extend(functions(item, &returned));
     }
     found
-}
-
-fn read(folder: &Path, files: &mut Vec<File>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.ends_with("node/contract") || path.ends_with("node/contract.rs") {
-            continue;
-        }
-        if path.is_dir() {
-            read(&path, files);
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            files.push(syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap());
-        }
-    }
 }
 
 /// The public types that an item declares, those in `pin_project!` included.

@@ -1,8 +1,7 @@
 //! The page for operators has each warning and error of both crates.
 
+use redsync_tests::files::{files, read, root};
 use syn::visit::{self, Visit};
-
-use super::{files, read, root};
 
 /// Collects the messages of `warn!` and `error!`.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{files, read, root};
+use redsync_tests::files::{files, read, root};
 
 #[test]
 fn each_link_of_a_document_leads_to_a_file_and_a_heading() {

@@ -17,8 +17,9 @@ mod names;
 mod planted;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use redsync_tests::files;
 
 use self::imports::Imports;
 use self::modules::Modules;
@@ -42,13 +43,12 @@ fn no_module_of_the_command_line_is_part_of_a_circle() {
 }
 
 fn check(package: &str, modules_at_least: usize) {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let modules = Modules::of(&read(&tests.parent().unwrap().join(package).join("src")));
+    let modules = Modules::of(&read(&files::root().join(package).join("src")));
     let imports = Imports::of(&modules);
-    let (files, count) = (modules.files().count(), imports.iter().count());
-    println!("{package}: {files} modules, {count} imports");
-    assert!(files >= modules_at_least, "found only {files} modules");
-    assert!(count >= files, "found only {count} imports");
+    let (found, count) = (modules.files().count(), imports.iter().count());
+    println!("{package}: {found} modules, {count} imports");
+    assert!(found >= modules_at_least, "found only {found} modules");
+    assert!(count >= found, "found only {count} imports");
 
     let circles = circles::of(&imports);
     assert!(circles.is_empty(), "{package}\n{}", circles.join("\n"));
@@ -57,18 +57,9 @@ fn check(package: &str, modules_at_least: usize) {
 }
 
 fn read(src: &Path) -> Sources {
-    let mut sources = Sources::new();
-    let mut directories: Vec<PathBuf> = vec![src.into()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|it| it == "rs") {
-                let name = path.strip_prefix(src).unwrap().to_str().unwrap();
-                sources.insert(name.to_owned(), fs::read_to_string(&path).unwrap());
-            }
-        }
-    }
-    sources
+    let name = |path: &Path| path.strip_prefix(src).unwrap().to_str().unwrap().to_owned();
+    let files = files::files(src, "rs").into_iter();
+    files
+        .map(|path| (name(&path), files::read(&path)))
+        .collect()
 }

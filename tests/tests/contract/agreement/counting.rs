@@ -1,14 +1,13 @@
 //! A driver that counts which scripts and commands its server answers.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::Value;
 use redsync::NodeError;
 use redsync::node::redis::{Deadpool, Driver, Reply};
-use redsync_tests::RedisServer;
+use redsync_tests::{RedisServer, files};
 
 #[derive(Clone)]
 pub(super) struct Counting(Arc<Inner>);
@@ -103,18 +102,15 @@ impl Driver for Counting {
 impl Scripts {
     /// Finds all scripts of the crate.
     fn load() -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../redsync/src/node/redis");
-        let files = fs::read_dir(folder).expect("the folder of the scripts");
-        let mut files: BTreeMap<String, String> = files
-            .map(|file| file.expect("a file").path())
-            .filter(|path| path.extension().is_some_and(|it| it == "lua"))
-            .map(|path| {
-                let name = path.file_name().expect("a name").to_string_lossy();
-                (
-                    name.into_owned(),
-                    fs::read_to_string(&path).expect("a script"),
-                )
-            })
+        let name = |path: &Path| {
+            path.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        };
+        let paths = files::files(&files::root().join("redsync/src/node/redis"), "lua").into_iter();
+        let mut files: BTreeMap<String, String> = paths
+            .map(|path| (name(&path), files::read(&path)))
             .collect();
         let prelude = files.remove("prelude.lua").expect("the prelude");
         let mut by_hash = HashMap::new();
