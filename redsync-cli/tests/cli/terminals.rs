@@ -7,7 +7,6 @@ use std::{
     process::{Child, Command},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
 };
 
 use nix::pty::{OpenptyResult, openpty};
@@ -77,11 +76,7 @@ impl Terminal {
 
     #[track_caller]
     fn until(&self, what: &str, is_shown: impl Fn(&str) -> bool) {
-        let start = Instant::now();
-        while !is_shown(&self.screen()) {
-            assert!(start.elapsed() < SOON, "{what}: {:?}", self.screen());
-            thread::sleep(Duration::from_millis(5));
-        }
+        until(what, SOON, || is_shown(&self.screen()));
     }
 
     #[track_caller]
@@ -99,6 +94,9 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.program.kill();
         let _ = self.program.wait();
+        if thread::panicking() {
+            eprintln!("the screen: {:?}", self.screen());
+        }
     }
 }
 
