@@ -15,7 +15,7 @@
 //!   runtime is not explored.
 //! * The mutexes and channels inside of tokio, redis-rs and deadpool.
 //!
-//! `cargo test -p redsync-core --all-features --lib interleaved_ -- --nocapture --test-threads 1` explores, and prints how
+//! `cargo test -p redsync-core --all-features --lib interleaved_` explores, and prints how
 //! many orders there were.
 
 mod keeper;

@@ -1,6 +1,7 @@
 //! Explorations: a scenario in hundreds of orders.
 
 use std::{
+    io::{self, Write},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -32,7 +33,7 @@ const DEPTH: usize = 3;
 const MOST_STEPS: usize = 200_000;
 
 /// Runs a scenario in as many orders as this, of which half are chosen by chance, and half by priorities
-/// that change a few times. Prints how many there were.
+/// that change a few times. Prints how many there were, also if the output of tests is captured.
 pub(crate) fn explore(title: &str, orders: usize, scenario: fn(&Arc<Runtime>)) {
     // One after the other, because all share the mutex of the watchdog's orders.
     static TURN: Mutex<()> = Mutex::new(());
@@ -46,7 +47,11 @@ pub(crate) fn explore(title: &str, orders: usize, scenario: fn(&Arc<Runtime>)) {
     );
     IS_EXPLORED.set(false);
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{title}: {orders} interleavings, {seconds:.1} s");
+    // Nothing depends on it.
+    let _ = writeln!(
+        io::stderr(),
+        "{title}: {orders} interleavings, {seconds:.1} s"
+    );
 }
 
 fn run(scheduler: impl Scheduler + 'static, scenario: fn(&Arc<Runtime>)) {
