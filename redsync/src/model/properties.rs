@@ -75,12 +75,12 @@ fn is_exclusive(_: &Setting, world: &World) -> bool {
     all_share || holders().count() < 2
 }
 
-/// When the world is quiet, no node has a key.
+/// When the world is settled, no node has a key, also if another node is away.
 fn is_cleaned(setting: &Setting, world: &World) -> bool {
     let (left, budget) = (world.left, setting.budget);
     // An acquisition that is given up or repeated may arrive after its release.
     let nothing_comes_late =
         (left.give_ups, left.duplicates) == (budget.give_ups, budget.duplicates);
     let is_free = || (world.servers.iter()).all(|server| server.is_free(world.time));
-    !world.is_quiet() || !nothing_comes_late || is_free()
+    !world.is_settled() || !nothing_comes_late || is_free()
 }

@@ -122,11 +122,15 @@ impl World {
         leases.filter_map(|(number, lease)| Some((number, lease.as_ref()?)))
     }
 
-    /// Whether all leases have ended, all messages have arrived, and all nodes are up.
-    pub(super) fn is_quiet(&self) -> bool {
-        let are_up = || self.servers.iter().all(|server| server.away.is_none());
+    /// Whether all leases have ended, and all messages have arrived.
+    pub(super) fn is_settled(&self) -> bool {
         let have_ended = || (self.leases()).all(|(_, lease)| lease.phase == Phase::Ended);
-        self.messages.is_empty() && are_up() && have_ended()
+        self.messages.is_empty() && have_ended()
+    }
+
+    /// Whether it is settled, and all nodes are up.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_settled() && self.servers.iter().all(|server| server.away.is_none())
     }
 
     /// Whether one more attempt gets the lock after an expiry, if all its messages arrive, in order.
