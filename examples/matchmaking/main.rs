@@ -22,8 +22,8 @@
 //! sleep 2; curl -s http://127.0.0.1:3001/pools/duel/matches; echo
 //! ```
 //!
-//! Why there is a lock: a worker reads who waits, thinks about who fits whom, which takes half a second, and
-//! writes the matches. Two workers with the same players would make two matches of each. Each pool
+//! Why there is a lock: a worker reads the waiting players, finds matches among them, which takes half a second,
+//! and writes the matches. Two workers with the same players would put each player into two matches. Each pool
 //! has a lock of its own, and a worker skips a pool that another works on, so workers share the pools.
 //!
 //! * **What needs no lock**: that a player comes is one command of Redis. If making the matches were one script,
@@ -43,7 +43,7 @@
 //! * `REDIS_URLS`: the nodes of the locks, separated by commas. Three nodes in memory without it, which is
 //!   enough for one copy.
 //! * `EVERY_MS` (500): the time after which a worker looks at the pools again.
-//! * `WORK_MS` (500): how long a worker thinks about a pool.
+//! * `WORK_MS` (500): how long a worker takes to find the matches of a pool.
 //! * `EXPIRY_MS` (8000): how long the locks of a copy stay after it has crashed.
 //! * `RUST_LOG`: what is logged.
 

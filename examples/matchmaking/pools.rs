@@ -50,7 +50,7 @@ impl Pools {
             .collect())
     }
 
-    /// Notes the token, and returns who waits. From now on, no earlier worker can make matches.
+    /// Notes the token, and returns the waiting players. From now on, no earlier worker can make matches.
     /// Returns [`None`] if a later one has begun.
     pub(crate) async fn begin(
         &self,

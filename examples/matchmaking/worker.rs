@@ -30,7 +30,7 @@ impl Worker {
         Self { every, ..self }
     }
 
-    /// Sets how long it thinks about a pool.
+    /// Sets how long it takes to find the matches of a pool.
     pub(crate) fn with_work(self, work: Duration) -> Self {
         Self { work, ..self }
     }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Open <http://127.0.0.1:3000>: one button runs several requests for one order with the lock, another
-//! runs them without it. The page shows who waits, who has the lock, on which nodes, and which updates
-//! are lost. The program also prints commands to try in a terminal.
+//! runs them without it. The page shows which requests wait, which one holds the lock, on which nodes, and
+//! how many updates are lost. The program also prints commands to try in a terminal.
 //!
 //! Several copies, with the same nodes and the same database, show each other's requests:
 //!

@@ -35,7 +35,7 @@ pub(crate) mod code {
 
 /// The exit code if a signal has ended the command, as shells have it.
 pub(crate) const fn of_signal(signal: Signal) -> u8 {
-    // No system has so many signals that this would be cut.
+    // The numbers of signals are small enough that nothing is cut off.
     (128 + signal as i32) as u8
 }
 

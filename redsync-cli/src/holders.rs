@@ -61,7 +61,7 @@ impl Holders {
         }
     }
 
-    /// Whether enough nodes answered to know who has the lock.
+    /// Whether enough nodes answered to know who holds the lock.
     pub(crate) const fn is_known(&self) -> bool {
         self.nodes - self.failures.len() >= self.quorum
     }

@@ -15,7 +15,6 @@
 //! different orders. The book of the queues comes before a waiter's notice, the validity of a lease
 //! and the known runtimes; the schedule of the keeper before a guard's due time, the validity and
 //! the orders of the watchdog; the slot of a connection before its list.
-
 //!
 //! In unit tests, the primitives are those of [`interleaved`], which a test can interleave in any order.
 

@@ -1,7 +1,7 @@
 //! Histories of a run: what clients believed about their locks and what the nodes did, and a check of
 //! them that serves every kind of run.
 //!
-//! A run writes an [`Event`] for everything that a client is told and for everything that is known of the
+//! A run writes an [`Event`] for every result that a client gets, and for everything that is known of the
 //! nodes: in memory, on virtual time, or from several processes into files of one line for each event,
 //! which [`Recorder::read`] merges. [`check`] then says which [`Rule`]s did not hold.
 //!

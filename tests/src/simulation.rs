@@ -2,7 +2,7 @@
 //! and a bad network between them, from a seed.
 //!
 //! Everything in a run follows from its seed, so that a run that fails can be replayed. The clients record
-//! what they are told and the nodes what they keep, and the [check of histories](crate::history) judges it.
+//! their results and the nodes record their keys, and the [check of histories](crate::history) judges both.
 //! A [`Flaw`] can be planted, to see that it is found.
 
 mod chance;

@@ -19,7 +19,7 @@ use tokio::signal::unix;
 use super::{command::Command, signals::listen};
 use crate::exit::Failure;
 
-/// The terminal of this process, if it has one, and who has its foreground.
+/// The terminal of this process, if it has one, and whether the command has the foreground.
 pub(super) struct Terminal {
     terminal: Option<File>,
     foreground: Foreground,

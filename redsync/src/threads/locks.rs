@@ -1,4 +1,4 @@
-//! Waiters and holders of one process, on threads of their own: who enters, and who waits for whom.
+//! Waiters and holders of one process, on threads of their own: whether each enters in time, and alone.
 
 use std::{
     future::Future,
