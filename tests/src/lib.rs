@@ -17,6 +17,7 @@ pub mod refusing;
 pub mod server;
 pub mod service;
 pub mod simulation;
+pub mod stop;
 pub mod wait;
 
 mod ports;

@@ -13,7 +13,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait::{until, until_async};
+use crate::{
+    stop::stop,
+    wait::{until, until_async},
+};
 
 /// A generous time limit for a condition that has to hold soon.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -122,13 +125,13 @@ impl Program {
         self.signal(Signal::TERM);
     }
 
-    /// Stops it, until it is resumed.
+    /// Stops it, until it is resumed. Returns when it stands still.
     ///
     /// # Panics
     ///
     /// If it has ended.
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
+        stop(&self.child);
     }
 
     /// Lets it continue.

@@ -86,7 +86,7 @@ fn a_command_that_is_stopped_by_a_signal_is_ended_too() {
 fn a_process_that_was_paused_beyond_the_expiry_stops_its_command() {
     let servers = Servers::start(3);
     let running = Running::begun(&servers, &SHORT, ENDLESS);
-    running.signal(Signal::SIGSTOP);
+    running.stop();
     // Another holder proves that the lock has expired.
     let options = ["run", "--expiry", "60s", "job", "--", "echo", "mine"];
     assert_eq!(ends(&servers, &options).stdout, "mine\n");
@@ -103,7 +103,7 @@ fn a_process_that_was_paused_for_less_than_the_expiry_goes_on() {
     let (reader, writer) = std::io::pipe().unwrap();
     let running = Running::start_with(command, reader.into());
     running.until_says("begun");
-    running.signal(Signal::SIGSTOP);
+    running.stop();
     std::thread::sleep(Duration::from_millis(300));
     running.signal(Signal::SIGCONT);
     drop(writer);

@@ -12,7 +12,7 @@ use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
-use redsync_tests::{Servers, wait::until};
+use redsync_tests::{Servers, stop::stop, wait::until};
 use tempfile::TempDir;
 
 /// For what happens at once, on a busy machine.
@@ -87,6 +87,11 @@ impl Running {
 
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().try_into().unwrap())
+    }
+
+    /// Stops it, and returns when it stands still.
+    pub(crate) fn stop(&self) {
+        stop(&self.child);
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 use std::{env, fs, io};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait;
+use crate::stop::stop;
 
 /// The environment variable with the directory that has a file for each running server.
 const PIDS: &str = "REDSYNC_TEST_PIDS";
@@ -62,16 +61,7 @@ impl Process {
             return;
         }
 
-        self.signal(Signal::STOP);
-        wait::until("a stopped redis-server", Duration::from_secs(10), || {
-            // This asks only for stops, so it never reaps the child.
-            waitid(
-                WaitId::Pid(self.system_pid()),
-                WaitIdOptions::STOPPED | WaitIdOptions::NOHANG,
-            )
-            .expect("a redis-server to stop; it has ended")
-            .is_some()
-        });
+        stop(&self.child);
         self.stopped = true;
     }
 

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use redsync_tests::history::{Recorder, What};
+use redsync_tests::stop::stop;
 use redsync_tests::wait;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -98,17 +99,17 @@ impl Clients {
         Ok(())
     }
 
-    pub(crate) fn stop(&self, place: usize, recorder: &Recorder) -> Outcome<()> {
+    pub(crate) fn stop(&self, place: usize, recorder: &Recorder) {
         let process = &self.processes[place];
         recorder.record(What::Stops {
             process: process.number,
         });
-        process.signal(Signal::STOP)
+        stop(&process.child);
     }
 
     pub(crate) fn resume(&self, place: usize, recorder: &Recorder) -> Outcome<()> {
         let process = &self.processes[place];
-        process.signal(Signal::CONT)?;
+        kill_process(Pid::from_child(&process.child), Signal::CONT)?;
         recorder.record(What::Continues {
             process: process.number,
         });
@@ -146,10 +147,6 @@ impl Clients {
 }
 
 impl Process {
-    fn signal(&self, signal: Signal) -> Outcome<()> {
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
-    }
-
     fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();

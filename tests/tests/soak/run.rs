@@ -186,7 +186,7 @@ impl Run {
                 self.nodes.begin(node, fault);
             }
             Target::Client(client) if fault == Fault::Stopped => {
-                self.clients.stop(client, &self.recorder)?;
+                self.clients.stop(client, &self.recorder);
             }
             Target::Client(client) => self.clients.replace(client, &self.recorder)?,
         }
