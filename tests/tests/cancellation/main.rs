@@ -68,18 +68,21 @@ async fn on_slow_nodes() {
 #[tokio::test]
 async fn on_real_servers() {
     let servers = std::sync::Arc::new(Servers::start(3));
-    let redsync = stores::patient(Redsync::connect(servers.urls()).unwrap());
+    let redsync = stores::woken_only(Redsync::connect(servers.urls()).unwrap());
     let mut dropped = 0;
     for row in core::TABLE.iter().chain(layer::TABLE) {
         for kind in [Kind::One, Kind::Several]
             .into_iter()
             .filter(|kind| row.is_for(*kind))
         {
-            dropped += everywhere(row, Situation::Free, async || {
-                let world = World::new(redsync.clone(), kind);
-                (world, Box::new(std::sync::Arc::clone(&servers)) as _)
-            })
-            .await;
+            // A rival holds the keys for so long that it is left to slow nodes, whose time is virtual.
+            for situation in row.situations().filter(|it| *it != Situation::Rival) {
+                dropped += everywhere(row, situation, async || {
+                    let world = World::new(redsync.clone(), kind);
+                    (world, Box::new(std::sync::Arc::clone(&servers)) as _)
+                })
+                .await;
+            }
         }
     }
     println!("{dropped} futures were dropped");

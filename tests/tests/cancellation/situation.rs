@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redsync::{Guard, LockError, Mutex, Redsync};
+use redsync::{LockError, Mutex, Redsync};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -12,7 +12,7 @@ use super::stores::{RIVAL, Stores};
 use super::table::{Kept, Row, State};
 
 /// Longer than anything here may take.
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// How long another of this process holds the lock.
 const HOLD: Duration = Duration::from_millis(50);
@@ -76,8 +76,8 @@ impl World {
         if let Some(behind) = behind {
             let behind = timeout(LONG, behind).await;
             let behind = behind.unwrap_or_else(|_| panic!("{case}: a waiter is stuck"));
-            let guard = behind.expect("no panic");
-            drop(guard.unwrap_or_else(|error| panic!("{case}: {error}")));
+            let locked = behind.expect("no panic");
+            locked.unwrap_or_else(|error| panic!("{case}: {error}"));
         }
         self.ends_clean(situation, stores, &case).await;
         ended
@@ -132,12 +132,15 @@ impl World {
         });
     }
 
-    fn wait_behind(&self) -> JoinHandle<Result<Guard, LockError>> {
+    /// Waits for the lock, and releases it at once: with no order among first attempts, it may be the dropped
+    /// future that comes after this one.
+    fn wait_behind(&self) -> JoinHandle<Result<(), LockError>> {
         let mutex = self.against();
         tokio::spawn(async move {
             // Others come first.
             tokio::task::yield_now().await;
-            mutex.lock_within(LONG).await
+            // The last attempt, at the deadline, gets the lock even if nobody has woken it.
+            mutex.lock_within(2 * LONG).await.map(drop)
         })
     }
 }

@@ -9,6 +9,8 @@ use redsync::node::{Entry, Node};
 use redsync_tests::Servers;
 use redsync_tests::faulty::{Fault, FaultyNode};
 
+use super::situation::LONG;
+
 /// How long another process holds the lock.
 pub(crate) const RIVAL: Duration = Duration::from_millis(300);
 
@@ -51,6 +53,14 @@ pub(crate) fn patient(redsync: Redsync) -> Redsync {
             .with_node_timeout(Duration::from_secs(3))
     });
     patient.expect("options that work")
+}
+
+/// The same where nodes send wake-ups: neither a poll nor an expiry helps a waiter that is not woken.
+pub(crate) fn woken_only(redsync: Redsync) -> Redsync {
+    let never = 2 * LONG;
+    let woken =
+        patient(redsync).with_defaults(|mutex| mutex.with_expiry(never).with_retry_delay(never));
+    woken.expect("options that work")
 }
 
 impl Stores for Memory {
