@@ -1,6 +1,9 @@
 //! What is left of a million names.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use redsync::Redsync;
 
@@ -17,17 +20,31 @@ fn resident() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// Locks each name. For each fifth name there are two waiters: one is served, and one leaves.
+/// The expiry of a lock that nobody releases.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Locks each name. For each fifth name there are two waiters: one is served, and one leaves. For each tenth,
+/// both leave, and the lock is left to expire.
 async fn touch(redsync: &Redsync, numbers: std::ops::Range<u32>) {
     for number in numbers {
+        let is_left = number % 10 == 0;
         let mutex = redsync.mutex(format!("order:{number}"));
+        // Any other outlives its waiters also where the process has to pause.
+        let mutex = if is_left {
+            mutex.with_expiry(SHORT)
+        } else {
+            mutex
+        };
         let guard = mutex.lock().await.expect("a lock");
         if number % 5 == 0 {
             let mut served = Box::pin(mutex.lock_within(WAIT));
             let mut leaves = Box::pin(mutex.lock_within(WAIT));
-            assert!(poll_once(&mut served).await.is_pending());
-            assert!(poll_once(&mut leaves).await.is_pending());
-            if number % 10 == 0 {
+            let polled = [
+                poll_once(&mut served).await.is_pending(),
+                poll_once(&mut leaves).await.is_pending(),
+            ];
+            assert!(is_left || polled == [true, true], "both wait");
+            if is_left {
                 // From the nodes, which tell.
                 drop(guard.into_parts().value);
                 drop(served);
@@ -55,7 +72,7 @@ async fn child_process_that_touches_a_million_names() {
         return;
     }
     let redsync = Redsync::in_memory(1)
-        .with_defaults(|mutex| mutex.with_expiry(std::time::Duration::from_millis(300)))
+        .with_defaults(|mutex| mutex.with_expiry(WAIT))
         .unwrap();
     // What is kept for as many as there are at a time.
     touch(&redsync, 0..NAMES / 10).await;
