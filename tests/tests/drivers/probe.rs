@@ -6,11 +6,18 @@ use redsync::{Redsync, Vote};
 use redsync_tests::{Proxy, RedisServer, RefusingProxy, Servers};
 use tokio::time::Instant;
 
+/// With so much patience that a server on a busy machine answers in time.
+fn connect(urls: impl IntoIterator<Item = String>) -> Redsync {
+    let redsync = Redsync::connect(urls).unwrap();
+    let patient = redsync.with_defaults(|mutex| mutex.with_node_timeout(Duration::from_secs(3)));
+    patient.unwrap()
+}
+
 /// Asserts that a probe finds the first of three servers unfit for locks, for this reason, and leaves
 /// no key behind.
 async fn is_found(servers: &Servers, first: String, reason: &str) {
     let others = servers[1..].iter().map(RedisServer::url);
-    let redsync = Redsync::connect([first].into_iter().chain(others)).unwrap();
+    let redsync = connect([first].into_iter().chain(others));
     let votes = redsync.probe().await;
     let mut failed = votes
         .iter()
@@ -29,7 +36,7 @@ async fn is_found(servers: &Servers, first: String, reason: &str) {
 #[tokio::test]
 async fn healthy_servers_pass_and_keep_nothing() {
     let servers = Servers::start(3);
-    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let redsync = connect(servers.urls());
     for redsync in [
         redsync.clone(),
         redsync
@@ -49,7 +56,7 @@ async fn healthy_servers_pass_and_keep_nothing() {
 async fn probes_at_the_same_time_do_not_meet() {
     let servers = Servers::start(3);
     let probes = (0..50).map(|_| {
-        let redsync = Redsync::connect(servers.urls()).unwrap();
+        let redsync = connect(servers.urls());
         async move { redsync.probe().await }
     });
     for votes in futures_util::future::join_all(probes).await {
