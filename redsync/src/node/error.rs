@@ -4,6 +4,8 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::printable::Printable;
 
+mod script;
+
 /// Why one node gave no usable answer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -51,14 +53,17 @@ impl NodeError {
     /// Makes a [`Refused`](Self::Refused) of an error that the server answered with.
     ///
     /// When Redis does not know a command, its error repeats the arguments, and one of them may be
-    /// the owner value. This part of the message is cut off.
+    /// the owner value. This part of the message is cut off. The error of a command in a script has
+    /// the code of that command's error, also from servers older than Redis 7.0, which put the place in
+    /// the script before it.
     #[must_use]
     pub fn refused(code: impl Into<Box<str>>, message: &str) -> Self {
+        let code = code.into();
         let message = message.split(", with args beginning with").next();
-        Self::Refused {
-            code: code.into(),
-            message: message.unwrap_or_default().trim().into(),
-        }
+        let message = message.unwrap_or_default().trim();
+        let (code, message) =
+            script::error_in_script(&code, message).unwrap_or_else(|| (code, message.into()));
+        Self::Refused { code, message }
     }
 
     /// Makes an [`Unreachable`](Self::Unreachable) of the reason why nothing was sent to the server.

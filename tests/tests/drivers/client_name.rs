@@ -17,15 +17,16 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// The names of the connections with the flag for client tracking, and of the others.
 fn names(server: &RedisServer) -> (Vec<String>, Vec<String>) {
+    // Both over the same connection.
+    let own: u64 = server.query(&["CLIENT", "ID"]);
     let list: String = server.query(&["CLIENT", "LIST"]);
     let field = |line: &str, name: &str| {
         let value = line.split(' ').find_map(|field| field.strip_prefix(name));
         value.unwrap_or_default().to_owned()
     };
-    // Not that of this question.
     let all = list
         .lines()
-        .filter(|line| field(line, "cmd=") != "client|list");
+        .filter(|line| field(line, "id=") != own.to_string());
     let (tracking, others): (Vec<_>, Vec<_>) =
         all.partition(|line| field(line, "flags=").contains('t'));
     let names = |lines: Vec<&str>| lines.into_iter().map(|line| field(line, "name=")).collect();

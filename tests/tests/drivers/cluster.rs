@@ -1,5 +1,7 @@
 //! A whole Cluster as one node.
 
+use std::ops::RangeInclusive;
+
 use deadpool_redis::cluster::{Config, Runtime};
 use redis::cluster::ClusterClientBuilder;
 use redsync::node::redis::{Deadpool, Multiplexed};
@@ -8,6 +10,14 @@ use redsync_tests::RedisServer;
 use redsync_tests::wait;
 
 use crate::{acquire, entry, release};
+
+/// A command for ranges is new in Redis 7.0.
+fn give_slots(server: &RedisServer, slots: RangeInclusive<u16>) {
+    let slots: Vec<_> = slots.map(|slot| slot.to_string()).collect();
+    let words = ["CLUSTER", "ADDSLOTS"];
+    let words: Vec<_> = (words.into_iter().chain(slots.iter().map(String::as_str))).collect();
+    server.command(&words);
+}
 
 /// A cluster of one server that has all slots.
 pub(crate) fn single() -> RedisServer {
@@ -19,7 +29,7 @@ pub(crate) fn single() -> RedisServer {
         "127.0.0.1",
     ];
     let server = RedisServer::start_with(&args);
-    server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    give_slots(&server, 0..=16383);
     wait::until(
         "the cluster is up",
         std::time::Duration::from_secs(10),
@@ -70,8 +80,8 @@ async fn a_name_is_locked_on_the_server_of_its_slot() {
         RedisServer::start_with(&["--cluster-enabled", "yes"]),
         RedisServer::start_with(&["--cluster-enabled", "yes"]),
     ];
-    servers[0].command(&["CLUSTER", "ADDSLOTSRANGE", "0", "8191"]);
-    servers[1].command(&["CLUSTER", "ADDSLOTSRANGE", "8192", "16383"]);
+    give_slots(&servers[0], 0..=8191);
+    give_slots(&servers[1], 8192..=16383);
     let port = servers[1].port().to_string();
     servers[0].command(&["CLUSTER", "SET-CONFIG-EPOCH", "1"]);
     servers[1].command(&["CLUSTER", "SET-CONFIG-EPOCH", "2"]);

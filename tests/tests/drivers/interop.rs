@@ -93,10 +93,11 @@ async fn go_clients_see_shared_locks_as_taken_and_cannot_remove_them() {
     assert!(!lock(&server, "a", "theirs"));
     // Not even a client that has one of the values can.
     for value in ["theirs", "one", ""] {
-        let error = unlock(&server, "a", value).expect_err("not a string");
-        assert_eq!(error.code(), Some("WRONGTYPE"));
-        let error = touch(&server, "a", value).expect_err("not a string");
-        assert_eq!(error.code(), Some("WRONGTYPE"));
+        for reply in [unlock(&server, "a", value), touch(&server, "a", value)] {
+            // Redis before 7.0 puts the place in the script before it.
+            let error = reply.expect_err("not a string").to_string();
+            assert!(error.contains("WRONGTYPE"), "{error}");
+        }
     }
     let holders = node
         .inspect("a")

@@ -88,7 +88,8 @@ async fn a_server_that_lacks_replicas_is_found() {
 
 #[tokio::test]
 async fn a_server_that_cannot_persist_is_found() {
-    let servers = Servers::start_with(3, &["--save", "3600 1", "--dbfilename", "taken"]);
+    let servers = Servers::start_with(3, &["--dbfilename", "taken"]);
+    servers[0].command(&["CONFIG", "SET", "save", "3600 1"]);
     // A directory in the place of the file makes each save fail.
     let directory: Vec<String> = servers[0].query(&["CONFIG", "GET", "dir"]);
     std::fs::create_dir(format!("{}/taken", directory[1])).unwrap();

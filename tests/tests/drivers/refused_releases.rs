@@ -80,7 +80,8 @@ const SNAPSHOT: &str = "snapshot.rdb";
 /// Returns a server that can be made to fail to persist its data, and the path of its snapshot. The user
 /// of the tests may write everywhere, so a directory is put in the place of the snapshot.
 fn with_snapshots() -> (RedisServer, PathBuf) {
-    let server = RedisServer::start_with(&["--dbfilename", SNAPSHOT, "--save", "3600 1000000"]);
+    let server = RedisServer::start_with(&["--dbfilename", SNAPSHOT]);
+    server.command(&["CONFIG", "SET", "save", "3600 1000000"]);
     let [_, folder]: [String; 2] = server.query(&["CONFIG", "GET", "dir"]);
     (server, Path::new(&folder).join(SNAPSHOT))
 }
@@ -143,7 +144,8 @@ async fn a_server_that_cannot_persist_acquires_no_lock_until_it_can() {
 
 #[tokio::test]
 async fn a_release_that_a_busy_server_refuses_is_repeated() {
-    let server = RedisServer::start_with(&["--busy-reply-threshold", "1"]);
+    // The older name of busy-reply-threshold, which all versions know.
+    let server = RedisServer::start_with(&["--lua-time-limit", "1"]);
     let run = || {
         let client = redis::Client::open(server.url()).unwrap();
         let mut connection = client.get_connection().unwrap();

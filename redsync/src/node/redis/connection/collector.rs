@@ -22,7 +22,7 @@ use super::{
     replies::refusal,
     sent::{Replies, Sent, Spares},
 };
-use crate::sync::Mutex;
+use crate::{node::NodeError, sync::Mutex};
 
 /// The largest number of commands that are sent together. Their replies arrive together, too, when
 /// the last command has been answered. (With 512 tasks on three nodes, a limit of 16 yields 131,000
@@ -244,7 +244,7 @@ impl<C: SharedConnection> Collector<C> {
         for (item, reply) in items.zip(replies) {
             let reply = reply.and_then(Value::extract_error);
             // The server has become a replica in the meantime.
-            if !C::RECONNECTS && matches!(&reply, Err(error) if error.code() == Some("READONLY")) {
+            if !C::RECONNECTS && reply.as_ref().is_err_and(is_read_only) {
                 self.list.close();
             }
             if let Some(item) = item.reply(reply) {
@@ -273,6 +273,10 @@ impl<C: SharedConnection> Collector<C> {
         }
         self.list.over(count);
     }
+}
+
+fn is_read_only(error: &RedisError) -> bool {
+    matches!(refusal(error), Some(NodeError::Refused { code, .. }) if &*code == "READONLY")
 }
 
 /// How many commands are under way.
