@@ -85,7 +85,15 @@ impl World {
 
     /// Whether the lock of Alice's key is held on all servers.
     pub(crate) fn is_locked(&self, key: &str) -> bool {
-        let holders = self.servers.holders(&format!("charge:alice:{key}"));
-        holders.iter().all(Option::is_some)
+        self.holders(key).iter().all(Option::is_some)
+    }
+
+    /// Whether no server has the lock of Alice's key.
+    pub(crate) fn is_free(&self, key: &str) -> bool {
+        self.holders(key).iter().all(Option::is_none)
+    }
+
+    fn holders(&self, key: &str) -> Vec<Option<String>> {
+        self.servers.holders(&format!("charge:alice:{key}"))
     }
 }

@@ -63,7 +63,7 @@ async fn a_copy_that_was_paused_until_another_took_over_writes_nothing() {
         until_async("it is worked on", SOON, async || world.token().is_some()).await;
         let token = world.token();
         copies[0].pause();
-        until_async("its lock expires", SOON, async || !world.is_locked("k")).await;
+        until_async("its lock expires", SOON, async || world.is_free("k")).await;
         let second = charge(&copies[1], "k", 100, 3000);
         let resume = async {
             until_async("another begins", SOON, async || world.token() != token).await;

@@ -116,5 +116,5 @@ async fn a_charge_that_is_under_way_at_a_shutdown_is_made() {
     let answer = client.await.expect("no panic").expect("an answer");
     assert_eq!(answer.status, 201);
     assert_eq!(service.exit().code(), Some(0), "{}", service.log());
-    assert!(!world.is_locked("k"));
+    assert!(world.is_free("k"));
 }
