@@ -47,8 +47,8 @@ pub(crate) struct Items {
 /// Reads the row, works, and writes the row, without a transaction around it. Such a handler needs a
 /// lock.
 ///
-/// The write carries the fencing token of the lock. Without a lock it carries 0, so it is refused once the
-/// row has been written under its lock.
+/// The read and the write present the fencing token of the lock. Without a lock it is 0, which is refused once the
+/// row has been read under its lock.
 pub(crate) async fn add_items(
     State(app): State<App>,
     lock: Option<HeldLock>,
@@ -63,27 +63,24 @@ pub(crate) async fn add_items(
     let token = lock.as_ref().and_then(HeldLock::fencing_token);
     let token = i64::try_from(token.map_or(0, FencingToken::get)).context("a token")?;
 
-    let order = app.store.read(id.clone()).await?;
-    let order = order.unwrap_or_else(|| Order::new(id));
+    let later = || Error::Conflict("the order has seen a later lock".to_owned());
+    let order = app.store.read(id, token).await?.ok_or_else(later)?;
+    tracing::debug!("order {} was read", order.id);
     tokio::time::sleep(Duration::from_millis(work_ms)).await;
     let order = Order {
         quantity: order.quantity + i64::from(items.quantity),
         version: order.version + 1,
-        token,
         ..order
     };
     let written = app.store.write(order).await?;
-    let words = "the order was written under a later lock";
-    written
-        .map(Json)
-        .ok_or_else(|| Error::Conflict(words.to_owned()))
+    written.map(Json).ok_or_else(later)
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
     OrderId(id): OrderId,
 ) -> Result<Json<Order>, Error> {
-    app.store.read(id).await?.map(Json).ok_or(Error::NotFound)
+    app.store.show(id).await?.map(Json).ok_or(Error::NotFound)
 }
 
 /// Says that the service is alive, and which nodes answer.

@@ -117,7 +117,7 @@ impl Runs {
             join_all(requests.map(|(request, peer)| self.request(number, run, request, peer)))
                 .await;
         let expected = answers.iter().filter(|status| **status == 200).count();
-        let order = self.store.read(order_id(number)).await?;
+        let order = self.store.show(order_id(number)).await?;
         let totals = Totals {
             expected: i64::try_from(expected)?,
             found: order.map_or(0, |order| order.quantity),

@@ -35,6 +35,35 @@ async fn a_write_with_a_smaller_token_than_the_row_has_seen_is_refused() {
     assert_eq!(order, Order::new("1", 2, 2));
 }
 
+/// Its write would come between the read and the write of the later holder, which would overwrite it.
+#[tokio::test]
+async fn a_late_write_is_refused_as_soon_as_a_later_holder_has_read() {
+    let world = World::start();
+    // Neither extends its lock during the test, so the first does not find out that it is lost.
+    let env = [
+        ("EXPIRY_MS", "600000"),
+        ("WAIT_MS", "60000"),
+        ("RUST_LOG", "info,orders=debug"),
+    ];
+    let first = world.copy(&env).await;
+    let second = world.copy(&env).await;
+    let late = tokio::spawn(client::add(&first, "/orders/1", 300));
+    first.until_logged(1, &["order 1 was read"]).await;
+    first.pause();
+    // As if the lock of the first had expired.
+    for server in &world.servers {
+        server.command(&["DEL", "order:1"]);
+    }
+    let later = tokio::spawn(client::add(&second, "/orders/1", 600_000));
+    second.until_logged(1, &["order 1 was read"]).await;
+    first.resume();
+    // The release says that the lock is lost. What counts is what was written.
+    assert_eq!(late.await.expect("no panic").status, 500);
+    let order = client::get(&second, "/orders/1").await;
+    assert_eq!(order.status, 404, "{}", order.body);
+    later.abort();
+}
+
 #[tokio::test]
 async fn a_process_that_was_paused_for_too_long_overwrites_nothing() {
     let world = World::start();
