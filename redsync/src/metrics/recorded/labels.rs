@@ -134,13 +134,23 @@ impl From<&NodeError> for Failure {
     }
 }
 
-/// A handle for each value of a label. Each is made when it is first needed.
+/// A handle for each value of a label. Each is made when it is first needed, or all at once.
 pub(super) struct Handles<L, H> {
     made: Box<[OnceLock<H>]>,
     label: PhantomData<L>,
 }
 
 impl<L: Label, H> Handles<L, H> {
+    /// Makes all handles, from the values as they are recorded.
+    pub(super) fn all(make: impl Fn(&'static str) -> H) -> Self {
+        Self {
+            made: (L::ALL.iter())
+                .map(|value| OnceLock::from(make(value.text())))
+                .collect(),
+            label: PhantomData,
+        }
+    }
+
     /// The handle for a value. `make` makes it the first time, from the value as it is recorded.
     pub(super) fn get_or_make(&self, label: L, make: impl FnOnce(&'static str) -> H) -> &H {
         self.made[label.index()].get_or_init(|| make(label.text()))

@@ -22,52 +22,73 @@ pub(super) fn describe() {
     describe_histogram!(HOLD, seconds, "Time that a lock was held");
     let lost = "Locks whose validity ended before they were released";
     describe_counter!(LOST, count, lost);
+    // Makes the counters of exclusive locks, at zero. Those of shared locks are made when one is first wanted.
+    ModeMetrics::new(Mode::Exclusive);
 }
 
 /// The locks of one [`Redsync`](crate::Redsync), with a handle for each figure.
 #[derive(Default)]
 pub(crate) struct LockMetrics {
-    exclusive: ModeMetrics,
-    shared: ModeMetrics,
+    exclusive: OnceLock<ModeMetrics>,
+    shared: OnceLock<ModeMetrics>,
 }
 
-#[derive(Default)]
+/// The counters are made together, so that all of them exist from the first call that locks. Otherwise a
+/// monitoring system would first see a counter when it is 1, and not that it has grown.
 struct ModeMetrics {
-    outcomes: Handles<Outcome, (Counter, Histogram)>,
+    mode: &'static str,
+    acquisitions: Handles<Outcome, Counter>,
+    lost: Counter,
+    waits: Handles<Outcome, Histogram>,
     hold: OnceLock<Histogram>,
-    lost: OnceLock<Counter>,
 }
 
-impl LockMetrics {
-    const fn of(&self, mode: Mode) -> &ModeMetrics {
-        match mode {
-            Mode::Exclusive => &self.exclusive,
-            Mode::Shared => &self.shared,
+impl ModeMetrics {
+    fn new(mode: Mode) -> Self {
+        let mode = mode.as_str();
+        Self {
+            mode,
+            acquisitions: Handles::all(|outcome| acquisitions(outcome, mode)),
+            lost: counter!(LOST, "mode" => mode),
+            waits: Handles::default(),
+            hold: OnceLock::new(),
         }
     }
 
-    fn acquisition(&self, mode: Mode, outcome: Outcome, since: Instant) {
-        let (count, wait) = self.of(mode).outcomes.get_or_make(outcome, |outcome| {
-            let mode = mode.as_str();
-            (
-                counter!(ACQUISITIONS, "outcome" => outcome, "mode" => mode),
-                histogram!(WAIT, "outcome" => outcome, "mode" => mode),
-            )
-        });
-        count.increment(1);
-        wait.record(since.elapsed());
+    fn acquisition(&self, outcome: Outcome, since: Instant) {
+        let mode = self.mode;
+        let count = |outcome| acquisitions(outcome, mode);
+        self.acquisitions.get_or_make(outcome, count).increment(1);
+        let wait = |outcome| histogram!(WAIT, "outcome" => outcome, "mode" => mode);
+        self.waits
+            .get_or_make(outcome, wait)
+            .record(since.elapsed());
+    }
+}
+
+fn acquisitions(outcome: &'static str, mode: &'static str) -> Counter {
+    counter!(ACQUISITIONS, "outcome" => outcome, "mode" => mode)
+}
+
+impl LockMetrics {
+    fn of(&self, mode: Mode) -> &ModeMetrics {
+        let metrics = match mode {
+            Mode::Exclusive => &self.exclusive,
+            Mode::Shared => &self.shared,
+        };
+        metrics.get_or_init(|| ModeMetrics::new(mode))
     }
 
     /// Counts a lost lock.
     pub(crate) fn lost(&self, mode: Mode) {
-        let lost = || counter!(LOST, "mode" => mode.as_str());
-        self.of(mode).lost.get_or_init(lost).increment(1);
+        self.of(mode).lost.increment(1);
     }
 
     /// Records for how long a lock was held.
     pub(crate) fn held(&self, mode: Mode, since: Instant) {
-        let held = || histogram!(HOLD, "mode" => mode.as_str());
-        self.of(mode).hold.get_or_init(held).record(since.elapsed());
+        let metrics = self.of(mode);
+        let held = || histogram!(HOLD, "mode" => metrics.mode);
+        metrics.hold.get_or_init(held).record(since.elapsed());
     }
 }
 
@@ -81,6 +102,8 @@ pub(crate) struct Acquisition {
 
 impl Acquisition {
     pub(crate) fn begin(metrics: &Arc<LockMetrics>, mode: Mode) -> Self {
+        // From now on, its counters exist.
+        metrics.of(mode);
         Self {
             metrics: Arc::clone(metrics),
             since: Instant::now(),
@@ -95,7 +118,8 @@ impl Acquisition {
 
     fn record(&mut self, outcome: Outcome) {
         self.is_open = false;
-        self.metrics.acquisition(self.mode, outcome, self.since);
+        let metrics = self.metrics.of(self.mode);
+        metrics.acquisition(outcome, self.since);
     }
 }
 
