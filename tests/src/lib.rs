@@ -11,6 +11,7 @@ pub mod faulty;
 pub mod files;
 pub mod history;
 pub mod http;
+pub mod inputs;
 pub mod program;
 pub mod proxy;
 pub mod refusing;

@@ -158,6 +158,11 @@ impl Key {
             Ok(AcquireVote::Acquired { number: None }) if is_fenced => {
                 Vote::Failed(NodeError::Unexpected("no number for the token".into()))
             }
+            Ok(AcquireVote::Acquired {
+                number: Some(number),
+            }) if number > FencingToken::MAX => {
+                Vote::Failed(NodeError::Unexpected("a number that is too large".into()))
+            }
             Ok(AcquireVote::Acquired { number }) => {
                 if number.is_some() {
                     self.rare.get_or_insert_default().number = number;
@@ -279,6 +284,24 @@ mod tests {
         assert!(acquired(Err(NodeError::Unexpected("".into()))));
         assert!(!acquired(Err(NodeError::NotSent)));
         assert!(!acquired(Err(NodeError::refused("OOM", ""))));
+    }
+
+    #[test]
+    fn a_fenced_lock_needs_a_number_that_a_node_can_have_counted() {
+        let counts = |number: Option<u64>, is_fenced| {
+            let mut key = Key::absent();
+            let number = number.map(FencingToken::new);
+            let vote = key.acquired(Ok(AcquireVote::Acquired { number }), is_fenced);
+            // Its key has to be released, even if its number does not count.
+            assert!(key.is_placed());
+            let is_granted = matches!(vote, Vote::Granted);
+            assert_eq!(key.number(), number.filter(|_| is_granted));
+            is_granted
+        };
+        assert!(counts(Some(7), true) && counts(None, false));
+        assert!(!counts(None, true));
+        let largest = FencingToken::MAX.get();
+        assert!(counts(Some(largest), true) && !counts(Some(largest + 1), true));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The contract of nodes and drivers, checked on every node and driver of the crate.
 
 mod agreement;
-mod replies;
 
 use fred::prelude::{Builder, ClientLike, Config};
 use fred::types::RespVersion;

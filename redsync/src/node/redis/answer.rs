@@ -103,6 +103,8 @@ fn remaining(left: i64) -> Option<Duration> {
 fn parse(number: &[u8]) -> Result<FencingToken, NodeError> {
     let number = std::str::from_utf8(number)
         .ok()
+        // Rust also reads a number with a sign.
+        .filter(|number| !number.starts_with('+'))
         .and_then(|number| number.parse().ok());
     number
         .map(FencingToken::new)
