@@ -1,5 +1,5 @@
 //! Explorations of what meets on several threads: the queues and hand-overs, the rounds of a lock whose
-//! answers arrive on threads of their own, and the keeper.
+//! answers arrive on threads of their own, work in the background, and the keeper.
 //!
 //! Each scenario runs in hundreds of [orders](crate::sync::interleaved), on the code that runs in
 //! production. Where it waits for something that has got lost, time passes that should not, or the
@@ -18,6 +18,7 @@
 //! `cargo test -p redsync-core --all-features --lib interleaved_` explores, and prints how
 //! many orders there were.
 
+mod background;
 mod keeper;
 mod locks;
 mod node;

@@ -16,6 +16,7 @@ use shuttle::{
     rand::{Rng, thread_rng},
     thread::{JoinHandle, spawn, yield_now},
 };
+use tokio::time::Instant;
 
 use crate::{
     Guard, Mode, Mutex, Redsync,
@@ -184,5 +185,36 @@ fn interleaved_readers_share_a_name_and_a_writer_does_not() {
             leaves(mutex.shared(), &held),
         ];
         end(threads, &redsync, &node, background, TWO_POLLS);
+    });
+}
+
+#[test]
+fn interleaved_a_lock_that_was_handed_over_is_lost_at_its_end() {
+    const EXPIRY: Duration = Duration::from_millis(20);
+    explore("a lock that is handed over and lost", 300, |runtime| {
+        let (background, node) = (Background::run(runtime), MemoryNode::new());
+        let redsync = Redsync::new([node.clone()]).expect("a node");
+        let others = Redsync::new([node.clone()]).expect("a node");
+        let [mutex, other] = [&redsync, &others].map(|it| it.mutex("a").with_expiry(EXPIRY));
+        let first = block_on(mutex.lock()).expect("a lock");
+        let loses = spawn(move || {
+            let guard = block_on(mutex.lock()).expect("a lock");
+            let [watched, held] = [(); 2].map(|()| guard.validity());
+            let watches = spawn(move || block_on(watched.lost()));
+            let comes = spawn(move || {
+                drop(block_on(other.lock()).expect("the lock of another process"));
+                assert!(held.is_lost(), "two have held it");
+            });
+            block_on(guard.lost());
+            assert!(Instant::now() >= guard.until(), "it is lost too early");
+            vec![watches, comes]
+        });
+        yield_now();
+        drop(first);
+        for thread in loses.join().expect("the next holder") {
+            thread.join().expect("who has seen the end");
+        }
+        block_on(others.drain());
+        end(Vec::new(), &redsync, &node, background, TWO_POLLS);
     });
 }

@@ -1,4 +1,4 @@
-//! A node that answers on a thread of its own.
+//! A node that answers on a thread of its own, in any order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use futures_util::future::FutureExt;
 use shuttle::{
     rand::{Rng, thread_rng},
     sync::mpsc::{Sender, channel},
-    thread::{JoinHandle, spawn},
+    thread::{JoinHandle, spawn, yield_now},
 };
 use tokio::time::Instant;
 
@@ -18,7 +18,8 @@ use crate::{
     },
 };
 
-/// A node that takes questions into a list, as a Redis node does. A thread answers them.
+/// A node that takes questions into a list, as a Redis node does. A thread answers them, in any order: the
+/// questions of different locks, and those that may overtake each other, need not keep theirs.
 pub(super) struct LateNode {
     node: MemoryNode,
     questions: Sender<Question>,
@@ -30,8 +31,16 @@ impl LateNode {
         let (questions, list) = channel();
         let keys = node.clone();
         let thread = spawn(move || {
-            for question in list {
-                answer(question, &keys, lost);
+            let mut outstanding = Vec::new();
+            while let Ok(question) = list.recv() {
+                outstanding.push(question);
+                while !outstanding.is_empty() {
+                    // Others may come before the next answer.
+                    yield_now();
+                    outstanding.extend(list.try_iter());
+                    let next = thread_rng().gen_range(0..outstanding.len());
+                    answer(outstanding.swap_remove(next), &keys, lost);
+                }
             }
         });
         let node = node.clone();

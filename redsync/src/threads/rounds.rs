@@ -17,15 +17,15 @@ use crate::{
 };
 
 /// Three nodes with threads of their own, and a lock on them.
-struct Nodes {
+pub(super) struct Nodes {
     keys: [MemoryNode; 3],
     threads: Vec<JoinHandle<()>>,
-    redsync: Redsync,
+    pub(super) redsync: Redsync,
     background: Background,
 }
 
 impl Nodes {
-    fn start(runtime: &Arc<Runtime>, lost: f64) -> Self {
+    pub(super) fn start(runtime: &Arc<Runtime>, lost: f64) -> Self {
         let keys: [MemoryNode; 3] = array::from_fn(|_| MemoryNode::new());
         let started = keys.iter().map(|node| LateNode::start(node, lost));
         let (nodes, threads): (Vec<_>, _) = started.unzip();
@@ -37,17 +37,21 @@ impl Nodes {
         }
     }
 
-    fn mutex(&self) -> Mutex {
+    pub(super) fn mutex(&self) -> Mutex {
         self.redsync.mutex("a")
+    }
+
+    pub(super) fn check_that_no_key_is_left(&self) {
+        for node in &self.keys {
+            assert!(node.is_empty(), "a key is left");
+        }
     }
 
     /// Waits until all work is done, checks that no key is left, and returns how long all threads have
     /// waited.
-    fn end(self) -> Duration {
+    pub(super) fn end(self) -> Duration {
         block_on(self.redsync.drain());
-        for node in &self.keys {
-            assert!(node.is_empty(), "a key is left");
-        }
+        self.check_that_no_key_is_left();
         drop(self.redsync);
         for thread in self.threads {
             thread.join().expect("a node");
