@@ -181,4 +181,20 @@ mod tests {
         assert_eq!(agree_on([7, 0, 0]), Agreement::None);
         assert_eq!(agree_on([0, 0, 0]), Agreement::None);
     }
+
+    #[test]
+    fn a_token_is_a_number_that_fits_into_an_i64_and_is_followed_by_the_next() {
+        let token = FencingToken::new(7);
+        assert_eq!((token.get(), token.to_string()), (7, "7".to_owned()));
+        assert_eq!(token.next(), FencingToken::new(8));
+        let largest = i64::MAX.cast_unsigned();
+        assert!(
+            FencingToken::MAX.get() + STRIDE < largest && FencingToken::MAX.get() > largest / 4
+        );
+    }
+
+    #[test]
+    fn a_counter_is_kept_for_a_day() {
+        assert_eq!(RETENTION.as_secs(), 86_400);
+    }
 }

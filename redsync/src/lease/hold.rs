@@ -130,3 +130,59 @@ impl Hold {
         self.ended_early.get_or_init(CancellationToken::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::options::Options;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn hold(start: Instant, limit: Option<Duration>) -> Hold {
+        let mut timing = Options::default().timing;
+        timing.max_hold = limit;
+        Hold::new(start, &timing)
+    }
+
+    #[test]
+    fn a_hold_ends_once_and_knows_whether_it_was_lost_before() {
+        let now = Instant::now();
+        let lease = hold(now, None);
+        assert!(!lease.was_held() && !lease.has_ended());
+        lease.begin(now, now + SECOND);
+        assert!(lease.was_held() && !lease.has_ended() && !lease.is_over());
+        let end = lease.end(now);
+        assert_eq!((end.since, end.was_lost), (Some(now), false));
+        assert!(lease.was_held() && lease.has_ended() && lease.is_over());
+        assert_eq!(lease.end(now).since, None);
+
+        let lost = hold(now, None);
+        lost.begin(now, now + SECOND);
+        assert!(lost.end(now + 2 * SECOND).was_lost);
+    }
+
+    #[test]
+    fn only_a_lock_that_was_held_can_be_lost_and_only_once() {
+        let now = Instant::now();
+        let lease = hold(now, None);
+        assert!(!lease.note_loss());
+        lease.begin(now, now + SECOND);
+        assert!(lease.note_loss());
+        assert!(!lease.note_loss());
+    }
+
+    #[test]
+    fn a_hold_is_at_its_limit_when_its_validity_ends_with_the_maximum() {
+        let now = Instant::now();
+        let lease = hold(now, Some(3 * SECOND));
+        lease.begin(now, now + SECOND);
+        assert!(!lease.is_at_its_limit());
+        assert_eq!(lease.capped(now + 9 * SECOND), now + 3 * SECOND);
+        let limited = hold(now, Some(3 * SECOND));
+        limited.begin(now, now + 9 * SECOND);
+        assert!(limited.is_at_its_limit());
+        assert_eq!(limited.until(), now + 3 * SECOND);
+    }
+}

@@ -376,4 +376,18 @@ mod tests {
         );
         assert!(pauses[5..].iter().all(|pause| *pause == MAX_RELEASE_PAUSE));
     }
+
+    #[test]
+    fn a_key_is_placed_before_it_is_acquired_and_reserved_if_the_node_says_so() {
+        let mut key = Key::absent();
+        assert!(!key.is_placed() && !key.is_reserved());
+        key.place();
+        assert!(key.is_placed());
+        let remaining = None;
+        assert!(matches!(
+            key.acquired(Ok(AcquireVote::Reserved { remaining }), false),
+            Vote::Refused { .. }
+        ));
+        assert!(key.is_reserved() && !key.is_placed());
+    }
 }

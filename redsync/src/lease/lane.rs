@@ -173,6 +173,7 @@ impl<C> Lane<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::{AcquireVote, Answer, ExtendVote};
 
     fn enters(lane: &mut Lane<Passage>, passage: Passage) -> bool {
         matches!(lane.enter(passage, || passage), Beginning::Asks)
@@ -220,5 +221,53 @@ mod tests {
         let (_, next) = lane.answered(Operation::Acquire, late, false, Instant::now());
         assert_eq!(next.len(), 1);
         assert!(lane.still_asks(Operation::Release));
+    }
+
+    /// A lane to a node that has returned this number, or has not answered.
+    fn numbered(number: Option<u64>) -> Lane<()> {
+        let mut lane = Lane::new(Key::absent());
+        _ = lane.begin(Operation::Acquire, None, || ());
+        let number = number.map(FencingToken::new);
+        let answer = match number {
+            Some(_) => Ok(Answer::Acquire(AcquireVote::Acquired { number })),
+            None => Err(NodeError::TimedOut),
+        };
+        _ = lane.answered(Operation::Acquire, answer, true, Instant::now());
+        lane
+    }
+
+    #[test]
+    fn a_counter_that_is_at_the_token_is_not_raised() {
+        let raise = |number| {
+            let token = Some(FencingToken::new(9));
+            numbered(number).begin(Operation::Raise, token, || ())
+        };
+        assert!(matches!(raise(Some(9)), Beginning::Votes(Vote::Granted)));
+        assert!(matches!(raise(Some(7)), Beginning::Asks));
+        assert!(matches!(
+            raise(None),
+            Beginning::Votes(Vote::Failed(NodeError::TimedOut))
+        ));
+    }
+
+    #[test]
+    fn only_a_node_without_the_key_is_healed() {
+        let mut lane = numbered(Some(9));
+        let heal = |lane: &mut Lane<()>| lane.begin(Operation::Heal, None, || ());
+        assert!(matches!(heal(&mut lane), Beginning::Votes(Vote::Granted)));
+        let missing = Ok(Answer::Extend(ExtendVote::Missing));
+        _ = lane.answered(Operation::Extend, missing, true, Instant::now());
+        assert!(matches!(heal(&mut lane), Beginning::Asks));
+    }
+
+    #[test]
+    fn a_release_that_has_waited_is_not_sent_to_a_node_that_refused() {
+        let mut lane: Lane<()> = Lane::new(Key::absent());
+        _ = lane.begin(Operation::Acquire, None, || ());
+        assert!(lane.still_asks(Operation::Release), "it may set the key");
+        let taken = Ok(Answer::Acquire(AcquireVote::Taken { remaining: None }));
+        _ = lane.answered(Operation::Acquire, taken, false, Instant::now());
+        assert!(!lane.still_asks(Operation::Release));
+        assert!(lane.still_asks(Operation::Extend));
     }
 }

@@ -95,4 +95,20 @@ mod tests {
         loss.note_votes(None);
         assert!(loss.votes().is_none());
     }
+
+    #[test]
+    fn a_loss_is_noted_once_and_says_why() {
+        let loss = Loss::default();
+        assert!(loss.note());
+        assert!(!loss.note());
+        assert_eq!(loss.reason().to_string(), "it was not extended in time");
+        loss.note_votes(Some(votes([
+            ("one", Vote::Granted),
+            ("two", Vote::Refused { remaining: None }),
+        ])));
+        assert_eq!(
+            loss.reason().to_string(),
+            "one keeps it; two had another's key"
+        );
+    }
 }

@@ -568,4 +568,26 @@ mod tests {
         }
         assert_eq!(three_changes(&mut fairness), [2, 1, 0]);
     }
+
+    #[test]
+    fn a_process_that_cannot_see_others_stays_back_for_a_part_of_the_time() {
+        let stays: Vec<_> = (0..200).map(|_| blind_stay(TIME)).collect();
+        let longest = TIME / BLIND_PART;
+        assert!(stays.iter().all(|stay| *stay < longest));
+        // By chance, the longest of so many is not much shorter.
+        assert!(stays.iter().any(|stay| *stay > longest / 2));
+        let pauses: Vec<_> = (0..200).map(|_| pauses_after_division()).collect();
+        assert!(pauses.contains(&true) && pauses.contains(&false));
+    }
+
+    #[test]
+    fn a_name_that_nodes_report_as_free_is_left_open_unless_others_want_it() {
+        let mut fairness = Fairness::default();
+        let now = Instant::now();
+        assert_eq!(fairness.opening(SHARE, now), None);
+        let later = now + rest(UNVISITED, SHARE);
+        assert_eq!(fairness.opening(SHARE, later), Some(OPEN_FOR));
+        fairness.note(Sign::Held, later);
+        assert_eq!(fairness.opening(SHARE, later), None);
+    }
 }

@@ -168,4 +168,20 @@ mod tests {
         order.insert(0, Mode::Exclusive, 0);
         assert_eq!(heads(&order), [0]);
     }
+
+    #[test]
+    fn an_order_has_as_many_waiters_as_have_entered() {
+        assert!(order("").is_empty());
+        let order = order("rwr");
+        assert_eq!(order.len(), 3);
+        assert!(!order.is_empty());
+    }
+
+    #[test]
+    fn an_exclusive_waiter_is_not_besides_itself() {
+        assert!(!order("rr").has_exclusive_besides(0));
+        assert!(!order("rw").has_exclusive_besides(1));
+        assert!(order("rw").has_exclusive_besides(0));
+        assert!(order("ww").has_exclusive_besides(1));
+    }
 }

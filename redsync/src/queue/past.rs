@@ -91,4 +91,21 @@ mod tests {
         past.keep("name".into(), Fairness::default(), later);
         assert_eq!(past.by_name.len(), 1);
     }
+
+    #[test]
+    fn useless_names_are_not_looked_for_at_each_name_of_a_crowd_that_leaves() {
+        let (mut past, now) = (Past::default(), Instant::now());
+        let mut keep = |number: usize, at| {
+            past.keep(number.to_string().into(), Fairness::default(), at);
+            (past.by_name.len(), past.swept)
+        };
+        for number in 0..MOST {
+            keep(number, now);
+        }
+        assert_eq!(keep(MOST, now), (MOST, Some(now)));
+        let soon = now + FORGOTTEN_AFTER / 4 - Duration::from_millis(1);
+        assert_eq!(keep(MOST, soon), (MOST, Some(now)));
+        let later = now + FORGOTTEN_AFTER / 4;
+        assert_eq!(keep(MOST, later), (MOST, Some(later)));
+    }
 }

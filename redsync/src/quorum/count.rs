@@ -304,4 +304,30 @@ mod tests {
         assert!(matches!(votes[0], Some(Vote::Refused { .. })));
         assert!(matches!(votes[1], Some(Vote::Granted)));
     }
+
+    #[test]
+    fn a_preliminary_vote_after_the_final_one_or_after_the_end_is_ignored() {
+        let taken = || Vote::Refused { remaining: None };
+        let count = Count::new(3, true);
+        count.vote(0, Vote::Failed(NodeError::NotSent));
+        count.expect(0, taken());
+        assert_eq!(count.end(), Verdict::Unavailable);
+        count.expect(1, taken());
+        let votes = count.take_votes();
+        assert!(matches!(votes[0], Some(Vote::Failed(NodeError::NotSent))));
+        assert!(matches!(votes[1], Some(Vote::Failed(NodeError::TimedOut))));
+    }
+
+    #[test]
+    fn a_final_vote_replaces_the_preliminary_one_of_its_node_only() {
+        let taken = || Vote::Refused { remaining: None };
+        let count = Count::new(3, true);
+        count.expect(0, taken());
+        count.expect(1, taken());
+        count.vote(1, Vote::Failed(NodeError::NotSent));
+        assert_eq!(count.end(), Verdict::Unavailable);
+        let votes = count.take_votes();
+        assert!(matches!(votes[0], Some(Vote::Refused { .. })));
+        assert!(matches!(votes[1], Some(Vote::Failed(NodeError::NotSent))));
+    }
 }

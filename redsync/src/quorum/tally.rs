@@ -177,4 +177,58 @@ mod tests {
         assert_eq!(tally(3, 1, 1, 1).verdict(), Some(Verdict::Divided));
         assert_eq!(tally(3, 0, 0, 2).verdict(), Some(Verdict::Unavailable));
     }
+
+    #[test]
+    fn each_vote_counts_once() {
+        let mut tally = Tally::new(5);
+        for vote in [
+            Vote::Granted,
+            Vote::Missing,
+            Vote::Refused { remaining: None },
+            Vote::NotALock { name: "a".into() },
+            Vote::Failed(crate::NodeError::TimedOut),
+        ] {
+            tally.count(&vote);
+        }
+        let Tally {
+            granted,
+            refused,
+            foreign,
+            failed,
+            ..
+        } = tally;
+        assert_eq!([granted, refused, foreign, failed], [1, 3, 1, 1]);
+        assert_eq!(tally.outstanding(), 0);
+    }
+
+    #[test]
+    fn votes_that_are_outstanding_keep_a_verdict_open_only_if_they_can_change_it() {
+        // With any number of nodes that is odd.
+        for nodes in [1, 3, 5, 7] {
+            for granted in 0..=nodes {
+                for refused in 0..=nodes - granted {
+                    for failed in 0..=nodes - granted - refused {
+                        let present = tally(nodes, granted, refused, failed);
+                        let open = present.outstanding();
+                        let mut possible = Vec::new();
+                        for more_granted in 0..=open {
+                            for more_refused in 0..=open - more_granted {
+                                let more_failed = open - more_granted - more_refused;
+                                let end = tally(
+                                    nodes,
+                                    granted + more_granted,
+                                    refused + more_refused,
+                                    failed + more_failed,
+                                );
+                                possible.push(end.verdict().expect("all have voted"));
+                            }
+                        }
+                        let is_clear = possible.iter().all(|it| *it == possible[0]);
+                        let verdict = is_clear.then_some(possible[0]);
+                        assert_eq!(present.verdict(), verdict, "{present:?}");
+                    }
+                }
+            }
+        }
+    }
 }

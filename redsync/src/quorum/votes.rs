@@ -212,4 +212,42 @@ mod tests {
         assert_eq!(free_in(vec![taken(3), failed(), taken(2)]), Some(3));
         assert_eq!(free_in(vec![taken(3), failed(), failed()]), None);
     }
+
+    #[test]
+    fn a_key_that_is_not_a_lock_is_the_reason_if_it_keeps_a_quorum_from_granting() {
+        let foreign = || Vote::NotALock { name: "key".into() };
+        let reason = |list: [Vote; 3]| votes(list).not_a_lock().cloned();
+        assert_eq!(reason([foreign(), taken(1), taken(1)]), None);
+        assert_eq!(
+            reason([foreign(), taken(1), foreign()]).as_deref(),
+            Some("key")
+        );
+        assert_eq!(reason([taken(1), taken(1), taken(1)]), None);
+    }
+
+    #[test]
+    fn votes_are_shown_one_after_the_other() {
+        let name = "a:fence".into();
+        let failed = Vote::Failed(NodeError::TimedOut);
+        let shown = votes([Vote::Granted, taken(1), Vote::NotALock { name }, failed]).to_string();
+        let expected = format!(
+            "node granted; node refused; node has a key `a:fence` that is not a counter; node {}",
+            NodeError::TimedOut
+        );
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_node_that_was_not_asked_has_the_vote_of_its_own_address() {
+        let not_asked = || Vote::Failed(NodeError::NotSent);
+        let named = |list: [Vote; 2]| {
+            let mut votes = votes(list);
+            votes.votes[1].address = "other".into();
+            votes
+        };
+        let earlier = named([taken(1), Vote::Missing]);
+        let now = named([not_asked(), not_asked()]).or_if_not_asked(&earlier);
+        assert!(matches!(now.votes[0].vote, Vote::Refused { .. }));
+        assert!(matches!(now.votes[1].vote, Vote::Missing));
+    }
 }
