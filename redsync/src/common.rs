@@ -29,12 +29,13 @@ pub(crate) struct Common {
 impl Common {
     pub(crate) fn new(nodes: impl IntoIterator<Item = AnyNode>) -> Result<Arc<Self>, ConfigError> {
         let nodes = Arc::new(Nodes::new(nodes)?);
-        let services = Services::new();
+        let queues = Arc::<Queues>::default();
+        let services = Services::new(Arc::clone(&queues) as _);
         Ok(Arc::new(Self {
             keeper: Keeper::new(services.background.runtimes()),
             nodes,
             services,
-            queues: Arc::default(),
+            queues,
             gate: Gate::new(),
             since: Instant::now(),
         }))

@@ -284,6 +284,8 @@ impl Lease {
         self.hold.notify_ended();
         if was_valid {
             self.report_loss();
+            // Its guard may be dropped much later, and nobody knows of the holder by then.
+            (self.site.waiting()).notify(self.queues(), self.entry().mode);
         }
     }
 

@@ -410,8 +410,9 @@ impl Mutex {
     /// [lost](crate::Guard::lost), or until its validity ends. The same is true of a waiter to which it
     /// [hands the lock over](Self::with_hand_over). Meanwhile the next holder works at the same
     /// time. So this is for people who know that the holder hangs, and that its work cannot do harm; where
-    /// that matters, use [fencing tokens](crate::fence), which go on growing. A lock whose holder has
-    /// crashed expires by itself.
+    /// that matters, use [fencing tokens](crate::fence): that of the next holder is larger than those of the
+    /// holder and of the waiters to which it hands the lock over. A lock whose holder has crashed expires by
+    /// itself.
     ///
     /// Each node releases the holders that it reports when it is asked, so a holder that acquires the lock
     /// just before or during the call may lose it, too. A key that is [not a
@@ -436,8 +437,8 @@ impl Mutex {
     /// # }
     /// ```
     ///
-    /// Waiters in other processes than the holder's are notified. Those of the holder's process act when the
-    /// holder has noticed the loss.
+    /// Waiters in other processes than the holder's are notified. Those of the holder's process are notified
+    /// when the holder notices the loss, even if it keeps its guard.
     ///
     /// It takes at most the [node time limit](Self::with_node_timeout), 400 ms by default.
     ///

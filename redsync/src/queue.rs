@@ -23,7 +23,7 @@ mod owned;
 mod past;
 mod ticket;
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use self::{book::Book, entrant::ToWake};
 pub(crate) use self::{
@@ -33,8 +33,9 @@ pub(crate) use self::{
     ticket::Ticket,
 };
 use crate::{
-    lease::Lease,
+    Mode,
     request::Request,
+    services::Waiting,
     sync::{AtomicUsize, Mutex, MutexGuard},
 };
 
@@ -97,11 +98,13 @@ impl Queues {
     pub(crate) fn has_queue_for(&self, request: &Request) -> bool {
         !self.is_empty() && self.lock().has_queue_for(&request.names)
     }
+}
 
-    /// Notifies the waiters at the heads of the queues for the names of a lock that was released.
-    pub(crate) fn notify(&self, released: &Lease) {
+impl Waiting for Queues {
+    /// Notifies the waiters at the heads of the queues.
+    fn notify(&self, names: &[Arc<str>], mode: Mode) {
         if !self.is_empty() {
-            self.change(|book, to_wake| book.notify_released(released, to_wake));
+            self.change(|book, to_wake| book.notify_ended(names, mode, to_wake));
         }
     }
 }

@@ -5,8 +5,11 @@ use std::{future::Future, sync::Arc};
 use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
-    background::Background, metrics::LockMetrics, nodes::Nodes, runtimes::Runtimes,
-    services::Services,
+    background::Background,
+    metrics::LockMetrics,
+    nodes::Nodes,
+    runtimes::Runtimes,
+    services::{Services, Waiting},
 };
 
 /// Where a lease has its keys, and where its work in the background runs.
@@ -55,6 +58,10 @@ impl Site {
     /// A runtime that lives, for work in the background.
     pub(super) fn living_runtime(&self) -> Option<Handle> {
         self.runtimes().living(self.home.as_ref())
+    }
+
+    pub(super) fn waiting(&self) -> &dyn Waiting {
+        &*self.services.waiting
     }
 
     pub(super) fn lock_metrics(&self) -> &LockMetrics {

@@ -275,10 +275,9 @@ impl Book {
         }
     }
 
-    /// Notifies the waiters that act after the release of a lock.
-    pub(super) fn notify_released(&mut self, released: &Lease, to_wake: &mut ToWake) {
-        let was_shared = released.entry().mode == Mode::Shared;
-        let names = released.queues();
+    /// Notifies the waiters that act after a lock of these names has ended.
+    pub(super) fn notify_ended(&mut self, names: &[Arc<str>], mode: Mode, to_wake: &mut ToWake) {
+        let was_shared = mode == Mode::Shared;
         self.each_queue(names, |queue| queue.was_shared = was_shared);
         let heads = self.queues(names);
         self.notify_first(heads.flat_map(|queue| queue.order.heads()), to_wake);

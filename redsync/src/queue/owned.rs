@@ -14,6 +14,7 @@ use super::Queues;
 use crate::{
     lease::{Lease, Pending},
     quorum::{count::RoundVotes, tally::Verdict},
+    services::Waiting as _,
 };
 
 /// A lease, owned: if this is dropped, its keys are handed over or released.
@@ -74,7 +75,7 @@ impl OwnedLease {
     }
 
     fn notify(&self) {
-        self.queues.notify(&self.lease);
+        notify(&self.queues, &self.lease);
     }
 }
 
@@ -136,7 +137,7 @@ impl Notifies {
     fn now(&mut self) {
         if !self.is_done {
             self.is_done = true;
-            self.queues.notify(&self.lease);
+            notify(&self.queues, &self.lease);
         }
     }
 }
@@ -145,4 +146,9 @@ impl Drop for Notifies {
     fn drop(&mut self) {
         self.now();
     }
+}
+
+/// Notifies the waiters for the names of a lease that has ended.
+fn notify(queues: &Queues, ended: &Lease) {
+    queues.notify(ended.queues(), ended.entry().mode);
 }

@@ -9,6 +9,7 @@ mod cancelled;
 mod crashes;
 mod ends;
 mod fairness;
+mod forced;
 mod hand_over;
 mod memory;
 mod order;
