@@ -1,15 +1,18 @@
 //! Locks that an administrator takes from their holders, on servers: what is gone, what stays, and what the
 //! holders and the waiters find.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use redsync::{ExtendError, Inspection, LockError, Mutex, Redsync};
+use redsync::{ExtendError, FencingToken, Inspection, LockError, Mutex, Redsync};
 use redsync_tests::{Servers, wait::until};
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::patient;
 
 const SOON: Duration = Duration::from_secs(30);
+
+/// Longer than any wait here.
+const LONG: Duration = Duration::from_secs(600);
 
 fn start() -> (Servers, Redsync, Redsync) {
     let servers = Servers::start(3);
@@ -140,4 +143,72 @@ async fn a_node_that_cannot_be_reached_is_reported_and_a_key_that_is_not_a_lock_
         matches!(refused, Err(LockError::NotALock(_))),
         "{refused:?}"
     );
+}
+
+/// A resource that refuses what has a smaller token than it has seen.
+#[derive(Default)]
+struct Resource {
+    last: Option<FencingToken>,
+    accepted: u32,
+}
+
+impl Resource {
+    fn write(&mut self, token: Option<FencingToken>) {
+        if token >= self.last {
+            self.last = token;
+            self.accepted += 1;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_locks_are_taken_all_the_time_everybody_gets_one_and_nothing_is_left() {
+    let (servers, here, there) = start();
+    let mutex = |redsync: &Redsync| {
+        let mutex = redsync.mutex("a").with_fencing(true);
+        // A waiter that is not woken is seen to hang.
+        mutex.with_expiry(LONG).with_retry_delay(LONG)
+    };
+    let resource = Arc::<std::sync::Mutex<Resource>>::default();
+    let mut clients = JoinSet::new();
+    for client in 0..8 {
+        let mutex = mutex(if client % 2 == 0 { &here } else { &there });
+        let resource = Arc::clone(&resource);
+        clients.spawn(async move {
+            for round in 0..20 {
+                let waiting = timeout(SOON, mutex.lock_within(LONG));
+                let guard = waiting.await.expect("it is woken").unwrap();
+                tokio::task::yield_now().await;
+                resource.lock().unwrap().write(guard.fencing_token());
+                match (client + round) % 3 {
+                    0 => drop(guard),
+                    1 => drop(guard.release().await.unwrap()),
+                    _ => assert_eq!(guard.verify().await.unwrap(), !guard.is_lost()),
+                }
+            }
+        });
+    }
+    let third = Redsync::connect(servers.urls()).unwrap();
+    let [one, other] = [mutex(&third), mutex(&third)];
+    let mut taken = 0;
+    while !clients.is_empty() {
+        // Two of them at once.
+        let (one, other) = tokio::join!(one.force_release(), other.force_release());
+        for released in [one.unwrap(), other.unwrap()] {
+            taken += counts(&released).into_iter().flatten().sum::<usize>();
+        }
+        while let Some(ended) = clients.try_join_next() {
+            ended.unwrap();
+        }
+    }
+    println!(
+        "{taken} keys were taken; {} of 160 writes were accepted",
+        resource.lock().unwrap().accepted
+    );
+    assert!(taken > 0);
+    here.drain().await;
+    there.drain().await;
+    for server in &servers {
+        assert_eq!(server.keys(), ["{a}:fence"]);
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use redsync::{ConfigError, Guard, LockError, Mutex, Redsync, Released};
+use redsync::{
+    ConfigError, Guard, LockError, Mutex, Redsync, Released,
+    node::{MemoryNode, Node as _},
+};
 use redsync_tests::{
     Servers,
     faulty::{Fault, Operation},
@@ -206,4 +209,142 @@ async fn servers_keep_the_keys_for_the_rest_of_the_minimum() {
     drop(quick.lock().await.unwrap());
     let next = timeout(Duration::from_secs(30), quick.lock()).await;
     drop(next.unwrap().unwrap());
+}
+
+/// The longest life of the key on a node.
+async fn left(node: &MemoryNode) -> Duration {
+    let found = node.inspect("job").await.unwrap();
+    let holders = found.map(|found| found.holders).unwrap_or_default();
+    let left = holders.into_iter().filter_map(|holder| holder.remaining);
+    left.max().unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_ends_the_rest_of_a_minimum_and_the_waiters_of_all_processes_act() {
+    let (redsync, nodes) = memory();
+    let there = Redsync::new(nodes.clone()).unwrap();
+    let start = Instant::now();
+    let guard = job(&redsync).lock().await.unwrap();
+    let waiters = [&redsync, &there].map(|redsync| {
+        let mutex = redsync.mutex("job").with_expiry(EXPIRY);
+        let mutex = mutex.with_retry_delay(Duration::from_secs(300));
+        tokio::spawn(mutex.lock_within(Duration::from_secs(200)))
+    });
+    sleep(SECOND).await;
+    drop(guard);
+    sleep(SECOND).await;
+    assert!(!is_free(&there.mutex("job")).await);
+    // One that has nothing to do with the lock.
+    let third = Redsync::new(nodes).unwrap();
+    third.mutex("job").force_release().await.unwrap();
+    for waiter in waiters {
+        drop(waiter.await.unwrap().unwrap());
+    }
+    assert!(start.elapsed() < 5 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_taken_from_its_holder_is_left_to_the_next() {
+    for end in ENDS_OF_LOST {
+        let (redsync, nodes) = memory();
+        let there = Redsync::new(nodes.clone()).unwrap();
+        let guard = job(&redsync).lock().await.unwrap();
+        there.mutex("job").force_release().await.unwrap();
+        let next = there.mutex("job").with_expiry(SECOND).lock().await.unwrap();
+        end(guard);
+        redsync.drain().await;
+        assert!(next.verify().await.unwrap());
+        assert!(left(&nodes[0]).await <= SECOND);
+    }
+}
+
+/// Ends a hold whose lock is lost.
+const ENDS_OF_LOST: [fn(Guard); 2] = [
+    |guard| drop(guard),
+    |guard| {
+        tokio::spawn(async move {
+            let released = guard.release().await;
+            assert_eq!(released.unwrap(), Released::AlreadyLost);
+        });
+    },
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_ends_with_its_maximum_leaves_the_keys_for_the_minimum() {
+    for end in ENDS_OF_LOST {
+        let (redsync, nodes) = memory();
+        let start = Instant::now();
+        let guard = job(&redsync).with_max_hold(10 * SECOND).lock().await;
+        let guard = guard.unwrap();
+        guard.lost().await;
+        end(guard);
+        redsync.drain().await;
+        tokio::task::yield_now().await;
+        assert_eq!(left(&nodes[0]).await, MINIMUM - start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_permit_of_a_semaphore_stays_for_its_own_minimum() {
+    let (redsync, _) = memory();
+    let mutex = redsync.semaphore("job", 2).with_expiry(EXPIRY);
+    let mutex = mutex
+        .with_min_hold(MINIMUM)
+        .with_retry_delay(Duration::from_secs(300));
+    let start = Instant::now();
+    drop(mutex.lock().await.unwrap());
+    sleep(10 * SECOND).await;
+    drop(mutex.lock().await.unwrap());
+    for (number, ends) in [(3, MINIMUM), (4, MINIMUM + 10 * SECOND)] {
+        let guard = mutex.lock_within(Duration::from_secs(200)).await.unwrap();
+        let waited = start.elapsed();
+        assert!(
+            waited >= ends && waited < ends + SECOND,
+            "{number}: {waited:?}"
+        );
+        drop(guard);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_minimum_of_a_resumed_lock_starts_again_and_prolongs_its_keys() {
+    let (redsync, nodes) = memory();
+    let mutex = job(&redsync).with_fencing(true);
+    let parts = mutex.lock().await.unwrap().into_parts();
+    // Nothing is released meanwhile.
+    sleep(EXPIRY - 10 * SECOND).await;
+    let resumed = mutex.resume(parts).await.unwrap();
+    resumed.release().await.unwrap();
+    redsync.drain().await;
+    assert_eq!(left(&nodes[0]).await, MINIMUM);
+    assert!(!is_free(&mutex).await);
+}
+
+#[test]
+fn a_guard_that_is_dropped_outside_of_a_runtime_keeps_its_keys_for_the_minimum() {
+    let (redsync, nodes) = memory();
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let guards = ["job", "other"].map(|name| {
+        let mutex = redsync.mutex(name).with_expiry(EXPIRY);
+        let mutex = mutex.with_min_hold(MINIMUM);
+        first.block_on(mutex.lock()).unwrap()
+    });
+    drop(second.block_on(redsync.mutex("third").lock()).unwrap());
+    let [here, there] = guards;
+    // A thread that belongs to no runtime.
+    drop(here);
+    second.block_on(redsync.drain());
+    let life = second.block_on(left(&nodes[0]));
+    assert!(!life.is_zero() && life <= MINIMUM, "{life:?}");
+    // The runtime of the lock has ended.
+    drop(first);
+    drop(there);
+    second.block_on(redsync.drain());
+    let other = second.block_on(nodes[0].inspect("other")).unwrap().unwrap();
+    let life = other.holders[0].remaining.unwrap();
+    assert!(life <= MINIMUM, "{life:?}");
 }
