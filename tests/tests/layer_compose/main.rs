@@ -2,6 +2,7 @@
 //! under HTTP/1 and HTTP/2 connections that break, and at a shutdown.
 
 mod body_first;
+mod body_first_http2;
 mod capped;
 mod ends;
 mod extractors;

@@ -278,12 +278,20 @@ impl Http2 {
         path: &str,
     ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
         let request = Request::builder().method(method);
-        let request = request
-            .uri(format!("http://x{path}"))
-            .body(())
-            .expect("a request");
+        self.begin(request, path, true).await
+    }
+
+    /// Sends the head of a request. Its body may follow, unless this is its end.
+    pub(crate) async fn begin(
+        &self,
+        request: http::request::Builder,
+        path: &str,
+        is_end: bool,
+    ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+        let request = request.uri(format!("http://x{path}")).body(());
+        let request = request.expect("a request");
         let mut sender = self.sender.clone().ready().await.expect("a connection");
-        sender.send_request(request, true).expect("sent")
+        sender.send_request(request, is_end).expect("sent")
     }
 
     /// Sends, and waits for the head of the answer.
