@@ -80,7 +80,7 @@ impl Part {
                 guard.keep_alive();
             }
             sleep(ms(self.random.u64(..40))).await;
-            let was_taken = fingerprint.is_some_and(|it| self.was_taken(&it));
+            let was_taken = fingerprint.is_some_and(|it| self.was_taken(it));
             let held = match self.random.u8(..3) {
                 0 => Some(guard.extend().await.is_ok()),
                 1 => Some(guard.verify().await.expect("all nodes answer")),
@@ -130,10 +130,10 @@ impl Part {
     }
 
     /// Whether all of its nodes have released the lock by force.
-    fn was_taken(&self, fingerprint: &Fingerprint) -> bool {
+    fn was_taken(&self, fingerprint: Fingerprint) -> bool {
         let history = self.history();
         let mut taken = history.taken.iter();
-        taken.any(|it| it.holders.get(fingerprint) >= Some(&3))
+        taken.any(|it| it.holders.get(&fingerprint) >= Some(&3))
     }
 }
 
