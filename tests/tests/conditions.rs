@@ -209,14 +209,7 @@ async fn a_node_that_cannot_track_is_reported_once() {
     let (log, _guard) = Log::listen();
     let server = RedisServer::start();
     server.command(&[
-        "ACL",
-        "SETUSER",
-        "user",
-        "on",
-        ">word",
-        "~*",
-        "+@all",
-        "-client|tracking",
+        "ACL", "SETUSER", "user", "on", ">word", "~*", "+@all", "-client",
     ]);
     let redsync = connect([server.url().replace("redis://", "redis://user:word@")]);
     let held = redsync.mutex("a").lock().await.unwrap();

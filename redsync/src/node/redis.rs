@@ -44,6 +44,9 @@
 //!   cheaper releases, the server gets no lock, and its vote is the error
 //!   [`NodeError::CannotRelease`](crate::NodeError::CannotRelease). All other commands are optional:
 //!   if the server or a proxy refuses one, with any error, the feature is missing, and nothing else.
+//!   A proxy may also refuse a command by closing the connection. Unless the command was answered before,
+//!   it is then not sent for a minute, and for twice as long each further time. Commands that were under
+//!   way on that connection fail.
 //!
 //! [`Redsync::probe`](crate::Redsync::probe) tests whether servers do what a lock needs, when a service
 //! starts or as a health check: it locks a name of its own on each.

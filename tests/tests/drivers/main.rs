@@ -3,6 +3,7 @@
 
 mod client_name;
 mod cluster;
+mod configured;
 mod errors;
 mod faults;
 mod interop;

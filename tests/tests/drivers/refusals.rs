@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use redsync::node::{ExtendVote, Node, ReleaseVote, redis::RedisNode};
+use redsync::node::{AnyNode, ExtendVote, Node, ReleaseVote, redis::RedisNode};
 use redsync::{LockError, NodeError, Redsync, Released, Vote};
 use redsync_tests::{RedisServer, RefusingProxy};
 
@@ -80,28 +80,48 @@ async fn a_lock_does_without_optional_commands_at_which_the_connection_is_closed
     let server = RedisServer::start();
     for commands in [
         &["INFO"][..],
+        &["EVALSHA"],
+        &["CLIENT SETINFO"],
+        &["CLIENT SETNAME"],
         &["CLIENT TRACKING"],
         &["HELLO"],
         &["DELIFEQ", "DELEX"],
         &["EXISTS"],
         &["INFO", "DELIFEQ", "DELEX", "PING"],
+        &["INFO", "EVALSHA", "DELIFEQ", "DELEX", "CLIENT", "HELLO"],
     ] {
-        for pooled in [true, false] {
-            let proxy = RefusingProxy::closing(server.port(), commands);
-            let redsync = if pooled {
-                Redsync::connect([proxy.url()])
-            } else {
-                Redsync::new([manager(&proxy.url())])
-            };
-            let redsync = redsync.unwrap();
+        let proxy = RefusingProxy::closing(server.port(), commands);
+        let mut nodes = vec![RedisNode::connect(&proxy.url()).unwrap().into()];
+        if !commands.contains(&"CLIENT") {
+            let named = RedisNode::connect(&proxy.url()).unwrap();
+            nodes.push(named.with_client_name("orders").into());
+        }
+        // Such a client sends this command by itself.
+        if !commands
+            .iter()
+            .any(|it| ["CLIENT", "CLIENT SETINFO"].contains(it))
+        {
+            nodes.push(AnyNode::from(manager(&proxy.url())));
+        }
+        for node in nodes {
+            let redsync = Redsync::new([node]).unwrap();
             // No key expires before a drain gives up.
             let mutex = redsync.mutex("a").with_expiry(Duration::from_secs(60));
-            for _ in 0..3 {
-                let guard = mutex.lock().await.expect("a lock");
+            let fenced = mutex.clone().with_fencing(true);
+            let shared = mutex.clone().shared();
+            for mutex in [&fenced, &mutex, &shared, &mutex, &fenced] {
+                let guard = mutex.try_lock().await.expect("a lock");
                 guard.extend().await.expect("an extension");
+                let taken = redsync.mutex("a").try_lock().await.unwrap_err();
+                assert!(taken.is_contention(), "{commands:?}: {taken}");
+                let found = redsync.mutex("a").inspect().await.unwrap();
+                assert_eq!(found[0].holders.as_ref().expect("an answer").len(), 1);
                 drop(guard);
                 redsync.drain().await;
-                assert!(server.keys().is_empty(), "{commands:?}");
+                assert!(
+                    server.keys().iter().all(|key| key.ends_with(":fence")),
+                    "{commands:?}"
+                );
             }
         }
     }
@@ -113,7 +133,7 @@ async fn a_server_that_closes_every_connection_is_unreachable() {
     let server = RedisServer::start();
     let proxy = RefusingProxy::closing(server.port(), &["INFO", "GET", "SET"]);
     let error = deadpool(&proxy.url()).identity().await.unwrap_err();
-    assert!(matches!(error, NodeError::Disconnected(_)), "{error}");
+    assert!(matches!(error, NodeError::Unreachable(_)), "{error}");
 }
 
 /// A connection that was idle is checked with `PING`. Any answer is a sign of life.

@@ -46,8 +46,8 @@ impl Conversation {
 
     /// Whether it may be sent over another connection although it may have been carried out. An
     /// extension that is carried out twice has the effect of one.
-    pub(super) fn may_be_repeated(&self) -> bool {
-        self.question.operation() == Operation::Extend
+    const fn may_be_repeated(&self) -> bool {
+        matches!(self.question.operation(), Operation::Extend)
     }
 
     #[cfg(feature = "deadpool-redis")]
@@ -78,6 +78,9 @@ impl Conversation {
     pub(super) fn fail(self, error: NodeError) {
         if let NodeError::Disconnected(_) = &error {
             self.exchange.disconnected();
+        }
+        if self.may_be_repeated() {
+            return self.question.unsent(error);
         }
         self.question.answer(self.exchange.interim().ok_or(error));
     }

@@ -2,17 +2,21 @@
 //!
 //! It is learned by use: a server that refuses a command has not carried it out.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use self::optional::Optional;
 use super::command::Arguments;
 use crate::node::NodeError;
+
+mod optional;
 
 /// The dialect of one server, as far as it is known.
 #[derive(Default)]
 pub(super) struct Dialect {
-    delete_if_equal: AtomicU8,
-    /// Whether the present one of these commands has been answered.
-    has_deleted: AtomicBool,
+    delifeq: Optional,
+    delex: Optional,
+    /// `EVALSHA`.
+    pub(super) run_by_hash: Optional,
     can_release: AtomicBool,
 }
 
@@ -46,53 +50,29 @@ impl DeleteIfEqual {
 }
 
 impl Dialect {
-    /// The command to delete with, if the server is not known to have none.
+    /// The command to delete with, if the server may have one.
     pub(super) fn delete_if_equal(&self) -> Option<DeleteIfEqual> {
-        // Relaxed, like all orderings here: the values protect no other data, and an outdated one
-        // costs one more command.
-        match self.delete_if_equal.load(Ordering::Relaxed) {
-            0 => Some(DeleteIfEqual::Delifeq),
-            1 => Some(DeleteIfEqual::Delex),
-            _ => None,
-        }
+        let commands = [DeleteIfEqual::Delifeq, DeleteIfEqual::Delex];
+        commands
+            .into_iter()
+            .find(|command| self.delete(*command).may_be_sent())
     }
 
-    /// Notes that the server refuses this command.
-    pub(super) fn lacks(&self, command: DeleteIfEqual) {
-        let next = match command {
-            DeleteIfEqual::Delifeq => 1,
-            DeleteIfEqual::Delex => 2,
-        };
-        // Relaxed: see `delete_if_equal`. The maximum, so that a late refusal of the first command
-        // does not bring the second one back.
-        self.delete_if_equal.fetch_max(next, Ordering::Relaxed);
-    }
-
-    /// Notes that the server has carried out the command to delete with.
-    pub(super) fn note_deletion(&self) {
-        // Relaxed: see `delete_if_equal`. The value changes once.
-        if !self.has_deleted.load(Ordering::Relaxed) {
-            self.has_deleted.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Notes that the connection was closed in place of an answer to this command. A proxy may refuse it
-    /// in this way. If it was answered before, the server has restarted, or the network is at fault.
-    pub(super) fn was_cut_off_at(&self, command: DeleteIfEqual) {
-        // Relaxed: see `delete_if_equal`.
-        if !self.has_deleted.load(Ordering::Relaxed) {
-            self.lacks(command);
+    pub(super) const fn delete(&self, command: DeleteIfEqual) -> &Optional {
+        match command {
+            DeleteIfEqual::Delifeq => &self.delifeq,
+            DeleteIfEqual::Delex => &self.delex,
         }
     }
 
     /// Whether the server is known to release what it has acquired.
     pub(super) fn can_release(&self) -> bool {
-        // Relaxed: see `delete_if_equal`.
+        // Relaxed, like the other: it protects no other data, and an outdated value costs one more command.
         self.can_release.load(Ordering::Relaxed)
     }
 
     pub(super) fn note_release(&self) {
-        // Relaxed: see `delete_if_equal`.
+        // Relaxed: see `can_release`.
         self.can_release.store(true, Ordering::Relaxed);
     }
 }
@@ -129,16 +109,6 @@ pub(super) fn may_do_otherwise(error: &NodeError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_that_was_answered_once_is_not_doubted_when_a_connection_ends() {
-        let dialect = Dialect::default();
-        dialect.was_cut_off_at(DeleteIfEqual::Delifeq);
-        assert_eq!(dialect.delete_if_equal(), Some(DeleteIfEqual::Delex));
-        dialect.note_deletion();
-        dialect.was_cut_off_at(DeleteIfEqual::Delex);
-        assert_eq!(dialect.delete_if_equal(), Some(DeleteIfEqual::Delex));
-    }
 
     #[test]
     fn a_refusal_in_any_words_is_about_the_command() {

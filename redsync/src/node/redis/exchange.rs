@@ -25,17 +25,18 @@ pub(super) struct Exchange {
     /// For how long the names are kept after their release.
     kept: Duration,
     step: Step,
+    dialect: Arc<Dialect>,
 }
 
 /// The command that is sent next, or whose reply is awaited.
 enum Step {
     /// Asks whether a lock on the name could be released, before the server acquires its first one.
-    Check(Check, Arc<Dialect>),
+    Check(Check),
     /// Sets the key as go-redsync does. This is the most common lock: one name, exclusive, not
     /// fenced.
     SetIfAbsent,
     /// Deletes the key with a command that the server may not know. The dialect remembers if not.
-    DeleteIfEqual(DeleteIfEqual, Arc<Dialect>),
+    DeleteIfEqual(DeleteIfEqual),
     Script(Run, By),
 }
 
@@ -75,31 +76,33 @@ impl Exchange {
         kept: Duration,
         dialect: &Arc<Dialect>,
     ) -> Self {
+        let run = |run| Step::run(run, operation, dialect);
         let step = match operation {
             Operation::Acquire if is_plain(entry) && !entry.fenced => {
                 if dialect.can_release() {
                     Step::SetIfAbsent
                 } else {
-                    Step::Check(Check::Script, Arc::clone(dialect))
+                    Step::Check(Check::Script)
                 }
             }
-            Operation::Acquire if entry.mode == Mode::Shared => Step::script(&SHARE),
-            Operation::Acquire => Step::script(&ACQUIRE),
-            Operation::Raise => Step::script(&RAISE),
+            Operation::Acquire if entry.mode == Mode::Shared => run(Run::Operation(&SHARE)),
+            Operation::Acquire => run(Run::Operation(&ACQUIRE)),
+            Operation::Raise => run(Run::Operation(&RAISE)),
             Operation::Extend | Operation::Heal if is_plain(entry) && token.is_none() => {
-                Step::script(&EXPIRE)
+                run(Run::Operation(&EXPIRE))
             }
-            Operation::Extend | Operation::Heal => Step::script(&EXTEND),
+            Operation::Extend | Operation::Heal => run(Run::Operation(&EXTEND)),
             Operation::Release if is_plain(entry) && kept.is_zero() => {
-                Step::delete_if_equal(dialect)
+                Step::delete_if_equal(operation, dialect)
             }
-            Operation::Release if is_plain(entry) => Step::run(Run::Delete),
-            Operation::Release => Step::script(&RELEASE),
+            Operation::Release if is_plain(entry) => run(Run::Delete),
+            Operation::Release => run(Run::Operation(&RELEASE)),
         };
         Self {
             operation,
             kept,
             step,
+            dialect: Arc::clone(dialect),
         }
     }
 
@@ -129,13 +132,11 @@ impl Exchange {
                 command.arg(b"PX");
                 command.number(millis(entry.expiry));
             }
-            Step::DeleteIfEqual(delete, _) | Step::Check(Check::DeleteIfEqual(delete, _), _) => {
+            Step::DeleteIfEqual(delete) | Step::Check(Check::DeleteIfEqual(delete, _)) => {
                 delete.write(name, value, command);
             }
             // Sent as code, because this is the first script that the server sees.
-            Step::Check(Check::Script, _) => {
-                CHECK.write_for_name(By::Code, &entry.names[0], command)
-            }
+            Step::Check(Check::Script) => CHECK.write_for_name(By::Code, &entry.names[0], command),
             Step::Script(run, by) => {
                 let script = run.script();
                 script.write(*by, self.operation, entry, token, self.kept, command);
@@ -162,26 +163,48 @@ impl Exchange {
         }
     }
 
-    /// Notes that the connection was closed in place of a reply.
+    /// Notes that the connection was closed in place of a reply. A proxy may refuse a command in this
+    /// way.
     pub(super) fn disconnected(&self) {
-        if let Step::DeleteIfEqual(command, dialect) = &self.step {
-            dialect.was_cut_off_at(*command);
+        match &self.step {
+            Step::DeleteIfEqual(command) => self.dialect.delete(*command).was_cut_off(),
+            Step::Script(_, By::Hash) => self.dialect.run_by_hash.was_cut_off(),
+            _ => {}
         }
     }
 
+    /// Notes that the server has the optional command that this is the reply to.
+    fn note(&self, reply: &Result<Reply, NodeError>) {
+        match (&self.step, reply) {
+            (
+                Step::DeleteIfEqual(command) | Step::Check(Check::DeleteIfEqual(command, _)),
+                Ok(_),
+            ) => self.dialect.delete(*command).was_answered(),
+            (Step::Script(_, By::Hash), Ok(_)) => self.dialect.run_by_hash.was_answered(),
+            (Step::Script(_, By::Hash), Err(NodeError::Refused { code, .. }))
+                if &**code == "NOSCRIPT" =>
+            {
+                self.dialect.run_by_hash.was_answered();
+            }
+            _ => {}
+        }
+    }
+
+    fn run(&self, run: Run) -> Outcome {
+        Outcome::Continued(Step::run(run, self.operation, &self.dialect))
+    }
+
     fn read(&self, entry: &Entry, reply: Result<Reply, NodeError>) -> Result<Outcome, NodeError> {
+        self.note(&reply);
         if let Err(error) = &reply
-            && let Some(step) = self.step.after(error)?
+            && let Some(step) = self.after(error)?
         {
             return Ok(Outcome::Continued(step));
         }
-        if let (Step::DeleteIfEqual(_, dialect), Ok(_)) = (&self.step, &reply) {
-            dialect.note_deletion();
-        }
         Ok(match (&self.step, reply) {
-            (Step::Check(check, dialect), reply) => {
+            (Step::Check(check), reply) => {
                 if check.is_passed_with(&reply?) {
-                    dialect.note_release();
+                    self.dialect.note_release();
                 }
                 Outcome::Continued(Step::SetIfAbsent)
             }
@@ -189,7 +212,7 @@ impl Exchange {
                 Reply::Status(_) => {
                     Outcome::Answered(Answer::Acquire(AcquireVote::Acquired { number: None }))
                 }
-                Reply::Nil => Outcome::Continued(Step::run(Run::AskForHolder)),
+                Reply::Nil => self.run(Run::AskForHolder),
                 reply => return Err(reply.unexpected()),
             },
             (Step::Script(Run::AskForHolder, _), Ok(reply)) if reply.is_not_a_lock() => {
@@ -202,7 +225,7 @@ impl Exchange {
                         Outcome::Answered(Answer::Acquire(held_by(found, entry)))
                     }
                     // It is shared, or has become free: the script handles both.
-                    Ok(_) => Outcome::Continued(Step::script(&ACQUIRE)),
+                    Ok(_) => self.run(Run::Operation(&ACQUIRE)),
                     Err(_) => {
                         Outcome::Answered(Answer::Acquire(AcquireVote::Taken { remaining: None }))
                     }
@@ -212,7 +235,7 @@ impl Exchange {
             (Step::DeleteIfEqual(..) | Step::Script(Run::Delete, _), Ok(Reply::Integer(0)))
                 if entry.repeated =>
             {
-                Outcome::Continued(Step::run(Run::EndReservation))
+                self.run(Run::EndReservation)
             }
             // The owner does not hold the key: this much is known. A reservation ends by itself, and
             // a user with no more rights than go-redsync needs has made none.
@@ -227,44 +250,53 @@ impl Exchange {
 }
 
 impl Step {
-    const fn script(script: &'static Script) -> Self {
-        Self::run(Run::Operation(script))
+    fn run(run: Run, operation: Operation, dialect: &Dialect) -> Self {
+        // A proxy may close the connection at a script that is sent by its hash. Until it has passed one, none
+        // is sent in this way whose effect must not be repeated.
+        let is_repeated = match operation {
+            Operation::Acquire => matches!(run, Run::AskForHolder),
+            Operation::Raise | Operation::Heal => false,
+            Operation::Extend | Operation::Release => true,
+        };
+        let by_hash = match is_repeated {
+            true => dialect.run_by_hash.may_be_sent(),
+            false => dialect.run_by_hash.is_known(),
+        };
+        Self::Script(run, if by_hash { By::Hash } else { By::Code })
     }
 
-    const fn run(run: Run) -> Self {
-        Self::Script(run, By::Hash)
-    }
-
-    fn delete_if_equal(dialect: &Arc<Dialect>) -> Self {
+    fn delete_if_equal(operation: Operation, dialect: &Dialect) -> Self {
         match dialect.delete_if_equal() {
-            Some(command) => Self::DeleteIfEqual(command, Arc::clone(dialect)),
-            None => Self::run(Run::Delete),
+            Some(command) => Self::DeleteIfEqual(command),
+            None => Self::run(Run::Delete, operation, dialect),
         }
     }
+}
 
+impl Exchange {
     /// What to send after an error, if another command does the same; [`None`] if the error is the
     /// answer.
-    fn after(&self, error: &NodeError) -> Result<Option<Self>, NodeError> {
-        Ok(match self {
-            Self::Script(run, by) => {
-                (run.script().after(*by, error)).map(|by| Self::Script(*run, by))
+    fn after(&self, error: &NodeError) -> Result<Option<Step>, NodeError> {
+        let (operation, dialect) = (self.operation, &*self.dialect);
+        Ok(match &self.step {
+            Step::Script(run, by) => {
+                (run.script().after(*by, error)).map(|by| Step::Script(*run, by))
             }
             _ if !may_do_otherwise(error) => None,
             // The key has another type. The script can handle that.
-            Self::DeleteIfEqual(..) if is_about_the_key(error) => Some(Self::run(Run::Delete)),
-            Self::DeleteIfEqual(command, dialect) => {
-                dialect.lacks(*command);
-                Some(Self::delete_if_equal(dialect))
+            Step::DeleteIfEqual(..) if is_about_the_key(error) => {
+                Some(Step::run(Run::Delete, operation, dialect))
+            }
+            Step::DeleteIfEqual(command) => {
+                dialect.delete(*command).was_refused();
+                Some(Step::delete_if_equal(operation, dialect))
             }
             // The key exists, so the name is taken.
-            Self::Check(Check::DeleteIfEqual(..), _) if is_about_the_key(error) => {
-                Some(Self::SetIfAbsent)
+            Step::Check(Check::DeleteIfEqual(..)) if is_about_the_key(error) => {
+                Some(Step::SetIfAbsent)
             }
-            Self::Check(check, dialect) => Some(Self::Check(
-                check.after(error, dialect)?,
-                Arc::clone(dialect),
-            )),
-            Self::SetIfAbsent => None,
+            Step::Check(check) => Some(Step::Check(check.after(error, dialect)?)),
+            Step::SetIfAbsent => None,
         })
     }
 }
@@ -295,7 +327,7 @@ impl Check {
         let error = match self {
             Self::Script => error.to_string().into(),
             Self::DeleteIfEqual(command, first) => {
-                dialect.lacks(*command);
+                dialect.delete(*command).was_refused();
                 first.clone()
             }
         };
@@ -387,6 +419,7 @@ mod tests {
     fn checked() -> Arc<Dialect> {
         let dialect = Arc::<Dialect>::default();
         dialect.note_release();
+        dialect.run_by_hash.was_answered();
         dialect
     }
 
@@ -407,8 +440,8 @@ mod tests {
         let entry = entry().with_repetition(true);
         let release = |replies: Vec<_>| {
             let dialect = checked();
-            dialect.lacks(DeleteIfEqual::Delifeq);
-            dialect.lacks(DeleteIfEqual::Delex);
+            dialect.delete(DeleteIfEqual::Delifeq).was_refused();
+            dialect.delete(DeleteIfEqual::Delex).was_refused();
             exchange_for(&entry, Operation::Release, &dialect, replies)
         };
         let not_owner = Answer::Release(ReleaseVote::NotOwner);
@@ -548,6 +581,44 @@ mod tests {
                 "{asked:?}"
             );
         }
+    }
+
+    /// A proxy may close the connection at a hash, and then it is unknown whether the script has run.
+    #[test]
+    fn until_a_script_was_answered_by_its_hash_none_is_sent_so_that_may_not_run_twice() {
+        let dialect = Arc::<Dialect>::default();
+        let ways = || {
+            let operations = [
+                Operation::Raise,
+                Operation::Heal,
+                Operation::Extend,
+                Operation::Release,
+            ];
+            operations.map(|operation| {
+                let exchange = Exchange::new(
+                    operation,
+                    &entry().with_names(["a", "b"]),
+                    None,
+                    Duration::ZERO,
+                    &dialect,
+                );
+                let Step::Script(_, by) = exchange.step else {
+                    panic!("no script");
+                };
+                by
+            })
+        };
+        assert_eq!(ways(), [By::Code, By::Code, By::Hash, By::Hash]);
+        let cut_off = || NodeError::Disconnected(Arc::from(Box::from("closed")));
+        let (_, answer) = exchange(Operation::Extend, &dialect, [Err(cut_off())]);
+        assert!(matches!(answer, Err(NodeError::Disconnected(_))));
+        assert_eq!(ways(), [By::Code; 4]);
+        dialect.run_by_hash.was_answered();
+        assert_eq!(ways(), [By::Hash; 4]);
+        // The server has restarted.
+        let (_, answer) = exchange(Operation::Extend, &dialect, [Err(cut_off())]);
+        assert!(matches!(answer, Err(NodeError::Disconnected(_))));
+        assert_eq!(ways(), [By::Hash; 4]);
     }
 
     #[test]

@@ -2,6 +2,10 @@
 -- need, or does without them. KEYS: the name. ARGV: owner value, expiry in ms, '1' to set the name if
 -- it is missing. Returns 0 (another key has the name; nothing was changed), 1 (extended), 2 (set) or 3
 -- (the name is missing, and was not set).
+-- For the same reason as in prelude.lua: before Redis 7.0, PTTL counts as a command like TIME.
+if redis.replicate_commands then
+  redis.replicate_commands()
+end
 local value, expiry = ARGV[1], tonumber(ARGV[2])
 
 local found = redis.pcall('GET', KEYS[1])

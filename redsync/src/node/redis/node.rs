@@ -279,9 +279,16 @@ impl<D: Driver> Node for RedisNode<D> {
             INSPECT.write_for_name(by, name, &mut command);
             self.driver.command(&command.args()).await
         };
-        let first = By::Hash;
-        let reply = match ask(first).await {
-            Err(error) => match INSPECT.after(first, &error) {
+        if !self.dialect.run_by_hash.may_be_sent() {
+            return ask(By::Code).await?.holders();
+        }
+        let reply = match ask(By::Hash).await {
+            // It changes nothing, so it can be asked twice.
+            Err(NodeError::Disconnected(_)) => {
+                self.dialect.run_by_hash.was_cut_off();
+                ask(By::Code).await
+            }
+            Err(error) => match INSPECT.after(By::Hash, &error) {
                 Some(next) => ask(next).await,
                 None => Err(error),
             },

@@ -4,6 +4,12 @@
 -- the owner values, and their scores are the times in ms at which they expire. The member '' is not
 -- a holder. It marks the set as a lock, and up to its score no new shared holder is admitted,
 -- because an exclusive one is next.
+
+-- Before Redis 7.0, a server can be configured to refuse all writes after TIME, unless a script asks for its
+-- effects to be replicated in place of the script. Newer servers always replicate effects.
+if redis.replicate_commands then
+  redis.replicate_commands()
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 

@@ -97,7 +97,7 @@ impl Item {
     /// not been sent.
     pub(super) fn fail<C: SharedConnection>(self, error: RedisError, is_unsent: bool) {
         match self {
-            Self::Conversation(conversation) if is_unsent || conversation.may_be_repeated() => {
+            Self::Conversation(conversation) if is_unsent => {
                 conversation.unsent(NodeError::Unreachable(Arc::new(error)));
             }
             Self::Conversation(conversation) => {

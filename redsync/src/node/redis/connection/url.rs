@@ -26,7 +26,12 @@ pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
         .map_err(|error| refused(url, &error))?;
     #[cfg(feature = "tls-rustls")]
     super::tls::prepare(info.addr());
-    Ok(info.set_tcp_settings(tcp_settings()))
+    // Nobody who looks for locks needs the name of the client library, and a proxy may close each
+    // connection at the command that sets it.
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    Ok(info
+        .set_redis_settings(settings)
+        .set_tcp_settings(tcp_settings()))
 }
 
 /// Keeps an idle connection known to firewalls, and ends it if the other side has gone.

@@ -3,8 +3,8 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use deadpool_redis::{Manager, PoolError, Runtime, TimeoutType};
-use redis::AsyncConnectionConfig;
-use tokio::time::Instant;
+use redis::{AsyncConnectionConfig, RedisResult, Value};
+use tokio::time::{Instant, timeout};
 
 use super::pool::{Pool, sealed::Sealed};
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
             connection::{
                 client_name::ClientName,
                 connect::{CONNECT_TIMEOUT, Connect},
+                kind::SharedConnection,
                 link::Link,
                 replies::{packed, refusal, reply},
                 url,
@@ -121,6 +122,38 @@ impl<P: Pool> FromPool<P> {
             error => NodeError::unreachable(error),
         })
     }
+
+    /// Checks out a connection that works. A server that hangs still accepts connections, because its system
+    /// does. One that replaces another must not be of that kind.
+    async fn check_out_answering(&self) -> Result<P::CheckedOut, NodeError> {
+        let checked_out = self.check_out().await?;
+        if !P::PINGS {
+            return Ok(checked_out);
+        }
+        let mut connection = P::share(&checked_out);
+        match timeout(CONNECT_TIMEOUT, is_answered(&mut connection)).await {
+            Ok(Ok(())) => Ok(checked_out),
+            result => {
+                P::take(checked_out);
+                Err(match result {
+                    Ok(Err(error)) => NodeError::unreachable(error),
+                    _ => NodeError::unreachable("no connection could be made in time"),
+                })
+            }
+        }
+    }
+}
+
+/// Sends a command that no proxy refuses by closing the connection, since each lock needs it. Any reply is
+/// an answer.
+async fn is_answered<C: SharedConnection>(connection: &mut C) -> RedisResult<()> {
+    let mut command = redis::cmd("GET");
+    command.arg("redsync");
+    let reply = connection.send_one(&command).await;
+    match reply.and_then(Value::extract_error) {
+        Err(error) if refusal(&error).is_none() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 impl<P: Pool> Connect for FromPool<P> {
@@ -130,7 +163,7 @@ impl<P: Pool> Connect for FromPool<P> {
     const PINGS: bool = P::PINGS;
 
     async fn connect(&self) -> Result<(P::Connection, P::CheckedOut), NodeError> {
-        let mut checked_out = self.check_out().await?;
+        let mut checked_out = self.check_out_answering().await?;
         if !(self.client_name.give_to(&mut P::share(&checked_out))).await {
             P::take(checked_out);
             checked_out = self.check_out().await?;
