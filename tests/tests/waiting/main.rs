@@ -19,6 +19,7 @@ mod pollers;
 mod polls;
 mod process;
 mod processes;
+mod reconnects;
 mod semaphores;
 mod several;
 mod shared;
