@@ -5,6 +5,7 @@ mod busy;
 mod crowds;
 mod kept;
 mod overload;
+mod permits;
 
 use std::time::Duration;
 
