@@ -62,6 +62,11 @@ pub(crate) async fn work(order: Order) -> Outcome<()> {
         tasks.spawn(task.run(end.clone(), is_unlocked));
     }
 
+    if order.plant == Some(Plant::Leak) {
+        let (_, first_node) = order.urls[0].rsplit_once('@').ok_or("a URL without @")?;
+        tokio::spawn(leak(first_node.to_owned()));
+    }
+
     let mut rest = Vec::new();
     tokio::io::stdin().read_to_end(&mut rest).await?;
     end.cancel();
@@ -70,6 +75,15 @@ pub(crate) async fn work(order: Order) -> Outcome<()> {
     }
     client.redsync.drain().await;
     Ok(())
+}
+
+/// Keeps ten connections a second, each with 200 kB of memory.
+async fn leak(node: String) -> Outcome<()> {
+    let mut kept = Vec::new();
+    loop {
+        kept.push((vec![1_u8; 200_000], TcpStream::connect(&node).await?));
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 struct Client {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::Outcome;
-
 /// At one time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -42,26 +40,35 @@ const CONNECTIONS: Room = Room {
 /// How many samples are needed.
 const SAMPLES: usize = 16;
 
-/// Compares the second quarter with the last. In the first quarter, everything is made for the first time.
-pub(crate) fn check(samples: &[Sample]) -> Outcome<()> {
+/// What can grow.
+pub(crate) const FIGURES: [&str; 3] = ["kB of memory", "open files", "connections"];
+
+/// Compares the second quarter with the last, and returns what has grown. In the first quarter, everything is
+/// made for the first time.
+pub(crate) fn grown(samples: &[Sample]) -> Vec<String> {
     if samples.len() < SAMPLES {
-        return Err(format!("{} samples are too few to see growth", samples.len()).into());
+        return vec![format!(
+            "{} samples are too few to see growth",
+            samples.len()
+        )];
     }
     let quarter = samples.len() / 4;
     let early = &samples[quarter..2 * quarter];
     let late = &samples[samples.len() - quarter..];
-    let figures: [(&str, fn(&Sample) -> u64, Room); 3] = [
-        ("kB of memory", |sample| sample.memory, MEMORY),
-        ("open files", |sample| sample.files, FILES),
-        ("connections", |sample| sample.connections, CONNECTIONS),
+    let figures: [(fn(&Sample) -> u64, Room); 3] = [
+        (|sample| sample.memory, MEMORY),
+        (|sample| sample.files, FILES),
+        (|sample| sample.connections, CONNECTIONS),
     ];
-    for (name, figure, room) in figures {
-        let (before, after) = (median(early, figure), median(late, figure));
-        if after > before + before * room.percent / 100 + room.more {
-            return Err(format!("from {before} to {after} {name}").into());
-        }
-    }
-    Ok(())
+    let grown = FIGURES
+        .iter()
+        .zip(figures)
+        .filter_map(|(name, (figure, room))| {
+            let (before, after) = (median(early, figure), median(late, figure));
+            let is_too_much = after > before + before * room.percent / 100 + room.more;
+            is_too_much.then(|| format!("from {before} to {after} {name}"))
+        });
+    grown.collect()
 }
 
 fn median(samples: &[Sample], figure: fn(&Sample) -> u64) -> u64 {

@@ -54,6 +54,9 @@ const SHORT: Goal = Goal::Counts {
 /// Within this time, what is planted is found.
 const PLANTED: Goal = Goal::Time(Duration::from_secs(40));
 
+/// How long growth takes to be seen.
+const GROWTH: Goal = Goal::Time(Duration::from_secs(60));
+
 fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
@@ -125,10 +128,23 @@ fn find(nodes: usize, seed: u64, plant: Plant) -> Outcome<()> {
     let seen = run(Setting {
         nodes,
         seed,
-        goal: PLANTED,
+        goal: if plant == Plant::Leak {
+            GROWTH
+        } else {
+            PLANTED
+        },
         plant: Some(plant),
     })?;
     let took = begin.elapsed();
+    if plant == Plant::Leak {
+        for figure in growth::FIGURES {
+            let Some(grown) = seen.wrongs.iter().find(|wrong| wrong.ends_with(figure)) else {
+                return Err(format!("nobody has seen {figure} grow\n{}", seen.report).into());
+            };
+            println!("soak: planted {plant:?}: {grown}");
+        }
+        return Ok(());
+    }
     let mut places = vec![("clients", &seen.wrongs)];
     // The ledger that accepts late writes is no fault of the locks.
     if plant != Plant::Unfenced {

@@ -13,6 +13,8 @@ pub(crate) enum Plant {
     EarlyRestart,
     /// The ledger accepts late writes, while processes are stopped for longer than the expiry.
     Unfenced,
+    /// One of the processes keeps memory and connections that it no longer needs.
+    Leak,
 }
 
 impl Plant {
@@ -21,6 +23,7 @@ impl Plant {
             "unlocked" => Ok(Self::Unlocked),
             "early-restart" => Ok(Self::EarlyRestart),
             "unfenced" => Ok(Self::Unfenced),
+            "leak" => Ok(Self::Leak),
             _ => Err(Error::from(format!("nothing to plant is named {name}"))),
         }
     }

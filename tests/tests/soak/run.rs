@@ -246,9 +246,9 @@ impl Run {
         let events = self.events()?;
         let verdict = check(&events, &self.expected());
         wrongs.extend(self.left_over());
-        if matches!(self.setting.goal, Goal::Time(_)) && self.setting.plant.is_none() {
-            let grown = growth::check(&self.samples);
-            wrongs.extend(grown.err().map(|error| error.to_string()));
+        let is_long = matches!(self.setting.goal, Goal::Time(_));
+        if is_long && matches!(self.setting.plant, None | Some(Plant::Leak)) {
+            wrongs.extend(growth::grown(&self.samples));
         }
 
         let mut report = self.line();

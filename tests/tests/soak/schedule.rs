@@ -163,7 +163,7 @@ impl Schedule {
                 let lasts = EXPIRY + self.millis(500..longest);
                 Some((Target::Client(client), Fault::Stopped, lasts))
             }
-            Plant::Unlocked => None,
+            Plant::Unlocked | Plant::Leak => None,
         }
     }
 
@@ -186,6 +186,10 @@ impl Iterator for Schedule {
     type Item = Step;
 
     fn next(&mut self) -> Option<Step> {
+        if self.plant == Some(Plant::Leak) {
+            // Faults would end connections that are kept.
+            return None;
+        }
         loop {
             let pause = match self.plant {
                 Some(Plant::EarlyRestart) => self.millis(1..20),
