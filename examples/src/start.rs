@@ -1,5 +1,7 @@
 //! The begin of a program.
 
+use std::io::{self, IsTerminal};
+
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -11,7 +13,10 @@ use crate::settings::{number, text};
 pub fn log() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,redsync_tower=debug"));
-    tracing_subscriber::fmt().with_env_filter(filter).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stdout().is_terminal())
+        .init();
 }
 
 /// Listens on `PORT`, or on 3000, at `HOST`, or at 127.0.0.1. Returns the address with the listener, for what
