@@ -134,7 +134,7 @@ pub(crate) struct Lock {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Conduct")]
 pub(crate) struct Conduct {
-    /// The exit code if another holder has the lock.
+    /// The exit code if another holder has the lock. With 0, redsync says nothing about it.
     #[arg(short = 'E', long, value_name = "N", default_value_t = code::CONTENTION)]
     pub(crate) conflict_exit_code: u8,
 

@@ -7,6 +7,7 @@ use crate::{
     exit::{Failure, code},
     holders::Holders,
     nodes,
+    say::say,
 };
 
 /// Shows who holds the lock, and returns the exit code.
@@ -22,7 +23,7 @@ pub(crate) async fn inspect(arguments: &Inspect) -> Result<u8, Failure> {
         }
         print(&holders.to_string())?;
         for failure in holders.failures() {
-            eprintln!("redsync: {failure}");
+            say(failure);
         }
     }
     if holders.is_known() {

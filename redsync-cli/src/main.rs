@@ -12,6 +12,7 @@ mod inspect;
 mod nodes;
 mod release;
 mod run;
+mod say;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ use tokio::runtime;
 use self::{
     arguments::{Action, Arguments},
     exit::{Failure, code},
+    say::say,
 };
 
 fn main() -> ExitCode {
@@ -31,7 +33,10 @@ fn main() -> ExitCode {
     match perform(arguments.action) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("redsync: {failure}");
+            // With `--conflict-exit-code 0`, the user has said that this is no failure. cron would send a mail.
+            if failure.code != 0 {
+                say(&failure);
+            }
             ExitCode::from(failure.code)
         }
     }

@@ -7,6 +7,7 @@ use crate::{
     exit::{Failure, code},
     holders::Holders,
     nodes,
+    say::{say, write},
 };
 
 const WARNING: &str = "\
@@ -22,7 +23,7 @@ pub(crate) async fn release(arguments: &Release) -> Result<u8, Failure> {
         let mut holders = Holders::of(&mutex.inspect().await?, quorum);
         loop {
             if holders.is_empty() && holders.is_known() {
-                eprintln!("redsync: nobody holds it");
+                say("nobody holds it");
                 return Ok(0);
             }
             ask(&holders)?;
@@ -31,18 +32,18 @@ pub(crate) async fn release(arguments: &Release) -> Result<u8, Failure> {
             if now.are_among(&holders) {
                 break;
             }
-            eprintln!("redsync: the holder has changed");
+            say("the holder has changed");
             holders = now;
         }
     }
     let released = Holders::of(&mutex.force_release().await?, quorum);
     if released.is_empty() {
-        eprintln!("redsync: nothing was released");
+        say("nothing was released");
     } else {
-        eprint!("Released:\n{released}");
+        write(&format!("Released:\n{released}"));
     }
     for failure in released.failures() {
-        eprintln!("redsync: {failure}");
+        say(failure);
     }
     if released.is_known() {
         return Ok(0);
@@ -61,7 +62,7 @@ fn ask(holders: &Holders) -> Result<(), Failure> {
             "stdin is not a terminal, so nobody can be asked; --yes releases the lock without a question",
         ));
     }
-    eprint!("{holders}\n{WARNING}\n\nRelease it? [y/N] ");
+    write(&format!("{holders}\n{WARNING}\n\nRelease it? [y/N] "));
     let mut answer = String::new();
     io::stdin()
         .lock()

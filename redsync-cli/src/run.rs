@@ -8,7 +8,11 @@ mod signals;
 mod supervise;
 mod terminal;
 
-use std::{io, process, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    process,
+    time::Duration,
+};
 
 use redsync::{Guard, Mutex, Redsync, Released};
 use tokio::time::timeout;
@@ -27,6 +31,7 @@ use crate::{
     arguments::{Lock, Run},
     exit::{self, Failure, code},
     nodes,
+    say::say,
 };
 
 /// The expiry, unless the user says otherwise: that of the library, and of go-redsync.
@@ -70,7 +75,7 @@ async fn under(mut guard: Guard, arguments: &Run, signals: &mut Signals) -> Resu
         Ok(Released::Held) => false,
         Err(error) => {
             // By this process's clock, the lock was valid to the end.
-            eprintln!("redsync: {error}; the lock may stay until it expires");
+            say(format_args!("{error}; the lock may stay until it expires"));
             false
         }
     };
@@ -114,6 +119,9 @@ fn show_events() {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::INFO)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        // They would go to stderr, and end this process if that is closed.
+        .log_internal_errors(false)
         .with_target(false)
         .init();
 }

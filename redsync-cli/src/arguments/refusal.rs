@@ -4,7 +4,7 @@ use std::{env, process::ExitCode};
 
 use clap::error::Error;
 
-use crate::exit::code;
+use crate::{exit::code, say::write};
 
 /// Prints a refusal, the help or the version, and returns the exit code.
 pub(crate) fn refused(error: &Error) -> ExitCode {
@@ -15,7 +15,7 @@ pub(crate) fn refused(error: &Error) -> ExitCode {
     }
     // A refusal repeats the argument that is in the wrong place, and so does a log of it.
     let arguments = env::args_os().filter_map(|it| it.into_string().ok());
-    eprint!("{}", without_passwords(error.to_string(), arguments));
+    write(&without_passwords(error.to_string(), arguments));
     ExitCode::from(code::USAGE)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use redsync::{Guard, LockError, Mutex, Printable};
 use tokio::time::{Instant, sleep};
 
 use super::signals::Signals;
-use crate::{arguments::Run, holders::Holders};
+use crate::{arguments::Run, holders::Holders, say::write};
 
 /// A wait that is shorter is not worth a line.
 const SOON: Duration = Duration::from_millis(500);
@@ -92,12 +92,4 @@ impl Drop for Line {
             write("\r\x1b[K");
         }
     }
-}
-
-fn write(text: &str) {
-    let mut terminal = io::stderr();
-    // The terminal may be gone, and the lock is worth more than the line.
-    let _ = terminal
-        .write_all(text.as_bytes())
-        .and_then(|()| terminal.flush());
 }

@@ -11,7 +11,7 @@ use super::{
     signals::Signals,
     terminal::Terminal,
 };
-use crate::exit;
+use crate::{exit, say::say};
 
 /// How the command has ended.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub(super) async fn supervise(
             request = terminal.request() => terminal.handle(request, &command),
             () = &mut lost, if deadline.is_none() => {
                 let name = Printable(guard.name());
-                eprintln!("redsync: the lock `{name}` is lost; stopping the command");
+                say(format_args!("the lock `{name}` is lost; stopping the command"));
                 deadline = Some(Instant::now() + grace);
                 command.signal(Signal::SIGTERM);
                 // A stopped process does not notice that.

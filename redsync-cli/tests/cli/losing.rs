@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use redsync_tests::Servers;
 
-use crate::support::{ENDLESS, Running, ends, number, until_group_ended};
+use crate::support::{ENDLESS, Running, ends, number, redsync, until_group_ended};
 
 /// A script that says its process group, has a child, and cleans up when it is asked to end.
 const FAMILY: &str = "trap 'echo cleaned; exit' TERM
@@ -30,6 +30,23 @@ fn the_command_is_stopped_with_its_children_when_the_nodes_are_killed() {
     assert!(ended.stdout.ends_with("cleaned\n"), "{ended:?}");
     assert!(ended.stderr.contains("`job` is lost"), "{ended:?}");
     until_group_ended(number(&ended.stdout, "group"));
+}
+
+/// Its stderr is closed if its terminal is, or if what reads it has ended.
+#[test]
+fn the_command_is_stopped_even_if_nobody_can_be_told() {
+    // The shell would be ended by what it says about its child.
+    let script = format!("exec 2> /dev/null; {FAMILY}");
+    for option in ["--quiet", "--verbose"] {
+        let servers = Servers::start(1);
+        let arguments = [&["run", option][..], &SHORT, &["--", "sh", "-c", &script]].concat();
+        let running = Running::start_unheard(redsync(&servers, &arguments));
+        running.until_says("begun");
+        servers[0].kill();
+        let ended = running.ended();
+        ended.assert_code(79);
+        assert!(ended.stdout.ends_with("cleaned\n"), "{ended:?}");
+    }
 }
 
 #[test]

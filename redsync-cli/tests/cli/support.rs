@@ -61,13 +61,25 @@ impl Running {
         Self::start_with(command, Stdio::null())
     }
 
-    pub(crate) fn start_with(mut command: Command, stdin: Stdio) -> Self {
+    pub(crate) fn start_with(command: Command, stdin: Stdio) -> Self {
+        Self::start_on(command, stdin, None)
+    }
+
+    /// Starts it with a stderr to which nothing can be written, as after its terminal was closed.
+    pub(crate) fn start_unheard(command: Command) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Self::start_on(command, Stdio::null(), Some(writer.into()))
+    }
+
+    fn start_on(mut command: Command, stdin: Stdio, stderr: Option<Stdio>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let file = |name| File::create(home.path().join(name)).unwrap();
+        let errors = file("stderr").into();
         let child = command
             .stdin(stdin)
             .stdout(file("stdout"))
-            .stderr(file("stderr"))
+            .stderr(stderr.unwrap_or(errors))
             .spawn()
             .unwrap();
         Self { child, home }
