@@ -161,6 +161,9 @@ pub mod future {
     };
 }
 
+#[doc(no_inline)]
+pub use tokio_util::sync::CancellationToken;
+
 pub use self::{
     background::DrainGuard,
     config_error::ConfigError,

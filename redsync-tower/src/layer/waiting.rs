@@ -102,16 +102,16 @@ impl<K> RedlockLayer<K> {
     /// Requests that may not wait, by [`with_wait`](Self::with_wait) or
     /// [`with_preferred_wait`](Self::with_preferred_wait), are answered as before.
     ///
-    /// The token is that of the crate `tokio-util`. Several layers can share one.
+    /// The token is that of the crate `tokio-util`, which need not be a dependency of the service:
+    /// `redsync_tower::redsync` re-exports it. Several layers can share one.
     /// [`Redsync::drain`](redsync::Redsync::drain) then waits for what is released in the background:
     ///
     /// ```no_run
     /// # #[cfg(feature = "axum")] {
     /// # use std::time::Duration;
     /// # use axum::{Router, routing::put};
-    /// # use redsync::Redsync;
     /// # use redsync_tower::{RedlockLayer, key};
-    /// use tokio_util::sync::CancellationToken;
+    /// use redsync_tower::redsync::{CancellationToken, Redsync};
     ///
     /// # async fn serve(redsync: Redsync, signal: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
     /// let shutdown = CancellationToken::new();

@@ -78,7 +78,9 @@ impl Mutex {
     /// nodes' clocks. The guard ends with the release: nothing is extended any longer, and
     /// [`Guard::release`](crate::Guard::release) and [`Redsync::drain`](crate::Redsync::drain) do not wait
     /// for the end of the minimum. Such a lock is not [handed over](Self::with_hand_over). When a lock is
-    /// [resumed](Self::resume), the time starts again.
+    /// [resumed](Self::resume), the time starts again. If an extension reaches a node only after the
+    /// release, over a connection that was given up meanwhile, that node keeps the keys for an expiry.
+    /// [`force_release`](Self::force_release) ends the rest of a minimum, too.
     #[must_use]
     pub fn with_min_hold(self, minimum: Duration) -> Self {
         self.set(|options| options.timing.min_hold = minimum)

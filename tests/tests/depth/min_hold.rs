@@ -348,3 +348,20 @@ fn a_guard_that_is_dropped_outside_of_a_runtime_keeps_its_keys_for_the_minimum()
     let life = other.holders[0].remaining.unwrap();
     assert!(life <= MINIMUM, "{life:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_arrives_after_the_release_prolongs_the_minimum_to_an_expiry() {
+    let (redsync, nodes) = faulty();
+    let guard = job(&redsync).with_fail_fast(false).lock().await.unwrap();
+    for node in &nodes {
+        node.once(Operation::Extend, Fault::late_request(5 * SECOND));
+    }
+    guard.extend().await.unwrap_err();
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
+    redsync.drain().await;
+    sleep(6 * SECOND).await;
+    for node in &nodes {
+        let left = left(node.inner()).await;
+        assert!(left > MINIMUM && left <= EXPIRY, "{left:?}");
+    }
+}
