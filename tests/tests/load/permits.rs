@@ -72,7 +72,8 @@ async fn waiters_for_a_semaphore_cost_no_commands_and_are_all_granted_in_order()
     for (node, before) in nodes.iter().zip(&before) {
         let sent = node.acquisitions() - before;
         println!("{sent} attempts for {WAITERS} permits");
-        assert!(sent <= WAITERS + WAITERS / 10, "{sent}");
+        // Nearly all of them are handed over.
+        assert!(sent <= WAITERS / 20, "{sent}");
     }
     here.drain().await;
     there.drain().await;
