@@ -35,6 +35,10 @@ use super::{
 /// A body of more than `limit` bytes is answered with 413, and a body that cannot be read with 400.
 /// The future is boxed. To read the body first for another key, see
 /// [`with_body_first`](crate::RedlockLayer::with_body_first).
+///
+/// The type of the body has to implement [`From<Bytes>`](Bytes), as that of axum does, and `Full<Bytes>`. tonic's
+/// does not. For a gRPC service, use [`from_fn`](super::from_fn), as the example `grpc` in the repository does. (There,
+/// five bytes come before the message.)
 pub const fn body<F, R>(limit: usize, function: F) -> BodyKey<F>
 where
     F: Fn(&Parts, &[u8]) -> R + Clone + Send + 'static,
