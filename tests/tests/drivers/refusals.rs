@@ -104,7 +104,12 @@ async fn a_lock_does_without_optional_commands_at_which_the_connection_is_closed
             nodes.push(AnyNode::from(manager(&proxy.url())));
         }
         for node in nodes {
-            let redsync = Redsync::new([node]).unwrap();
+            // A busy machine is no reason to fail.
+            let patient = |mutex: redsync::Mutex| mutex.with_node_timeout(Duration::from_secs(5));
+            let redsync = Redsync::new([node])
+                .unwrap()
+                .with_defaults(patient)
+                .unwrap();
             // No key expires before a drain gives up.
             let mutex = redsync.mutex("a").with_expiry(Duration::from_secs(60));
             let fenced = mutex.clone().with_fencing(true);

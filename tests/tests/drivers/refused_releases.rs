@@ -66,6 +66,13 @@ async fn a_release_that_a_server_without_replicas_refuses_is_repeated() {
     let server = RedisServer::start();
     let set =
         |replicas| drop(server.command(&["CONFIG", "SET", "min-replicas-to-write", replicas]));
+    set("1");
+    let delete = ["EVAL", "return redis.call('DEL', KEYS[1])", "1", "a"];
+    if server.try_command(&delete).is_ok() {
+        // Early versions of Redis 6.2 refuse no scripts for this, so the release succeeds.
+        return;
+    }
+    set("0");
     is_released(
         &server,
         "NOREPLICAS",
