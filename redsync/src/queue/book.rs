@@ -310,3 +310,6 @@ impl Book {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::options::Options;
+
+/// A waiter joins the queues of these names, each of one letter.
+fn join(book: &mut Book, names: &str, mode: Mode) -> Arc<Entrant> {
+    let mut options = Options::default();
+    options.kind.mode = mode;
+    let names: Arc<[Arc<str>]> = names.chars().map(|name| name.to_string().into()).collect();
+    let request = Request::new(&names, &Arc::new(options)).expect("a request");
+    book.join(request).expect("room in the queues")
+}
+
+fn numbers(woken: &ToWake) -> Vec<Number> {
+    woken.iter().map(|entrant| entrant.number).collect()
+}
+
+#[test]
+fn a_waiter_for_several_names_is_one_waiter_until_it_leaves() {
+    let mut book = Book::default();
+    assert_eq!(book.waiting(), 0);
+    let both = join(&mut book, "ab", Mode::Exclusive);
+    let one = join(&mut book, "b", Mode::Exclusive);
+    assert_eq!(book.waiting(), 2);
+    assert!(book.remove(&both) && !book.remove(&both));
+    assert_eq!(book.waiting(), 1);
+    assert!(!book.has_queue_for(&both.request.names[..1]));
+    assert!(book.remove(&one));
+    assert_eq!(book.waiting(), 0);
+}
+
+#[test]
+fn the_memory_of_a_crowd_is_freed_when_it_has_gone() {
+    let mut book = Book::default();
+    let crowd: Vec<_> = ('a'..='z')
+        .chain('A'..='Z')
+        .map(|name| join(&mut book, &name.to_string(), Mode::Exclusive))
+        .collect();
+    let capacity = book.by_name.capacity();
+    let (most, rest) = crowd.split_at(crowd.len() / 2);
+    for entrant in most {
+        book.remove(entrant);
+    }
+    // Not at each that leaves, because the rest is moved each time.
+    assert!(book.by_name.capacity() > capacity / 2);
+    for entrant in rest {
+        book.remove(entrant);
+    }
+    assert!(book.by_name.capacity() < capacity / 4);
+}
+
+#[test]
+fn shared_waiters_are_ahead_of_those_that_came_later() {
+    let mut book = Book::default();
+    let first = join(&mut book, "a", Mode::Shared);
+    let second = join(&mut book, "a", Mode::Shared);
+    let writer = join(&mut book, "ab", Mode::Exclusive);
+    let third = join(&mut book, "ab", Mode::Shared);
+    assert!(!book.has_shared_ahead(&first));
+    assert!(book.has_shared_ahead(&second) && book.has_shared_ahead(&writer));
+    // It comes behind the writer.
+    assert!(book.has_shared_ahead(&third));
+    book.remove(&first);
+    assert!(!book.has_shared_ahead(&second));
+}
+
+#[test]
+fn a_rival_is_another_exclusive_waiter_for_one_of_the_names() {
+    let mut book = Book::default();
+    let writer = join(&mut book, "ab", Mode::Exclusive);
+    let reader = join(&mut book, "b", Mode::Shared);
+    assert!(!book.has_rival(&writer) && book.has_rival(&reader));
+    join(&mut book, "a", Mode::Exclusive);
+    assert!(book.has_rival(&writer));
+}
+
+#[test]
+fn a_run_of_shared_waiters_has_one_that_leads_and_others_that_follow() {
+    let mut book = Book::default();
+    let [first, second] = [(); 2].map(|()| join(&mut book, "a", Mode::Shared));
+    let writer = join(&mut book, "a", Mode::Exclusive);
+    assert!(book.is_first(&first) && !book.follows(&first));
+    assert!(book.follows(&second) && !book.is_first(&second));
+    assert!(!book.follows(&writer) && !book.is_first(&writer));
+}
+
+#[test]
+fn whoever_leaves_lets_only_those_behind_it_move_up() {
+    let mut book = Book::default();
+    let first = join(&mut book, "a", Mode::Exclusive);
+    let both = join(&mut book, "ab", Mode::Exclusive);
+    let last = join(&mut book, "b", Mode::Exclusive);
+    book.remove(&both);
+    let mut woken = ToWake::new();
+    book.notify_behind(&both, &mut woken);
+    assert_eq!(numbers(&woken), [last.number]);
+    book.remove(&first);
+    let mut woken = ToWake::new();
+    book.notify_behind(&first, &mut woken);
+    assert!(woken.is_empty());
+}
+
+#[test]
+fn a_shared_waiter_that_enters_lets_those_of_its_run_enter_too() {
+    let mut book = Book::default();
+    let [first, second, third] = [(); 3].map(|()| join(&mut book, "a", Mode::Shared));
+    join(&mut book, "a", Mode::Exclusive);
+    join(&mut book, "a", Mode::Shared);
+    book.remove(&first);
+    let mut woken = ToWake::new();
+    book.notify_shared(&first, &mut woken);
+    assert_eq!(numbers(&woken), [second.number, third.number]);
+}
