@@ -1,6 +1,6 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::*;
+use super::{super::fairness::Sign, *};
 use crate::options::Options;
 
 /// A waiter joins the queues of these names, each of one letter.
@@ -111,4 +111,18 @@ fn a_shared_waiter_that_enters_lets_those_of_its_run_enter_too() {
     let mut woken = ToWake::new();
     book.notify_shared(&first, &mut woken);
     assert_eq!(numbers(&woken), [second.number, third.number]);
+}
+
+#[test]
+fn a_queue_that_comes_back_knows_of_other_processes() {
+    let mut book = Book::default();
+    let (now, time) = (Instant::now(), Duration::from_millis(50));
+    let entrant = join(&mut book, "a", Mode::Exclusive);
+    let names = &entrant.request.names;
+    book.each_queue(names, |queue| queue.fairness.note(Sign::Held, now));
+    book.remove(&entrant);
+    join(&mut book, "a", Mode::Exclusive);
+    book.each_queue(names, |queue| {
+        assert!(queue.fairness.fair_hand_over_time(time, now) < time);
+    });
 }
