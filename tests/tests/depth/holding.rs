@@ -146,11 +146,11 @@ async fn the_lost_token_is_cancelled_at_the_end_of_the_validity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lost_token_is_cancelled_when_the_guard_is_gone() {
+async fn views_of_the_validity_show_its_end_when_the_guard_is_gone() {
     let (redsync, _) = memory();
     for end in ["drop", "release", "into_parts", "lost"] {
         let mut guard = redsync.mutex(end).lock().await.unwrap();
-        let token = guard.lost_token();
+        let (token, validity) = (guard.lost_token(), guard.validity());
         match end {
             "drop" => drop(guard),
             "release" => drop(guard.release().await),
@@ -161,6 +161,8 @@ async fn the_lost_token_is_cancelled_when_the_guard_is_gone() {
             }
         }
         assert!(token.is_cancelled(), "{end}");
+        assert!(validity.is_lost(), "{end}");
+        assert!(validity.lost().now_or_never().is_some(), "{end}");
     }
 }
 
