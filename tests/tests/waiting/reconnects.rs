@@ -59,8 +59,8 @@ fn reporting(server: &RedisServer) -> Vec<String> {
     list.lines().filter(reports).filter_map(id).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_waiter_learns_of_a_release_although_connections_for_wake_ups_are_killed() {
+/// How many waits took until a poll, while connections were killed.
+async fn polled() -> usize {
     let servers = Servers::start(3);
     let processes: [Redsync; 4] = on_servers(&servers);
     let (is_over, killed) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -93,12 +93,21 @@ async fn a_waiter_learns_of_a_release_although_connections_for_wake_ups_are_kill
         "{} connections were killed; {polled} waits took until a poll",
         killed.load(SeqCst)
     );
-    // A waiter polls if connections to a majority are killed before they have answered. That is rare, and each
-    // of the others has learned from the next connection what had changed in between.
-    assert!(polled < 8, "{polled}");
     assert!(killed.load(SeqCst) > 10);
     for redsync in &processes {
         redsync.drain().await;
     }
     servers.assert_no_keys();
+    polled
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiter_learns_of_a_release_although_connections_for_wake_ups_are_killed() {
+    // A waiter polls if connections to a majority are killed before they have answered, which is only on a busy
+    // machine. Without what it learns from the end of a connection, there are a dozen such waits each time.
+    let mut runs = Vec::new();
+    while runs.last().is_none_or(|polled| *polled >= 4) {
+        assert!(runs.len() < 3, "{runs:?}");
+        runs.push(polled().await);
+    }
 }
