@@ -212,6 +212,8 @@ async fn the_user_on_the_page_on_deployment_locks_with_fencing_and_wake_ups_and_
     let redsync = connect(&urls.collect::<Vec<_>>());
     let order = redsync.mutex("order:42").with_fencing(true);
     holds(&order).await;
+    // So long that it does not expire before the servers are watched.
+    let order = order.with_expiry(Duration::from_secs(60));
     let guard = order.lock().await.unwrap();
     // A waiter does not watch a server that it gets before the holder.
     redsync.drain().await;
