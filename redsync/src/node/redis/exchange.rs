@@ -231,6 +231,16 @@ impl Exchange {
                     }
                 }
             }
+            // It was taken when it was to be set, and has become free. A user with no more rights than
+            // go-redsync needs may not run this script, which sets the name last, or not at all.
+            (Step::Script(Run::Operation(_), _), Err(error))
+                if self.operation == Operation::Acquire
+                    && is_plain(entry)
+                    && !entry.fenced
+                    && may_do_otherwise(&error) =>
+            {
+                Outcome::Answered(Answer::Acquire(AcquireVote::Taken { remaining: None }))
+            }
             // The name may be reserved for this entry. Only the script can end that.
             (Step::DeleteIfEqual(..) | Step::Script(Run::Delete, _), Ok(Reply::Integer(0)))
                 if entry.repeated =>
@@ -454,6 +464,23 @@ mod tests {
         let refused = refused("NOPERM", "no permission to run 'type' script: f_0");
         let (_, answer) = release(vec![none(), refused.clone(), refused]);
         assert_eq!(answer.unwrap(), not_owner);
+    }
+
+    #[test]
+    fn a_name_that_has_become_free_was_taken_if_the_user_may_not_run_the_script_that_acquires_it() {
+        let acquire = |entry: &Entry, code| {
+            let denied = refused(code, "no permission to run 'type' script: f_0");
+            // By its hash, and as code.
+            let replies = [Ok(Reply::Nil), Ok(Reply::Nil), denied.clone(), denied];
+            exchange_for(entry, Operation::Acquire, &checked(), replies)
+        };
+        let (asked, answer) = acquire(&entry(), "NOPERM");
+        assert_eq!(asked.len(), 4);
+        let taken = Answer::Acquire(AcquireVote::Taken { remaining: None });
+        assert_eq!(answer.unwrap(), taken);
+        // This is about the server.
+        let (_, answer) = acquire(&entry(), "READONLY");
+        assert!(matches!(answer, Err(NodeError::Refused { .. })));
     }
 
     #[test]
