@@ -24,8 +24,8 @@
 //!
 //! Why there is a lock: a worker reads the waiting players, finds matches among them, which takes half a second,
 //! and writes the matches. Two workers with the same players would put each player into two matches; or, with the
-//! tokens below, one of them would think in vain. Each pool has a lock of its own, and a worker skips a pool that
-//! another works on, so workers share the pools.
+//! tokens below, the matches of one of them would not be written. Each pool has a lock of its own, and a worker
+//! skips a pool that another works on, so workers share the pools.
 //!
 //! * **What needs no lock**: that a player comes is one command of Redis. If making the matches were one script,
 //!   it would need none either.

@@ -89,31 +89,31 @@ async fn with_three_workers_each_player_is_in_one_match() {
     assert_eq!((matched.len(), names.len()), (90, 90), "{matched:?}");
 }
 
-/// Whether a worker has thought in vain, or could not begin, while these copies made a match.
-async fn worked_in_vain(copies: [&Service; 2]) -> bool {
+/// Whether a worker found matches that were not written, or could not begin, while these copies made a match.
+async fn lost_work(copies: [&Service; 2]) -> bool {
     join(copies[0], "duel", "ann", 1).await;
     join(copies[1], "duel", "bob", 2).await;
-    let in_vain = || {
+    let is_lost = || {
         let mut logs = copies.iter().map(|copy| copy.log());
         logs.any(|log| log.contains("no matches were made"))
     };
-    until_async("a match, or work in vain", SOON, async || {
-        in_vain() || matches(copies[0], "duel").await.len() == 1
+    until_async("a match, or lost work", SOON, async || {
+        is_lost() || matches(copies[0], "duel").await.len() == 1
     })
     .await;
-    in_vain()
+    is_lost()
 }
 
 #[tokio::test]
 async fn workers_with_a_common_lock_do_not_get_in_each_others_way_and_others_do() {
     let world = World::start();
     let copies = [world.copy(1000).await, world.copy(1000).await];
-    assert!(!worked_in_vain([&copies[0], &copies[1]]).await);
+    assert!(!lost_work([&copies[0], &copies[1]]).await);
 
     let world = World::start();
     let others = Servers::start(3);
     let copies = [world.copy(1000).await, world.copy_with(&others, 1000).await];
-    assert!(worked_in_vain([&copies[0], &copies[1]]).await);
+    assert!(lost_work([&copies[0], &copies[1]]).await);
 }
 
 #[tokio::test]

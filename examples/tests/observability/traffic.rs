@@ -17,7 +17,7 @@ fn change(service: &Service, order: u32, work_ms: u32) -> JoinHandle<Answer> {
     })
 }
 
-/// One request waits for another in vain.
+/// One request waits for another, up to its limit.
 pub(crate) async fn contention(service: &Service) {
     let locked = service.log().matches("locked").count();
     let first = change(service, 1, 2000);

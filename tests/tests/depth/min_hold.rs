@@ -10,7 +10,10 @@ use redsync_tests::{
     Servers,
     faulty::{Fault, Operation},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{MILLI, faulty, memory, patient};
 
@@ -21,6 +24,13 @@ const SECOND: Duration = Duration::from_secs(1);
 fn job(redsync: &Redsync) -> Mutex {
     let mutex = redsync.mutex("job").with_expiry(EXPIRY);
     mutex.with_min_hold(MINIMUM)
+}
+
+/// A waiter that no poll helps.
+fn wait_for_job(redsync: &Redsync) -> JoinHandle<Result<Guard, LockError>> {
+    let mutex = redsync.mutex("job").with_expiry(EXPIRY);
+    let mutex = mutex.with_retry_delay(Duration::from_secs(300));
+    tokio::spawn(mutex.lock_within(Duration::from_secs(200)))
 }
 
 /// Ends a hold in each way.
@@ -115,11 +125,7 @@ async fn a_waiter_gets_the_lock_when_the_minimum_is_over() {
     let there = Redsync::new(nodes.clone()).unwrap();
     let start = Instant::now();
     let guard = job(&redsync).lock().await.unwrap();
-    let waiters = [&redsync, &there].map(|redsync| {
-        let mutex = redsync.mutex("job").with_expiry(EXPIRY);
-        let mutex = mutex.with_retry_delay(Duration::from_secs(300));
-        tokio::spawn(mutex.lock_within(Duration::from_secs(200)))
-    });
+    let waiters = [&redsync, &there].map(wait_for_job);
     // Soon enough for a hand-over.
     sleep(MILLI).await;
     drop(guard);
@@ -225,11 +231,7 @@ async fn an_administrator_ends_the_rest_of_a_minimum_and_the_waiters_of_all_proc
     let there = Redsync::new(nodes.clone()).unwrap();
     let start = Instant::now();
     let guard = job(&redsync).lock().await.unwrap();
-    let waiters = [&redsync, &there].map(|redsync| {
-        let mutex = redsync.mutex("job").with_expiry(EXPIRY);
-        let mutex = mutex.with_retry_delay(Duration::from_secs(300));
-        tokio::spawn(mutex.lock_within(Duration::from_secs(200)))
-    });
+    let waiters = [&redsync, &there].map(wait_for_job);
     sleep(SECOND).await;
     drop(guard);
     sleep(SECOND).await;
