@@ -131,7 +131,7 @@ impl<N: Node> ErasedNode for N {
 }
 
 async fn answering<N: Node>(node: Arc<N>, mut question: Question) {
-    if !question.may_be_sent() {
+    if !question.may_be_sent(Instant::now()) {
         return;
     }
     let (entry, token) = (question.entry(), question.token());

@@ -8,6 +8,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{AcquireVote, Entry, ExtendVote, NodeError, RaiseVote, ReleaseVote};
 use crate::FencingToken;
 
@@ -53,12 +55,12 @@ pub(crate) trait Asker: Send + Sync {
     /// For how long a node that releases the names now is to keep them.
     fn kept_after_release(&self) -> Duration;
 
-    /// How long to wait for the answer once the question has been sent. Up to then the node may
+    /// How long to wait for the answer to a question that is sent at `now`. Up to then the node may
     /// still carry the operation out.
-    fn patience(&self) -> Duration;
+    fn patience(&self, now: Instant) -> Duration;
 
-    /// Whether the question is still worth sending. Asked immediately before it is sent.
-    fn may_ask(&self, operation: Operation) -> Result<(), NodeError>;
+    /// Whether the question is still worth sending. Asked immediately before it is sent, at `now`.
+    fn may_ask(&self, operation: Operation, now: Instant) -> Result<(), NodeError>;
 
     /// Takes the answer of one node. There is exactly one for each question.
     fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer);
@@ -131,9 +133,9 @@ impl Question {
         self.is_retried
     }
 
-    /// Whether to send the question. If not, it has been answered.
-    pub(crate) fn may_be_sent(&mut self) -> bool {
-        match self.asker().may_ask(self.operation) {
+    /// Whether to send the question at `now`. If not, it has been answered.
+    pub(crate) fn may_be_sent(&mut self, now: Instant) -> bool {
+        match self.asker().may_ask(self.operation, now) {
             Ok(()) => true,
             Err(error) => {
                 self.settle(Err(error));
@@ -168,8 +170,8 @@ impl Question {
         self
     }
 
-    pub(crate) fn patience(&self) -> Duration {
-        self.asker().patience()
+    pub(crate) fn patience(&self, now: Instant) -> Duration {
+        self.asker().patience(now)
     }
 
     /// Gives a preliminary answer, which stands if nothing more arrives in time.

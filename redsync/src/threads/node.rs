@@ -49,7 +49,7 @@ impl LateNode {
 }
 
 fn answer(mut question: Question, node: &MemoryNode, lost: f64) {
-    if !question.may_be_sent() {
+    if !question.may_be_sent(Instant::now()) {
         return;
     }
     let entry = question.entry();

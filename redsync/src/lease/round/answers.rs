@@ -110,14 +110,12 @@ impl Asker for Round {
         self.lease.kept_after_release(Instant::now())
     }
 
-    fn patience(&self) -> Duration {
-        let now = Instant::now();
+    fn patience(&self, now: Instant) -> Duration {
         self.pursued_until(now).saturating_duration_since(now)
     }
 
-    fn may_ask(&self, operation: Operation) -> Result<(), NodeError> {
+    fn may_ask(&self, operation: Operation, now: Instant) -> Result<(), NodeError> {
         if operation == Operation::Release {
-            let now = Instant::now();
             let is_over = now >= self.pursued_until(now);
             return if is_over {
                 Err(NodeError::TimedOut)
@@ -126,7 +124,7 @@ impl Asker for Round {
             };
         }
         let (until, has_ended) = (self.lease.until(), self.lease.has_ended());
-        if self.command.may_be_sent(Instant::now(), until, has_ended) {
+        if self.command.may_be_sent(now, until, has_ended) {
             Ok(())
         } else {
             Err(NodeError::NotSent)

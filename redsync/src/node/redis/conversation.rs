@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{Reply, command::Arguments, dialect::Dialect, exchange::Exchange};
 use crate::node::{NodeError, Operation, Question};
 
@@ -34,14 +36,14 @@ impl Conversation {
         self.question
     }
 
-    /// How long to wait for the reply.
-    pub(super) fn patience(&self) -> Duration {
-        self.question.patience()
+    /// How long to wait for the reply to a command that is sent at `now`.
+    pub(super) fn patience(&self, now: Instant) -> Duration {
+        self.question.patience(now)
     }
 
-    /// Whether it is still worth sending. If not, it has been answered.
-    pub(super) fn may_be_sent(&mut self) -> bool {
-        self.question.may_be_sent()
+    /// Whether it is still worth sending at `now`. If not, it has been answered.
+    pub(super) fn may_be_sent(&mut self, now: Instant) -> bool {
+        self.question.may_be_sent(now)
     }
 
     /// Whether it may be sent over another connection although it may have been carried out. An

@@ -179,7 +179,8 @@ impl<C: SharedConnection> Collector<C> {
 
     fn send_together(&mut self, mut items: Vec<Item>) {
         let before = items.len();
-        items.retain_mut(Item::may_be_sent);
+        let now = Instant::now();
+        items.retain_mut(|item| item.may_be_sent(now));
         if items.len() < before {
             self.list.over(before - items.len());
         }
@@ -187,12 +188,12 @@ impl<C: SharedConnection> Collector<C> {
             return self.spares.keep_items(items);
         }
         // Their replies arrive together. So none is abandoned before the one with the latest limit.
-        let patience = items.iter().filter_map(Item::patience).max();
+        let patience = items.iter().filter_map(|item| item.patience(now)).max();
         self.sent.lock().push(Sent {
             replies: self.spares.sending(self.connection.clone(), &items),
             items,
             was_polled: false,
-            abandon_at: Instant::now() + patience.unwrap_or(MAX_PATIENCE),
+            abandon_at: now + patience.unwrap_or(MAX_PATIENCE),
         });
     }
 

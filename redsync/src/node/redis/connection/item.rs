@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, RedisError, RedisResult, Value};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     kind::SharedConnection,
@@ -47,19 +47,19 @@ impl From<Conversation> for Item {
 }
 
 impl Item {
-    /// How long to wait for the reply, if the command has a limit of its own.
-    pub(super) fn patience(&self) -> Option<Duration> {
+    /// How long to wait for the reply to a command that is sent at `now`, if it has a limit of its own.
+    pub(super) fn patience(&self, now: Instant) -> Option<Duration> {
         match self {
-            Self::Conversation(conversation) => Some(conversation.patience()),
+            Self::Conversation(conversation) => Some(conversation.patience(now)),
             // The caller decides.
             Self::Command(..) => None,
         }
     }
 
-    /// Whether the command is still worth sending.
-    pub(super) fn may_be_sent(&mut self) -> bool {
+    /// Whether the command is still worth sending at `now`.
+    pub(super) fn may_be_sent(&mut self, now: Instant) -> bool {
         match self {
-            Self::Conversation(conversation) => conversation.may_be_sent(),
+            Self::Conversation(conversation) => conversation.may_be_sent(now),
             // If nobody waits for the reply any more, nothing is sent.
             Self::Command(_, reply) => !reply.is_closed(),
         }
