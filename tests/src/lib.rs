@@ -7,6 +7,7 @@
 //! alike; its calls take milliseconds.
 
 pub mod bench;
+pub mod copies;
 pub mod faulty;
 pub mod files;
 pub mod history;
@@ -23,6 +24,7 @@ pub mod wait;
 
 mod ports;
 
+pub use copies::Copies;
 pub use faulty::FaultyNode;
 pub use program::Program;
 pub use proxy::Proxy;

@@ -3,11 +3,10 @@
 use axum::http::{Method, header};
 pub(crate) use redsync_tests::program::SOON;
 use redsync_tests::{
-    Servers, Service,
+    Copies, Service,
     http::{Answer, try_send},
 };
 use rusqlite::{Connection, OptionalExtension};
-use tempfile::TempDir;
 
 pub(crate) trait Replayed {
     /// Whether this answer was stored.
@@ -47,38 +46,27 @@ pub(crate) async fn charges(service: &Service, customer: &str) -> usize {
     answer.json().as_array().expect("a list").len()
 }
 
-/// Redis servers and a database, which copies of the program share.
-pub(crate) struct World {
-    pub(crate) servers: Servers,
-    directory: TempDir,
-}
+/// Copies of the program.
+pub(crate) struct World(Copies);
 
 impl World {
     pub(crate) fn start() -> Self {
-        Self {
-            servers: Servers::start(3),
-            directory: TempDir::new().expect("a directory"),
-        }
-    }
-
-    pub(crate) fn database(&self) -> std::path::PathBuf {
-        self.directory.path().join("charges.sqlite")
+        Self(Copies::of("idempotency"))
     }
 
     pub(crate) async fn copy(&self) -> Service {
-        let (urls, database) = (self.servers.urls().join(","), self.database());
-        let env = [
-            ("REDIS_URLS", &*urls),
-            ("DATABASE", database.to_str().expect("a path")),
-            ("EXPIRY_MS", "1500"),
-        ];
-        Service::start("idempotency", &env).await
+        self.0.start(&[("EXPIRY_MS", "1500")]).await
+    }
+
+    pub(crate) fn database(&self) -> Connection {
+        let database = Connection::open(self.0.database()).expect("a database");
+        database.busy_timeout(SOON).expect("set");
+        database
     }
 
     /// The fencing token of the request that works on the only key, once it has begun.
     pub(crate) fn token(&self) -> Option<i64> {
-        let database = Connection::open(self.database()).expect("a database");
-        database.busy_timeout(SOON).expect("set");
+        let database = self.database();
         let token = database.query_one("SELECT token FROM answers", [], |row| row.get(0));
         token.optional().expect("an answer of SQLite")
     }
@@ -94,6 +82,6 @@ impl World {
     }
 
     fn holders(&self, key: &str) -> Vec<Option<String>> {
-        self.servers.holders(&format!("charge:alice:{key}"))
+        self.0.servers.holders(&format!("charge:alice:{key}"))
     }
 }

@@ -45,7 +45,7 @@ async fn a_kill_between_the_charge_and_its_answer_leaves_neither() {
     let mut killed = world.copy().await;
     let other = world.copy().await;
     // The transaction stands still where it stores the answer.
-    let database = rusqlite::Connection::open(world.database()).expect("a database");
+    let database = world.database();
     database
         .execute_batch(
             "CREATE TRIGGER endless BEFORE UPDATE OF status ON answers BEGIN
@@ -80,7 +80,7 @@ async fn an_answer_is_kept_from_when_it_was_given_and_not_from_an_earlier_crash(
     let mut killed = world.copy().await;
     let other = world.copy().await;
     kill_when(&mut killed, 600_000, || world.token().is_some()).await;
-    let database = rusqlite::Connection::open(world.database()).expect("a database");
+    let database = world.database();
     let nearly_a_day_passes = || {
         let older = "UPDATE answers SET kept_from = kept_from - 86000";
         assert_eq!(database.execute(older, ()).expect("a row"), 1);

@@ -68,7 +68,7 @@ async fn two_processes_with_one_database_count_each_200_once() {
         let order = client::get(service, "/orders/42").await.order();
         assert_eq!(order, Order::new("42", counted, counted));
     }
-    until_async("no lock is left", SOON, async || no_locks(&world.servers)).await;
+    until_async("no lock is left", SOON, async || no_locks(world.servers())).await;
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ async fn a_late_write_is_refused_as_soon_as_a_later_holder_has_read() {
     first.until_logged(1, &["order 1 was read"]).await;
     first.pause();
     // As if the lock of the first had expired.
-    for server in &world.servers {
+    for server in world.servers() {
         server.command(&["DEL", "order:1"]);
     }
     let later = tokio::spawn(client::add(&second, "/orders/1", 600_000));
@@ -72,7 +72,11 @@ async fn a_process_that_was_paused_for_too_long_overwrites_nothing() {
     let other = world.copy(&env).await;
     let late = tokio::spawn(client::add(&paused, "/orders/1", 300));
     until_async("it is worked on", SOON, async || {
-        world.servers.holders("order:1").iter().all(Option::is_some)
+        world
+            .servers()
+            .holders("order:1")
+            .iter()
+            .all(Option::is_some)
     })
     .await;
     paused.pause();

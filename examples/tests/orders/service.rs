@@ -1,42 +1,37 @@
 //! Starting the program.
 
 pub(crate) use redsync_tests::program::SOON;
-use redsync_tests::{Servers, Service, wait::until_async};
-use tempfile::TempDir;
+use redsync_tests::{Copies, Servers, Service, wait::until_async};
 
 use crate::client;
 
 /// The `RUST_LOG` of a service whose waiting requests are logged.
 pub(crate) const VERBOSE: (&str, &str) = ("RUST_LOG", "info,redsync=debug,redsync_tower=debug");
 
-/// Redis servers and a database, which copies of the program share.
-pub(crate) struct World {
-    pub(crate) servers: Servers,
-    directory: TempDir,
-}
+/// Copies of the example.
+pub(crate) struct World(Copies);
 
 impl World {
     pub(crate) fn start() -> Self {
-        Self {
-            servers: Servers::start(3),
-            directory: TempDir::new().expect("a directory"),
-        }
+        Self(Copies::of("orders"))
     }
 
+    /// Starts a copy, and waits until it is healthy.
     pub(crate) async fn copy(&self, env: &[(&str, &str)]) -> Service {
-        let urls = self.servers.urls().join(",");
-        let database = self.directory.path().join("orders.sqlite");
-        let shared = [
-            ("REDIS_URLS", &*urls),
-            ("DATABASE", database.to_str().expect("a path")),
-        ];
-        start(&[&shared[..], env].concat()).await
+        healthy(self.0.start(env).await).await
+    }
+
+    pub(crate) const fn servers(&self) -> &Servers {
+        &self.0.servers
     }
 }
 
-/// Starts a copy of the example, and waits until it is healthy.
+/// Starts the example alone, and waits until it is healthy.
 pub(crate) async fn start(env: &[(&str, &str)]) -> Service {
-    let service = Service::start("orders", env).await;
+    healthy(Service::start("orders", env).await).await
+}
+
+async fn healthy(service: Service) -> Service {
     let healthz = async || client::get(&service, "/healthz").await.status == 200;
     until_async("it is healthy", SOON, healthz).await;
     service

@@ -17,7 +17,11 @@ async fn slow_work_keeps_its_lock() {
     let services = [world.copy(&env).await, world.copy(&env).await];
     let mut first = tokio::spawn(client::add(&services[0], "/orders/1", 3000));
     until_async("the first has the lock", SOON, async || {
-        world.servers.holders("order:1").iter().all(Option::is_some)
+        world
+            .servers()
+            .holders("order:1")
+            .iter()
+            .all(Option::is_some)
     })
     .await;
 

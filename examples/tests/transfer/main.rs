@@ -1,53 +1,39 @@
 //! The example `transfer`, end to end: transfers in all directions, and copies that are killed and paused.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use axum::http::Method;
 use redsync_tests::{
-    Servers, Service,
+    Copies, Service,
     http::{Answer, get, post, try_send},
     program::SOON,
     wait::until_async,
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Redis servers and a database, which copies of the program share.
-struct World {
-    servers: Servers,
-    directory: TempDir,
-}
+/// Copies of the program.
+struct World(Copies);
 
 impl World {
     fn start() -> Self {
-        Self {
-            servers: Servers::start(3),
-            directory: TempDir::new().expect("a directory"),
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("accounts.sqlite")
+        Self(Copies::of("transfer"))
     }
 
     fn database(&self) -> Connection {
-        let database = Connection::open(self.path()).expect("a database");
+        let database = Connection::open(self.0.database()).expect("a database");
         database.busy_timeout(SOON).expect("set");
         database
     }
 
     async fn copy(&self) -> Service {
-        let database = self.path();
         let env = [
-            ("REDIS_URLS", &*self.servers.urls().join(",")),
-            ("DATABASE", database.to_str().expect("a path")),
             ("WAIT_MS", "60000"),
             ("EXPIRY_MS", "1500"),
             ("RUST_LOG", "info,redsync=debug,transfer=debug"),
         ];
-        Service::start("transfer", &env).await
+        self.0.start(&env).await
     }
 
     /// The token of the last transfer that has begun with Alice's account.
@@ -60,7 +46,7 @@ impl World {
     }
 
     fn is_locked(&self, account: &str) -> bool {
-        let holders = self.servers.holders(&format!("account:{account}"));
+        let holders = self.0.servers.holders(&format!("account:{account}"));
         holders.iter().any(Option::is_some)
     }
 }
@@ -197,13 +183,13 @@ async fn a_copy_that_was_paused_after_its_check_writes_nothing() {
 async fn without_two_of_three_nodes_a_transfer_is_refused() {
     let world = World::start();
     let env = [
-        ("REDIS_URLS", &*world.servers.urls().join(",")),
+        ("REDIS_URLS", &*world.0.servers.urls().join(",")),
         ("WAIT_MS", "100"),
     ];
     let service = Service::start("transfer", &env).await;
-    world.servers[0].kill();
+    world.0.servers[0].kill();
     assert_eq!(transfer(&service, "alice", "bob", 1, 0).await.status, 200);
-    world.servers[1].kill();
+    world.0.servers[1].kill();
     let refused = transfer(&service, "alice", "bob", 1, 0).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
 }
