@@ -18,6 +18,7 @@ mod book;
 mod entrant;
 pub(crate) mod fairness;
 mod hand_over;
+mod notices;
 mod order;
 mod owned;
 mod past;

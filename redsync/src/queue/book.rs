@@ -1,5 +1,5 @@
-//! The data that the lock of all queues protects: the queue of each name, and the rules by which
-//! waiters are notified of a change.
+//! The data that the lock of all queues protects: the queue of each name, and where a waiter is in its
+//! queues.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{
-    entrant::{Entrant, Notice, ToWake},
+    entrant::Entrant,
     fairness::Fairness,
     order::{Number, Order},
     past::Past,
@@ -33,12 +33,12 @@ pub(super) struct Book {
 /// The queue of a name.
 #[derive(Default)]
 pub(super) struct Queue {
-    order: Order<Arc<Entrant>>,
+    pub(super) order: Order<Arc<Entrant>>,
     /// The exclusive holders of this process, as far as they are known. There can be several if the
     /// name is that of a semaphore.
     holders: SmallVec<[Weak<Lease>; 1]>,
     /// Whether the last holder of this process was a shared one, as far as it is known.
-    was_shared: bool,
+    pub(super) was_shared: bool,
     /// How many attempts in a row found no quorum of nodes.
     pub(super) outages: u32,
     pub(super) fairness: Fairness,
@@ -163,7 +163,7 @@ impl Book {
     }
 
     /// Whether a waiter is at the head of all its queues.
-    fn is_head(&self, entrant: &Entrant) -> bool {
+    pub(super) fn is_head(&self, entrant: &Entrant) -> bool {
         entrant.request.names.iter().all(|name| {
             let queue = self.by_name.get(name);
             queue.is_some_and(|queue| queue.order.is_head(entrant.number, entrant.mode()))
@@ -186,7 +186,7 @@ impl Book {
     }
 
     /// Whether no other waiter acts before this one, or for it.
-    fn is_first(&self, entrant: &Entrant) -> bool {
+    pub(super) fn is_first(&self, entrant: &Entrant) -> bool {
         self.is_head(entrant) && self.leads(entrant)
     }
 
@@ -197,17 +197,15 @@ impl Book {
 
     /// Whether shared waiters at the head of one of its queues come before this one.
     pub(super) fn has_shared_ahead(&self, entrant: &Entrant) -> bool {
-        let mut first =
-            (self.queues(&entrant.request.names)).filter_map(|queue| queue.order.run().next());
+        let queues = self.queues(&entrant.request.names);
+        let mut first = queues.filter_map(|queue| queue.order.run().next());
         first.any(|first| first.number < entrant.number)
     }
 
     /// Whether another exclusive waiter wants one of the names of this one.
     pub(super) fn has_rival(&self, entrant: &Entrant) -> bool {
-        let queues = self.queues(&entrant.request.names);
-        queues
-            .into_iter()
-            .any(|queue| queue.order.has_exclusive_besides(entrant.number))
+        let mut queues = self.queues(&entrant.request.names);
+        queues.any(|queue| queue.order.has_exclusive_besides(entrant.number))
     }
 
     /// Whether one of the keys of a permit is held here.
@@ -219,7 +217,8 @@ impl Book {
         })
     }
 
-    fn is_held_here(&self, request: &Request) -> bool {
+    /// Whether all permits are known to be held here.
+    pub(super) fn is_held_here(&self, request: &Request) -> bool {
         (request.permits()).all(|permit| self.holds(request, permit))
     }
 
@@ -238,75 +237,6 @@ impl Book {
             is_held_here,
             is_behind_shared: entrant.mode() == Mode::Exclusive
                 && self.queues(names).any(|queue| queue.was_shared),
-        }
-    }
-
-    /// Notifies the waiters behind one that has left, as far as they act now. Those before it acted
-    /// already.
-    ///
-    /// One of the names may be held here. A waiter checks that when it reads the notice.
-    pub(super) fn notify_behind(&self, left: &Entrant, to_wake: &mut ToWake) {
-        let heads = self.queues(&left.request.names);
-        let heads = heads.flat_map(|queue| queue.order.heads());
-        self.notify_first(heads.filter(|head| head.number > left.number), to_wake);
-    }
-
-    /// Notifies the waiter that acts after one has left with a lock. If that lock is a permit, others may
-    /// be free. Otherwise nobody acts: all names are held.
-    pub(super) fn notify_for_rest(&self, left: &Entrant, to_wake: &mut ToWake) {
-        if !left.request.is_semaphore() {
-            return;
-        }
-        let heads = self.queues(&left.request.names);
-        let heads = heads.flat_map(|queue| queue.order.heads());
-        self.notify_first(
-            heads.filter(|head| !self.is_held_here(&head.request)),
-            to_wake,
-        );
-    }
-
-    /// Notifies the others in the queues of a waiter that has found no quorum of nodes.
-    pub(super) fn notify_outage(&self, finder: &Entrant, to_wake: &mut ToWake) {
-        let all = self.queues(&finder.request.names);
-        for other in all.flat_map(|queue| queue.order.all()) {
-            if other.number != finder.number {
-                other.notify(Notice::Outage, to_wake);
-            }
-        }
-    }
-
-    /// Notifies the waiters that act after a lock of these names has ended.
-    pub(super) fn notify_ended(&mut self, names: &[Arc<str>], mode: Mode, to_wake: &mut ToWake) {
-        let was_shared = mode == Mode::Shared;
-        self.each_queue(names, |queue| queue.was_shared = was_shared);
-        let heads = self.queues(names);
-        self.notify_first(heads.flat_map(|queue| queue.order.heads()), to_wake);
-    }
-
-    /// Notifies others after a waiter has acquired its names as a shared holder and left: the
-    /// waiters that can share the names, and exclusive ones that have moved to the head.
-    pub(super) fn notify_shared(&self, holder: &Entrant, to_wake: &mut ToWake) {
-        let names = &holder.request.names;
-        let run = self.queues(names).flat_map(|queue| queue.order.run());
-        for entrant in run.filter(|entrant| self.is_head(entrant)) {
-            let mut wanted = entrant.request.names.iter();
-            if wanted.all(|name| names.contains(name)) {
-                entrant.notify(Notice::Share, to_wake);
-            }
-        }
-        let heads = self
-            .queues(names)
-            .filter_map(|queue| queue.order.exclusive_head());
-        self.notify_first(heads.filter(|it| it.number > holder.number), to_wake);
-    }
-
-    fn notify_first<'a>(
-        &self,
-        heads: impl Iterator<Item = &'a Arc<Entrant>>,
-        to_wake: &mut ToWake,
-    ) {
-        for head in heads.filter(|head| self.is_first(head)) {
-            head.notify(Notice::Act, to_wake);
         }
     }
 }

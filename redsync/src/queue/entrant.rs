@@ -27,11 +27,11 @@ pub(super) struct Entrant {
 pub(crate) enum Notice {
     /// The waiter that acts has found no quorum of nodes.
     Outage,
-    /// It has moved to the head, or the name was released here: it may now be the one that acts.
+    /// The waiter has moved to the head, or the name was released here: it may now be the one that acts.
     Act,
     /// A waiter of this process shares the names now, so that it can share them too.
     Share,
-    /// It holds the lock, and has left the queues.
+    /// The waiter holds the lock, which was handed over to it, and has left the queues.
     HandedOver(Arc<Lease>),
 }
 

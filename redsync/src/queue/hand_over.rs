@@ -23,15 +23,15 @@ impl Queues {
         let end = self.change(|book, to_wake| {
             let names = lease.queues();
             let next = names.first().and_then(|name| book.next_exclusive(name));
-            let next = next.map(Arc::clone)?;
+            let next = Arc::clone(next?);
             let time = next.request.options.hand_over_time();
-            let times = book.queues(&next.request.names);
-            let times = times.map(|queue| queue.fairness.fair_hand_over_time(time, now));
+            let queues = book.queues(&next.request.names);
+            let times = queues.map(|queue| queue.fairness.fair_hand_over_time(time, now));
             let time = times.min().unwrap_or(time);
-            let (passed, end) = lease.hand_over(&next.request, time)?;
+            let (handed_over, end) = lease.hand_over(&next.request, time)?;
             book.remove(&next);
-            book.each_queue(names, |queue| queue.acquired(&passed));
-            next.notify(Notice::HandedOver(passed), to_wake);
+            book.each_queue(names, |queue| queue.acquired(&handed_over));
+            next.notify(Notice::HandedOver(handed_over), to_wake);
             book.notify_for_rest(&next, to_wake);
             Some(end)
         });

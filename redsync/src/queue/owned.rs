@@ -17,7 +17,7 @@ use crate::{
     services::Waiting as _,
 };
 
-/// A lease, owned: if this is dropped, its keys are handed over or released.
+/// A lease with an owner. If this is dropped, the keys are handed over or released.
 pub(crate) struct OwnedLease {
     lease: Arc<Lease>,
     queues: Arc<Queues>,
@@ -56,7 +56,7 @@ impl OwnedLease {
         self.has_ended = true;
         self.lease.end();
         // Waiters do not watch the nodes while the lock is held in this process.
-        self.notify();
+        notify(&self.queues, &self.lease);
     }
 
     fn hand_over(&self) -> bool {
@@ -72,10 +72,6 @@ impl OwnedLease {
                 is_done: false,
             },
         }
-    }
-
-    fn notify(&self) {
-        notify(&self.queues, &self.lease);
     }
 }
 

@@ -33,7 +33,7 @@ struct Known {
 impl Past {
     /// Remembers what the queue of a name knew.
     pub(super) fn keep(&mut self, name: Arc<str>, fairness: Fairness, now: Instant) {
-        // Not at each name of a crowd that leaves.
+        // Not for each name: when a crowd leaves, there are many.
         let is_due = |swept: Instant| now >= swept + FORGOTTEN_AFTER / 4;
         if self.by_name.len() == MOST && self.swept.is_none_or(is_due) {
             self.by_name.retain(|_, known| known.is_useful(now));

@@ -7,7 +7,7 @@ use tokio::{sync::futures::Notified, time::Instant};
 
 use super::{
     Queues,
-    book::{Book, Queue, Standing},
+    book::{Queue, Standing},
     entrant::{Entrant, Notice},
     fairness::{Sign, Stay},
     owned::OwnedLease,
@@ -134,9 +134,8 @@ impl Ticket {
     pub(crate) fn report_outages(&self, outages: u32) {
         let before = self.each_queue(|queue| mem::replace(&mut queue.outages, outages));
         if outages > 0 && before.contains(&0) {
-            let change =
-                |book: &mut Book, to_wake: &mut _| book.notify_outage(&self.entrant, to_wake);
-            self.queues.change(change);
+            let finder = &self.entrant;
+            (self.queues).change(|book, to_wake| book.notify_outage(finder, to_wake));
         }
     }
 

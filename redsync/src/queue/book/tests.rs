@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{super::fairness::Sign, *};
+use super::{
+    super::{entrant::ToWake, fairness::Sign},
+    *,
+};
 use crate::options::Options;
 
 /// A waiter joins the queues of these names, each of one letter.
