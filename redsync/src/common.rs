@@ -8,7 +8,7 @@ use crate::{
     ConfigError,
     gate::Gate,
     keep_alive::Keeper,
-    lease::Lease,
+    lease::{Lease, Site},
     node::AnyNode,
     nodes::Nodes,
     queue::{OwnedLease, Queues},
@@ -40,6 +40,12 @@ impl Common {
             since: Instant::now(),
         }))
     }
+
+    /// The site of a lease that is made on the current runtime.
+    pub(crate) fn site(&self) -> Site {
+        Site::new(&self.nodes, &self.services)
+    }
+
     /// Makes the owner of a lease, which hands it over or releases it.
     pub(crate) fn own(&self, lease: Arc<Lease>) -> OwnedLease {
         OwnedLease::new(lease, Arc::clone(&self.queues))

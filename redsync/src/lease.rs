@@ -29,12 +29,11 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::{extension::Extension, pending::Pending};
+pub(crate) use self::{extension::Extension, pending::Pending, site::Site};
 use self::{
     hold::{Ended, Hold},
     lanes::Lanes,
     purpose::Purpose,
-    site::Site,
     succession::{Succession, may_hand_over},
 };
 #[cfg(test)]
@@ -51,7 +50,6 @@ use crate::{
     printable::Label,
     quorum::{count::RoundVotes, votes::Votes},
     request::Request,
-    services::Services,
 };
 
 /// How much longer than the node time limit a command of the first holder may be under way after the
@@ -74,24 +72,22 @@ impl Lease {
     /// Makes a lease for the attempt with this number, on one of the permits. The attempt starts now, and
     /// may be `repeated`.
     pub(crate) fn new(
-        nodes: &Arc<Nodes>,
-        services: &Arc<Services>,
+        site: Site,
         request: &Request,
         permit: usize,
         value: OwnerValue,
         repeated: bool,
     ) -> Arc<Self> {
         let succession = Succession::new(Instant::now());
-        let lanes = Lanes::without_keys(nodes.len());
+        let lanes = Lanes::without_keys(site.nodes().len());
         let attempt = request.count_attempt();
         let purpose = Purpose::new(request, permit, attempt, value, repeated);
-        Self::with(nodes, services, purpose, succession, lanes)
+        Self::with(site, purpose, succession, lanes)
     }
 
     /// Makes a lease on keys that the nodes already have.
     pub(crate) fn resumed(
-        nodes: &Arc<Nodes>,
-        services: &Arc<Services>,
+        site: Site,
         request: &Request,
         permit: usize,
         value: OwnerValue,
@@ -100,36 +96,30 @@ impl Lease {
         // The value came from outside, so others may know it.
         let succession = Succession::exposed(now);
         let set_until = now + request.options.timing.node_timeout() + RESUME_MARGIN;
-        let lanes = Lanes::with_keys(nodes.len(), set_until);
+        let lanes = Lanes::with_keys(site.nodes().len(), set_until);
         let purpose = Purpose::new(request, permit, request.count_attempt(), value, false);
-        Self::with(nodes, services, purpose, succession, lanes)
+        Self::with(site, purpose, succession, lanes)
     }
 
     /// Ends the reservation of the names for a request that will not be repeated, so that the nodes
     /// admit shared holders again.
-    pub(crate) fn withdraw(nodes: &Arc<Nodes>, services: &Arc<Services>, request: &Request) {
+    pub(crate) fn withdraw(site: Site, request: &Request) {
         let Ok(value) = OwnerValue::random("") else {
             return;
         };
         let now = Instant::now();
         // Only the first permit can have shared holders.
         let purpose = Purpose::new(request, 0, request.attempts(), value, true);
-        let lanes = Lanes::with_keys(nodes.len(), now);
+        let lanes = Lanes::with_keys(site.nodes().len(), now);
         // Nobody waits for the answers. They go on in the background.
-        drop(Self::with(nodes, services, purpose, Succession::new(now), lanes).release());
+        drop(Self::with(site, purpose, Succession::new(now), lanes).release());
     }
 
-    fn with(
-        nodes: &Arc<Nodes>,
-        services: &Arc<Services>,
-        purpose: Purpose,
-        succession: Succession,
-        lanes: Arc<Lanes>,
-    ) -> Arc<Self> {
+    fn with(site: Site, purpose: Purpose, succession: Succession, lanes: Arc<Lanes>) -> Arc<Self> {
         Arc::new(Self {
             hold: Hold::new(succession.started_at(), &purpose.options.timing),
             purpose,
-            site: Site::new(nodes, services),
+            site,
             lanes,
             succession,
             token: OnceLock::new(),

@@ -27,9 +27,9 @@ pub(crate) async fn probe(common: &Arc<Common>, options: Options) -> Votes {
     }
 }
 
-/// The vote of a node is its first failure.
+/// Acquires and releases the lock. A node that fails to do one of the two votes with that failure.
 async fn lock_and_release(common: &Arc<Common>, request: &Request, value: OwnerValue) -> Votes {
-    let lease = Lease::new(&common.nodes, &common.services, request, 0, value, false);
+    let lease = Lease::new(common.site(), request, 0, value, false);
     let owned = common.own(Arc::clone(&lease));
     // Dropped before `owned`, so that the release follows the acquisition.
     let mut acquiring = pin!(lease.acquire());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{Mode, background::Background, metrics::LockMetrics};
 
-/// The work in the background, the figures of locks, and whoever waits for them.
+/// The work in the background, the figures of locks, and the waiters that are notified of their ends.
 pub(crate) struct Services {
     pub(crate) background: Background,
     pub(crate) lock_metrics: Arc<LockMetrics>,

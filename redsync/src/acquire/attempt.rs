@@ -20,6 +20,7 @@ use crate::{
     nodes::Nodes,
     queue::OwnedLease,
     quorum::{
+        count::RoundVotes,
         tally::Verdict,
         votes::{Vote, Votes},
     },
@@ -65,6 +66,24 @@ pub(crate) enum Reason {
 }
 
 impl Failure {
+    fn new(reason: Reason, verdict: Verdict, votes: RoundVotes, lease: &Lease) -> Self {
+        // After a grant that came too late, all keys are released.
+        let is_own = |vote: &Option<Vote>| {
+            verdict != Verdict::Granted && matches!(vote, Some(Vote::Granted))
+        };
+        let own = votes.iter().map(is_own).collect();
+        let votes = lease.votes(votes);
+        Self {
+            reason: match votes.not_a_lock() {
+                Some(_) => Reason::NotALock,
+                None => reason,
+            },
+            votes,
+            own,
+            reserves: lease.lanes().are_reserved(),
+        }
+    }
+
     /// The failure of an attempt that was not begun, because too many others are under way.
     pub(crate) fn overloaded(request: &Request, nodes: &Nodes) -> Self {
         let attempts = request.attempts();
@@ -143,14 +162,7 @@ impl Attempt {
             None => String::new(),
         };
         let value = OwnerValue::random(&label).map_err(LockError::Value)?;
-        let lease = Lease::new(
-            &common.nodes,
-            &common.services,
-            request,
-            permit,
-            value,
-            repeated,
-        );
+        let lease = Lease::new(common.site(), request, permit, value, repeated);
         let pending = lease.acquire();
         Ok(Self {
             pending,
@@ -170,25 +182,10 @@ impl Future for Attempt {
             let verdict = ready!(this.pending.as_mut().poll(cx));
             let owned = this.owned.take().expect("polled after it was ready");
             let lease = owned.lease();
-            let agreement = lease.entry().fenced.then(|| match *this.raising_to {
-                Some(token) => Agreement::Token(token),
-                None => lease.lanes().agreement(),
-            });
             let until = lease.until_from(lease.started_at());
-            let least = lease.options().timing.min_validity();
-            // This reads the clock after the last counted vote.
-            let is_in_time = Instant::now() + least < until;
-            match decide(verdict, agreement, is_in_time) {
+            match decision(verdict, *this.raising_to, lease, until) {
                 Decision::Held(token) => {
-                    if let Some(token) = token {
-                        lease.set_token(token);
-                    }
-                    lease.begin_hold(until);
-                    tracing::debug!(
-                        name = %lease.label(),
-                        token = token.map(FencingToken::get),
-                        "acquired"
-                    );
+                    begin_hold(lease, token, until);
                     return Poll::Ready(Ok(Guard::new(owned, this.common)));
                 }
                 Decision::Raise(token) => {
@@ -199,32 +196,51 @@ impl Future for Attempt {
                 }
                 Decision::Failed(reason) => {
                     let votes = this.pending.take_votes();
-                    // After a grant that came too late, all keys are released.
-                    let is_own = |vote: &Option<Vote>| {
-                        verdict != Verdict::Granted && matches!(vote, Some(Vote::Granted))
-                    };
-                    let own = votes.iter().map(is_own).collect();
-                    let votes = lease.votes(votes);
-                    let reserves = lease.lanes().are_reserved();
-                    let reason = match votes.not_a_lock() {
-                        Some(_) => Reason::NotALock,
-                        None => reason,
-                    };
-                    tracing::debug!(name = %lease.label(), ?reason, "the lock was not acquired");
+                    let failure = Failure::new(reason, verdict, votes, lease);
+                    tracing::debug!(
+                        name = %lease.label(),
+                        reason = ?failure.reason,
+                        "the lock was not acquired"
+                    );
                     // The release starts at once, so that the next attempt does not meet the keys
                     // of this one. On each node it follows the commands that are still under way.
                     // What is left of it continues in the background.
                     let _ = pin!(owned.undo()).poll(cx);
-                    return Poll::Ready(Err(Failure {
-                        reason,
-                        votes,
-                        own,
-                        reserves,
-                    }));
+                    return Poll::Ready(Err(failure));
                 }
             }
         }
     }
+}
+
+/// Decides what follows a round of a lease whose validity would end at `until`. `raised_to` is the token
+/// that the round raised counters to, if it did.
+fn decision(
+    verdict: Verdict,
+    raised_to: Option<FencingToken>,
+    lease: &Lease,
+    until: Instant,
+) -> Decision {
+    let agreement = lease.entry().fenced.then(|| match raised_to {
+        Some(token) => Agreement::Token(token),
+        None => lease.lanes().agreement(),
+    });
+    let least = lease.options().timing.min_validity();
+    // This reads the clock after the last counted vote.
+    let is_in_time = Instant::now() + least < until;
+    decide(verdict, agreement, is_in_time)
+}
+
+fn begin_hold(lease: &Lease, token: Option<FencingToken>, until: Instant) {
+    if let Some(token) = token {
+        lease.set_token(token);
+    }
+    lease.begin_hold(until);
+    tracing::debug!(
+        name = %lease.label(),
+        token = token.map(FencingToken::get),
+        "acquired"
+    );
 }
 
 #[cfg(test)]

@@ -23,13 +23,7 @@ pub(crate) async fn resume(
     resumed: Resume,
 ) -> Result<Guard, LockError> {
     let permit = check(&request, &resumed)?;
-    let lease = Lease::resumed(
-        &common.nodes,
-        &common.services,
-        &request,
-        permit,
-        resumed.value,
-    );
+    let lease = Lease::resumed(common.site(), &request, permit, resumed.value);
     if resumed.was_lost {
         return Err(LockError::NotHeld(lease.votes(RoundVotes::new())));
     }

@@ -31,10 +31,7 @@ pin_project! {
         #[pin]
         attempt: Attempt,
         untried: Permits,
-        // How many permits have a key in their place that is no lock.
-        occupied: usize,
-        // The failure on the permit that will be free soonest, of those that are taken.
-        soonest: Option<Failure>,
+        failures: Failures,
         repeated: bool,
         // No further attempt begins at this instant or later.
         deadline: Option<Instant>,
@@ -43,6 +40,15 @@ pin_project! {
         // may be kept for a long time.
         pass: Option<Pass>,
     }
+}
+
+/// What the attempts of a search have found.
+#[derive(Default)]
+struct Failures {
+    /// The failure on the permit that will be free soonest, of those that are taken.
+    soonest: Option<Failure>,
+    /// How many permits have a key in their place that is not a lock.
+    occupied: usize,
 }
 
 impl Search {
@@ -61,8 +67,7 @@ impl Search {
         Ok(Self {
             attempt: Attempt::start(request, permit, common, repeated)?,
             untried: permits,
-            occupied: 0,
-            soonest: None,
+            failures: Failures::default(),
             repeated,
             deadline: limit.deadline().filter(|_| repeated),
             common: Arc::clone(common),
@@ -95,32 +100,52 @@ impl Search {
                 }
                 Err(failure) => failure,
             };
-            let goes_on = match failure.reason {
-                // A key that is no lock is in the place of one permit.
-                Reason::Taken | Reason::NotALock => true,
+            let untried = match failure.reason {
+                Reason::Taken | Reason::NotALock => {
+                    this.failures.add(failure);
+                    this.untried.take_next()
+                }
                 // The nodes would not answer for another permit either.
-                Reason::Unavailable | Reason::TooLate => false,
+                Reason::Unavailable | Reason::TooLate => {
+                    this.failures.soonest = Some(failure);
+                    None
+                }
             };
-            *this.occupied += usize::from(failure.reason == Reason::NotALock);
-            let failure = match this.soonest.take() {
-                Some(other) if goes_on => other.or_sooner(failure),
-                _ => failure,
-            };
-            let untried = this.untried.take_next().filter(|_| goes_on);
             let next = untried.filter(|_| this.deadline.is_none_or(|it| Instant::now() < it));
             let Some(permit) = next else {
                 *this.pass = None;
-                return Poll::Ready(Ok(Err(failure.of(request, *this.occupied))));
+                return Poll::Ready(Ok(Err(this.failures.take(request))));
             };
-            *this.soonest = Some(failure);
             let attempt = Attempt::start(request, permit, this.common, *this.repeated)?;
             this.attempt.set(attempt);
         }
     }
 }
 
+impl Failures {
+    /// Adds the failure on a permit that is not free.
+    fn add(&mut self, failure: Failure) {
+        self.occupied += usize::from(failure.reason == Reason::NotALock);
+        self.soonest = Some(match self.soonest.take() {
+            Some(other) => other.or_sooner(failure),
+            None => failure,
+        });
+    }
+
+    /// Takes the failure of the whole request, at the end of the search. With a key that is not a lock in
+    /// the place of only some permits, the others are taken: held here, or not tried before the deadline.
+    fn take(&mut self, request: &Request) -> Failure {
+        let mut failure = self.soonest.take().expect("an attempt has failed");
+        if failure.reason == Reason::NotALock && self.occupied < request.permits().count() {
+            failure.reason = Reason::Taken;
+        }
+        failure.votes.name = request.label.clone();
+        failure
+    }
+}
+
 impl Failure {
-    /// This failure, or another if that one's permit will be free sooner. A key that is no lock is not
+    /// This failure, or another if that one's permit will be free sooner. A key that is not a lock is not
     /// expected to be free at all.
     fn or_sooner(self, other: Self) -> Self {
         let free_in = |failure: &Self| failure.votes.free_in();
@@ -133,15 +158,5 @@ impl Failure {
             },
         };
         if is_sooner { self } else { other }
-    }
-
-    /// This failure as one of the whole request, and not of one of its permits. With a key that is no lock in
-    /// the place of only some permits, the others are taken: held here, or not tried before the deadline.
-    fn of(mut self, request: &Request, occupied: usize) -> Self {
-        if self.reason == Reason::NotALock && occupied < request.permits().count() {
-            self.reason = Reason::Taken;
-        }
-        self.votes.name = request.label.clone();
-        self
     }
 }

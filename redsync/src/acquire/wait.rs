@@ -1,5 +1,7 @@
 //! Waiting for a name that is taken: the [course](state) of a waiter, and the I/O that it asks for.
 
+mod event;
+mod reservation;
 mod state;
 
 use std::{
@@ -11,7 +13,11 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use self::state::{Action, Course, Event, Failed, Free};
+use self::{
+    event::{Action, Event, Failed, Free},
+    reservation::Reservation,
+    state::Course,
+};
 use super::{
     attempt::{Failure, Reason},
     limit::Limit,
@@ -21,9 +27,9 @@ use super::{
     watches::Watches,
 };
 use crate::{
-    Guard, LockError, Mode,
+    Guard, LockError,
     common::Common,
-    lease::Lease,
+    gate::Pass,
     queue::{
         Notice, OwnedLease, Standing, Ticket,
         fairness::{Sign, blind_stay, pauses_after_division},
@@ -61,7 +67,7 @@ pub(crate) async fn wait(
         };
         action = match step {
             Step::Locked(guard) => {
-                waiter.is_next = false;
+                waiter.reservation.fulfilled();
                 return Ok(guard);
             }
             Step::Next(action) => action,
@@ -71,6 +77,7 @@ pub(crate) async fn wait(
 
 /// A waiter: its ticket, its course, and its watch of the nodes.
 struct Waiter<'a> {
+    reservation: Reservation<'a>,
     ticket: &'a Ticket,
     common: &'a Arc<Common>,
     limit: Limit,
@@ -82,8 +89,6 @@ struct Waiter<'a> {
     freed: Option<usize>,
     /// The last failure of this waiter, for the error.
     failure: Option<Failure>,
-    /// Whether nodes may keep shared holders out for this waiter.
-    is_next: bool,
 }
 
 /// An event that wakes a waiter.
@@ -101,20 +106,16 @@ enum Step {
 
 impl<'a> Waiter<'a> {
     fn new(ticket: &'a Ticket, common: &'a Arc<Common>, limit: Limit) -> Self {
+        let options = &ticket.request().options;
         Self {
-            course: Course::new(
-                limit,
-                &ticket.request().options,
-                common.since,
-                Instant::now(),
-            ),
+            reservation: Reservation::new(ticket, common),
+            course: Course::new(limit, options, common.since, Instant::now()),
             ticket,
             common,
             limit,
             watch: None,
             freed: None,
             failure: None,
-            is_next: false,
         }
     }
 
@@ -124,30 +125,17 @@ impl<'a> Waiter<'a> {
         self.course.repeats(options, Instant::now())
     }
 
-    fn is_exclusive(&self) -> bool {
-        self.ticket.request().options.kind.mode == Mode::Exclusive
-    }
-
     fn standing(&self) -> Standing {
         self.ticket.standing()
     }
 
-    /// Ends the reservation for this waiter.
-    fn withdraw(&mut self) {
-        self.is_next = false;
-        let Common {
-            nodes, services, ..
-        } = &**self.common;
-        Lease::withdraw(nodes, services, self.ticket.request());
-    }
-
+    /// Returns what to do first.
     fn joined(&mut self, first: Option<Failure>) -> Result<Action, LockError> {
         if let Some(failure) = first {
-            self.is_next = self.repeats() && self.is_exclusive() && failure.may_reserve();
-            // Readers that have joined meanwhile act first, and the reservation would keep them out.
-            if self.is_next && self.ticket.has_shared_ahead() {
-                self.withdraw();
-            }
+            let repeated = self.repeats();
+            self.reservation.attempt_begins(repeated);
+            self.reservation.attempt_failed(&failure, repeated);
+            self.reservation.give_way();
             return self.failed(failure);
         }
         // If it is at the head already, the others have left in the meantime, and no notice will
@@ -185,6 +173,7 @@ impl<'a> Waiter<'a> {
         .await
     }
 
+    /// Goes to the state that follows a signal.
     fn react(&mut self, signal: Signal) -> Result<Step, LockError> {
         Ok(Step::Next(match signal {
             Signal::Notified(Some(Notice::HandedOver(lease))) => {
@@ -216,7 +205,7 @@ impl<'a> Waiter<'a> {
                     outages,
                 }));
                 if action == Action::Fail {
-                    return Err(self.give_up());
+                    return Err(self.last_failure());
                 }
                 action
             }
@@ -247,6 +236,7 @@ impl<'a> Waiter<'a> {
         self.course.watches_anew(&request.options, Instant::now());
     }
 
+    /// This waiter may have become the one that acts.
     fn may_act(&mut self) -> Action {
         let standing = self.standing();
         if !standing.may_act {
@@ -263,6 +253,7 @@ impl<'a> Waiter<'a> {
         })
     }
 
+    /// The names may be free.
     fn found_free(&mut self, has_changed: bool) -> Action {
         if let Some(sign) = self.course.sign(has_changed, Instant::now()) {
             self.ticket.note(sign);
@@ -284,23 +275,16 @@ impl<'a> Waiter<'a> {
     /// Makes an attempt. If it fails, a lock that was handed over to this waiter in the meantime is
     /// used instead.
     async fn attempt(&mut self) -> Result<Step, LockError> {
-        let request = self.ticket.request();
         let pass = self.common.gate.pass_by(self.course.due()).await;
-        let repeats = self.repeats();
+        let repeated = self.repeats();
         let result = match pass {
-            Some(pass) => {
-                self.is_next |= repeats && self.is_exclusive();
-                let permits = self.ticket.permits().from(self.freed.take());
-                let search =
-                    Search::start(request, permits, self.common, pass, repeats, self.limit)?;
-                let mut search = pin!(search);
-                poll_fn(|cx| search.as_mut().poll(request, cx)).await?
-            }
+            Some(pass) => self.search(pass, repeated).await?,
             // Nothing is known that the last attempt has not found.
-            None if !repeats && self.failure.is_some() => {
-                return Err(self.give_up());
+            None if !repeated && self.failure.is_some() => return Err(self.last_failure()),
+            None => {
+                let request = self.ticket.request();
+                Err(Failure::overloaded(request, &self.common.nodes))
             }
-            None => Err(Failure::overloaded(request, &self.common.nodes)),
         };
         let failure = match result {
             Ok(guard) => {
@@ -309,8 +293,7 @@ impl<'a> Waiter<'a> {
             }
             Err(failure) => failure,
         };
-        // The last attempt reserves nothing, and does not end what was reserved before.
-        self.is_next &= !repeats || failure.may_reserve();
+        self.reservation.attempt_failed(&failure, repeated);
         if let Some(owned) = self.ticket.take_handed_over() {
             if let Some(guard) = self.take(owned) {
                 return Ok(Step::Locked(guard));
@@ -325,10 +308,24 @@ impl<'a> Waiter<'a> {
         self.failed(failure).map(Step::Next)
     }
 
-    /// The error for a waiter whose time is over, after an attempt that has failed.
-    fn give_up(&mut self) -> LockError {
+    /// Searches for a permit that is free.
+    async fn search(
+        &mut self,
+        pass: Pass,
+        repeated: bool,
+    ) -> Result<Result<Guard, Failure>, LockError> {
+        self.reservation.attempt_begins(repeated);
+        let request = self.ticket.request();
+        let permits = self.ticket.permits().from(self.freed.take());
+        let search = Search::start(request, permits, self.common, pass, repeated, self.limit)?;
+        let mut search = pin!(search);
+        poll_fn(|cx| search.as_mut().poll(request, cx)).await
+    }
+
+    /// The error for a waiter that makes no more attempts: the failure of its last one.
+    fn last_failure(&mut self) -> LockError {
         let failure = self.failure.take();
-        let failure = failure.expect("a waiter gives up only after a failure");
+        let failure = failure.expect("no waiter ends before an attempt of its own has failed");
         failure.into_error(self.limit)
     }
 
@@ -375,15 +372,5 @@ impl<'a> Waiter<'a> {
         }
         self.failure = Some(failure);
         Ok(action)
-    }
-}
-
-impl Drop for Waiter<'_> {
-    /// If the waiter leaves without the lock, its reservation ends, unless another exclusive waiter
-    /// of this process comes after it.
-    fn drop(&mut self) {
-        if self.is_next && !self.ticket.has_rival() {
-            self.withdraw();
-        }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// If it is dropped, it stops watching. Nothing else changes.
 pub(super) struct Watch {
-    /// Of each node that is watched, until it has answered.
+    /// The watch of each node that has not answered yet.
     nodes: SmallVec<[Watching; USUAL_NODES]>,
     reporters: Reporters,
     free: usize,

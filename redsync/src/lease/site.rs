@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Where a lease has its keys, and where its work in the background runs.
-pub(super) struct Site {
+pub(crate) struct Site {
     nodes: Arc<Nodes>,
     services: Arc<Services>,
     /// The runtime for work that begins outside of any runtime.
@@ -22,7 +22,7 @@ pub(super) struct Site {
 
 impl Site {
     /// The site of a lease that is made on the current runtime.
-    pub(super) fn new(nodes: &Arc<Nodes>, services: &Arc<Services>) -> Self {
+    pub(crate) fn new(nodes: &Arc<Nodes>, services: &Arc<Services>) -> Self {
         Self {
             nodes: Arc::clone(nodes),
             services: Arc::clone(services),

@@ -1,4 +1,4 @@
-//! The states of a waiter, and the events that lead from one to the next.
+//! The states of a waiter, and how [events](super::event) lead from one to the next.
 //!
 //! Pure: no I/O, no clock of its own, and no randomness except in the pauses that the options draw.
 //! The page `docs/waiting.md` has the diagram.
@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::{
-    limit::{Limit, after},
-    polls::{Found, Poll, Polls, Reliance},
+use super::{
+    super::{
+        limit::{Limit, after},
+        polls::{Found, Poll, Polls, Reliance},
+    },
+    event::{Action, Event, Failed, Free},
 };
 use crate::{
     options::Options,
@@ -66,10 +69,19 @@ enum State {
     /// At the head, without a watch, up to an instant or the next poll.
     Pausing {
         until: Option<Instant>,
-        after_wake_up: bool,
+        prompt: Prompt,
     },
     /// An attempt is under way.
-    Attempting { after_wake_up: bool },
+    Attempting { prompt: Prompt },
+}
+
+/// What leads to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prompt {
+    /// A node has reported a change.
+    WakeUp,
+    /// A poll, a notice, or a name that was found free.
+    Other,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,73 +104,6 @@ enum Cause {
     Release { stayed_back: Option<Duration> },
     /// The name was left open, and somebody came.
     Visit,
-}
-
-/// An event that a waiter reacts to. `may_act` says whether this waiter is the one that asks the
-/// nodes.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
-    /// It has joined the queues.
-    Joined { may_act: bool },
-    /// It has moved to the head, or the name was released here, and it may act. `can_watch` says
-    /// whether the nodes can tell when the name is free.
-    Notified {
-        stay_back: Option<Stay>,
-        can_watch: bool,
-    },
-    /// The waiter that acts has found no quorum of nodes.
-    Outage,
-    /// A waiter of this process shares the names.
-    Shared,
-    /// The name was left open, and somebody has acquired it.
-    Visited,
-    /// A quorum of nodes may have the names free.
-    Free(Free),
-    /// The nodes cannot be watched. `stay` is how long to stay back if the name was released here.
-    Blind { stay: Duration },
-    /// The instant that [`due`](Course::due) returned has come.
-    Timer(Reliance),
-    /// The attempt has failed.
-    Failed(Failed),
-}
-
-/// Names that may be free.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Free {
-    /// Whether a node reported a change, so that the names were held when the watch began.
-    pub(super) has_changed: bool,
-    /// How often to check that they are free before the next attempt.
-    pub(super) checks: u32,
-    /// Whether to pause after a divided attempt.
-    pub(super) pauses: bool,
-    /// For how long to leave the names open for others, if at all.
-    pub(super) opening: Option<Duration>,
-    pub(super) may_act: bool,
-}
-
-/// A failed attempt.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Failed {
-    pub(super) found: Found,
-    pub(super) divided: bool,
-    /// When the nodes will have dropped the holder's key.
-    pub(super) free_in: Option<Duration>,
-    pub(super) may_act: bool,
-}
-
-/// The next action of a waiter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Wait for the next event. In the state `Watching`, go on watching.
-    Wait,
-    /// Begin a new watch of the nodes.
-    Watch,
-    /// Watch the nodes for an acquisition.
-    WatchAcquired,
-    /// Make an attempt.
-    Attempt,
-    /// Return the failure.
-    Fail,
 }
 
 impl Course {
@@ -239,7 +184,7 @@ impl Course {
         let expired = now + options.timing.expiry();
         match (event, self.state) {
             (Event::Joined { may_act: true }, _) => {
-                self.watch(Cause::Failure { divided: false }, expired, 0, now)
+                self.watch(Cause::Failure { divided: false }, expired, now)
             }
             (
                 Event::Notified {
@@ -255,8 +200,8 @@ impl Course {
                 self.polls.hurry(&options.retry, now);
                 Action::Wait
             }
-            (Event::Shared, _) => self.attempt(false),
-            (Event::Visited, _) => self.watch(Cause::Visit, expired, 0, now),
+            (Event::Shared, _) => self.attempt(Prompt::Other),
+            (Event::Visited, _) => self.watch(Cause::Visit, expired, now),
             (Event::Free(free), State::Watching(watching)) => self.free(free, &watching, now),
             (Event::Blind { stay }, State::Watching(watching)) => {
                 self.polls.hurry(&options.retry, now);
@@ -286,16 +231,22 @@ impl Course {
                 can_watch,
             }),
             Some(Stay::Open(limit)) if can_watch => self.open(now + limit),
-            None if can_watch => self.watch(Cause::Release { stayed_back: None }, expired, 0, now),
-            Some(Stay::Open(_)) | None => self.attempt(false),
+            None if can_watch => self.watch(Cause::Release { stayed_back: None }, expired, now),
+            Some(Stay::Open(_)) | None => self.attempt(Prompt::Other),
         }
     }
 
+    /// The names may be free.
     fn free(&mut self, free: Free, watching: &Watching, now: Instant) -> Action {
         let checks = self.checks(watching, free.has_changed, free.checks);
         let divided = watching.cause == Cause::Failure { divided: true };
+        let prompt = if free.has_changed {
+            Prompt::WakeUp
+        } else {
+            Prompt::Other
+        };
         if checks > 0 {
-            self.watch(watching.cause.checked(), watching.until, checks, now)
+            self.watch_again(watching, checks, now)
         } else if !free.may_act {
             self.go_to(State::Queued {
                 until: Some(watching.until),
@@ -303,14 +254,15 @@ impl Course {
         } else if let Some(limit) = free.opening {
             self.open(now + limit)
         } else if divided && free.pauses {
-            self.pause(Some(now + DIVISION_PAUSE), free.has_changed)
+            self.pause(Some(now + DIVISION_PAUSE), prompt)
         } else if let Some(pause) = self.contradiction(watching, free.has_changed) {
-            self.pause(Some(now + pause), false)
+            self.pause(Some(now + pause), Prompt::Other)
         } else {
-            self.attempt(free.has_changed)
+            self.attempt(prompt)
         }
     }
 
+    /// The nodes cannot be watched.
     fn blind(&mut self, stay: Duration, watching: &Watching, now: Instant) -> Action {
         let was_released = matches!(watching.cause, Cause::Release { .. });
         let until = if was_released {
@@ -318,7 +270,7 @@ impl Course {
         } else {
             watching.until
         };
-        self.pause(Some(until), false)
+        self.pause(Some(until), Prompt::Other)
     }
 
     /// The next poll is due.
@@ -329,8 +281,8 @@ impl Course {
         };
         match self.polls.count(&options.retry, on, now) {
             Poll::Wait => Action::Wait,
-            Poll::Attempt => self.attempt(false),
-            Poll::GiveUp => Action::Fail,
+            Poll::Attempt => self.attempt(Prompt::Other),
+            Poll::Fail => Action::Fail,
         }
     }
 
@@ -346,16 +298,15 @@ impl Course {
                 ..
             } => {
                 let stayed_back = Some(pause);
-                self.watch(Cause::Release { stayed_back }, expired, 0, now)
+                self.watch(Cause::Release { stayed_back }, expired, now)
             }
-            State::Opening { .. } => {
-                self.watch(Cause::Release { stayed_back: None }, expired, 0, now)
-            }
-            State::Pausing { after_wake_up, .. } => self.attempt(after_wake_up),
-            _ => self.attempt(false),
+            State::Opening { .. } => self.watch(Cause::Release { stayed_back: None }, expired, now),
+            State::Pausing { prompt, .. } => self.attempt(prompt),
+            _ => self.attempt(Prompt::Other),
         }
     }
 
+    /// Returns how many more times the name has to be found free.
     fn checks(&self, watching: &Watching, has_changed: bool, checks: u32) -> u32 {
         if !has_changed {
             watching.checks.saturating_sub(1)
@@ -374,39 +325,34 @@ impl Course {
             return None;
         }
         self.contradictions = self.contradictions.saturating_add(1);
-        let pauses = self
-            .contradictions
-            .checked_sub(BELIEVED_CONTRADICTIONS + 1)?;
-        Some(CONTRADICTION_PAUSE * (1 << pauses.min(MOST_DOUBLINGS)))
+        let doublings = (self.contradictions).checked_sub(BELIEVED_CONTRADICTIONS + 1)?;
+        Some(CONTRADICTION_PAUSE * (1 << doublings.min(MOST_DOUBLINGS)))
     }
 
+    /// An attempt has failed.
     fn failed(&mut self, failed: Failed, state: State, options: &Options, now: Instant) -> Action {
         self.polls.failed(failed.found, &options.retry, now);
         if self.polls.are_over(&options.retry, now) {
             return Action::Fail;
         }
-        let after_wake_up = State::Attempting {
-            after_wake_up: true,
+        let was_woken = State::Attempting {
+            prompt: Prompt::WakeUp,
         };
-        if state == after_wake_up {
+        if state == was_woken {
             self.failed_wake_ups = self.failed_wake_ups.saturating_add(1);
         }
         if failed.found == Found::NoQuorum {
             // No watch: the names may be free, and could not be acquired for another reason. If
             // nodes can be read but not written, a watch would end at once, and attempts would
             // follow each other without a pause.
-            return self.pause(None, false);
+            return self.pause(None, Prompt::Other);
         }
         let free_in = failed.free_in.unwrap_or(options.timing.expiry());
-        let until = after(
-            now,
-            free_in
-                .saturating_add(EXPIRY_MARGIN)
-                .max(SHORTEST_EXPIRY_WAIT),
-        );
+        let wait = free_in.saturating_add(EXPIRY_MARGIN);
+        let until = after(now, wait.max(SHORTEST_EXPIRY_WAIT));
         if failed.may_act {
             let divided = failed.divided;
-            self.watch(Cause::Failure { divided }, until, 0, now)
+            self.watch(Cause::Failure { divided }, until, now)
         } else {
             self.go_to(State::Queued { until: Some(until) })
         }
@@ -417,11 +363,8 @@ impl Course {
         Action::Wait
     }
 
-    const fn pause(&mut self, until: Option<Instant>, after_wake_up: bool) -> Action {
-        self.go_to(State::Pausing {
-            until,
-            after_wake_up,
-        })
+    const fn pause(&mut self, until: Option<Instant>, prompt: Prompt) -> Action {
+        self.go_to(State::Pausing { until, prompt })
     }
 
     const fn open(&mut self, until: Instant) -> Action {
@@ -429,16 +372,28 @@ impl Course {
         Action::WatchAcquired
     }
 
-    const fn attempt(&mut self, after_wake_up: bool) -> Action {
-        self.state = State::Attempting { after_wake_up };
+    const fn attempt(&mut self, prompt: Prompt) -> Action {
+        self.state = State::Attempting { prompt };
         Action::Attempt
     }
 
-    const fn watch(&mut self, cause: Cause, until: Instant, checks: u32, since: Instant) -> Action {
+    const fn watch(&mut self, cause: Cause, until: Instant, now: Instant) -> Action {
         self.state = State::Watching(Watching {
-            since,
+            since: now,
             until,
             cause,
+            checks: 0,
+        });
+        Action::Watch
+    }
+
+    /// Watches the nodes for the same cause as before, because the name has to be found free this many
+    /// more times.
+    const fn watch_again(&mut self, watching: &Watching, checks: u32, now: Instant) -> Action {
+        self.state = State::Watching(Watching {
+            since: now,
+            until: watching.until,
+            cause: watching.cause.checked(),
             checks,
         });
         Action::Watch

@@ -22,7 +22,7 @@ pub(super) fn describe() {
     describe_histogram!(HOLD, seconds, "Time that a lock was held");
     let lost = "Locks whose validity ended before they were released";
     describe_counter!(LOST, count, lost);
-    // Makes the counters of exclusive locks, at zero. Those of shared locks are made when one is first wanted.
+    // Makes the counters of exclusive locks, at zero. Those of shared locks are made for the first of them.
     ModeMetrics::new(Mode::Exclusive);
 }
 
