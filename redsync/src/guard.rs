@@ -1,5 +1,6 @@
 //! The guard: a lock that is held.
 
+mod lost_token;
 mod parts;
 mod release;
 mod validity;
@@ -7,11 +8,9 @@ mod validity;
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::AbortOnDropHandle,
-};
+use tokio_util::sync::CancellationToken;
 
+use self::lost_token::LostToken;
 pub use self::{
     parts::{GuardParts, Resume},
     release::{Release, Released},
@@ -64,24 +63,18 @@ use crate::{
 #[must_use = "a guard that is dropped releases the lock"]
 pub struct Guard {
     kept_alive: Option<Arc<KeptAlive>>,
-    held: Option<HeldToken>,
+    lost_token: Option<LostToken>,
     owned: OwnedLease,
     keeper: Keeper,
     /// Dropped after the lease, so that a drain does not miss the release.
     drain_guard: Option<DrainGuard>,
 }
 
-/// A token that is cancelled when the lock is lost, or when this is dropped.
-struct HeldToken {
-    token: DropGuard,
-    _watch: AbortOnDropHandle<()>,
-}
-
 impl Guard {
     pub(crate) fn new(owned: OwnedLease, common: &Common) -> Self {
         Self {
             kept_alive: None,
-            held: None,
+            lost_token: None,
             owned,
             keeper: common.keeper.clone(),
             drain_guard: None,
@@ -208,20 +201,10 @@ impl Guard {
     ///
     /// Outside of a tokio runtime.
     pub fn lost_token(&mut self) -> CancellationToken {
-        let held = self.held.get_or_insert_with(|| {
-            let token = CancellationToken::new();
-            let (cancelled, lost) = (token.clone(), Lost::new(Arc::clone(self.owned.lease())));
-            let watch = tokio::spawn(async move {
-                lost.await;
-                cancelled.cancel();
-            });
-            HeldToken {
-                token: token.drop_guard(),
-                _watch: AbortOnDropHandle::new(watch),
-            }
-        });
-        // A child token: if its owner cancels it, the other tokens are not cancelled.
-        held.token.token().child_token()
+        let lease = self.owned.lease();
+        self.lost_token
+            .get_or_insert_with(|| LostToken::new(lease))
+            .child()
     }
 
     /// Returns a view of how long the lock is valid. The view can neither extend nor release it.
@@ -395,14 +378,14 @@ impl Guard {
     pub fn release(self) -> Release {
         let Self {
             kept_alive,
-            held,
+            lost_token,
             owned,
             drain_guard,
             ..
         } = self;
         drop(kept_alive);
-        // The tokens are cancelled before anyone else can acquire the lock.
-        drop(held);
+        // Its tokens are cancelled before anyone else can acquire the lock.
+        drop(lost_token);
         Release::start(owned, drain_guard)
     }
 

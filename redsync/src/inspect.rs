@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     Fingerprint, Mode, NodeError,
-    node::{Entry, Holder, ReleaseVote},
+    node::{Entry, Holder, Holders, ReleaseVote},
     nodes::Nodes,
     request::Request,
 };
@@ -39,20 +39,17 @@ pub struct NameHolder {
     pub remaining: Option<Duration>,
 }
 
+/// Asks every node who holds the names.
+///
+/// # Cancel safety
+///
+/// Dropping the future changes nothing.
 pub(crate) async fn inspect(request: &Request, nodes: &Nodes) -> Vec<Inspection> {
-    let names = keys(request);
+    let keys = keys(request);
     let limit = request.options.timing.node_timeout();
     let answers = nodes.ask_all(limit, async |node| {
-        let found = nodes.inspect(node, &names).await?;
-        let mut holders = Vec::new();
-        for (name, found) in names.iter().zip(found) {
-            let Some(found) = found else {
-                continue;
-            };
-            let held = found.holders.iter();
-            holders.extend(held.map(|holder| NameHolder::new(name, found.mode, holder)));
-        }
-        Ok(holders)
+        let found = found_on(nodes, node, &keys).await?;
+        Ok(found.iter().map(NameHolder::from).collect())
     });
     by_address(answers.await, nodes)
 }
@@ -67,22 +64,18 @@ pub(crate) async fn inspect(request: &Request, nodes: &Nodes) -> Vec<Inspection>
 ///
 /// If the future is dropped, some nodes have released the names, and others have not.
 pub(crate) async fn force_release(request: &Request, nodes: &Nodes) -> Vec<Inspection> {
-    let names = keys(request);
+    let keys = keys(request);
     let timing = &request.options.timing;
     let answers = nodes.ask_all(timing.node_timeout(), async |node| {
-        let found = nodes.inspect(node, &names).await?;
         let mut released = Vec::new();
-        for (name, found) in names.iter().zip(found) {
-            let Some(found) = found else {
+        for found in found_on(nodes, node, &keys).await? {
+            if found.holder.remaining.is_none() {
                 continue;
-            };
-            let locks = found.holders.iter().filter(|it| it.remaining.is_some());
-            for holder in locks {
-                let value = holder.value.clone();
-                let entry = Entry::new(name, value, timing.expiry()).with_mode(found.mode);
-                if nodes.release(node, &entry).await? == ReleaseVote::Released {
-                    released.push(NameHolder::new(name, found.mode, holder));
-                }
+            }
+            let value = found.holder.value.clone();
+            let entry = Entry::new(&found.key, value, timing.expiry()).with_mode(found.mode);
+            if nodes.release(node, &entry).await? == ReleaseVote::Released {
+                released.push(NameHolder::from(&found));
             }
         }
         Ok(released)
@@ -92,10 +85,35 @@ pub(crate) async fn force_release(request: &Request, nodes: &Nodes) -> Vec<Inspe
 
 /// The keys of all permits.
 fn keys(request: &Request) -> Vec<Arc<str>> {
-    let names = request.permits().flat_map(|names| names.iter());
-    names.cloned().collect()
+    let keys = request.permits().flat_map(|permit| permit.iter());
+    keys.cloned().collect()
 }
 
+/// A holder that a node has reported, with its owner value.
+struct Found {
+    key: Arc<str>,
+    mode: Mode,
+    holder: Holder,
+}
+
+/// Asks one node for all holders of the keys.
+async fn found_on(nodes: &Nodes, node: usize, keys: &[Arc<str>]) -> Result<Vec<Found>, NodeError> {
+    let answers = nodes.inspect(node, keys).await?;
+    let mut found = Vec::new();
+    for (key, answer) in keys.iter().zip(answers) {
+        let Some(Holders { mode, holders }) = answer else {
+            continue;
+        };
+        found.extend(holders.into_iter().map(|holder| Found {
+            key: Arc::clone(key),
+            mode,
+            holder,
+        }));
+    }
+    Ok(found)
+}
+
+/// The answers of all nodes, each with the address of its node.
 fn by_address(answers: Vec<Result<Vec<NameHolder>, NodeError>>, nodes: &Nodes) -> Vec<Inspection> {
     let answers = answers.into_iter().enumerate();
     answers
@@ -106,11 +124,12 @@ fn by_address(answers: Vec<Result<Vec<NameHolder>, NodeError>>, nodes: &Nodes) -
         .collect()
 }
 
-impl NameHolder {
-    fn new(name: &Arc<str>, mode: Mode, holder: &Holder) -> Self {
+impl From<&Found> for NameHolder {
+    fn from(found: &Found) -> Self {
+        let Found { key, mode, holder } = found;
         Self {
-            name: Arc::clone(name),
-            mode,
+            name: Arc::clone(key),
+            mode: *mode,
             fingerprint: holder.value.fingerprint(),
             label: holder.value.label().map(Into::into),
             remaining: holder.remaining,

@@ -1,27 +1,17 @@
 //! The options of a mutex, and their validation.
 
+mod keys;
 mod retry;
 mod timing;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 pub(crate) use self::{
+    keys::{MAX_NAME_LEN, permit_key},
     retry::{Delay, Retry},
     timing::{NodeTimeout, Timing},
 };
-use crate::{ConfigError, Mode, error::BoxError, fence::is_counter};
-
-/// The greatest length of a name together with its prefix, in bytes.
-pub(crate) const MAX_NAME_LEN: usize = 1024;
-
-/// The greatest length of a prefix, in bytes. Beside it there is room for every name that a client of a
-/// service may choose: `redsync-tower` shortens those of more than 200 bytes. So that a prefix is too
-/// long is found when it is set, and not when a client sends a long name.
-const MAX_PREFIX_LEN: usize = MAX_NAME_LEN - 256;
-
-/// The end of the keys of all permits but the first: this, and the number of the permit. Names that
-/// end in this way cannot be locked.
-const PERMIT: &str = ":permit-";
+use crate::{ConfigError, Mode, error::BoxError};
 
 /// The most permits of a semaphore. An attempt that finds all of them taken makes as many rounds, one
 /// after the other, and a waiter watches as many names. With this many, such an attempt takes 64 ms if
@@ -37,15 +27,13 @@ const HAND_OVER_PART: u32 = 16;
 /// All options of a mutex.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    pub(crate) key_prefix: KeyPrefix,
+    pub(crate) key_prefix: Arc<str>,
     pub(crate) kind: Kind,
     pub(crate) timing: Timing,
     pub(crate) rounds: Rounds,
     pub(crate) retry: Retry,
     pub(crate) queueing: Queueing,
 }
-
-pub(crate) type KeyPrefix = Arc<str>;
 
 /// The kind of lock.
 #[derive(Clone, Debug)]
@@ -133,15 +121,7 @@ impl Options {
         self.retry.check()?;
         self.queueing.check()?;
         self.kind.check()?;
-        if self.key_prefix.len() > MAX_PREFIX_LEN {
-            let len = self.key_prefix.len();
-            return Err(ConfigError::option(
-                "key_prefix",
-                "at most 768 bytes long",
-                &len,
-            ));
-        }
-        Ok(())
+        self.check_key_prefix()
     }
 
     /// How long after its acquisition a lock may be handed over. It is a small part of the expiry,
@@ -149,27 +129,6 @@ impl Options {
     pub(crate) fn hand_over_time(&self) -> Duration {
         let part = self.timing.expiry() / HAND_OVER_PART;
         self.queueing.max_hand_over_time.min(part)
-    }
-
-    /// The key for the nodes: prefix and name.
-    pub(crate) fn key(&self, name: &Arc<str>) -> Result<Arc<str>, ConfigError> {
-        if name.is_empty() {
-            return Err(ConfigError::EmptyName);
-        }
-        let len = self.key_prefix.len() + name.len();
-        if len > MAX_NAME_LEN {
-            return Err(too_long(len));
-        }
-        let key: Arc<str> = if self.key_prefix.is_empty() {
-            Arc::clone(name)
-        } else {
-            format!("{}{name}", self.key_prefix).into()
-        };
-        if is_reserved(&key) {
-            let name = (&*key).into();
-            return Err(ConfigError::ReservedName { name });
-        }
-        Ok(key)
     }
 }
 
@@ -193,32 +152,6 @@ impl Kind {
     }
 }
 
-/// The key of a permit, which has a number from 1.
-pub(crate) fn permit_key(name: &str, number: usize) -> String {
-    match number {
-        1 => name.into(),
-        _ => format!("{name}{PERMIT}{number}"),
-    }
-}
-
-/// Whether a key is that of a counter or of a permit.
-fn is_reserved(key: &str) -> bool {
-    let is_permit = || {
-        let number = key.rsplit_once(PERMIT).map(|(_, number)| number);
-        number.is_some_and(|number| {
-            !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
-        })
-    };
-    is_counter(key) || is_permit()
-}
-
-const fn too_long(len: usize) -> ConfigError {
-    ConfigError::NameTooLong {
-        len,
-        limit: MAX_NAME_LEN,
-    }
-}
-
 impl fmt::Debug for Rounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rounds")
@@ -230,7 +163,7 @@ impl fmt::Debug for Rounds {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{keys::MAX_PREFIX_LEN, *};
 
     fn with(change: impl FnOnce(&mut Options)) -> Result<(), ConfigError> {
         let mut options = Options::default();
@@ -302,19 +235,5 @@ mod tests {
             with(|o| o.timing.set_min_validity(secs(8))),
             Err(ConfigError::NoValidity { .. })
         ));
-    }
-
-    #[test]
-    fn an_empty_or_too_long_name_is_refused() {
-        let mut options = Options::default();
-        let key = |options: &Options, name: &str| options.key(&name.into());
-        assert!(matches!(key(&options, ""), Err(ConfigError::EmptyName)));
-        assert!(key(&options, &"n".repeat(MAX_NAME_LEN)).is_ok());
-        options.key_prefix = "p".into();
-        assert!(matches!(
-            key(&options, &"n".repeat(MAX_NAME_LEN)),
-            Err(ConfigError::NameTooLong { len, .. }) if len == MAX_NAME_LEN + 1
-        ));
-        assert_eq!(&*key(&options, "name").unwrap(), "pname");
     }
 }

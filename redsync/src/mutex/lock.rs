@@ -37,6 +37,9 @@ pin_project! {
     }
 }
 
+/// A state is left when its request is taken out of it.
+const POLLED_AGAIN: &str = "polled after it was ready";
+
 pin_project! {
     #[project = StateProj]
     enum State {
@@ -48,14 +51,13 @@ pin_project! {
 }
 
 impl State {
+    /// Waits at the gate, because too many attempts are under way.
     fn at_the_gate(request: Request, common: &Arc<Common>, limit: Limit) -> Self {
+        let gate = common.gate.clone();
         let node_timeout = request.options.timing.node_timeout();
-        let (gate, by) = (
-            common.gate.clone(),
-            limit.first_attempt_by(node_timeout, Instant::now()),
-        );
+        let deadline = limit.first_attempt_by(node_timeout, Instant::now());
         Self::AtTheGate {
-            pass: async move { gate.pass_in_time(by).await }.boxed(),
+            pass: async move { gate.pass_in_time(deadline).await }.boxed(),
             request: Some(request),
         }
     }
@@ -70,19 +72,15 @@ impl State {
         if joins_a_queue(&request, common, limit) {
             return Ok(Self::waiting(request, common, limit, None));
         }
+        let permits = Permits::all(&request);
+        let repeated = limit.repeats(Instant::now());
         Ok(Self::First {
-            search: Search::start(
-                &request,
-                Permits::all(&request),
-                common,
-                pass,
-                limit.repeats(Instant::now()),
-                limit,
-            )?,
+            search: Search::start(&request, permits, common, pass, repeated, limit)?,
             request: Some(request),
         })
     }
 
+    /// Waits in the queues, after a first attempt that failed, if one was made.
     fn waiting(
         request: Request,
         common: &Arc<Common>,
@@ -123,7 +121,7 @@ impl Lock {
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Start { request } => {
-                    let request = request.take().expect("polled after it was ready")?;
+                    let request = request.take().expect(POLLED_AGAIN)?;
                     match this.common.gate.try_pass() {
                         Some(pass) => State::first(request, this.common, *this.limit, pass)?,
                         // It needs no place at the gate to wait behind others of this process.
@@ -135,7 +133,7 @@ impl Lock {
                 }
                 StateProj::AtTheGate { pass, request } => {
                     let pass = ready!(pass.as_mut().poll(cx));
-                    let request = request.take().expect("polled after it was ready");
+                    let request = request.take().expect(POLLED_AGAIN);
                     let Some(pass) = pass else {
                         let failure = Failure::overloaded(&request, &this.common.nodes);
                         return Poll::Ready(Err(failure.into_error(*this.limit)));
@@ -143,11 +141,11 @@ impl Lock {
                     State::first(request, this.common, *this.limit, pass)?
                 }
                 StateProj::First { search, request } => {
-                    let wanted = request.as_ref().expect("polled after it was ready");
-                    match ready!(search.poll(wanted, cx))? {
+                    let searched = request.as_ref().expect(POLLED_AGAIN);
+                    match ready!(search.poll(searched, cx))? {
                         Ok(guard) => return Poll::Ready(Ok(guard)),
                         Err(failure) if this.limit.retries() && !failure.is_final() => {
-                            let request = request.take().expect("polled after it was ready");
+                            let request = request.take().expect(POLLED_AGAIN);
                             State::waiting(request, this.common, *this.limit, Some(failure))
                         }
                         Err(failure) => return Poll::Ready(Err(failure.into_error(*this.limit))),

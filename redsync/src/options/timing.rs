@@ -88,56 +88,20 @@ impl Timing {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.expiry < MIN_EXPIRY || self.expiry > MAX_EXPIRY {
-            return Err(ConfigError::option(
-                "expiry",
-                "from 10 ms to a year",
-                &self.expiry,
-            ));
+            let must = "from 10 ms to a year";
+            return Err(ConfigError::option("expiry", must, &self.expiry));
         }
         if !(0.0..1.0).contains(&self.drift_factor) {
+            let must = "at least 0 and below 1";
             return Err(ConfigError::option(
                 "drift_factor",
-                "at least 0 and below 1",
+                must,
                 &self.drift_factor,
             ));
         }
-        match self.node_timeout {
-            NodeTimeout::Absolute(limit) if limit.is_zero() => {
-                return Err(ConfigError::option("node_timeout", "above zero", &limit));
-            }
-            NodeTimeout::Factor(factor) if !(factor > 0.0 && factor <= 1.0) => {
-                return Err(ConfigError::option(
-                    "timeout_factor",
-                    "above 0 and at most 1",
-                    &factor,
-                ));
-            }
-            // The factor is above zero, but so small that nothing is left of the expiry.
-            _ if self.node_timeout() < Duration::from_micros(1) => {
-                return Err(ConfigError::option(
-                    "timeout_factor",
-                    "large enough to leave at least 1 µs of the expiry",
-                    &self.node_timeout,
-                ));
-            }
-            _ => {}
-        }
+        self.check_node_timeout()?;
+        self.check_holds()?;
         let (expiry, min_validity) = (self.expiry(), self.min_validity());
-        if let Some(max_hold) = self.max_hold.filter(|max_hold| *max_hold <= min_validity) {
-            return Err(ConfigError::option(
-                "max_hold",
-                "longer than the least validity",
-                &max_hold,
-            ));
-        }
-        // So a node keeps the key for the minimum even if no release reaches it.
-        if self.min_hold > expiry {
-            return Err(ConfigError::option(
-                "min_hold",
-                "at most the expiry",
-                &self.min_hold,
-            ));
-        }
         let drift = self.drift(expiry);
         if expiry.saturating_sub(drift) <= min_validity {
             return Err(ConfigError::NoValidity {
@@ -145,6 +109,38 @@ impl Timing {
                 drift,
                 min_validity,
             });
+        }
+        Ok(())
+    }
+
+    fn check_node_timeout(&self) -> Result<(), ConfigError> {
+        match self.node_timeout {
+            NodeTimeout::Absolute(limit) if limit.is_zero() => {
+                Err(ConfigError::option("node_timeout", "above zero", &limit))
+            }
+            NodeTimeout::Factor(factor) if !(factor > 0.0 && factor <= 1.0) => {
+                let must = "above 0 and at most 1";
+                Err(ConfigError::option("timeout_factor", must, &factor))
+            }
+            // The factor is above zero, but so small that nothing is left of the expiry.
+            limit if self.node_timeout() < Duration::from_micros(1) => {
+                let must = "large enough to leave at least 1 µs of the expiry";
+                Err(ConfigError::option("timeout_factor", must, &limit))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_holds(&self) -> Result<(), ConfigError> {
+        let least = self.min_validity();
+        if let Some(max_hold) = self.max_hold.filter(|max_hold| *max_hold <= least) {
+            let must = "longer than the least validity";
+            return Err(ConfigError::option("max_hold", must, &max_hold));
+        }
+        // So a node keeps the key for the minimum even if no release reaches it.
+        if self.min_hold > self.expiry() {
+            let must = "at most the expiry";
+            return Err(ConfigError::option("min_hold", must, &self.min_hold));
         }
         Ok(())
     }
