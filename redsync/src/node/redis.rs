@@ -114,6 +114,7 @@ mod answer;
 mod command;
 #[cfg(feature = "_redis")]
 mod connection;
+mod content;
 #[cfg(feature = "_redis")]
 mod conversation;
 mod dialect;

@@ -4,13 +4,15 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Reply, command::Arguments, dialect::Dialect, exchange::Exchange};
+use super::{Reply, command::Arguments, content::Content, dialect::Dialect, exchange::Exchange};
 use crate::node::{NodeError, Operation, Question};
 
 /// A question of a lock, and the exchange with one server that answers it.
 #[doc(hidden)]
 pub struct Conversation {
     question: Question,
+    /// For how long the names are kept after their release.
+    kept: Duration,
     exchange: Exchange,
 }
 
@@ -22,14 +24,12 @@ impl fmt::Debug for Conversation {
 
 impl Conversation {
     pub(super) fn new(question: Question, dialect: &Arc<Dialect>) -> Self {
-        let exchange = Exchange::new(
-            question.operation(),
-            question.entry(),
-            question.token(),
-            question.kept_after_release(),
-            dialect,
-        );
-        Self { question, exchange }
+        let kept = question.kept_after_release();
+        Self {
+            exchange: Exchange::new(&content(&question, kept), dialect),
+            question,
+            kept,
+        }
     }
 
     pub(super) fn into_question(self) -> Question {
@@ -59,14 +59,14 @@ impl Conversation {
 
     /// Writes the next command.
     pub(super) fn write(&self, command: &mut impl Arguments) {
-        let (entry, token) = (self.question.entry(), self.question.token());
-        self.exchange.write(entry, token, command);
+        let content = content(&self.question, self.kept);
+        self.exchange.write(&content, command);
     }
 
     /// Reads the reply. Returns the conversation if another command follows.
     pub(super) fn reply(mut self, reply: Result<Reply, NodeError>) -> Option<Self> {
-        let entry = self.question.entry();
-        if let Some(answer) = self.exchange.reply(entry, reply) {
+        let content = content(&self.question, self.kept);
+        if let Some(answer) = self.exchange.reply(&content, reply) {
             self.question.answer(answer);
             return None;
         }
@@ -90,5 +90,14 @@ impl Conversation {
     /// Reports that the last command has certainly not been sent.
     pub(super) fn unsent(self, error: NodeError) {
         self.question.unsent(error);
+    }
+}
+
+/// The content of a question.
+fn content(question: &Question, kept: Duration) -> Content<'_> {
+    Content {
+        token: question.token(),
+        kept,
+        ..Content::new(question.operation(), question.entry())
     }
 }

@@ -12,6 +12,7 @@ use super::Deadpool;
 use super::{
     Driver, Reply,
     command::Command,
+    content::Content,
     dialect::{Dialect, may_do_otherwise},
     exchange::Exchange,
     script::{By, INSPECT},
@@ -188,18 +189,12 @@ impl<D: Driver> RedisNode<D> {
         }
     }
 
-    /// Carries out one operation, sending one command at a time.
-    async fn converse(
-        &self,
-        entry: &Entry,
-        operation: Operation,
-        token: Option<FencingToken>,
-        kept: Duration,
-    ) -> NodeAnswer {
-        let mut exchange = Exchange::new(operation, entry, token, kept, &self.dialect);
+    /// Asks the server, sending one command at a time.
+    async fn converse(&self, content: Content<'_>) -> NodeAnswer {
+        let mut exchange = Exchange::new(&content, &self.dialect);
         loop {
             let mut command = Command::default();
-            exchange.write(entry, token, &mut command);
+            exchange.write(&content, &mut command);
             let args = command.args();
             let reply = self.driver.command(&args);
             let reply = match exchange.interim() {
@@ -209,7 +204,7 @@ impl<D: Driver> RedisNode<D> {
                     Err(_) => return Ok(answer),
                 },
             };
-            if let Some(answer) = exchange.reply(entry, reply) {
+            if let Some(answer) = exchange.reply(&content, reply) {
                 return answer;
             }
         }
@@ -232,17 +227,16 @@ impl<D: Driver> Node for RedisNode<D> {
     }
 
     async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        answered!(
-            self.converse(entry, Operation::Acquire, None, Duration::ZERO),
-            Acquire
-        )
+        let content = Content::new(Operation::Acquire, entry);
+        answered!(self.converse(content), Acquire)
     }
 
     async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        answered!(
-            self.converse(entry, Operation::Raise, Some(token), Duration::ZERO),
-            Raise
-        )
+        let content = Content {
+            token: Some(token),
+            ..Content::new(Operation::Raise, entry)
+        };
+        answered!(self.converse(content), Raise)
     }
 
     async fn extend(
@@ -256,10 +250,11 @@ impl<D: Driver> Node for RedisNode<D> {
         } else {
             Operation::Extend
         };
-        answered!(
-            self.converse(entry, operation, token, Duration::ZERO),
-            Extend
-        )
+        let content = Content {
+            token,
+            ..Content::new(operation, entry)
+        };
+        answered!(self.converse(content), Extend)
     }
 
     async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
@@ -267,10 +262,11 @@ impl<D: Driver> Node for RedisNode<D> {
     }
 
     async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
-        answered!(
-            self.converse(entry, Operation::Release, None, time),
-            Release
-        )
+        let content = Content {
+            kept: time,
+            ..Content::new(Operation::Release, entry)
+        };
+        answered!(self.converse(content), Release)
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {

@@ -5,11 +5,10 @@ use std::{sync::OnceLock, time::Duration};
 use self::Argument::{
     Expiry, Kept, Mode, Names, NextFor, Retention, SetIfAbsent, Stride, Token, Value,
 };
-use super::{command::Arguments, dialect::may_do_otherwise};
+use super::{command::Arguments, content::Content, dialect::may_do_otherwise};
 use crate::{
-    FencingToken,
     fence::{RETENTION, STRIDE},
-    node::{EXCLUSIVE_NEXT, Entry, NodeError, Operation},
+    node::{EXCLUSIVE_NEXT, NodeError, Operation},
 };
 
 /// Loads a script that changes a lock, after the prelude that such scripts have in common.
@@ -114,16 +113,14 @@ impl Script {
             .get_or_init(|| sha1_smol::Sha1::from(self.code).digest().to_string())
     }
 
-    /// Writes the command that runs the script for an operation on an entry.
-    pub(super) fn write(
-        &self,
-        by: By,
-        operation: Operation,
-        entry: &Entry,
-        token: Option<FencingToken>,
-        kept: Duration,
-        command: &mut impl Arguments,
-    ) {
+    /// Writes the command that runs the script for the content of a question.
+    pub(super) fn write(&self, by: By, content: &Content<'_>, command: &mut impl Arguments) {
+        let &Content {
+            operation,
+            entry,
+            token,
+            kept,
+        } = content;
         let has_counters = match operation {
             Operation::Acquire => entry.fenced,
             Operation::Raise | Operation::Extend | Operation::Heal => token.is_some(),

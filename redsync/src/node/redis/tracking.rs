@@ -182,7 +182,7 @@ impl ToTrack {
         let reply = connection.send_packed_command(&tracking).await;
         reply
             .and_then(Value::extract_error)
-            .map_err(|error| failure(error, true))?;
+            .map_err(failure::<MultiplexedConnection>)?;
         Ok(connection)
     }
 }

@@ -248,7 +248,7 @@ impl<C: SharedConnection> Collector<C> {
             if !C::RECONNECTS && reply.as_ref().is_err_and(is_read_only) {
                 self.list.close();
             }
-            if let Some(item) = item.reply(reply) {
+            if let Some(item) = item.reply::<C>(reply) {
                 self.list.push_again(item);
                 again += 1;
             }
@@ -270,7 +270,8 @@ impl<C: SharedConnection> Collector<C> {
         }
         let count = items.len();
         for item in items {
-            item.fail::<C>(error.clone(), is_unsent);
+            let error = error.clone();
+            item.fail::<C>(Undelivered { error, is_unsent });
         }
         self.list.over(count);
     }
@@ -290,11 +291,11 @@ impl<C: SharedConnection> Drop for Collector<C> {
     /// nothing can be sent.
     fn drop(&mut self) {
         for item in self.list.close_and_take() {
-            item.fail::<C>(Undelivered::closed(true).error, true);
+            item.fail::<C>(Undelivered::unsent());
         }
         let sent = mem::take(&mut *self.sent.lock());
         for item in sent.into_iter().flat_map(|sent| sent.items) {
-            item.fail::<C>(Undelivered::closed(false).error, false);
+            item.fail::<C>(Undelivered::unread());
         }
     }
 }

@@ -31,13 +31,25 @@ pub(crate) struct Undelivered {
 }
 
 impl Undelivered {
-    /// The error if the list takes no more commands, or if the collector has ended.
-    pub(super) fn closed(is_unsent: bool) -> Self {
+    /// For a command that was not sent, because the list takes no more commands.
+    pub(super) fn unsent() -> Self {
         Self {
-            error: (redis::ErrorKind::Io, "the connection was abandoned").into(),
-            is_unsent,
+            error: abandoned(),
+            is_unsent: true,
         }
     }
+
+    /// For a command that was sent, and whose reply the collector no longer reads.
+    pub(super) fn unread() -> Self {
+        Self {
+            error: abandoned(),
+            is_unsent: false,
+        }
+    }
+}
+
+fn abandoned() -> RedisError {
+    (redis::ErrorKind::Io, "the connection was abandoned").into()
 }
 
 impl From<Conversation> for Item {
@@ -73,14 +85,11 @@ impl Item {
     }
 
     /// Processes the reply. Returns the item if another command follows.
-    pub(super) fn reply(self, value: RedisResult<Value>) -> Option<Self> {
+    pub(super) fn reply<C: SharedConnection>(self, value: RedisResult<Value>) -> Option<Self> {
         match self {
             Self::Conversation(conversation) => {
-                let reply = match value {
-                    Ok(value) => reply(value),
-                    Err(error) => Err(failure(error, true)),
-                };
-                return conversation.reply(reply).map(Self::Conversation);
+                let reply = value.map_err(failure::<C>).and_then(reply);
+                conversation.reply(reply).map(Self::Conversation)
             }
             Self::Command(_, reply) => {
                 // It fails if nobody waits for the reply any more.
@@ -88,23 +97,23 @@ impl Item {
                     error,
                     is_unsent: false,
                 }));
+                None
             }
         }
-        None
     }
 
-    /// Reports that the connection has failed. `is_unsent` says whether the command has certainly
-    /// not been sent.
-    pub(super) fn fail<C: SharedConnection>(self, error: RedisError, is_unsent: bool) {
+    /// Reports that there will be no reply.
+    pub(super) fn fail<C: SharedConnection>(self, undelivered: Undelivered) {
         match self {
-            Self::Conversation(conversation) if is_unsent => {
-                conversation.unsent(NodeError::Unreachable(Arc::new(error)));
+            Self::Conversation(conversation) if undelivered.is_unsent => {
+                conversation.unsent(NodeError::Unreachable(Arc::new(undelivered.error)));
             }
             Self::Conversation(conversation) => {
-                conversation.fail(failure(error, C::SENDS_ONCE));
+                conversation.fail(failure::<C>(undelivered.error));
             }
             Self::Command(_, reply) => {
-                let _ = reply.send(Err(Undelivered { error, is_unsent }));
+                // It fails if nobody waits for the reply any more.
+                let _ = reply.send(Err(undelivered));
             }
         }
     }

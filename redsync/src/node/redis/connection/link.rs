@@ -11,7 +11,6 @@ use super::{
     connect::{Connect, Connection},
     health::Health,
     item::Undelivered,
-    kind::sealed::Sealed,
     replies::failure,
 };
 #[cfg(feature = "deadpool-redis")]
@@ -125,7 +124,7 @@ impl<M: Connect> Link<M> {
                 self.retire(&connection);
             }
             if !is_unsent {
-                return Err(failure(error, M::Connection::SENDS_ONCE));
+                return Err(failure::<M::Connection>(error));
             }
             if !mem::take(&mut again) {
                 return Err(NodeError::unreachable(error));
@@ -143,51 +142,61 @@ impl<M: Connect> Link<M> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(NodeError::unreachable("there is no tokio runtime"));
         };
-        let begin = |checked: Option<&_>| self.begin(&runtime, checked);
         let mut again = true;
         loop {
-            let mut ended = None;
-            let attempt = {
-                let mut slot = self.slot();
-                let now = Instant::now();
-                let attempt = match &*slot {
-                    Slot::Attempting(attempt) if attempt.is_driven(&runtime, now) => {
-                        attempt.clone()
-                    }
-                    Slot::Attempting(attempt) => begin(attempt.checked()),
-                    Slot::Connected(connection) if connection.sender.is_closed() => {
-                        ended = Some(Arc::clone(connection));
-                        begin(None)
-                    }
-                    Slot::Connected(connection)
-                        if is_trusted(connection, &connection.sender.health(), now) =>
-                    {
-                        return Ok(Arc::clone(connection));
-                    }
-                    Slot::Connected(connection) => begin(Some(connection)),
-                    Slot::Empty => begin(None),
-                };
-                *slot = Slot::Attempting(attempt.clone());
-                attempt
+            let attempt = match self.ready(&runtime) {
+                Ok(connection) => return Ok(connection),
+                Err(attempt) => attempt,
             };
-            // Not under the lock, because this may run the code of a pool.
-            if let Some(ended) = ended {
-                ended.leave();
-            }
             let result = attempt.result().await;
-            let mut slot = self.slot();
-            if matches!(&*slot, Slot::Attempting(current) if current.is(&attempt)) {
-                *slot = match &result {
-                    Ok(connection) => Slot::Connected(Arc::clone(connection)),
-                    Err(_) => Slot::Empty,
-                };
-            }
-            drop(slot);
+            self.settle(&attempt, &result);
             // It may have failed because its runtime has ended, and not because of the server.
             if result.is_err() && !attempt.is_on(&runtime) && mem::take(&mut again) {
                 continue;
             }
             return result;
+        }
+    }
+
+    /// The connection, if it may be used at once; otherwise the attempt to wait for, which is begun if there
+    /// is none.
+    fn ready(&self, runtime: &Handle) -> Result<Arc<Connection<M>>, Attempt<M>> {
+        let begin = |checked: Option<&_>| self.begin(runtime, checked);
+        let now = Instant::now();
+        let mut ended = None;
+        let mut slot = self.slot();
+        let attempt = match &*slot {
+            Slot::Attempting(attempt) if attempt.is_driven(runtime, now) => attempt.clone(),
+            Slot::Attempting(attempt) => begin(attempt.checked()),
+            Slot::Connected(connection) if connection.sender.is_closed() => {
+                ended = Some(Arc::clone(connection));
+                begin(None)
+            }
+            Slot::Connected(connection)
+                if is_trusted(connection, &connection.sender.health(), now) =>
+            {
+                return Ok(Arc::clone(connection));
+            }
+            Slot::Connected(connection) => begin(Some(connection)),
+            Slot::Empty => begin(None),
+        };
+        *slot = Slot::Attempting(attempt.clone());
+        drop(slot);
+        // Not under the lock, because this may run the code of a pool.
+        if let Some(ended) = ended {
+            ended.leave();
+        }
+        Err(attempt)
+    }
+
+    /// Puts the result of an attempt in its place, unless another attempt has taken that.
+    fn settle(&self, attempt: &Attempt<M>, result: &Result<Arc<Connection<M>>, NodeError>) {
+        let mut slot = self.slot();
+        if matches!(&*slot, Slot::Attempting(current) if current.is(attempt)) {
+            *slot = match result {
+                Ok(connection) => Slot::Connected(Arc::clone(connection)),
+                Err(_) => Slot::Empty,
+            };
         }
     }
 

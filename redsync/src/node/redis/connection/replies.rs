@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
+use super::kind::SharedConnection;
 use crate::node::{NodeError, redis::Reply};
 
-/// The node error for an error of a connection. `sends_once` says that the connection never repeats
-/// a command by itself.
-pub(crate) fn failure(error: RedisError, sends_once: bool) -> NodeError {
+/// The node error for an error of a connection of this kind.
+pub(crate) fn failure<C: SharedConnection>(error: RedisError) -> NodeError {
     match refusal(&error) {
         Some(refused) => refused,
         // The connection is still alive, and later commands follow this one.
         None if error.is_timeout() => NodeError::TimedOut,
         // The server refused the connection when the client reconnected.
-        None if sends_once && error.is_connection_refusal() => {
+        None if C::SENDS_ONCE && error.is_connection_refusal() => {
             NodeError::Unreachable(Arc::new(error))
         }
         None => NodeError::Disconnected(Arc::new(error)),

@@ -63,7 +63,7 @@ impl<C: SharedConnection> Sender<C> {
         let (waiting, now) = (self.list.close_and_take(), Instant::now());
         for item in waiting {
             if let Err(item) = other.push(now, item) {
-                item.fail::<C>(Undelivered::closed(true).error, true);
+                item.fail::<C>(Undelivered::unsent());
             }
         }
     }
@@ -73,7 +73,7 @@ impl<C: SharedConnection> Sender<C> {
     pub(crate) fn abandon_sent(&self) {
         let sent = mem::take(&mut *self.sent.lock());
         for item in sent.into_iter().flat_map(|sent| sent.items) {
-            item.fail::<C>(Undelivered::closed(false).error, false);
+            item.fail::<C>(Undelivered::unread());
         }
     }
 
@@ -129,11 +129,9 @@ impl<C: SharedConnection> Sender<C> {
             let (reply, answer) = oneshot::channel();
             let item = Item::Command(command, reply);
             if self.push(Instant::now(), item).is_err() {
-                return Err(Undelivered::closed(true));
+                return Err(Undelivered::unsent());
             }
-            return answer
-                .await
-                .unwrap_or_else(|_| Err(Undelivered::closed(false)));
+            return answer.await.unwrap_or_else(|_| Err(Undelivered::unread()));
         }
         self.send_now(command).await
     }
@@ -146,7 +144,7 @@ impl<C: SharedConnection> Sender<C> {
     /// Dropping the future changes nothing.
     pub(crate) async fn ping(&self) -> Result<Value, Undelivered> {
         if self.is_closed() {
-            return Err(Undelivered::closed(true));
+            return Err(Undelivered::unsent());
         }
         self.send_now(redis::cmd("PING")).await
     }

@@ -106,7 +106,7 @@ impl<C: SharedConnection> Driver for Multiplexed<C> {
                 Err(undelivered) if undelivered.is_unsent => {
                     Err(NodeError::unreachable(undelivered.error))
                 }
-                Err(undelivered) => Err(failure(undelivered.error, C::SENDS_ONCE)),
+                Err(undelivered) => Err(failure::<C>(undelivered.error)),
             }
         }
     }
