@@ -57,6 +57,18 @@ impl<K> RedlockLayer<K> {
         change(&mut Arc::make_mut(&mut self.common).config);
         self
     }
+
+    /// Changes a default of the mutexes.
+    ///
+    /// # Panics
+    ///
+    /// If the result is invalid. `valid` says what would be valid.
+    #[track_caller]
+    fn set_default(mut self, change: impl FnOnce(Mutex) -> Mutex, valid: &str) -> Self {
+        let locking = &mut Arc::make_mut(&mut self.common).config.locking;
+        locking.change_defaults(change, valid);
+        self
+    }
 }
 
 /// For code that locks by hand.

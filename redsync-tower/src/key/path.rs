@@ -1,5 +1,7 @@
 //! Keys from parameters of the matched path.
 
+mod template;
+
 use std::{
     future::{Future, Ready, ready},
     mem,
@@ -13,17 +15,10 @@ use std::{
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use http::Request;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use redsync::Printable;
 
+use self::template::{Template, parameters};
 use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
-
-/// Everything but the unreserved characters (RFC 3986, section 2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// Takes the key from parameters of the matched path. Each `{name}` in the template stands for the
 /// value of that parameter.
@@ -64,68 +59,25 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// values indistinguishable.
 #[must_use]
 pub fn path(template: &str) -> PathKey {
-    match parse(template) {
-        Ok(parts) => PathKey {
-            template: Arc::new(Template {
-                parts,
-                has_passed_unmatched: AtomicBool::new(false),
-            }),
-        },
+    match Template::parse(template) {
+        Ok(template) => PathKey(Arc::new(Shared {
+            template,
+            has_passed_unmatched: AtomicBool::new(false),
+        })),
         Err(why) => panic!("the key template `{template}` {why}"),
     }
 }
 
 /// A key from parameters of the matched path. See [`path`].
+// Cheap to clone, since routers clone their services for each request.
 #[derive(Clone, Debug)]
-pub struct PathKey {
-    // Cheap to clone, since routers clone their services for each request.
-    template: Arc<Template>,
-}
+pub struct PathKey(Arc<Shared>);
 
 #[derive(Debug)]
-struct Template {
-    parts: Vec<Part>,
+struct Shared {
+    template: Template,
     /// Whether a request that matched no route has been reported.
     has_passed_unmatched: AtomicBool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Literal(Box<str>),
-    Parameter(Box<str>),
-}
-
-fn parse(template: &str) -> Result<Vec<Part>, &'static str> {
-    if template.is_empty() {
-        return Err("is empty");
-    }
-    let mut parts = Vec::new();
-    let mut rest = template;
-    while !rest.is_empty() {
-        let (literal, parameter) = rest.split_once('{').unwrap_or((rest, ""));
-        if literal.contains('}') {
-            return Err("has a `}` without a `{`");
-        }
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal.into()));
-        }
-        if literal.len() == rest.len() {
-            break;
-        }
-        let separates = |c: char| !c.is_ascii_alphanumeric() && !"-._~%".contains(c);
-        if !parts.is_empty() && matches!(parts.last(), Some(Part::Parameter(_)))
-            || parts.len() > 1 && !literal.contains(separates)
-        {
-            return Err("has two parameters without a separator between them");
-        }
-        let (name, after) = parameter.split_once('}').ok_or("has a `{` without a `}`")?;
-        if name.is_empty() || name.contains(['{', '*']) {
-            return Err("has a parameter without a plain name");
-        }
-        parts.push(Part::Parameter(name.into()));
-        rest = after;
-    }
-    Ok(parts)
 }
 
 impl PathKey {
@@ -152,24 +104,7 @@ impl PathKey {
         values: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<LockKey, KeyError> {
         let values: Vec<_> = values.into_iter().collect();
-        let mut name = String::new();
-        for part in &self.template.parts {
-            match part {
-                Part::Literal(literal) => name.push_str(literal),
-                Part::Parameter(parameter) => {
-                    let mut values = (values.iter().filter(|(name, _)| *name == &**parameter))
-                        .map(|(_, value)| value);
-                    let value = values.next();
-                    let value = value.ok_or_else(|| self.cannot_be_filled_in(parameter, "no"))?;
-                    // This happens with nested routers. Either value could be meant.
-                    if values.next().is_some() {
-                        return Err(self.cannot_be_filled_in(parameter, "more than one"));
-                    }
-                    name.extend(utf8_percent_encode(value, RESERVED));
-                }
-            }
-        }
-        Ok(name.into())
+        self.0.template.fill_in(&values).map(LockKey::from)
     }
 
     /// Checks that the template fits a route: that the route has each parameter of the template exactly
@@ -207,10 +142,14 @@ impl PathKey {
 
     /// Passes a request that no route matched.
     fn pass_unmatched<B>(&self, request: &Request<B>) {
-        // `Relaxed`: nothing else depends on it.
-        if !self.template.has_passed_unmatched.swap(true, Relaxed) {
+        // Relaxed: nothing else depends on it.
+        let Shared {
+            template,
+            has_passed_unmatched,
+        } = &*self.0;
+        if !has_passed_unmatched.swap(true, Relaxed) {
             let (method, path) = (request.method(), Printable(request.uri().path()));
-            let template = self.template();
+            let template = template.to_string();
             tracing::warn!(
                 %method,
                 %path,
@@ -218,23 +157,6 @@ impl PathKey {
                 "a request that no route matched passes without a lock; others are not reported"
             );
         }
-    }
-
-    fn cannot_be_filled_in(&self, parameter: &str, count: &str) -> KeyError {
-        let detail = format!(
-            "the key template `{}` needs the path parameter `{parameter}`, but there is {count} value \
-             for it",
-            self.template()
-        );
-        KeyError::Misconfigured(detail.into())
-    }
-
-    fn template(&self) -> String {
-        let parts = self.template.parts.iter().map(|part| match part {
-            Part::Literal(literal) => literal.to_string(),
-            Part::Parameter(parameter) => format!("{{{parameter}}}"),
-        });
-        parts.collect()
     }
 }
 
@@ -259,24 +181,6 @@ impl<B> Key<B> for PathKey {
     }
 }
 
-/// The names of the parameters of a route, in the syntax of axum: `{name}` and `{*name}`, while `{{`
-/// and `}}` stand for braces.
-fn parameters(route: &str) -> impl Iterator<Item = &str> {
-    let mut rest = route;
-    std::iter::from_fn(move || {
-        loop {
-            let (_, after) = rest.split_once('{')?;
-            if let Some(after) = after.strip_prefix('{') {
-                rest = after;
-                continue;
-            }
-            let (name, after) = after.split_once('}')?;
-            rest = after;
-            return Some(name.strip_prefix('*').unwrap_or(name));
-        }
-    })
-}
-
 /// The decoded parameters, or [`None`] if the request has not come through a router.
 fn params<B>(request: &mut Request<B>) -> Result<Option<RawPathParams>, KeyError> {
     // axum keeps the parameters in a private extension, which its extractors read from `Parts`. So
@@ -295,61 +199,5 @@ fn params<B>(request: &mut Request<B>) -> Result<Option<RawPathParams>, KeyError
             Err(KeyError::BadRequest(rejection.body_text().into()))
         }
         _ => Ok(None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ambiguous_templates_are_refused() {
-        for template in [
-            "",
-            "{",
-            "}",
-            "a}",
-            "{a",
-            "{}",
-            "{{a}}",
-            "{*a}",
-            "{a}{b}",
-            "{a}-{b}",
-            "a{b}c{d}",
-            "{a}%{b}",
-            "{a}:{b}x{c}",
-        ] {
-            assert!(parse(template).is_err(), "{template}");
-        }
-    }
-
-    #[test]
-    fn the_parameters_of_a_route_are_found() {
-        let of = |route| parameters(route).collect::<Vec<_>>();
-        assert_eq!(of("/orders/{id}/items/{item}"), ["id", "item"]);
-        assert_eq!(of("/{a}/{{b}}/{*rest}"), ["a", "rest"]);
-        assert_eq!(of("/{id}/{id}"), ["id", "id"]);
-        assert!(of("/orders").is_empty());
-    }
-
-    #[test]
-    fn a_template_consists_of_literals_and_parameters() {
-        let literal = |text: &str| Part::Literal(text.into());
-        let parameter = |name: &str| Part::Parameter(name.into());
-        assert_eq!(parse("order"), Ok(vec![literal("order")]));
-        assert_eq!(parse("{id}"), Ok(vec![parameter("id")]));
-        assert_eq!(
-            parse("order:{id}"),
-            Ok(vec![literal("order:"), parameter("id")])
-        );
-        assert_eq!(
-            parse("{a}-:{b}/x"),
-            Ok(vec![
-                parameter("a"),
-                literal("-:"),
-                parameter("b"),
-                literal("/x")
-            ])
-        );
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use redsync::Mutex;
-
 use super::RedlockLayer;
 use crate::config::{HoldUntil, OnLoss};
 
@@ -53,12 +51,10 @@ impl<K> RedlockLayer<K> {
     ///
     /// Panics if no lock can have that expiry, for instance because it leaves less than the least validity.
     #[must_use]
+    #[track_caller]
     pub fn with_expiry(self, expiry: Duration) -> Self {
-        self.set(|config| {
-            let change = |mutex: Mutex| mutex.with_expiry(expiry);
-            let valid = "an expiry that a lock can have";
-            config.locking.change_defaults(change, valid);
-        })
+        let valid = "an expiry that a lock can have";
+        self.set_default(|mutex| mutex.with_expiry(expiry), valid)
     }
 
     /// Sets how long a lock can be held. At that time it is lost, and what happens then is what
@@ -88,12 +84,10 @@ impl<K> RedlockLayer<K> {
     /// Panics if the limit is not above the least validity, which is a tenth of the expiry unless the
     /// `Redsync` has another. Set a short expiry first.
     #[must_use]
+    #[track_caller]
     pub fn with_max_hold(self, limit: Duration) -> Self {
-        self.set(|config| {
-            let change = |mutex: Mutex| mutex.with_max_hold(limit);
-            let valid = "a maximum hold that a lock can have";
-            config.locking.change_defaults(change, valid);
-        })
+        let valid = "a maximum hold that a lock can have";
+        self.set_default(|mutex| mutex.with_max_hold(limit), valid)
     }
 
     /// Sets the least time for which a lock is held. If the handler is done earlier, its response is sent, and
@@ -116,12 +110,10 @@ impl<K> RedlockLayer<K> {
     ///
     /// Panics if the minimum is longer than the expiry. Set a long [expiry](Self::with_expiry) first.
     #[must_use]
+    #[track_caller]
     pub fn with_min_hold(self, minimum: Duration) -> Self {
-        self.set(|config| {
-            let change = |mutex: Mutex| mutex.with_min_hold(minimum);
-            let valid = "a minimum hold of at most the expiry";
-            config.locking.change_defaults(change, valid);
-        })
+        let valid = "a minimum hold of at most the expiry";
+        self.set_default(|mutex| mutex.with_min_hold(minimum), valid)
     }
 
     /// Sets whether the lock is extended in the background while it is held, so that a handler may

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::Method;
-use redsync::Mutex;
 
 use super::RedlockLayer;
 
@@ -97,7 +96,7 @@ impl<K> RedlockLayer<K> {
     }
 
     /// Sets how many requests for one key are handled at the same time, by all instances of the service
-    /// together. 1 by default; at most [`Mutex::MAX_PERMITS`].
+    /// together. 1 by default; at most [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS).
     ///
     /// `tower::limit::ConcurrencyLimit` limits all requests of one process; this limits the requests for each
     /// key in all processes. Each request holds one permit of a [semaphore](redsync::Redsync::semaphore),
@@ -124,16 +123,13 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if `permits` is zero or more than [`Mutex::MAX_PERMITS`], and if it is more than one with
+    /// Panics if `permits` is zero or more than [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS), and if it is more than one with
     /// [fencing](Self::with_fencing) or [shared reads](Self::with_shared_reads).
     #[must_use]
+    #[track_caller]
     pub fn with_permits(self, permits: usize) -> Self {
-        self.set(|config| {
-            let change = |mutex: Mutex| mutex.with_permits(permits);
-            config
-                .locking
-                .change_defaults(change, "permits that locks can have");
-        })
+        let valid = "permits that locks can have";
+        self.set_default(|mutex| mutex.with_permits(permits), valid)
     }
 
     /// Sets whether each exclusive lock has a [fencing token](redsync::fence). False by default.
@@ -167,12 +163,9 @@ impl<K> RedlockLayer<K> {
     /// Panics if `fencing` is true and the defaults of the [`Redsync`](redsync::Redsync) make locks
     /// shared, or if there is more than one [permit](Self::with_permits).
     #[must_use]
+    #[track_caller]
     pub fn with_fencing(self, fencing: bool) -> Self {
-        self.set(|config| {
-            let change = |mutex: Mutex| mutex.with_fencing(fencing);
-            config
-                .locking
-                .change_defaults(change, "fencing is for exclusive locks with one permit");
-        })
+        let valid = "fencing is for exclusive locks with one permit";
+        self.set_default(|mutex| mutex.with_fencing(fencing), valid)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use redsync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::RedlockLayer;
@@ -83,13 +82,10 @@ impl<K> RedlockLayer<K> {
     ///
     /// Panics if `attempts` is zero.
     #[must_use]
+    #[track_caller]
     pub fn with_outage_attempts(self, attempts: u32) -> Self {
-        self.set(|config| {
-            let change = |mutex: Mutex| mutex.with_outage_attempts(attempts);
-            config
-                .locking
-                .change_defaults(change, "at least one attempt");
-        })
+        let valid = "at least one attempt";
+        self.set_default(|mutex| mutex.with_outage_attempts(attempts), valid)
     }
 
     /// Sends away the requests that wait for their locks, when the service begins to shut down and
@@ -158,12 +154,10 @@ impl<K> RedlockLayer<K> {
     ///
     /// Panics if no lock could have that limit, as with zero.
     #[must_use]
+    #[track_caller]
     pub fn with_node_timeout(self, limit: Duration) -> Self {
-        self.set(|config| {
-            let change = |mutex: Mutex| mutex.with_node_timeout(limit);
-            let valid = "a time limit that a node can have";
-            config.locking.change_defaults(change, valid);
-        })
+        let valid = "a time limit that a node can have";
+        self.set_default(|mutex| mutex.with_node_timeout(limit), valid)
     }
 
     /// Sets whether requests pass without their lock if too few nodes answer, or if they answer too
