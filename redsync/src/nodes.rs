@@ -2,6 +2,7 @@
 
 mod admission;
 mod condition;
+mod identities;
 mod outage;
 
 use std::{fmt, future::Future, iter, sync::Arc, time::Duration};
@@ -9,7 +10,7 @@ use std::{fmt, future::Future, iter, sync::Arc, time::Duration};
 use futures_util::future::{FutureExt, join_all};
 use tokio::time::{Instant, timeout};
 
-use self::{admission::Admission, condition::Condition, outage::Outage};
+use self::{admission::Admission, condition::Condition, identities::Identities, outage::Outage};
 use crate::{
     ConfigError, Printable,
     metrics::NodeMetrics,
@@ -22,14 +23,12 @@ use crate::{
         count::RoundVotes,
         votes::{NodeVote, Vote, Votes},
     },
-    sync::Mutex,
 };
 
 /// All nodes, in the order in which the user gave them.
 pub(crate) struct Nodes {
     members: Box<[Member]>,
-    /// The identities of the admitted nodes, as far as they are known.
-    identities: Mutex<Vec<(String, usize)>>,
+    identities: Identities,
     outage: Outage,
 }
 
@@ -74,7 +73,7 @@ impl Nodes {
         }
         Ok(Self {
             members,
-            identities: Mutex::default(),
+            identities: Identities::default(),
             outage: Outage::default(),
         })
     }
@@ -287,27 +286,31 @@ impl Nodes {
             return Ok(());
         }
         let question = async {
-            let identity = member.node.get().identity();
-            match member.metrics.identity(identity).await? {
-                Some(identity) => self.identify(node, identity),
+            match self.identity(node).await? {
+                Some(identity) => self.identify(node, identity).await,
                 None => Ok(()),
             }
         };
         member.admission.admit(question).await
     }
 
-    fn identify(&self, node: usize, identity: String) -> Result<(), NodeError> {
-        let mut identities = self.identities.lock();
-        match identities.iter().find(|(known, _)| *known == identity) {
-            Some((_, other)) if *other != node => Err(NodeError::SameServer {
-                other: Arc::clone(self.address(*other)),
-            }),
-            Some(_) => Ok(()),
-            None => {
-                identities.push((identity, node));
-                Ok(())
-            }
+    async fn identity(&self, node: usize) -> Result<Option<String>, NodeError> {
+        let member = &self.members[node];
+        member.metrics.identity(member.node.get().identity()).await
+    }
+
+    async fn identify(&self, node: usize, identity: String) -> Result<(), NodeError> {
+        // A server that restarts has another identity. So a node that was refused is compared with what the
+        // other node says now.
+        if let Some(twin) = self.identities.twin(node)
+            && let Some(identity) = self.identity(twin).await?
+        {
+            self.identities.renew(twin, identity);
         }
+        let claimed = self.identities.claim(node, identity);
+        claimed.map_err(|other| NodeError::SameServer {
+            other: Arc::clone(self.address(other)),
+        })
     }
 }
 

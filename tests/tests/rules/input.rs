@@ -150,6 +150,20 @@ async fn a_server_under_two_addresses_has_one_vote_to_verify_and_to_resume() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_under_two_addresses_has_one_vote_after_its_restart_too() {
+    let (mutex, nodes) = one_server_under_two_addresses();
+    let guard = mutex.try_lock().await.unwrap();
+    guard.release().await.unwrap();
+    for node in &nodes[..2] {
+        node.identify_as("one server, restarted");
+    }
+    nodes[2].always(Fault::unreachable());
+    for _ in 0..3 {
+        assert_unavailable(&mutex.try_lock().await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_under_two_addresses_is_released_nevertheless() {
     let (mutex, _nodes) = one_server_under_two_addresses();
     let guard = mutex.try_lock().await.unwrap();
