@@ -6,6 +6,7 @@ use redsync::{
 };
 use redsync_tests::{Proxy, RedisServer, Servers, UNLOCK_OF_GO, wait::until};
 use tokio::{
+    runtime::Builder,
     task::JoinHandle,
     time::{Instant, timeout},
 };
@@ -148,6 +149,32 @@ async fn a_connection_that_is_killed_is_made_again() {
     assert!(!waiting.is_finished());
     servers.iter().for_each(unlock_as_go_does);
     woken("over new connections", waiting).await;
+}
+
+/// The connections for wake-ups are made on a runtime that then ends.
+#[test]
+fn a_waiter_is_woken_although_the_runtime_of_another_has_ended() {
+    let servers = Servers::start(3);
+    let [redsync] = on_servers(&servers);
+    let runtime = || {
+        let mut workers = Builder::new_multi_thread();
+        workers.worker_threads(1).enable_all().build().unwrap()
+    };
+    let (ends, lives) = (runtime(), runtime());
+    hold(&servers);
+    for server in &servers {
+        server.command(&["SET", "other", "theirs", "NX", "PX", "300000"]);
+    }
+    let other = ends.spawn(redsync.mutex("other").lock_within(WAIT));
+    until_tracked(&servers);
+    let waiting = lives.spawn(redsync.mutex(NAME).lock_within(WAIT));
+    until("all servers report changes of both names", SOON, || {
+        (servers.iter()).all(|server| server.info("tracking_total_keys") == 2)
+    });
+    drop(ends);
+    servers.iter().for_each(unlock_as_go_does);
+    lives.block_on(woken("after the end of a runtime", waiting));
+    drop(other);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

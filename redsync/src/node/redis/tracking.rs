@@ -154,12 +154,12 @@ impl ToTrack {
     }
 
     async fn try_to_connect(&self) -> Result<MultiplexedConnection, NodeError> {
-        let watchers = self.watchers.clone();
+        let reports = Reports(self.watchers.clone());
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(None)
             .set_push_sender(move |push| {
-                notify(&watchers, &push);
+                reports.forward(&push);
                 Ok::<_, std::convert::Infallible>(())
             });
         let error = |error: RedisError| match refusal(&error) {
@@ -210,20 +210,32 @@ impl Connect for ToTrack {
     }
 }
 
-/// Notifies the watchers of the keys that a push message reports as changed.
-fn notify(watchers: &Watchers, push: &PushInfo) {
-    match (&push.kind, &push.data[..]) {
-        (PushKind::Invalidate, [Value::Array(keys)]) => {
-            for key in keys {
-                if let Value::BulkString(key) = key {
-                    // A key that is not UTF-8 is not the name of a lock.
-                    watchers.notify(&String::from_utf8_lossy(key));
+/// The reports of one connection, for its watchers.
+struct Reports(Watchers);
+
+impl Reports {
+    /// Notifies the watchers of the keys that a push message reports as changed.
+    fn forward(&self, push: &PushInfo) {
+        match (&push.kind, &push.data[..]) {
+            (PushKind::Invalidate, [Value::Array(keys)]) => {
+                for key in keys {
+                    if let Value::BulkString(key) = key {
+                        // A key that is not UTF-8 is not the name of a lock.
+                        self.0.notify(&String::from_utf8_lossy(key));
+                    }
                 }
             }
+            // All keys were flushed, or the connection has ended and reports no more changes.
+            (PushKind::Invalidate | PushKind::Disconnection, _) => self.0.notify_all(),
+            _ => {}
         }
-        // All keys were flushed, or the connection has ended and reports no more changes.
-        (PushKind::Invalidate | PushKind::Disconnection, _) => watchers.notify_all(),
-        _ => {}
+    }
+}
+
+impl Drop for Reports {
+    /// The connection ends without a message if the runtime ends that reads it.
+    fn drop(&mut self) {
+        self.0.notify_all();
     }
 }
 
