@@ -182,7 +182,9 @@ impl Guard {
     }
 
     /// Returns a token that is cancelled when the lock is [lost](Self::lost), and when the guard is
-    /// released, dropped or taken apart: for tasks that must not continue without the lock.
+    /// released, dropped or taken apart: for tasks that must not continue without the lock. It is also
+    /// cancelled when the runtime ends on which this was first called, since nobody would notice the loss
+    /// after that.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

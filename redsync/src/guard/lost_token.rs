@@ -10,7 +10,8 @@ use tokio_util::{
 use super::validity::Lost;
 use crate::lease::Lease;
 
-/// A token that is cancelled when the lock is lost, or when this is dropped.
+/// A token that is cancelled when the lock is lost, when this is dropped, or when the runtime ends that
+/// watches over the lock.
 pub(super) struct LostToken {
     token: DropGuard,
     _watch: AbortOnDropHandle<()>,
@@ -24,10 +25,12 @@ impl LostToken {
     /// Outside of a tokio runtime.
     pub(super) fn new(lease: &Arc<Lease>) -> Self {
         let token = CancellationToken::new();
-        let (cancelled, lost) = (token.clone(), Lost::new(Arc::clone(lease)));
+        let lost = Lost::new(Arc::clone(lease));
+        // Dropped with the task if the runtime ends, since nobody would notice the loss after that.
+        let cancels = token.clone().drop_guard();
         let watch = tokio::spawn(async move {
             lost.await;
-            cancelled.cancel();
+            drop(cancels);
         });
         Self {
             token: token.drop_guard(),

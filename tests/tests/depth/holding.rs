@@ -16,7 +16,10 @@ use redsync_tests::{
     Servers,
     faulty::{Fault, Operation},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    runtime::Builder,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{MILLI, faulty, memory, patient};
 
@@ -143,6 +146,24 @@ async fn the_lost_token_is_cancelled_at_the_end_of_the_validity() {
     );
     token.cancelled().await;
     assert!(Instant::now() >= until && Instant::now() < until + 5 * MILLI);
+}
+
+#[test]
+fn the_lost_token_is_cancelled_if_its_runtime_ends() {
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+    let (ends, lives) = (runtime(), runtime());
+    let mutex = Redsync::in_memory(3).mutex("a").with_expiry(300 * MILLI);
+    let (guard, token) = ends.block_on(async {
+        let mut guard = mutex.lock().await.unwrap();
+        let token = guard.lost_token();
+        (guard, token)
+    });
+    drop(ends);
+    lives.block_on(async {
+        let cancelled = timeout(Duration::from_secs(30), token.cancelled()).await;
+        cancelled.expect("the loss is announced");
+        drop(guard);
+    });
 }
 
 #[tokio::test(start_paused = true)]
