@@ -16,7 +16,7 @@ use super::{
     past::Past,
 };
 use crate::{
-    LockError, Mode,
+    Mode,
     lease::Lease,
     request::{Permits, Request},
 };
@@ -104,13 +104,12 @@ impl Book {
         }
     }
 
-    /// Adds a waiter at the end of the queue of each of its names, unless one of them is full.
-    pub(super) fn join(&mut self, request: Request) -> Result<Arc<Entrant>, LockError> {
-        let limit = request.options.queueing.max_waiting;
+    /// Adds a waiter at the end of the queue of each of its names. If one of them is full, the request is
+    /// returned, to be dropped after the book is unlocked: it may own what users have put into its options.
+    pub(super) fn join(&mut self, request: Request) -> Result<Arc<Entrant>, Request> {
         let longest = (self.queues(&request.names)).map(|queue| queue.order.len());
-        if longest.max().unwrap_or(0) >= limit {
-            let name = request.label.to_name();
-            return Err(LockError::TooManyWaiting { name, limit });
+        if longest.max().unwrap_or(0) >= request.options.queueing.max_waiting {
+            return Err(request);
         }
         self.last += 1;
         let entrant = Entrant::new(self.last, request);

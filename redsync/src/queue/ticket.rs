@@ -30,11 +30,16 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// Joins the queue of each of the names, at its end.
     pub(crate) fn join(request: Request, queues: &Arc<Queues>) -> Result<Self, LockError> {
-        let entrant = queues.change(|book, _| book.join(request))?;
-        Ok(Self {
-            queues: Arc::clone(queues),
-            entrant,
-        })
+        match queues.change(|book, _| book.join(request)) {
+            Ok(entrant) => Ok(Self {
+                queues: Arc::clone(queues),
+                entrant,
+            }),
+            Err(refused) => Err(LockError::TooManyWaiting {
+                name: refused.label.to_name(),
+                limit: refused.options.queueing.max_waiting,
+            }),
+        }
     }
 
     pub(crate) fn request(&self) -> &Request {

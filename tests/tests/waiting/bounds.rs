@@ -1,9 +1,14 @@
 //! How many may wait.
 
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
+
 use redsync::{LockError, Redsync};
 use tokio::time::{Instant, sleep};
 
-use crate::{NAME, WAIT, in_memory, ms, queue, waiting};
+use crate::{NAME, SOON, WAIT, in_memory, ms, queue, waiting};
 
 #[tokio::test(start_paused = true)]
 async fn the_number_of_waiters_is_limited_and_a_waiter_that_leaves_makes_room() {
@@ -83,4 +88,33 @@ async fn futures_that_have_locked_and_are_kept_make_room_for_other_attempts() {
         guards.push(lock.as_mut().await.unwrap());
         futures.push(lock);
     }
+}
+
+/// The guard is in the options of the call that is refused, and in nothing else.
+#[tokio::main(flavor = "current_thread")]
+async fn refuse_a_call_that_owns_a_guard() {
+    let ([redsync], nodes) = in_memory();
+    let mutex = redsync.mutex(NAME).with_max_waiting(1);
+    let _held = mutex.lock().await.unwrap();
+    let _waiter = queue(mutex.lock_within(WAIT)).await;
+    let guard = Arc::new(redsync.mutex("other").lock().await.unwrap());
+    let owns = move |_| {
+        let _ = &guard;
+        ms(1)
+    };
+    let call = mutex.clone().with_retry_delay_fn(owns).lock();
+    assert!(matches!(call.await, Err(LockError::TooManyWaiting { .. })));
+    redsync.drain().await;
+    assert!(nodes.iter().all(|node| node.len() == 1));
+}
+
+#[test]
+fn a_call_that_is_refused_may_release_a_lock() {
+    // On a thread of its own, which would otherwise wait for itself.
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        refuse_a_call_that_owns_a_guard();
+        done.send(()).unwrap();
+    });
+    assert!(is_done.recv_timeout(SOON).is_ok());
 }
