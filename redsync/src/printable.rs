@@ -87,7 +87,7 @@ fn is_escaped(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         )
 }
 
@@ -106,6 +106,7 @@ mod tests {
             r"\u{0}a\u{1b}[31mb\u{7f}\u{9b}"
         );
         assert_eq!(shown("a\u{202e}b\u{2028}"), r"a\u{202e}b\u{2028}");
+        assert_eq!(shown("a\u{61c}b\u{200f}"), r"a\u{61c}b\u{200f}");
         assert_eq!(shown(""), "");
     }
 }

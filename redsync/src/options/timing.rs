@@ -68,8 +68,10 @@ impl Timing {
         kept.mul_f64(self.drift_factor) + Duration::from_millis(2)
     }
 
-    /// The end of the validity of a lock that nodes keep for `kept` from no earlier than `start`.
+    /// The end of the validity of a lock that nodes keep for `kept` from no earlier than `start`. A node may
+    /// say that it keeps a lock for any time, and an instant has a limit.
     pub(crate) fn until_from(&self, start: Instant, kept: Duration) -> Instant {
+        let kept = kept.min(MAX_EXPIRY);
         start + kept.saturating_sub(self.drift(kept))
     }
 
@@ -174,6 +176,13 @@ mod tests {
         let start = Instant::now();
         let until = timing.until_from(start, timing.expiry());
         assert_eq!(until - start, Duration::from_millis(988));
+    }
+
+    #[test]
+    fn a_lock_that_nodes_keep_for_ever_is_valid_for_about_a_year() {
+        let (timing, start) = (Timing::default(), Instant::now());
+        let valid = timing.until_from(start, Duration::MAX) - start;
+        assert!(valid > MAX_EXPIRY / 2 && valid < MAX_EXPIRY);
     }
 
     #[test]
