@@ -244,6 +244,7 @@ impl Guard {
     ///
     /// If the future is dropped, the validity stays as it was, though some nodes may keep the key
     /// for longer. The lock can be extended again.
+    #[doc(alias("renew", "refresh"))]
     pub async fn extend(&self) -> Result<(), ExtendError> {
         Extension::within_node_timeout(self.lease()).await
     }
@@ -276,6 +277,7 @@ impl Guard {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
+    #[doc(alias("auto_extend", "watchdog"))]
     pub fn keep_alive(&mut self) {
         if self.kept_alive.is_none() {
             self.kept_alive = Some(self.keeper.keep(self.owned.lease()));
@@ -334,6 +336,7 @@ impl Guard {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
+    #[doc(alias = "valid")]
     pub async fn verify(&self) -> Result<bool, VerifyError> {
         let kept = self.lease().verify().await;
         match kept.verdict {
@@ -377,6 +380,7 @@ impl Guard {
     ///
     /// If the future is dropped, even before it was polled, the release continues in the
     /// background.
+    #[doc(alias = "unlock")]
     pub fn release(self) -> Release {
         let Self {
             kept_alive,

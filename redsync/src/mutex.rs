@@ -203,6 +203,7 @@ impl Mutex {
     /// # Panics
     ///
     /// The future panics if it has to wait outside of a tokio runtime with time enabled.
+    #[doc(alias = "acquire")]
     pub fn lock(&self) -> Lock {
         self.lock_up_to(Limit::Tries(self.options.retry.tries))
     }
@@ -225,6 +226,7 @@ impl Mutex {
     /// # Errors, cancel safety, panics
     ///
     /// As for [`lock`](Self::lock).
+    #[doc(alias = "try_acquire")]
     pub fn try_lock(&self) -> Lock {
         self.lock_up_to(Limit::Tries(1))
     }
@@ -255,6 +257,7 @@ impl Mutex {
     /// # Errors, cancel safety, panics
     ///
     /// As for [`lock`](Self::lock), with [`LockError::TimedOut`] in place of [`LockError::Taken`].
+    #[doc(alias = "timeout")]
     pub fn lock_within(&self, limit: Duration) -> Lock {
         self.lock_up_to(Limit::within(Instant::now(), limit))
     }

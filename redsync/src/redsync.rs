@@ -288,6 +288,7 @@ impl Redsync {
     /// # Cancel safety
     ///
     /// If the future is dropped, the lock is released in the background.
+    #[doc(alias = "health")]
     pub async fn probe(&self) -> Votes {
         let mut options = Options::clone(&self.defaults);
         options.kind.mode = Mode::Exclusive;

@@ -50,6 +50,7 @@ impl<K> RedlockLayer<K> {
     /// # Panics
     ///
     /// Panics if no lock can have that expiry, for instance because it leaves less than the least validity.
+    #[doc(alias("ttl", "lease"))]
     #[must_use]
     #[track_caller]
     pub fn with_expiry(self, expiry: Duration) -> Self {
@@ -83,6 +84,7 @@ impl<K> RedlockLayer<K> {
     ///
     /// Panics if the limit is not above the least validity, which is a tenth of the expiry unless the
     /// `Redsync` has another. Set a short expiry first.
+    #[doc(alias = "timeout")]
     #[must_use]
     #[track_caller]
     pub fn with_max_hold(self, limit: Duration) -> Self {
@@ -109,6 +111,7 @@ impl<K> RedlockLayer<K> {
     /// # Panics
     ///
     /// Panics if the minimum is longer than the expiry. Set a long [expiry](Self::with_expiry) first.
+    #[doc(alias = "lock_at_least_for")]
     #[must_use]
     #[track_caller]
     pub fn with_min_hold(self, minimum: Duration) -> Self {

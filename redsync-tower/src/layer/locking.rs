@@ -125,6 +125,7 @@ impl<K> RedlockLayer<K> {
     ///
     /// Panics if `permits` is zero or more than [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS), and if it is more than one with
     /// [fencing](Self::with_fencing) or [shared reads](Self::with_shared_reads).
+    #[doc(alias("semaphore", "concurrency_limit"))]
     #[must_use]
     #[track_caller]
     pub fn with_permits(self, permits: usize) -> Self {

@@ -25,6 +25,7 @@ impl<K> RedlockLayer<K> {
     ///     .with_max_pending_per_key(20)
     ///     .with_max_pending_total(1000);
     /// ```
+    #[doc(alias = "timeout")]
     #[must_use]
     pub fn with_wait(self, limit: Duration) -> Self {
         self.set(|config| config.waiting.limit = Some(limit))
@@ -129,6 +130,7 @@ impl<K> RedlockLayer<K> {
     /// # }
     /// # }
     /// ```
+    #[doc(alias = "graceful_shutdown")]
     #[must_use]
     pub fn with_shutdown(self, token: CancellationToken) -> Self {
         self.set(|config| config.waiting.shutdown = Some(token))

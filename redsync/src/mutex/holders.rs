@@ -89,6 +89,7 @@ impl Mutex {
     /// # Cancel safety
     ///
     /// If the future is dropped, some nodes have released the keys, and others have not.
+    #[doc(alias = "force_unlock")]
     pub async fn force_release(&self) -> Result<Vec<Inspection>, ConfigError> {
         let request = self.request()?;
         let released = inspect::force_release(&request, &self.common.nodes).await;

@@ -33,6 +33,7 @@ impl Mutex {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("ttl", "lease"))]
     #[must_use]
     pub fn with_expiry(self, expiry: Duration) -> Self {
         self.set(|options| options.timing.set_expiry(expiry))
@@ -81,6 +82,7 @@ impl Mutex {
     /// [resumed](Self::resume), the time starts again. If an extension reaches a node only after the
     /// release, over a connection that was given up meanwhile, that node keeps the keys for an expiry.
     /// [`force_release`](Self::force_release) ends the rest of a minimum, too.
+    #[doc(alias = "lock_at_least_for")]
     #[must_use]
     pub fn with_min_hold(self, minimum: Duration) -> Self {
         self.set(|options| options.timing.min_hold = minimum)
@@ -211,6 +213,7 @@ impl Mutex {
     /// (This replaces go-redsync's `WithGenValueFunc`, with which two attempts can get the same
     /// value. Two clients can then hold the lock at the same time: see
     /// [`OwnerValue`](crate::OwnerValue).)
+    #[doc(alias = "gen_value")]
     #[must_use]
     pub fn with_owner_label<E>(
         self,
