@@ -106,13 +106,14 @@ impl HeldLock {
     /// Returns the [fencing token](redsync::fence), if the layer [has fencing
     /// on](crate::RedlockLayer::with_fencing) and the lock is exclusive.
     ///
-    /// A resource that remembers the largest token can refuse the writes of an earlier holder.
+    /// A resource that remembers the largest token can refuse the writes of an earlier holder. The number, which
+    /// fits into an `i64`, is [`FencingToken::get`].
     ///
     /// ```
     /// use redsync_tower::HeldLock;
     ///
     /// async fn update(lock: HeldLock) {
-    ///     let token = lock.fencing_token().expect("the layer has fencing on");
+    ///     let token = lock.fencing_token().expect("the layer has fencing on").get();
     ///     // UPDATE orders SET .., token = $token WHERE id = $id AND token <= $token
     ///     # let _ = token;
     /// }

@@ -17,6 +17,28 @@ use crate::{common::Common, config::Config, key::LockKey, service::Redlock};
 ///
 /// The requests of a layer and its clones count together against
 /// [limits](Self::with_max_pending_per_key). The [crate docs](crate) have examples.
+///
+/// A function that returns a layer, for axum, names the type of its [`Key`](crate::key::Key) like this:
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::{Router, body::Body, extract::Path, routing::put};
+/// use redsync::Redsync;
+/// use redsync_tower::{
+///     RedlockLayer,
+///     key::{self, Key},
+/// };
+///
+/// fn orders(redsync: &Redsync) -> RedlockLayer<impl Key<Body, Future: Send> + Clone + use<>> {
+///     let order = key::from_extractor(|Path(id): Path<u64>| format!("order:{id}"));
+///     RedlockLayer::new(redsync.clone(), order).with_fencing(true)
+/// }
+///
+/// let lock = orders(&Redsync::in_memory(3));
+/// let app: Router = Router::new()
+///     .route("/orders/{id}", put(async || "updated").route_layer(lock));
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RedlockLayer<K> {
     key: K,

@@ -80,7 +80,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
-mod callback;
 mod common;
 mod config;
 mod context;
@@ -105,7 +104,6 @@ pub use redsync;
 
 pub use self::{
     body::ResponseBody,
-    callback::{OnLost, OnRefused},
     config::{HoldUntil, OnLoss},
     held::{HeldLock, NotLocked},
     layer::RedlockLayer,

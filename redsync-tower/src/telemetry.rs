@@ -134,7 +134,7 @@ impl Telemetry {
         // The callback may panic, so all is recorded before.
         self.end(Outcome::Rejected(reason));
         if let Some(on_refused) = &self.common.config.observing.on_refused {
-            on_refused.on_refused(rejection, self.wait, &self.span);
+            on_refused(rejection, self.wait, &self.span);
         }
     }
 
@@ -259,7 +259,7 @@ impl Telemetry {
             // A body can be dropped by a panic, and a second panic would abort the process.
             && !thread::panicking()
         {
-            on_lost.on_lost(validity.name(), hold, &self.span);
+            on_lost(validity.name(), hold, &self.span);
         }
     }
 

@@ -12,6 +12,8 @@ use crate::{rejection::LockRejection, response::Format};
 pub(crate) struct Responses {
     pub(crate) contention_status: Option<StatusCode>,
     pub(crate) retry_after: Option<Duration>,
+    /// The minimum hold of the layer: a key stays for that long, however short the hold.
+    pub(crate) min_hold: Duration,
     pub(crate) problem_types: Option<Arc<str>>,
     pub(crate) response: Option<Arc<dyn Fn(&LockRejection) -> Response<Bytes> + Send + Sync>>,
 }
@@ -24,7 +26,7 @@ impl Responses {
         }
         match self.retry_after {
             Some(after) => rejection.set_retry_after(after),
-            None => rejection.expect_hold(usual_hold),
+            None => rejection.expect_hold(usual_hold.max(self.min_hold)),
         }
         rejection.set_problem_types(self.problem_types.as_ref());
     }
@@ -48,6 +50,7 @@ impl fmt::Debug for Responses {
         f.debug_struct("Responses")
             .field("contention_status", &self.contention_status)
             .field("retry_after", &self.retry_after)
+            .field("min_hold", &self.min_hold)
             .field("problem_types", &self.problem_types)
             .finish_non_exhaustive()
     }

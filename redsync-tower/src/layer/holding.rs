@@ -117,6 +117,7 @@ impl<K> RedlockLayer<K> {
     pub fn with_min_hold(self, minimum: Duration) -> Self {
         let valid = "a minimum hold of at most the expiry";
         self.set_default(|mutex| mutex.with_min_hold(minimum), valid)
+            .set(|config| config.responses.min_hold = minimum)
     }
 
     /// Sets whether the lock is extended in the background while it is held, so that a handler may

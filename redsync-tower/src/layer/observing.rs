@@ -1,12 +1,11 @@
 //! The options for how the layer is seen from outside.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tracing::Span;
 
 use super::RedlockLayer;
-use crate::{
-    callback::{OnLost, OnRefused},
-    metrics::Metrics,
-};
+use crate::{metrics::Metrics, rejection::LockRejection};
 
 /// How the layer is seen from outside.
 impl<K> RedlockLayer<K> {
@@ -55,22 +54,25 @@ impl<K> RedlockLayer<K> {
     /// Sets a function that is called for each request that the layer refuses, before the response
     /// is sent. A lost lock is not a refusal: see [`on_lost`](Self::on_lost).
     ///
+    /// It gets what the response is made from, how long the request has waited for its lock, and the span of
+    /// the lock, which is disabled if the request has no valid key. It is called on the task of the request, and
+    /// should not block.
+    ///
     /// ```
-    /// # use std::time::Duration;
     /// # use redsync::Redsync;
-    /// # use redsync_tower::{LockRejection, RedlockLayer, key};
-    /// # use tracing::Span;
+    /// # use redsync_tower::{RedlockLayer, key};
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("x-account")).on_refused(
-    ///     |rejection: &LockRejection, wait: Duration, _: &Span| {
-    ///         if rejection.reason().is_contention() {
-    ///             tracing::info!(?wait, "the account is busy");
-    ///         }
-    ///     },
-    /// );
+    /// let layer = RedlockLayer::new(redsync, key::header("x-account")).on_refused(|rejection, wait, _| {
+    ///     if rejection.reason().is_contention() {
+    ///         tracing::info!(?wait, "the account is busy");
+    ///     }
+    /// });
     /// ```
     #[must_use]
-    pub fn on_refused(self, callback: impl OnRefused) -> Self {
+    pub fn on_refused(
+        self,
+        callback: impl Fn(&LockRejection, Duration, &Span) + Send + Sync + 'static,
+    ) -> Self {
         self.set(|config| config.observing.on_refused = Some(Arc::new(callback)))
     }
 
@@ -79,21 +81,21 @@ impl<K> RedlockLayer<K> {
     /// that the handler has [detached](crate::HeldLock::detach), nor while a panic unwinds, where a second
     /// panic would abort the process.
     ///
+    /// It gets the name of the lock as it is on the nodes, which can contain whatever the client has sent (for a
+    /// log, use [`Printable`](redsync::Printable)), how long the request has had its lock, and the span of the
+    /// lock. It is called on the task of the request, and should not block.
+    ///
     /// ```
-    /// # use std::time::Duration;
     /// # use redsync::{Printable, Redsync};
     /// # use redsync_tower::{RedlockLayer, key};
-    /// # use tracing::Span;
     /// # let redsync = Redsync::in_memory(3);
-    /// let layer = RedlockLayer::new(redsync, key::header("x-account")).on_lost(
-    ///     |name: &str, hold: Duration, _: &Span| {
-    ///         // ... page somebody ...
-    ///         eprintln!("{} was lost after {hold:?}", Printable(name));
-    ///     },
-    /// );
+    /// let layer = RedlockLayer::new(redsync, key::header("x-account")).on_lost(|name, hold, _| {
+    ///     // ... page somebody ...
+    ///     eprintln!("{} was lost after {hold:?}", Printable(name));
+    /// });
     /// ```
     #[must_use]
-    pub fn on_lost(self, callback: impl OnLost) -> Self {
+    pub fn on_lost(self, callback: impl Fn(&str, Duration, &Span) + Send + Sync + 'static) -> Self {
         self.set(|config| config.observing.on_lost = Some(Arc::new(callback)))
     }
 }

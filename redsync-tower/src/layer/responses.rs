@@ -30,8 +30,8 @@ impl<K> RedlockLayer<K> {
     /// and at least one: the `Retry-After` of each response that has one.
     ///
     /// By default it is one second, and for contention how long locks of the layer are usually held,
-    /// as the layer has seen itself: a decaying average, in which about the last ten holds count most. It
-    /// is never more than the time after which the lock expires if its holder neither extends nor
+    /// as the layer has seen itself: a decaying average, in which about the last ten holds count most, and at
+    /// least its [minimum hold](Self::with_min_hold). It is never more than the time after which the lock expires if its holder neither extends nor
     /// releases it. See [`response`](crate::response#retry-after) for clients in browsers.
     ///
     /// ```

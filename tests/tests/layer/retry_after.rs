@@ -60,6 +60,17 @@ async fn it_is_how_long_locks_of_this_layer_are_usually_held() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_is_at_least_the_rest_of_a_minimum_hold() {
+    let app = app(orders(Nodes::new().redsync()).with_min_hold(secs(5)));
+    hold(&app, ms(10)).await;
+    assert_eq!(asked_to_wait(&app).await, 5);
+    advance(secs(2)).await;
+    assert_eq!(asked_to_wait(&app).await, 3, "the key is free then");
+    advance(secs(4)).await;
+    hold(&app, ms(10)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_is_not_more_than_the_time_until_the_key_expires() {
     let nodes = Nodes::new();
     let app = app(orders(nodes.redsync()));
