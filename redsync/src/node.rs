@@ -135,9 +135,13 @@ pub trait Node: Send + Sync + 'static {
     fn release(&self, entry: &Entry)
     -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
 
-    /// Releases those of the names that `entry` holds after `time`, which is not zero: from then on they are
-    /// free. It may shorten the time for which a name is kept. For a lock with a [minimum
+    /// Releases those of the names that `entry` holds, and keeps them for `time`, which is not zero: from then
+    /// on they are free. It may shorten the time for which a name is kept. For a lock with a [minimum
     /// hold](crate::Mutex::with_min_hold) that is released before the minimum is over.
+    ///
+    /// Up to then, another owner has the names: an extension of `entry` that arrives late is answered with
+    /// [`NotOwner`](ExtendVote::NotOwner), and changes nothing. This crate's own nodes append `:released` to the
+    /// owner value. If the same release arrives again, it succeeds again, and changes nothing.
     ///
     /// # Errors, cancel safety
     ///

@@ -21,6 +21,11 @@ pub struct OwnerValue(Arc<str>);
 /// label, and be shown.
 const AFTER_LABEL: char = '#';
 
+/// Follows the value of a holder that has released a name which is kept for the rest of a minimum hold. An
+/// extension that arrives later finds another value than its own, and does not restore the expiry.
+/// `delete.lua` and `release.lua` have the same text.
+const RELEASED: &str = ":released";
+
 /// The number of hexadecimal digits of the random bits.
 const DIGITS: usize = 32;
 
@@ -34,7 +39,7 @@ impl OwnerValue {
     /// Returns a short hash of the value, for logs.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let hash = sha1_smol::Sha1::from(self.as_str()).digest().bytes();
+        let hash = sha1_smol::Sha1::from(self.of_holder()).digest().bytes();
         let mut fingerprint = [0; 6];
         fingerprint.copy_from_slice(&hash[..6]);
         Fingerprint(fingerprint)
@@ -44,9 +49,26 @@ impl OwnerValue {
     /// one. It is not secret.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
-        let (label, random) = self.as_str().rsplit_once(AFTER_LABEL)?;
+        let (label, random) = self.of_holder().rsplit_once(AFTER_LABEL)?;
         let is_ours = random.len() == DIGITS && random.bytes().all(|it| it.is_ascii_hexdigit());
         (is_ours && !label.is_empty()).then_some(label)
+    }
+
+    /// Returns the value that a node keeps at a name after its holder has released it, up to the end of the
+    /// minimum hold.
+    pub(crate) fn released(&self) -> Self {
+        format!("{}{RELEASED}", self.as_str()).into()
+    }
+
+    /// Whether this is the value that follows the other one after its release.
+    pub(crate) fn is_release_of(&self, other: &Self) -> bool {
+        self.as_str().strip_suffix(RELEASED) == Some(other.as_str())
+    }
+
+    /// The value of the holder, even after its release.
+    fn of_holder(&self) -> &str {
+        let value = self.as_str();
+        value.strip_suffix(RELEASED).unwrap_or(value)
     }
 
     /// Makes a value of the label and 128 random bits. They come from the operating system, because
@@ -138,6 +160,20 @@ mod tests {
         ] {
             assert_eq!(label(&other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_holder_is_known_by_its_label_and_fingerprint_after_its_release() {
+        let (value, other) = (
+            OwnerValue::random("pod-7").unwrap(),
+            OwnerValue::from("abc"),
+        );
+        let released = value.released();
+        assert_ne!(released, value);
+        assert!(released.is_release_of(&value) && !released.is_release_of(&other));
+        assert!(!value.is_release_of(&value));
+        assert_eq!(released.label(), Some("pod-7"));
+        assert_eq!(released.fingerprint(), value.fingerprint());
     }
 
     #[test]

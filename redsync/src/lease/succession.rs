@@ -150,6 +150,20 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_with_a_minimum_hold_is_not_handed_over_nor_one_to_a_waiter_with_a_minimum() {
+        let now = Instant::now();
+        let (plain, minimum) = (
+            || request("a", |_| {}),
+            || request("a", |it| it.timing.min_hold = TIME),
+        );
+        let hands_over = |holder, next| may_follow(&Succession::new(now), &holder, &next, now);
+        assert!(hands_over(plain(), plain()));
+        assert!(!hands_over(minimum(), plain()));
+        assert!(!hands_over(plain(), minimum()));
+        assert!(!hands_over(minimum(), minimum()));
+    }
+
+    #[test]
     fn hand_overs_end_with_the_time_since_the_first_acquisition() {
         let origin = Instant::now();
         let second = Succession::new(origin).next(origin + TIME / 2);

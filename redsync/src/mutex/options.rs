@@ -78,9 +78,13 @@ impl Mutex {
     /// The release leaves the keys on the nodes, and lets them expire at the end of the minimum, by the
     /// nodes' clocks. The guard ends with the release: nothing is extended any longer, and
     /// [`Guard::release`](crate::Guard::release) and [`Redsync::drain`](crate::Redsync::drain) do not wait
-    /// for the end of the minimum. Such a lock is not [handed over](Self::with_hand_over). When a lock is
-    /// [resumed](Self::resume), the time starts again. If an extension reaches a node only after the
-    /// release, over a connection that was given up meanwhile, that node keeps the keys for an expiry.
+    /// for the end of the minimum. Up to then, the keys have the owner value with `:released` behind it, so an
+    /// extension that reaches a node after the release does not prolong them, and
+    /// [`inspect`](Self::inspect) still shows the holder. A node that the release does not reach keeps them
+    /// for the rest of the expiry.
+    ///
+    /// Such a lock is not [handed over](Self::with_hand_over). When a lock is [resumed](Self::resume), the
+    /// minimum of the mutex that resumes it applies, from then on.
     /// [`force_release`](Self::force_release) ends the rest of a minimum, too.
     #[doc(alias = "lock_at_least_for")]
     #[must_use]

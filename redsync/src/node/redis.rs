@@ -102,6 +102,8 @@
 //!   mutex.
 //! * A **shared lock** is a sorted set at the name of the mutex. A go-redsync client sees the name as
 //!   taken, and cannot delete the key.
+//! * A lock that is released before the end of its **[minimum hold](crate::Mutex::with_min_hold)** keeps its key
+//!   up to then. The owner value has `:released` behind it, and is nobody's any longer.
 //! * The **counter** of a fenced lock is a string beside it: that of `order:42` is at
 //!   `{order:42}:fence`, and that of `{shop-7}:order:42`, which already has a part in braces, is at
 //!   `{shop-7}:order:42:fence`. An ACL has to permit these keys. A counter takes about a hundred

@@ -1,5 +1,8 @@
 //! A minimum hold: the keys stay for as long, whichever way the lock ends.
 
+mod late;
+mod work;
+
 use std::time::Duration;
 
 use redsync::{
@@ -45,6 +48,17 @@ const ENDS: [fn(Guard); 3] = [
     },
 ];
 
+/// Mutexes whose keys nodes keep in different ways.
+const KINDS: [fn(&Redsync) -> Mutex; 4] = [
+    job,
+    |redsync| job(redsync).with_fencing(true),
+    |redsync| job(redsync).shared(),
+    |redsync| {
+        let several = redsync.mutex_many(["job", "other"]).with_expiry(EXPIRY);
+        several.with_min_hold(MINIMUM)
+    },
+];
+
 async fn is_free(mutex: &Mutex) -> bool {
     match mutex.try_lock().await {
         // Its own keys are not of interest.
@@ -60,14 +74,7 @@ async fn is_free(mutex: &Mutex) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_ends_early_stays_up_to_the_minimum_and_no_longer() {
     for end in ENDS {
-        for mutex in [
-            |redsync: &Redsync| job(redsync),
-            |redsync: &Redsync| job(redsync).shared(),
-            |redsync: &Redsync| {
-                let several = redsync.mutex_many(["job", "other"]).with_expiry(EXPIRY);
-                several.with_min_hold(MINIMUM).with_fencing(true)
-            },
-        ] {
+        for mutex in KINDS {
             let (redsync, nodes) = memory();
             let other = Redsync::new(nodes.clone()).unwrap();
             let start = Instant::now();
@@ -322,6 +329,51 @@ async fn the_minimum_of_a_resumed_lock_starts_again_and_prolongs_its_keys() {
     assert!(!is_free(&mutex).await);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_minimum_of_the_mutex_that_resumes_a_lock_applies() {
+    let (redsync, nodes) = memory();
+    let plain = redsync.mutex("job").with_expiry(EXPIRY);
+    let parts = job(&redsync).lock().await.unwrap().into_parts();
+    let resumed = plain.resume(parts).await.unwrap();
+    resumed.release().await.unwrap();
+    assert!(left(&nodes[0]).await.is_zero());
+    let parts = plain.lock().await.unwrap().into_parts();
+    let resumed = job(&redsync).resume(parts).await.unwrap();
+    resumed.release().await.unwrap();
+    assert_eq!(left(&nodes[0]).await, MINIMUM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_released_cannot_be_resumed_in_the_rest_of_its_minimum() {
+    for kind in KINDS {
+        let (redsync, nodes) = memory();
+        let guard = kind(&redsync).lock().await.unwrap();
+        let value = guard.expose_value().clone();
+        guard.release().await.unwrap();
+        let resumed = kind(&redsync).resume(value).await;
+        assert!(matches!(resumed, Err(LockError::NotHeld(_))), "{resumed:?}");
+        assert_eq!(left(&nodes[0]).await, MINIMUM);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_holder_is_shown_up_to_the_end_of_its_minimum() {
+    for kind in KINDS {
+        let (redsync, _) = memory();
+        let label = || Ok::<_, std::convert::Infallible>("pod-7".to_owned());
+        let guard = kind(&redsync).with_owner_label(label).lock().await.unwrap();
+        let fingerprint = guard.expose_value().fingerprint();
+        guard.release().await.unwrap();
+        for node in redsync.mutex("job").inspect().await.unwrap() {
+            let holders = node.holders.unwrap();
+            assert_eq!(holders.len(), 1);
+            assert_eq!(holders[0].label.as_deref(), Some("pod-7"));
+            assert_eq!(holders[0].fingerprint, fingerprint);
+            assert_eq!(holders[0].remaining, Some(MINIMUM));
+        }
+    }
+}
+
 #[test]
 fn a_guard_that_is_dropped_outside_of_a_runtime_keeps_its_keys_for_the_minimum() {
     let (redsync, nodes) = memory();
@@ -349,21 +401,4 @@ fn a_guard_that_is_dropped_outside_of_a_runtime_keeps_its_keys_for_the_minimum()
     let other = second.block_on(nodes[0].inspect("other")).unwrap().unwrap();
     let life = other.holders[0].remaining.unwrap();
     assert!(life <= MINIMUM, "{life:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_extension_that_arrives_after_the_release_prolongs_the_minimum_to_an_expiry() {
-    let (redsync, nodes) = faulty();
-    let guard = job(&redsync).with_fail_fast(false).lock().await.unwrap();
-    for node in &nodes {
-        node.once(Operation::Extend, Fault::late_request(5 * SECOND));
-    }
-    guard.extend().await.unwrap_err();
-    assert_eq!(guard.release().await.unwrap(), Released::Held);
-    redsync.drain().await;
-    sleep(6 * SECOND).await;
-    for node in &nodes {
-        let left = left(node.inner()).await;
-        assert!(left > MINIMUM && left <= EXPIRY, "{left:?}");
-    }
 }

@@ -187,7 +187,7 @@ pub async fn release<N: Node>(node: &N) {
 }
 
 /// Tests that the owner, and nobody else, can release names after a time, and shortens the time for which
-/// they are kept.
+/// they are kept, and that it cannot prolong that time afterwards.
 ///
 /// # Panics
 ///
@@ -215,6 +215,13 @@ pub async fn release_after<N: Node>(node: &N) {
         subject
             .released_after(entry, SHORT, ReleaseVote::Released, promise)
             .await;
+        let promise = "a release after a time that arrives again succeeds, and changes nothing";
+        subject
+            .released_after(entry, LONG, ReleaseVote::Released, promise)
+            .await;
+        let promise = "after its release, the owner cannot extend a name that is kept";
+        subject.extended(entry, ExtendVote::NotOwner, promise).await;
+        subject.healed(entry, ExtendVote::NotOwner, promise).await;
         let promise = "a name that is released after a time is taken up to then";
         subject.taken(&other, SHORT, promise).await;
     }

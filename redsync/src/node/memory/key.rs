@@ -110,13 +110,24 @@ impl Key {
         self.mode == Mode::Shared
     }
 
-    /// Sets when the name is no longer held with that value.
-    pub(super) fn set_end(&mut self, value: &OwnerValue, end: Instant) {
+    /// Releases the name for a holder, and keeps it up to `end`, if that is later than `now`. The value in the
+    /// place of the holder's is another one, so that an extension that arrives later is refused.
+    pub(super) fn release(&mut self, value: &OwnerValue, end: Instant, now: Instant) {
         for holder in &mut self.holders {
-            if holder.value == *value {
-                holder.expires = end;
+            if holder.value != *value {
+                continue;
             }
+            if end > now {
+                holder.value = value.released();
+            }
+            holder.expires = end;
         }
+    }
+
+    /// Whether the entry held the name, and it is kept after its release.
+    pub(super) fn is_released_by(&self, entry: &Entry) -> bool {
+        let is_released = |holder: &KeyHolder| holder.value.is_release_of(&entry.value);
+        self.mode == entry.mode && self.holders.iter().any(is_released)
     }
 
     /// The holders, if there are any.

@@ -97,9 +97,11 @@ impl State {
                 continue;
             };
             if key.is_held_by(entry) {
-                key.set_end(&entry.value, now + after);
+                key.release(&entry.value, now + after, now);
                 released += 1;
                 changed.push(&**name);
+            } else if key.is_released_by(entry) {
+                released += 1;
             } else if entry.repeated && entry.mode == Mode::Exclusive && key.is_shared() {
                 key.admit_shared();
                 changed.push(&**name);

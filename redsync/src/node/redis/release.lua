@@ -1,8 +1,9 @@
--- Releases those of the names that the owner holds, now or after a time.
+-- Releases those of the names that the owner holds, now or after a time: see delete.lua.
 -- KEYS: the names. ARGV: owner value, 'shared' or 'exclusive', whether this is the end of an
 -- exclusive attempt that was repeated (above zero): new shared holders are then admitted again; and
 -- for how many ms the names are kept. Returns 1 if the owner held all of them, else 0.
 local value, mode, kept = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local released = value .. ':released'
 local all = 1
 for i = 1, #KEYS do
   local kind = kind_of(KEYS[i])
@@ -15,21 +16,24 @@ for i = 1, #KEYS do
     all = 0
   elseif kind ~= mode then
     all = 0
-  elseif mode == 'exclusive' and redis.call('GET', KEYS[i]) == value then
-    if kept > 0 then
-      redis.call('PEXPIRE', KEYS[i], kept)
-    else
+  elseif mode == 'exclusive' then
+    local found = redis.call('GET', KEYS[i])
+    if found == value and kept > 0 then
+      redis.call('SET', KEYS[i], released, 'PX', kept)
+    elseif found == value then
       redis.call('DEL', KEYS[i])
+    elseif found ~= released then
+      all = 0
     end
-  elseif mode == 'shared' and kept > 0 and redis.call('ZSCORE', KEYS[i], value) then
-    redis.call('ZADD', KEYS[i], now + kept, value)
-    expire_with_last(KEYS[i])
-  elseif mode == 'shared' and redis.call('ZREM', KEYS[i], value) == 1 then
+  elseif redis.call('ZREM', KEYS[i], value) == 1 then
+    if kept > 0 then
+      redis.call('ZADD', KEYS[i], now + kept, released)
+    end
     -- Unless that was the last holder.
     if kind_of(KEYS[i]) == 'shared' then
       expire_with_last(KEYS[i])
     end
-  else
+  elseif not redis.call('ZSCORE', KEYS[i], released) then
     all = 0
   end
 end
