@@ -15,6 +15,7 @@
 //! | before it calls `lock` or its like | [`Waits`](What::Waits) |
 //! | the call fails, or its future is dropped | [`Leaves`](What::Leaves) |
 //! | the call returns a guard | [`Holds`](What::Holds) |
+//! | after that, if the lock has a minimum hold | [`Minimum`](What::Minimum) |
 //! | a guard is kept alive from now on | [`Keeps`](What::Keeps) |
 //! | `extend` has returned `Ok` | [`Extends`](What::Extends) |
 //! | before the guard is released, dropped or left, or when it is lost | [`Ends`](What::Ends) |

@@ -53,6 +53,7 @@ pub(super) fn check(courses: &[Course]) -> Vec<Wrong> {
         // Those who leave at an instant were there before those who come then.
         held.sort_by_key(|held| (held.belief.from, held.belief.to));
         wrongs.extend(overlaps(key, &held));
+        wrongs.extend(too_early(key, &held));
         held.sort_by_key(|held| held.belief.place);
         wrongs.extend(tokens(key, &held));
     }
@@ -64,10 +65,34 @@ pub(super) fn check(courses: &[Course]) -> Vec<Wrong> {
 
 /// Finds beliefs that are not disjoint, of which one at least is exclusive.
 fn overlaps(key: &str, held: &[Held<'_>]) -> Option<Wrong> {
+    let (before, held) = collide(held, |belief| belief.to)?;
+    let text = format!("two held {key}: {} and {}", told(&before), told(&held));
+    Some(Wrong::new(Rule::Overlap, held.belief.from, text))
+}
+
+/// Finds a belief that begins after the end of another, and before the end of its minimum hold.
+fn too_early(key: &str, held: &[Held<'_>]) -> Option<Wrong> {
+    let kept_until = |belief: &Belief| belief.kept_until().unwrap_or_default();
+    let (before, held) = collide(held, kept_until)?;
+    if before.belief.to > held.belief.from {
+        // They overlap.
+        return None;
+    }
+    let text = format!(
+        "{} held {key} before {}, the end of the minimum hold of {}",
+        told(&held),
+        kept_until(before.belief),
+        told(&before)
+    );
+    Some(Wrong::new(Rule::Minimum, held.belief.from, text))
+}
+
+/// Finds the first belief that begins before the `end` of an earlier one, if one of them at least is exclusive.
+fn collide<'a>(held: &[Held<'a>], end: impl Fn(&Belief) -> u64) -> Option<(Held<'a>, Held<'a>)> {
     let mut last: Option<Held<'_>> = None;
     let mut last_exclusive: Option<Held<'_>> = None;
     let later = |one: Option<&Held<'_>>, held: &Held<'_>| {
-        one.is_none_or(|one| one.belief.to < held.belief.to)
+        one.is_none_or(|one| end(one.belief) < end(held.belief))
     };
     for held in held {
         let before = if held.is_shared() {
@@ -76,10 +101,9 @@ fn overlaps(key: &str, held: &[Held<'_>]) -> Option<Wrong> {
             last
         };
         if let Some(before) = before
-            && held.belief.from < before.belief.to
+            && held.belief.from < end(before.belief)
         {
-            let text = format!("two held {key}: {} and {}", told(&before), told(held));
-            return Some(Wrong::new(Rule::Overlap, held.belief.from, text));
+            return Some((before, *held));
         }
         if later(last.as_ref(), held) {
             last = Some(*held);

@@ -36,6 +36,8 @@ pub(super) struct Belief {
     pub(super) permit: Option<Arc<str>>,
     pub(super) resumes: Option<Call>,
     pub(super) kept_since: Option<u64>,
+    /// The end of its minimum hold.
+    pub(super) minimum: Option<u64>,
     /// When the client was done with it.
     pub(super) ended: u64,
     /// How it ended; [`None`] if its process was killed, or the history ends before.
@@ -87,6 +89,7 @@ pub(super) fn calls(events: &[Event]) -> Result<Vec<Course>, String> {
             }
             What::Leaves { call }
             | What::Holds { call, .. }
+            | What::Minimum { call, .. }
             | What::Keeps { call }
             | What::Extends { call, .. }
             | What::Ends { call, .. } => *call,
@@ -136,11 +139,13 @@ impl Course {
                     permit: permit.clone(),
                     resumes: *resumes,
                     kept_since: None,
+                    minimum: None,
                     ended: at,
                     end: None,
                     revived: None,
                 });
             }
+            (What::Minimum { until, .. }, Some(belief)) => belief.minimum = Some(*until),
             (What::Keeps { .. }, Some(belief)) => {
                 belief.kept_since.get_or_insert(at);
             }
@@ -178,6 +183,17 @@ impl Belief {
     fn end_at(&mut self, at: u64) {
         self.ended = at;
         self.to = at.min(self.until).max(self.from);
+    }
+
+    /// The end of its minimum hold, up to which nobody else gets it. A lock that was left belongs to whoever
+    /// resumes it.
+    pub(super) fn kept_until(&self) -> Option<u64> {
+        self.minimum.filter(|_| self.end != Some(End::Left))
+    }
+
+    /// When its keys are of no use any longer.
+    pub(super) fn used_until(&self) -> u64 {
+        self.ended.max(self.kept_until().unwrap_or_default())
     }
 
     /// Whether it was true when it was recorded. A process that stood still may have recorded it too late.

@@ -22,6 +22,9 @@ pub enum Rule {
     /// Beliefs in a key are disjoint, unless both are shared. A semaphore has at most as many holders as
     /// permits. So nobody intrudes while somebody believes, however often it extends its lock.
     Overlap,
+    /// Nobody is granted a key before the end of the [minimum hold](What::Minimum) of an earlier holder, unless
+    /// both are shared, or the lock was [left](End::Left).
+    Minimum,
     /// The tokens of a key are unique, and that of a later holder is larger.
     Token,
     /// No extension succeeds that was called for after the end of the validity.
@@ -43,7 +46,8 @@ pub enum Rule {
     /// record of the nodes, these are the nodes that were well from the beginning of the call.) Guards of a
     /// process that stood still in this time do not count.
     LostGuard,
-    /// A node keeps no key for longer than [`Expected::stale`] after its client was done with it, provided
+    /// A node keeps no key for longer than [`Expected::stale`] after its client was done with it, or after the end
+    /// of its [minimum hold](What::Minimum), provided
     /// that the node was well for this time, and for an expiry before, and that the process was not killed, and
     /// neither it nor a call of it, to which the lock may have been handed over, stood still. Keys that were left to expire do not
     /// count.

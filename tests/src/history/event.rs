@@ -97,6 +97,14 @@ pub enum What {
         /// The call whose lock it has taken over with `resume`.
         resumes: Option<Call>,
     },
+    /// The guard's lock has a minimum hold: up to an instant, nobody else gets it, even if it is released
+    /// before.
+    Minimum {
+        /// The call.
+        call: Call,
+        /// The end of the minimum, by the fastest clock that a node may have.
+        until: u64,
+    },
     /// From now on, the guard is extended for as long as it lives.
     Keeps {
         /// The call.

@@ -191,7 +191,7 @@ impl Owners {
             holders.insert((call.process, key), owner);
             for used in [call, owner] {
                 let used = owners.uses.entry(used).or_default();
-                used.until = used.until.max(belief.ended);
+                used.until = used.until.max(belief.used_until());
                 used.is_left = matches!(belief.end, Some(End::Left) | None);
             }
         }

@@ -259,6 +259,83 @@ fn two_holders_of_the_same_permit_are_found() {
     history("a:permit-2").breaks_none();
 }
 
+/// A call that holds from 0 to 20, and whose key stays up to 50.
+fn with_minimum(wants: Wants, end: End) -> History {
+    (History::default().waits(0, A, wants))
+        .granted(0, A, 100, None)
+        .at(
+            0,
+            What::Minimum {
+                call: A,
+                until: ms(50),
+            },
+        )
+        .ends(20, A, 100, end)
+}
+
+#[test]
+fn a_grant_before_the_end_of_a_minimum_hold_is_found() {
+    let next = |from| with_minimum(exclusive(), End::Released).holds(B, exclusive(), from, 90);
+    next(49).breaks(Rule::Minimum);
+    next(20).breaks(Rule::Minimum);
+    next(50).breaks_none();
+    next(19).breaks(Rule::Overlap);
+    // Not the next one, and not the first key.
+    (with_minimum(exclusive(), End::Released).holds(B, shared(), 60, 61))
+        .holds(C, Wants::Exclusive(keys(["b", "a"])), 49, 55)
+        .breaks(Rule::Minimum);
+    (with_minimum(exclusive(), End::Released))
+        .holds(B, Wants::Exclusive(keys(["b"])), 30, 40)
+        .breaks_none();
+    // A later holder with a shorter minimum changes nothing.
+    (with_minimum(shared(), End::Released).holds(B, shared(), 21, 22))
+        .holds(C, exclusive(), 49, 50)
+        .breaks(Rule::Minimum);
+}
+
+#[test]
+fn in_a_minimum_hold_shared_holders_keep_only_exclusive_ones_out() {
+    let next = |wants| with_minimum(shared(), End::Released).holds(B, wants, 30, 40);
+    next(shared()).breaks_none();
+    next(exclusive()).breaks(Rule::Minimum);
+    (with_minimum(exclusive(), End::Released).holds(B, shared(), 30, 40)).breaks(Rule::Minimum);
+}
+
+#[test]
+fn a_lock_that_was_left_belongs_to_whoever_resumes_it() {
+    with_minimum(exclusive(), End::Left)
+        .holds(B, exclusive(), 30, 40)
+        .breaks_none();
+    // Its process was killed: nobody can.
+    (History::default().waits(0, A, exclusive()))
+        .granted(0, A, 100, None)
+        .at(
+            0,
+            What::Minimum {
+                call: A,
+                until: ms(50),
+            },
+        )
+        .at(20, What::Killed { process: 1 })
+        .holds(B, exclusive(), 30, 40)
+        .breaks(Rule::Minimum);
+}
+
+#[test]
+fn a_key_that_outlives_the_minimum_hold_of_its_holder_is_found() {
+    let history = |until| {
+        let held = (0..3).fold(with_minimum(exclusive(), End::Released), |history, node| {
+            history.kept(0, node, A, 1000).freed(21, node, A)
+        });
+        // From the release to the end of the minimum.
+        let kept = (0..3).fold(held, |history, node| history.kept(21, node, A, 55));
+        kept.kept(30, 1, A, until)
+            .at(900, What::Stops { process: 9 })
+    };
+    history(150).breaks_none();
+    history(151).breaks(Rule::StaleKey);
+}
+
 #[test]
 fn tokens_that_are_not_unique_or_do_not_grow_are_found() {
     let history =

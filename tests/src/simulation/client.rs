@@ -1,6 +1,6 @@
 //! A task of a process that locks, works and releases at random.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use redsync::{Guard, Mutex, RunError, Validity, future::Lock};
@@ -10,7 +10,7 @@ use super::{
     Flaw,
     chance::whole,
     process::{NEVER, Process, World},
-    setting::{MIN_VALIDITY, NAMES, SEMAPHORE},
+    setting::{FASTEST, LONGEST_MINIMUM, MIN_VALIDITY, NAMES, SEMAPHORE, VALIDITY},
     stalling::stalling,
 };
 use crate::history::{Call, End, Recorder, Wants, What};
@@ -80,6 +80,8 @@ enum Mood {
 pub(super) struct Client {
     process: Arc<Process>,
     rng: Rng,
+    /// Whether the lock that it holds has a minimum hold.
+    has_minimum: bool,
 }
 
 impl Client {
@@ -87,6 +89,7 @@ impl Client {
         Self {
             process: Arc::clone(process),
             rng,
+            has_minimum: false,
         }
     }
 
@@ -157,21 +160,27 @@ impl Client {
         }
     }
 
-    fn mutex(&mut self, kind: Kind, call: Call) -> Mutex {
+    /// Also returns the minimum hold of the mutex, which most do not have.
+    fn mutex(&mut self, kind: Kind, call: Call) -> (Mutex, Duration) {
         let mutex = kind.mutex(&self.process, call);
         let rng = &mut self.rng;
+        let minimum = match rng.u8(..12) {
+            0 => whole(rng, 1, LONGEST_MINIMUM),
+            _ => Duration::ZERO,
+        };
         let mutex = (mutex.with_fail_fast(rng.u8(..8) > 0))
             .with_shuffled_nodes(rng.u8(..4) == 0)
             .with_set_if_absent_on_extend(rng.u8(..4) == 0)
+            .with_min_hold(minimum)
             .with_fencing(kind.is_exclusive() && rng.u8(..4) > 0);
         if matches!(kind, Kind::Permit) && self.process.world.is(Flaw::UntakenPermit) {
-            return mutex.with_retry_delay(NEVER);
+            return (mutex.with_retry_delay(NEVER), minimum);
         }
-        mutex
+        (mutex, minimum)
     }
 
     async fn lock(&mut self, kind: Kind, call: Call) -> Option<Guard> {
-        let mutex = self.mutex(kind, call);
+        let (mutex, minimum) = self.mutex(kind, call);
         let rng = &mut self.rng;
         let wants = kind.wants(&mutex);
         self.process
@@ -187,7 +196,11 @@ impl Client {
         };
         let guard = self.wait(call, lock).await;
         match &guard {
-            Some(guard) => self.record_grant(kind, call, guard, None),
+            Some(guard) => {
+                self.record_grant(kind, call, guard, None);
+                self.record_minimum(call, guard.until(), minimum);
+                self.has_minimum = !minimum.is_zero();
+            }
             None => self.recorder().record(What::Leaves { call }),
         }
         guard
@@ -224,6 +237,16 @@ impl Client {
         });
     }
 
+    /// `until` is the end of the validity before any extension.
+    fn record_minimum(&self, call: Call, until: Instant, minimum: Duration) {
+        if minimum.is_zero() {
+            return;
+        }
+        let start = until - VALIDITY;
+        let until = self.recorder().instant(start + minimum.mul_f64(FASTEST));
+        self.recorder().record(What::Minimum { call, until });
+    }
+
     fn token(&self, token: Option<redsync::FencingToken>) -> Option<u64> {
         let token = token?.get();
         if self.world().is(Flaw::HandOverWithoutToken) {
@@ -245,6 +268,11 @@ impl Client {
 
     async fn hold(&mut self, kind: Kind, call: Call, mut guard: Guard) -> Result<(), String> {
         self.work(call, &mut guard).await?;
+        if mem::take(&mut self.has_minimum) && self.rng.bool() {
+            // It is given up, and may arrive after the release.
+            let time = whole(&mut self.rng, 0, 2);
+            let _ = timeout(time, guard.extend()).await;
+        }
         match self.rng.u8(..16) {
             0 => {
                 self.record_end(call, &guard, End::Left);
@@ -330,7 +358,8 @@ impl Client {
 
     async fn run(&mut self, kind: Kind) {
         let call = self.process.next_call();
-        let mutex = self.mutex(kind, call).with_tries(20);
+        let (mutex, minimum) = self.mutex(kind, call);
+        let mutex = mutex.with_tries(20);
         let wants = kind.wants(&mutex);
         self.recorder().record(What::Waits { call, wants });
         let time = whole(&mut self.rng, 0, 300);
@@ -347,6 +376,7 @@ impl Client {
                 permit: is_permit.then(|| validity.name().into()),
                 resumes: None,
             });
+            self.record_minimum(call, validity.until(), minimum);
             recorder.record(What::Keeps { call });
             let _ends = Ends {
                 process: &self.process,

@@ -44,11 +44,15 @@ pub enum Flaw {
     NoReservation,
     /// Keys do not expire.
     NoExpiry,
+    /// A node deletes a key at once that it is to keep for the rest of a minimum hold.
+    NoMinimum,
+    /// An extension that arrives after the release prolongs the rest of a minimum hold.
+    ProlongedMinimum,
 }
 
 impl Flaw {
     /// All flaws.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::OneValueForAllAttempts,
         Self::ValidityFromTheReply,
         Self::FastClocks,
@@ -68,6 +72,8 @@ impl Flaw {
         Self::ReleaseAhead,
         Self::NoReservation,
         Self::NoExpiry,
+        Self::NoMinimum,
+        Self::ProlongedMinimum,
     ];
 
     /// The rule that it breaks.
@@ -89,8 +95,9 @@ impl Flaw {
             Self::LostWakeUps | Self::UntakenPermit => Rule::IdleLock,
             Self::NoReservation => Rule::EndlessWait,
             Self::KeepAliveGivesUp => Rule::LostGuard,
-            Self::LostReleases | Self::ReleaseAhead => Rule::StaleKey,
+            Self::LostReleases | Self::ReleaseAhead | Self::ProlongedMinimum => Rule::StaleKey,
             Self::NoExpiry => Rule::NotHealed,
+            Self::NoMinimum => Rule::Minimum,
         }
     }
 }

@@ -160,7 +160,10 @@ impl Server {
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> ExtendVote {
-        let vote = now(self.keys.extend(&self.measured(entry), None, set_if_absent));
+        let mut vote = now(self.keys.extend(&self.measured(entry), None, set_if_absent));
+        if self.is(Flaw::ProlongedMinimum) && self.take_back(entry) {
+            vote = ExtendVote::Extended;
+        }
         if matches!(vote, ExtendVote::Extended | ExtendVote::Healed) {
             self.record_kept(entry, Duration::ZERO);
             if let Some(token) = token {
@@ -186,20 +189,50 @@ impl Server {
         {
             return ReleaseVote::Released;
         }
-        let vote = now(self.keys.release_after(entry, after.mul_f64(self.rate)));
-        // Otherwise the key may be that of a later attempt of the same call.
-        if vote == ReleaseVote::Released {
+        let after = if self.is(Flaw::NoMinimum) {
+            Duration::ZERO
+        } else {
+            after.mul_f64(self.rate)
+        };
+        // Otherwise the key may be that of a later attempt of the same call, or this release has arrived before.
+        let is_held = entry.names.iter().all(|name| self.holds(name, entry));
+        let vote = now(self.keys.release_after(entry, after));
+        if vote == ReleaseVote::Released && is_held {
             let (node, owner) = (self.number, owner(entry));
             for key in entry.names.iter() {
                 let key = Arc::clone(key);
                 self.recorder.record(What::Freed { node, key, owner });
             }
-        }
-        if vote == ReleaseVote::Released && !after.is_zero() {
-            let mode = mode(entry);
-            self.record(entry, mode, after.mul_f64(self.rate));
+            if !after.is_zero() {
+                self.record(entry, mode(entry), after);
+            }
         }
         vote
+    }
+
+    fn holds(&self, name: &str, entry: &Entry) -> bool {
+        let found = now(self.keys.inspect(name));
+        found.is_some_and(|found| found.holders.iter().any(|it| it.value == entry.value))
+    }
+
+    /// Gives a name back to an entry that has released it, and for which it is kept.
+    fn take_back(&self, entry: &Entry) -> bool {
+        let [name] = &*entry.names else {
+            return false;
+        };
+        let found = now(self.keys.inspect(name));
+        let mut holders = found.into_iter().flat_map(|found| found.holders);
+        let Some(released) = holders.find(|it| {
+            let value = it.value.as_str();
+            it.value != entry.value && value.starts_with(entry.value.as_str())
+        }) else {
+            return false;
+        };
+        let mut kept = entry.clone();
+        kept.value = released.value;
+        now(self.keys.release(&kept));
+        let vote = now(self.keys.acquire(&self.measured(entry)));
+        matches!(vote, AcquireVote::Acquired { .. })
     }
 
     pub(super) fn inspect(&self, name: &str) -> Option<Holders> {

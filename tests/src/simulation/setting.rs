@@ -32,6 +32,15 @@ pub enum WakeUps {
 /// The expiry of all locks.
 pub(super) const EXPIRY: Duration = ms(1000);
 
+/// How long a lock is valid from the start of its acquisition: the expiry, less the drift.
+pub(super) const VALIDITY: Duration = ms(988);
+
+/// The longest minimum hold, in milliseconds.
+pub(super) const LONGEST_MINIMUM: u64 = 400;
+
+/// How long a second is at least that a node measures.
+pub(super) const FASTEST: f64 = 0.99;
+
 /// How long a client waits for a node.
 pub(super) const NODE_TIMEOUT: Duration = ms(120);
 

@@ -61,4 +61,6 @@ found! {
     a_release_that_overtakes_the_acquisition_is_found: ReleaseAhead,
     shared_holders_that_keep_an_exclusive_one_out_for_ever_are_found: NoReservation,
     keys_that_do_not_expire_are_found: NoExpiry,
+    a_key_that_does_not_stay_for_the_minimum_hold_is_found: NoMinimum,
+    an_extension_that_prolongs_a_minimum_hold_is_found: ProlongedMinimum,
 }
