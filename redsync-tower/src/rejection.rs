@@ -26,6 +26,7 @@ use crate::key::KeyError;
 /// | [`Unavailable`](LockRejectionReason::Unavailable) | 503 Service Unavailable | yes |
 /// | [`TooLate`](LockRejectionReason::TooLate) | 504 Gateway Timeout | yes |
 /// | [`BadRequest`](LockRejectionReason::BadRequest) | 400 Bad Request, or what the key returned | no |
+/// | [`TooLarge`](LockRejectionReason::TooLarge) | 413 Content Too Large | no |
 /// | [`Misconfigured`](LockRejectionReason::Misconfigured) | 500 Internal Server Error | no |
 /// | [`ShuttingDown`](LockRejectionReason::ShuttingDown) | 503 Service Unavailable | yes |
 /// | [`Lost`](LockRejectionReason::Lost) | 500 Internal Server Error | no |
@@ -85,11 +86,12 @@ impl LockRejection {
         Self::new(LockRejectionReason::ShuttingDown)
     }
 
-    fn bad_request(status: StatusCode, detail: Cow<'static, str>) -> Self {
+    /// Refuses a request because of a mistake of the client.
+    fn of_client(status: StatusCode, detail: Cow<'static, str>) -> Self {
         Self {
             status,
             detail,
-            ..Self::new(LockRejectionReason::BadRequest)
+            ..Self::new(LockRejectionReason::of_client(status))
         }
     }
 
@@ -183,13 +185,16 @@ fn whole_seconds(time: Duration) -> Duration {
 impl From<KeyError> for LockRejection {
     fn from(error: KeyError) -> Self {
         match error {
-            KeyError::BadRequest(detail) => Self::bad_request(StatusCode::BAD_REQUEST, detail),
-            KeyError::Rejected(status, detail) => Self::bad_request(status, detail),
-            KeyError::Response(response) => Self {
-                status: response.status(),
-                response: Some(response),
-                ..Self::new(LockRejectionReason::BadRequest)
-            },
+            KeyError::BadRequest(detail) => Self::of_client(StatusCode::BAD_REQUEST, detail),
+            KeyError::Rejected(status, detail) => Self::of_client(status, detail),
+            KeyError::Response(response) => {
+                let status = response.status();
+                Self {
+                    status,
+                    response: Some(response),
+                    ..Self::new(LockRejectionReason::of_client(status))
+                }
+            }
             KeyError::Misconfigured(_) => Self {
                 source: Some(Arc::new(error)),
                 ..Self::new(LockRejectionReason::Misconfigured)

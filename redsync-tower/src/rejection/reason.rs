@@ -20,6 +20,10 @@ pub enum LockRejectionReason {
     TooLate,
     /// The request has no valid key, or its body could not be read.
     BadRequest,
+    /// The request body is larger than its limit: that of
+    /// [`with_body_first`](crate::RedlockLayer::with_body_first) or of [`key::body`](crate::key::body), or one
+    /// of the key's own, which has returned 413.
+    TooLarge,
     /// The route or the layer is misconfigured, or a key with the name of the lock is not a lock (see
     /// [`LockError::NotALock`]). An error event says which.
     Misconfigured,
@@ -75,6 +79,16 @@ impl LockRejectionReason {
         }
     }
 
+    /// The reason for the refusal of a request whose key has returned this status, because of a mistake of the
+    /// client.
+    pub(super) fn of_client(status: StatusCode) -> Self {
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::TooLarge
+        } else {
+            Self::BadRequest
+        }
+    }
+
     const fn facts(self) -> Facts {
         match self {
             Self::Taken => Facts {
@@ -125,6 +139,14 @@ impl LockRejectionReason {
                 status: StatusCode::BAD_REQUEST,
                 title: "The request cannot be locked",
                 detail: "The request names no lock.",
+                class: Class::Final,
+            },
+            Self::TooLarge => Facts {
+                label: "too_large",
+                problem_type: "urn:redsync:problem:too-large",
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                title: "The request body is too large",
+                detail: "The body is too large.",
                 class: Class::Final,
             },
             Self::Misconfigured => Facts {

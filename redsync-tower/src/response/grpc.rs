@@ -25,6 +25,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 /// | contention | `ABORTED` | [`retry_after`](LockRejection::retry_after) |
 /// | [`Unavailable`](Reason::Unavailable), [`TooLate`](Reason::TooLate), [`ShuttingDown`](Reason::ShuttingDown) | `UNAVAILABLE` | `retry_after` |
 /// | [`BadRequest`](Reason::BadRequest) | `INVALID_ARGUMENT`, unless the key returned a status (see below) | -1 |
+/// | [`TooLarge`](Reason::TooLarge) | `RESOURCE_EXHAUSTED` | -1 |
 /// | [`Misconfigured`](Reason::Misconfigured) | `INTERNAL` | -1 |
 /// | [`Lost`](Reason::Lost) | `UNKNOWN` | -1 |
 ///
@@ -123,9 +124,10 @@ const fn code(rejection: &LockRejection) -> u8 {
             StatusCode::UNAUTHORIZED => UNAUTHENTICATED,
             StatusCode::FORBIDDEN => PERMISSION_DENIED,
             StatusCode::NOT_FOUND => NOT_FOUND,
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => RESOURCE_EXHAUSTED,
+            StatusCode::TOO_MANY_REQUESTS => RESOURCE_EXHAUSTED,
             _ => INVALID_ARGUMENT,
         },
+        Reason::TooLarge => RESOURCE_EXHAUSTED,
         Reason::Misconfigured => INTERNAL,
         _ => UNKNOWN,
     }

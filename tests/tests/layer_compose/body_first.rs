@@ -105,6 +105,9 @@ async fn a_body_that_is_too_large_is_413_and_locks_nothing() {
         too_large.headers()["content-type"],
         "application/problem+json"
     );
+    let problem: serde_json::Value = serde_json::from_slice(too_large.body()).unwrap();
+    assert_eq!(problem["type"], "urn:redsync:problem:too-large");
+    assert_eq!(problem["title"], "The request body is too large");
     for (why, request) in [
         // None of it has to be sent.
         (

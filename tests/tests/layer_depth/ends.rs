@@ -197,18 +197,3 @@ async fn a_status_without_a_body_ends_the_lock_whatever_body_the_handler_returns
     assert!(is_free(&nodes).await);
     drop(response);
 }
-
-#[tokio::test(start_paused = true)]
-async fn with_a_minimum_hold_a_second_request_is_refused_although_the_first_is_answered() {
-    let (redsync, _) = nodes();
-    let lock =
-        RedlockLayer::new(redsync, key::path("job:{id}")).with_min_hold(Duration::from_secs(5));
-    let app: Router = Router::new().route("/{id}", post(async || {}).route_layer(lock));
-    let start = tokio::time::Instant::now();
-    assert_eq!(status(&app, "POST", "/1").await, StatusCode::OK);
-    assert_eq!(start.elapsed(), Duration::ZERO);
-    assert_eq!(status(&app, "POST", "/1").await, StatusCode::CONFLICT);
-    assert_eq!(status(&app, "POST", "/2").await, StatusCode::OK);
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(status(&app, "POST", "/1").await, StatusCode::OK);
-}

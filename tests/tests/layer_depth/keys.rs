@@ -101,7 +101,12 @@ async fn the_body_is_read_up_to_a_limit_and_passed_on() {
         (response.status().as_u16(), text(response).await)
     };
     assert_eq!(post("1234").await, (200, "account:49 b\"1234\"".to_owned()));
-    assert_eq!(post("123456789").await.0, 413);
+    let (status, problem) = post("123456789").await;
+    assert_eq!(status, 413);
+    assert!(
+        problem.contains("urn:redsync:problem:too-large"),
+        "{problem}"
+    );
     assert_eq!(post("").await.0, 400);
 }
 

@@ -3,6 +3,7 @@
 
 mod ends;
 mod keys;
+mod min_hold;
 mod modes;
 mod permits;
 mod waiting;
