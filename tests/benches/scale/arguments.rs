@@ -13,7 +13,7 @@ Usage: cargo bench --bench scale -- [OPTIONS]
 
   --quick           a tenth of each load, in about two minutes
   --growth          each load that grows in four sizes, for the chart
-  --only PART,...   of kept, kept-busy, names, names-polled, one-name, deadlines, overload,
+  --only PART,...   of kept, kept-busy, names, names-polled, one-name, permits, deadlines, overload,
                     waiters-dropped, guards-dropped, unpolled, restart, layer
   --chart FILE      also draws the growth, as SVG (with --growth)
   --help            prints this

@@ -7,6 +7,7 @@ mod layer;
 mod names;
 mod one_name;
 mod overload;
+mod permits;
 mod restart;
 mod unpolled;
 
@@ -26,6 +27,7 @@ pub(crate) enum Part {
     Names,
     NamesPolled,
     OneName,
+    Permits,
     Deadlines,
     Overload,
     WaitersDropped,
@@ -43,12 +45,13 @@ pub(crate) struct Run {
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Kept,
         Self::KeptBusy,
         Self::Names,
         Self::NamesPolled,
         Self::OneName,
+        Self::Permits,
         Self::Deadlines,
         Self::Overload,
         Self::WaitersDropped,
@@ -66,6 +69,7 @@ impl Part {
             Self::Names => "names",
             Self::NamesPolled => "names-polled",
             Self::OneName => "one-name",
+            Self::Permits => "permits",
             Self::Deadlines => "deadlines",
             Self::Overload => "overload",
             Self::WaitersDropped => "waiters-dropped",
@@ -83,6 +87,7 @@ impl Part {
             Self::Names => "names waited for, held elsewhere",
             Self::NamesPolled => "the same, without wake-ups",
             Self::OneName => "waiters of one name, held elsewhere",
+            Self::Permits => "waiters of a semaphore, all 3 permits held elsewhere",
             Self::Deadlines => "deadlines at one instant",
             Self::Overload => "times the load that the nodes can carry",
             Self::WaitersDropped => "waiters dropped, from the back",
@@ -98,7 +103,7 @@ impl Part {
         match self {
             Self::Kept => 50_000,
             Self::KeptBusy => 20_000,
-            Self::Names | Self::Deadlines => 10_000,
+            Self::Names | Self::Permits | Self::Deadlines => 10_000,
             Self::NamesPolled | Self::OneName | Self::Restart => 1_000,
             Self::Overload => 4,
             Self::WaitersDropped | Self::GuardsDropped => 100_000,
@@ -111,7 +116,12 @@ impl Part {
     pub(crate) const fn grows(self) -> bool {
         matches!(
             self,
-            Self::Kept | Self::Names | Self::OneName | Self::WaitersDropped | Self::GuardsDropped
+            Self::Kept
+                | Self::Names
+                | Self::OneName
+                | Self::Permits
+                | Self::WaitersDropped
+                | Self::GuardsDropped
         )
     }
 
@@ -131,6 +141,7 @@ impl Part {
             Self::Names => names::measure(size, true).await,
             Self::NamesPolled => names::measure(size, false).await,
             Self::OneName => one_name::measure(size).await,
+            Self::Permits => permits::measure(size).await,
             Self::Deadlines => deadlines::measure(size).await,
             Self::Overload => overload::measure(size, cores).await,
             Self::WaitersDropped => dropped::waiters(size).await,

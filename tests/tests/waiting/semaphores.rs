@@ -2,6 +2,7 @@
 //! hold one at the same time, on servers.
 
 mod processes;
+mod searches;
 
 use std::sync::Arc;
 

@@ -1,0 +1,94 @@
+//! Permits that become free while a waiter asks for the others: it does not leave them until its next poll.
+
+use fastrand::Rng;
+use redsync::{Guard, Redsync};
+use redsync_tests::faulty::{Fault, Operation};
+use tokio::time::{Instant, sleep};
+
+use super::NAME;
+use crate::{WAIT, drowsy, ms, watched::Watched};
+
+const PERMITS: usize = 3;
+
+/// How long a node takes to answer an attempt. Watches take as long to begin, and as long to report.
+const ANSWER: u64 = 5;
+
+/// Longer than a search and a watch after it, and much less than a poll.
+const SOON: u64 = 10 * ANSWER;
+
+/// Two processes, of which the second holds all permits.
+async fn taken(nodes: &[Watched]) -> ([Redsync; 2], Vec<Guard>) {
+    let processes = [(); 2].map(|()| drowsy(Redsync::new(nodes.to_vec()).unwrap()));
+    let mut held = Vec::new();
+    for _ in 0..PERMITS {
+        let guard = processes[1].semaphore(NAME, PERMITS).try_lock().await;
+        held.push(guard.unwrap());
+    }
+    held.sort_by(|one, other| one.name().cmp(other.name()));
+    (processes, held)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_becomes_free_during_a_search_is_taken_whenever_that_is() {
+    // The first search, the beginning of the watch after it, and a while of it.
+    for released_after in 0..6 * ANSWER {
+        for permit in 0..PERMITS {
+            let nodes: [_; 3] = std::array::from_fn(|_| Watched {
+                after: ms(ANSWER),
+                ..Watched::new()
+            });
+            let ([here, _], mut held) = taken(&nodes).await;
+            for node in &nodes {
+                (node.node).always_on(Operation::Acquire, Fault::late_reply(ms(ANSWER)));
+            }
+            let waiter = tokio::spawn(here.semaphore(NAME, PERMITS).lock_within(WAIT));
+            sleep(ms(released_after)).await;
+            let (freed, start) = (held.remove(permit), Instant::now());
+            let name = freed.name().to_owned();
+            freed.release().await.unwrap();
+            let guard = waiter.await.unwrap().unwrap();
+            assert_eq!(guard.name(), name);
+            let waited = start.elapsed();
+            assert!(waited < ms(SOON), "{released_after} ms: {waited:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_becomes_free_while_others_change_hands_is_taken() {
+    for seed in 0..200 {
+        fastrand::seed(seed);
+        let mut rng = Rng::with_seed(seed);
+        let nodes: [_; 3] = std::array::from_fn(|_| Watched {
+            after: ms(rng.u64(0..3)),
+            ..Watched::new()
+        });
+        let ([here, there], mut held) = taken(&nodes).await;
+        for node in &nodes {
+            let mut rng = rng.fork();
+            node.node.plan(move |_| {
+                let late = |rng: &mut Rng| ms(rng.u64(0..ANSWER));
+                Fault::late_request(late(&mut rng)).and_late_reply(late(&mut rng))
+            });
+        }
+        let mut waiters: Vec<_> = (0..2)
+            .map(|_| tokio::spawn(here.semaphore(NAME, PERMITS).lock_within(WAIT)))
+            .collect();
+        // Both race for each permit that is released.
+        for _ in 0..rng.u8(..12) {
+            sleep(ms(rng.u64(0..20))).await;
+            if let Some(at) = held.len().checked_sub(1) {
+                drop(held.swap_remove(rng.usize(..=at)));
+            }
+            held.extend(there.semaphore(NAME, PERMITS).try_lock().await);
+        }
+        sleep(ms(rng.u64(0..20))).await;
+        let start = Instant::now();
+        drop(held);
+        for waiter in waiters.drain(..) {
+            drop(waiter.await.unwrap().unwrap());
+        }
+        let waited = start.elapsed();
+        assert!(waited < ms(400), "seed {seed}: {waited:?}");
+    }
+}
