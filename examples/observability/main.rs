@@ -30,14 +30,19 @@
 //! ```
 //!
 //! Prometheus shows the alerts at <http://127.0.0.1:9090/alerts>. In Grafana, add a data source for
-//! `http://127.0.0.1:9090`, and import `dashboard.json` with *Dashboards, New, Import*.
+//! `http://127.0.0.1:9090`, and import `dashboard.json` with *Dashboards, New, Import*. `alerts.test.yml` tests
+//! when the alerts fire, and when not: a single failure is no reason to wake anybody.
+//!
+//! ```sh
+//! promtool test rules examples/observability/alerts.test.yml
+//! ```
 //!
 //! What to try:
 //!
 //! * **One server ends**, by Ctrl-C or `kill`. Nothing happens to requests. The log has one warning, the dashboard
 //!   shows which node fails, and why, and after ten minutes there is an alert.
-//! * **Two servers end.** Requests get 503, the log says every ten seconds that the outage goes on, and after a
-//!   minute there is an alert.
+//! * **Two servers end.** Requests get 503, the log says every ten seconds that the outage goes on, and after
+//!   three minutes there is an alert.
 //! * **A copy is stopped with Ctrl-Z** while it works, and continued with `fg` after ten seconds. It has
 //!   lost its locks, which is a warning and an alert: another copy may have worked at the same time.
 //!
