@@ -1,14 +1,17 @@
 //! Wake-ups from a server: its client tracking reports when a key changes.
 
-use std::{fmt, mem, sync::Arc, time::Duration};
+mod failure;
+
+use std::{fmt, mem, sync::Arc};
 
 use futures_util::future::FutureExt;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
     RedisResult, Value, aio::MultiplexedConnection,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use self::failure::Failure;
 use super::connection::{
     client_name::ClientName,
     connect::{CONNECT_TIMEOUT, Connect},
@@ -19,9 +22,6 @@ use crate::{
     node::{NodeError, Reporters, WakeUp, watchers::Watchers},
     sync::Mutex,
 };
-
-/// How long to wait after a failure to connect before connecting to the server again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Watches keys on a connection of its own, which writes no keys.
 ///
@@ -42,15 +42,6 @@ struct ToTrack {
     client_name: ClientName,
     watchers: Watchers,
     failure: Arc<Mutex<Failure>>,
-}
-
-/// How connecting has failed.
-#[derive(Default)]
-struct Failure {
-    /// When it failed last, if it has not succeeded since.
-    at: Option<Instant>,
-    /// Whether the log says that the server refuses.
-    is_reported: bool,
 }
 
 impl Tracking {
@@ -137,19 +128,17 @@ impl ToTrack {
     fn note(&self, error: Option<&NodeError>) {
         let mut failure = self.failure.lock();
         let address = || self.client.get_connection_info().addr().to_string();
-        failure.at = error.map(|_| Instant::now());
         match error {
-            // That the server is away shows in the answers about locks, too.
-            Some(error @ (NodeError::Unreachable(_) | NodeError::Disconnected(_))) => {
-                tracing::debug!(node = address(), %error, "a node sends no wake-ups; polling it");
-            }
-            Some(error) if !mem::replace(&mut failure.is_reported, true) => {
+            Some(error) if failure.failed(error, Instant::now()) => {
                 tracing::warn!(node = address(), reason = %error, "a node sends no wake-ups; polling it");
             }
-            None if mem::take(&mut failure.is_reported) => {
+            Some(error) => {
+                tracing::debug!(node = address(), %error, "a node sends no wake-ups; polling it");
+            }
+            None if failure.is_over() => {
                 tracing::info!(node = address(), "a node sends wake-ups again");
             }
-            _ => {}
+            None => {}
         }
     }
 
@@ -164,6 +153,10 @@ impl ToTrack {
             });
         let error = |error: RedisError| match refusal(&error) {
             Some(refused) => refused,
+            // A proxy may close the connection at a command that it does not know.
+            None if error.is_connection_dropped() && !error.is_connection_refusal() => {
+                NodeError::Disconnected(Arc::new(error))
+            }
             None if error.is_io_error() || error.is_timeout() => NodeError::unreachable(error),
             // A proxy may not know the protocol.
             None => NodeError::Unexpected(error.to_string().into()),
@@ -196,11 +189,15 @@ impl Connect for ToTrack {
     const PINGS: bool = true;
 
     async fn connect(&self) -> Result<(MultiplexedConnection, Watchers), NodeError> {
-        let failed_at = self.failure.lock().at;
-        if failed_at.is_some_and(|at| at.elapsed() < PAUSE) {
+        if self.failure.lock().is_recent(Instant::now()) {
             return Err(NodeError::NotSent);
         }
-        let connection = self.try_to_connect().await;
+        let connection = timeout(CONNECT_TIMEOUT, self.try_to_connect()).await;
+        let connection = connection.unwrap_or_else(|_| {
+            Err(NodeError::unreachable(
+                "wake-ups could not be turned on in time",
+            ))
+        });
         self.note(connection.as_ref().err());
         Ok((connection?, self.watchers.clone()))
     }
