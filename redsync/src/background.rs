@@ -11,6 +11,7 @@ use tokio::{
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
+use self::watched::Watches;
 use crate::runtimes::{Runtimes, has_workers};
 
 /// A drain that takes longer than this may wait for answers that nobody reads.
@@ -22,6 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) struct Background {
     tasks: TaskTracker,
     runtimes: Arc<Runtimes>,
+    watches: Arc<Watches>,
 }
 
 impl Background {
@@ -29,9 +31,11 @@ impl Background {
         let tasks = TaskTracker::new();
         // Waiting for a tracker ends only after it is closed. A closed tracker still takes tasks.
         tasks.close();
+        let runtimes = Arc::default();
         Self {
             tasks,
-            runtimes: Arc::default(),
+            watches: Watches::new(&runtimes),
+            runtimes,
         }
     }
 
@@ -71,30 +75,31 @@ impl Background {
     }
 
     /// Spawns work on a runtime. If that has ended, this does not panic: the work is dropped. If it
-    /// stands still, the work is dropped after a while, if another runtime is known.
+    /// stands still, the work is dropped a while after another runtime is known.
     pub(crate) fn spawn_on(
         &self,
         runtime: &Handle,
         deadline: Instant,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        let limited = async move {
+        self.spawn_to_the_end(runtime, async move {
             if timeout_at(deadline, work).await.is_err() {
                 tracing::debug!("a node did not answer; its key will expire");
             }
-        };
-        let other = if has_workers(runtime) {
-            None
+        });
+    }
+
+    /// The same for work that ends by itself.
+    pub(crate) fn spawn_to_the_end(
+        &self,
+        runtime: &Handle,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        if has_workers(runtime) {
+            drop(self.tasks.spawn_on(work, runtime));
         } else {
-            self.runtimes.besides(runtime.id())
-        };
-        match other {
             // Not the task but the work is counted, because the task may stand still.
-            Some(other) => {
-                let work = self.tasks.track_future(limited);
-                watched::spawn(work, runtime, &other, &self.runtimes);
-            }
-            None => drop(self.tasks.spawn_on(limited, runtime)),
+            (self.watches).spawn(self.tasks.track_future(work), runtime);
         }
     }
 
@@ -102,14 +107,16 @@ impl Background {
         DrainGuard(self.tasks.token())
     }
 
-    /// Waits for the work. If that takes long, `unblock` is called over and over.
+    /// Waits for the work. If that takes long, `unblock` is called over and over, and the current runtime
+    /// watches over work on runtimes that may stand still.
     pub(crate) async fn drain<F: Future>(&self, unblock: impl Fn() -> F) {
         let mut done = pin!(self.tasks.wait());
-        if Handle::try_current().is_err() {
+        if self.runtimes.current().is_none() {
             // There are no timers.
             return done.await;
         }
         while timeout(PATIENCE, &mut done).await.is_err() {
+            self.watches.begin_kept();
             if let Either::Left(_) = select(&mut done, pin!(unblock())).await {
                 return;
             }

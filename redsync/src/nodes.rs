@@ -1,16 +1,23 @@
-//! All nodes of a [`Redsync`](crate::Redsync): their admission, and what the log says about them.
+//! All nodes of a [`Redsync`](crate::Redsync): their admission, the releases that are repeated on them, and
+//! what the log says about them.
 
 mod admission;
+mod backlog;
 mod condition;
 mod identities;
 mod outage;
+mod pace;
+mod repeater;
 
 use std::{fmt, future::Future, iter, sync::Arc, time::Duration};
 
 use futures_util::future::{FutureExt, join_all};
 use tokio::time::{Instant, timeout};
 
-use self::{admission::Admission, condition::Condition, identities::Identities, outage::Outage};
+use self::{
+    admission::Admission, backlog::Backlog, condition::Condition, identities::Identities,
+    outage::Outage,
+};
 use crate::{
     ConfigError, Printable,
     metrics::NodeMetrics,
@@ -37,6 +44,7 @@ struct Member {
     address: Arc<str>,
     admission: Admission,
     condition: Condition,
+    backlog: Backlog,
     metrics: NodeMetrics,
 }
 
@@ -50,6 +58,7 @@ impl Nodes {
                 address,
                 admission: Admission::default(),
                 condition: Condition::new(Instant::now()),
+                backlog: Backlog::default(),
             }
         };
         let members: Box<[_]> = nodes.into_iter().map(member).collect();
@@ -111,6 +120,10 @@ impl Nodes {
         self.votes(name, attempt, round)
     }
 
+    fn backlog(&self, node: usize) -> &Backlog {
+        &self.members[node].backlog
+    }
+
     pub(crate) fn metrics(&self, node: usize) -> &NodeMetrics {
         &self.members[node].metrics
     }
@@ -147,6 +160,9 @@ impl Nodes {
     pub(crate) fn note(&self, node: usize, operation: Operation, error: Option<&NodeError>) {
         let condition = &self.members[node].condition;
         condition.answered();
+        if error.is_none() && operation == Operation::Release {
+            self.backlog(node).succeeded();
+        }
         if let Some(error) = error {
             self.note_failure(node, operation, error);
         } else if condition.has_problem()

@@ -318,7 +318,8 @@ impl Redsync {
     /// plus 5 s. After the release of a lock that was [resumed](Mutex::resume), it may take up to the
     /// [node time limit](Mutex::with_node_timeout) plus a second. If work was left to a
     /// current-thread runtime that nobody drives any longer, it moves after about two seconds to
-    /// another runtime on which this `Redsync` was used. If there is none, the drain does not end.
+    /// another runtime on which this `Redsync` was used, or to the runtime of the drain. Only a drain
+    /// outside of any runtime waits for ever if there is no other.
     /// A drain that takes long asks every node who it is now and then, so that a connection whose replies
     /// such a runtime has not read is replaced.
     ///

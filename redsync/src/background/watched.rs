@@ -2,10 +2,12 @@
 //!
 //! A runtime with a single thread runs only while a thread blocks on it. So work that was left to it
 //! may wait for ever, and so may everything that waits for this work. If the runtime that watches ends
-//! before the work is done, the watch moves to another one that is known.
+//! before the work is done, the watch moves to another one that is known. If none is known, it begins when
+//! one is.
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll},
@@ -30,27 +32,71 @@ struct Watch {
     watched: Weak<Watched>,
     /// The runtime of the work.
     runtime: Handle,
-    runtimes: Arc<Runtimes>,
+    watches: Weak<Watches>,
     /// Whether the work was dropped, because its runtime stands still.
     has_dropped: bool,
 }
 
-/// Spawns work on a runtime. If that stands still, the work is dropped on the other one.
-pub(super) fn spawn(
-    work: impl Future<Output = ()> + Send + 'static,
-    runtime: &Handle,
-    other: &Handle,
-    runtimes: &Arc<Runtimes>,
-) {
-    let watched = Arc::new(Watched(Mutex::new(Some(work.boxed()))));
-    let watch = Watch {
-        watched: Arc::downgrade(&watched),
-        runtime: runtime.clone(),
-        runtimes: Arc::clone(runtimes),
-        has_dropped: false,
-    };
-    other.spawn(watch.run());
-    runtime.spawn(Runner(watched));
+/// The runtimes that can watch, and the watches that have not begun, because no other runtime than that of
+/// the work is known.
+pub(super) struct Watches {
+    runtimes: Arc<Runtimes>,
+    kept: Mutex<Vec<Watch>>,
+}
+
+impl Watches {
+    pub(super) fn new(runtimes: &Arc<Runtimes>) -> Arc<Self> {
+        Arc::new(Self {
+            runtimes: Arc::clone(runtimes),
+            kept: Mutex::default(),
+        })
+    }
+
+    /// Spawns work on a runtime. If that stands still, the work is dropped on another one.
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        work: impl Future<Output = ()> + Send + 'static,
+        runtime: &Handle,
+    ) {
+        let watched = Arc::new(Watched(Mutex::new(Some(work.boxed()))));
+        self.begin(Watch {
+            watched: Arc::downgrade(&watched),
+            runtime: runtime.clone(),
+            watches: Arc::downgrade(self),
+            has_dropped: false,
+        });
+        runtime.spawn(Runner(watched));
+    }
+
+    /// Begins the watches that can begin by now.
+    pub(super) fn begin_kept(&self) {
+        let kept = mem::take(&mut *self.kept.lock());
+        for watch in kept {
+            self.begin(watch);
+        }
+    }
+
+    fn begin(&self, watch: Watch) {
+        match self.runtimes.besides(watch.runtime.id()) {
+            Some(other) => drop(other.spawn(watch.run())),
+            None => self.keep(watch),
+        }
+    }
+
+    fn keep(&self, watch: Watch) {
+        let mut kept = self.kept.lock();
+        let mut over = Vec::new();
+        if kept.len() == kept.capacity() {
+            (over, *kept) = kept.drain(..).partition(Watch::is_over);
+            // So that this takes a constant time on average.
+            let len = kept.len();
+            kept.reserve(len + 1);
+        }
+        kept.push(watch);
+        drop(kept);
+        // Not under the lock: a runtime whose last handle is dropped may run the code of others.
+        drop(over);
+    }
 }
 
 impl Watch {
@@ -79,20 +125,18 @@ impl Watch {
 }
 
 impl Drop for Watch {
-    /// If the work is not over, the runtime of this watch has ended. If no other is known, nobody
-    /// watches any longer.
+    /// If the work is not over, the runtime of this watch has ended.
     fn drop(&mut self) {
         if self.is_over() {
             return;
         }
-        if let Some(other) = self.runtimes.besides(self.runtime.id()) {
-            let watch = Self {
+        if let Some(watches) = self.watches.upgrade() {
+            watches.begin(Self {
                 watched: Weak::clone(&self.watched),
                 runtime: self.runtime.clone(),
-                runtimes: Arc::clone(&self.runtimes),
+                watches: Weak::clone(&self.watches),
                 has_dropped: false,
-            };
-            other.spawn(watch.run());
+            });
         }
     }
 }

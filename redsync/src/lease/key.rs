@@ -14,11 +14,9 @@ use crate::{
     quorum::votes::Vote,
 };
 
-/// The first and the longest pause before a release is repeated on a node that may have a key. A new
-/// connection is made in less than the first. While a server loads its data, which takes seconds or minutes,
-/// each key costs it one command a second.
+/// The first pause before a release is repeated on a node that may still set the key of a lock that was
+/// resumed.
 const RELEASE_PAUSE: Duration = Duration::from_millis(50);
-const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Key {
@@ -42,7 +40,7 @@ struct Rare {
     is_reserved: bool,
     /// The last error of a release that may have been carried out.
     unclear: Option<NodeError>,
-    /// How many times the release was repeated.
+    /// How many times the release was repeated, because the lock was resumed.
     repeats: u32,
     /// Up to when the acquisition of the first holder may still arrive, if the lock was resumed.
     set_until: Option<Instant>,
@@ -52,9 +50,9 @@ struct Rare {
 #[derive(Debug)]
 pub(crate) enum Settled {
     Vote(Vote),
-    /// The release is repeated after a pause.
-    RepeatAfter(Duration),
-    /// The same, but the node votes now, and the repetition has no vote.
+    /// The release is repeated, because the node has not carried it out.
+    Repeat,
+    /// The node votes now, and after a pause, the release is repeated without a vote.
     VoteAndRepeatAfter(Vote, Duration),
 }
 
@@ -232,7 +230,7 @@ impl Key {
                 if !error.is_undone() {
                     self.rare.get_or_insert_default().unclear = Some(error);
                 }
-                Settled::RepeatAfter(self.release_pause())
+                Settled::Repeat
             }
             Err(error) => Settled::Vote(Vote::Failed(error)),
         }
@@ -249,7 +247,7 @@ impl Key {
         let rare = self.rare.get_or_insert_default();
         let pause = RELEASE_PAUSE.saturating_mul(1 << rare.repeats.min(16));
         rare.repeats += 1;
-        pause.min(MAX_RELEASE_PAUSE)
+        pause
     }
 }
 
@@ -331,7 +329,7 @@ mod tests {
         let mut key = Key::absent();
         let now = Instant::now();
         let lost = key.released(Err(NodeError::TimedOut), now);
-        assert!(matches!(lost, Settled::RepeatAfter(RELEASE_PAUSE)));
+        assert!(matches!(lost, Settled::Repeat));
         let gone = key.released(Ok(ReleaseVote::NotOwner), now);
         assert!(matches!(
             gone,
@@ -362,19 +360,16 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_before_a_release_is_repeated_grows() {
-        let mut key = Key::absent();
+    fn the_pause_before_the_release_of_a_resumed_key_is_repeated_grows() {
         let now = Instant::now();
-        let mut pause = || match key.released(Err(NodeError::Overloaded), now) {
-            Settled::RepeatAfter(pause) => pause,
+        let mut key = Key::resumed(now + Duration::from_secs(60));
+        let mut pause = || match key.released(Ok(ReleaseVote::NotOwner), now) {
+            Settled::VoteAndRepeatAfter(_, pause) => pause,
             settled => panic!("{settled:?}"),
         };
-        let pauses: Vec<_> = (0..40).map(|_| pause()).collect();
-        assert_eq!(
-            pauses[..3],
-            [RELEASE_PAUSE, 2 * RELEASE_PAUSE, 4 * RELEASE_PAUSE]
-        );
-        assert!(pauses[5..].iter().all(|pause| *pause == MAX_RELEASE_PAUSE));
+        let pauses: Vec<_> = (0..4).map(|_| pause()).collect();
+        let first = RELEASE_PAUSE;
+        assert_eq!(pauses, [first, 2 * first, 4 * first, 8 * first]);
     }
 
     #[test]

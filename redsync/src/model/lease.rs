@@ -430,7 +430,7 @@ impl Lease {
         }
         match settled {
             Settled::Vote(vote) => self.rounds[round].vote(node, &vote),
-            Settled::RepeatAfter(_) => commands.extend(self.ask(round, node)),
+            Settled::Repeat => commands.extend(self.ask(round, node)),
             Settled::VoteAndRepeatAfter(vote, _) => {
                 // Only a lock that was resumed repeats a release that has voted.
                 self.rounds[round].vote(node, &vote);

@@ -4,6 +4,7 @@
 mod busy;
 mod crowds;
 mod kept;
+mod outage;
 mod overload;
 mod permits;
 

@@ -377,3 +377,17 @@ fn a_release_left_to_a_runtime_that_stands_still_moves_to_another() {
     drained.expect("nothing waits for the runtime that stands still");
     assert_no_keys(&nodes);
 }
+
+#[test]
+fn a_drain_needs_no_other_use_of_its_runtime_to_take_over_from_one_that_stands_still() {
+    let (stands_still, drains) = (one_thread(), one_thread());
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    stands_still.block_on(async {
+        let patient = redsync.mutex(NAME).with_expiry(ms(60_000));
+        drop(patient.lock().await.unwrap());
+    });
+    let drained = drains.block_on(async { timeout(ms(10_000), redsync.drain()).await });
+    drained.expect("nothing waits for the runtime that stands still");
+    assert_no_keys(&nodes);
+}

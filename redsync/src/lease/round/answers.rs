@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 
 use super::{
     super::{
@@ -31,7 +34,7 @@ impl Round {
         }
         match settled {
             Settled::Vote(vote) => self.vote(node, vote),
-            Settled::RepeatAfter(pause) => self.repeat_after(pause, node),
+            Settled::Repeat => self.repeat(node),
             Settled::VoteAndRepeatAfter(vote, pause) => {
                 // First, so that a drain waits for it.
                 self.without_a_caller(node).repeat_after(pause, node);
@@ -68,19 +71,23 @@ impl Round {
         self.settle_with(node, Vote::Failed(NodeError::TimedOut));
     }
 
+    /// Repeats a release that a node has not carried out. The node's backlog says when.
+    fn repeat(self: &Arc<Self>, node: usize) {
+        let Some(runtime) = self.runtime_to_repeat_on(Instant::now(), node) else {
+            return;
+        };
+        let now = Instant::now();
+        let site = &self.lease.site;
+        let release = self.question(node, self.command.operation);
+        if let Some(repeater) = site.nodes().repeat(node, release, self.pursued_until(now)) {
+            (site.background()).spawn_to_the_end(&runtime, repeater.run());
+        }
+    }
+
     fn repeat_after(self: &Arc<Self>, pause: Duration, node: usize) {
         let at = Instant::now() + pause;
-        if at >= self.pursued_until(Instant::now()) {
-            return self.time_out(node);
-        }
-        let site = &self.lease.site;
-        let Some(runtime) = site.living_runtime() else {
-            tracing::warn!(
-                name = %self.lease.label(),
-                node = %Printable(&**site.nodes().address(node)),
-                "no tokio runtime is available to release a lock; its key stays until it expires"
-            );
-            return self.time_out(node);
+        let Some(runtime) = self.runtime_to_repeat_on(at, node) else {
+            return;
         };
         // Made before the pause: if the background work is dropped during the pause, because its
         // runtime ends, so is the question, which is then asked again on another runtime.
@@ -92,8 +99,28 @@ impl Round {
                 answering.await;
             }
         };
-        let background = site.background();
+        let background = self.lease.site.background();
         background.spawn_on(&runtime, self.pursued_until(Instant::now()), repeats);
+    }
+
+    /// A runtime on which the release can be repeated at an instant. If there is none, or if the pursuit has
+    /// ended by then, the node has not answered in time.
+    fn runtime_to_repeat_on(self: &Arc<Self>, at: Instant, node: usize) -> Option<Handle> {
+        if at >= self.pursued_until(Instant::now()) {
+            self.time_out(node);
+            return None;
+        }
+        let site = &self.lease.site;
+        let runtime = site.living_runtime();
+        if runtime.is_none() {
+            tracing::warn!(
+                name = %self.lease.label(),
+                node = %Printable(&**site.nodes().address(node)),
+                "no tokio runtime is available to release a lock; its key stays until it expires"
+            );
+            self.time_out(node);
+        }
+        runtime
     }
 }
 

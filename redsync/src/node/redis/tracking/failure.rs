@@ -97,7 +97,9 @@ mod tests {
     #[test]
     fn after_a_success_the_pauses_begin_anew() {
         let (mut failure, now) = (Failure::default(), Instant::now());
-        (0..8).for_each(|_| drop(failure.failed(&closed(), now)));
+        for _ in 0..8 {
+            failure.failed(&closed(), now);
+        }
         assert!(failure.is_over());
         assert!(!failure.is_recent(now));
         failure.failed(&closed(), now);
