@@ -207,7 +207,11 @@ mod tests {
         task::Wake,
     };
 
-    use super::*;
+    use super::{
+        super::votes::{NodeVote, Votes},
+        *,
+    };
+    use crate::printable::Label;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -329,5 +333,70 @@ mod tests {
         let votes = count.take_votes();
         assert!(matches!(votes[0], Some(Vote::Refused { .. })));
         assert!(matches!(votes[1], Some(Vote::Failed(NodeError::NotSent))));
+    }
+
+    const FAILED: usize = 3;
+
+    /// The vote that a digit stands for.
+    fn cast(kind: usize) -> Vote {
+        match kind {
+            0 => Vote::Granted,
+            1 => Vote::Refused { remaining: None },
+            2 => Vote::NotALock { name: "a".into() },
+            _ => Vote::Failed(NodeError::TimedOut),
+        }
+    }
+
+    /// The verdict of a round that has ended, and whether a key that is not a lock is its reason.
+    fn outcome(count: &Count, verdict: Verdict) -> (Verdict, bool) {
+        let votes = count.take_votes();
+        let nodes = votes.len();
+        let node = |vote| NodeVote {
+            address: "node".into(),
+            vote,
+        };
+        let votes = Votes {
+            name: Label::from(Arc::<str>::from("name")),
+            nodes,
+            votes: votes.into_iter().flatten().map(node).collect(),
+            attempt: 1,
+        };
+        (verdict, votes.not_a_lock().is_some())
+    }
+
+    /// The outcome of votes that arrive in this order. If no verdict is clear after the last of them, the round
+    /// ends, and nodes that have not voted have failed.
+    fn counted(nodes: usize, votes: &[usize], fail_fast: bool) -> (Verdict, bool) {
+        let (count, woken) = (Count::new(nodes, fail_fast), Arc::default());
+        for (node, vote) in votes.iter().enumerate() {
+            count.vote(node, cast(*vote));
+            if let Poll::Ready(verdict) = polled(&count, &woken) {
+                return outcome(&count, verdict);
+            }
+        }
+        let verdict = count.end();
+        outcome(&count, verdict)
+    }
+
+    #[test]
+    fn a_verdict_does_not_depend_on_the_order_of_the_votes() {
+        const KINDS: usize = FAILED + 1;
+        for nodes in 1..=6u32 {
+            for number in 0..KINDS.pow(nodes) {
+                let digit = |place| number / KINDS.pow(place) % KINDS;
+                let votes: Vec<_> = (0..nodes).map(digit).collect();
+                let nodes = votes.len();
+                let mut sorted = votes.clone();
+                sorted.sort_unstable();
+                let end = counted(nodes, &sorted, false);
+                // With `fail_fast`, votes after an early verdict do not change it either.
+                for fail_fast in [true, false] {
+                    assert_eq!(counted(nodes, &votes, fail_fast), end, "{votes:?}");
+                }
+                let last = votes.iter().rposition(|vote| *vote < FAILED);
+                let voted = last.map_or(0, |last| last + 1);
+                assert_eq!(counted(nodes, &votes[..voted], true), end, "{votes:?}");
+            }
+        }
     }
 }

@@ -109,14 +109,18 @@ impl Votes {
         self
     }
 
-    /// The key that keeps a quorum from granting, because it is not a lock.
+    /// The key that keeps a quorum from granting, because it is not a lock. If another holder keeps it from
+    /// that as well, as half of an even number of nodes can, it is not known yet what comes after the holder.
     pub(crate) fn not_a_lock(&self) -> Option<&Arc<str>> {
+        // Enough nodes that the rest cannot form a quorum.
+        let last = self.nodes - self.quorum();
+        let is_taken = |node: &&NodeVote| matches!(node.vote, Vote::Refused { .. } | Vote::Missing);
         let mut keys = self.iter().filter_map(|node| match &node.vote {
             Vote::NotALock { name } => Some(name),
             _ => None,
         });
-        // Enough nodes that the rest cannot form a quorum.
-        keys.nth(self.nodes - self.quorum())
+        keys.nth(last)
+            .filter(|_| self.iter().filter(is_taken).nth(last).is_none())
     }
 
     /// Returns how long it takes until the name is free on a quorum of nodes, if the present

@@ -52,6 +52,29 @@ async fn a_dead_node_does_not_turn_contention_into_an_outage() {
     }
 }
 
+/// Of an even number of nodes, half can refuse while the other half fails.
+#[tokio::test(start_paused = true)]
+async fn half_of_the_nodes_that_are_taken_are_contention_in_whatever_order_they_answer() {
+    for are_failures_late in [false, true] {
+        let nodes = nodes::<4>();
+        let (taken, failing) = nodes.split_at(2);
+        occupy(taken, ms(700)).await;
+        for node in taken.iter().filter(|_| !are_failures_late) {
+            node.once(Operation::Acquire, Fault::late_reply(ms(20)));
+        }
+        let late = Fault::broken_reply().and_late_request(ms(20));
+        for node in failing {
+            let fault = if are_failures_late {
+                late.clone()
+            } else {
+                Fault::unreachable()
+            };
+            node.once(Operation::Acquire, fault);
+        }
+        assert_taken(&redsync(&nodes).mutex(NAME).try_lock().await);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn with_too_few_answers_it_is_an_outage() {
     // How many of three nodes have the key of another holder, and how many fail.
