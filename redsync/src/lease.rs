@@ -353,3 +353,6 @@ impl Lease {
         self.site.nodes().votes(self.label(), self.attempt(), round)
     }
 }
+
+#[cfg(test)]
+mod tests;

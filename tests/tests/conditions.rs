@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use redsync::Redsync;
+use redsync::node::{MemoryNode, Node};
+use redsync_tests::faulty::Fault;
 use redsync_tests::wait::until_async;
-use redsync_tests::{Proxy, RedisServer, Servers};
+use redsync_tests::{FaultyNode, Proxy, RedisServer, Servers};
+use tokio::runtime::Builder;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
@@ -304,4 +308,46 @@ async fn a_lock_that_was_lost_because_no_node_answered_says_so() {
     for server in &servers {
         log.assert_once(&["lost", &server.address(), "cannot be reached"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_lost_while_it_is_kept_alive_is_reported_once() {
+    let (log, _guard) = Log::listen();
+    let nodes = [(); 3].map(|()| MemoryNode::new());
+    let redsync = Redsync::new(nodes.clone()).unwrap();
+    let mut guard = redsync.mutex("a").lock().await.unwrap();
+    guard.keep_alive();
+    nodes.iter().for_each(MemoryNode::clear);
+    guard.lost().await;
+    sleep(SOON).await;
+    drop(guard);
+    log.assert_once(&["WARN", "the lock was lost"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_never_answers_is_reported_though_nothing_else_is_asked() {
+    let (log, _guard) = Log::listen();
+    let nodes = [(); 3].map(|()| FaultyNode::new());
+    nodes[0].always(Fault::lost_request());
+    let redsync = Redsync::new(nodes.clone()).unwrap();
+    drop(redsync.mutex("a").lock().await.unwrap());
+    redsync.drain().await;
+    log.assert_once(&["WARN", nodes[0].address(), "does not work"]);
+}
+
+#[test]
+fn a_question_that_ends_with_its_runtime_says_nothing_about_the_node() {
+    let (log, _guard) = Log::listen();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let nodes = [(); 3].map(|()| FaultyNode::new());
+    for node in &nodes {
+        node.always(Fault::lost_request());
+    }
+    let redsync = Redsync::new(nodes).unwrap();
+    runtime.block_on(async {
+        tokio::spawn(redsync.mutex("a").lock());
+        yield_now().await;
+    });
+    drop(runtime);
+    assert_eq!(log.lines(&["does not work"]), [""; 0]);
 }

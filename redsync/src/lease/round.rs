@@ -226,3 +226,6 @@ impl LaneCommand for Round {
         self.ask_in_background(node, question);
     }
 }
+
+#[cfg(test)]
+mod tests;

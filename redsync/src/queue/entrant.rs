@@ -96,3 +96,33 @@ impl Notice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    /// Which of some notices is there, after they were left one after the other.
+    fn left(notices: impl IntoIterator<Item = Notice>) -> Option<u8> {
+        let request = Request::new(&["a".into()].into(), &Arc::new(Options::default()));
+        let entrant = Entrant::new(1, request.expect("a request"));
+        let mut woken = ToWake::new();
+        for notice in notices {
+            entrant.notify(notice, &mut woken);
+        }
+        entrant.take_notice().map(|notice| notice.strength())
+    }
+
+    #[test]
+    fn a_stronger_notice_replaces_a_weaker_one() {
+        let [outage, act, share] =
+            [Notice::Outage, Notice::Act, Notice::Share].map(|notice| notice.strength());
+        assert_eq!(left([]), None);
+        assert_eq!(left([Notice::Outage]), Some(outage));
+        assert_eq!(left([Notice::Outage, Notice::Act]), Some(act));
+        assert_eq!(left([Notice::Act, Notice::Outage]), Some(act));
+        assert_eq!(left([Notice::Act, Notice::Share]), Some(share));
+        assert_eq!(left([Notice::Share, Notice::Act]), Some(share));
+        assert!(outage < act && act < share);
+    }
+}

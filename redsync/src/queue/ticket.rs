@@ -193,3 +193,6 @@ impl Drop for Ticket {
         drop(self.take_handed_over());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::thread;
 use futures_util::FutureExt;
 use redsync::{Guard, Redsync, node::MemoryNode};
 use redsync_tests::FaultyNode;
-use redsync_tests::faulty::{Fault, Operation};
+use redsync_tests::faulty::{Fault, Gate, Operation};
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -297,20 +297,26 @@ fn an_attempt_whose_runtime_ends_is_released_on_another() {
 
 #[test]
 fn a_release_that_waits_to_be_repeated_moves_to_another_runtime() {
-    let (lives, ends) = (one_thread(), one_thread());
-    let nodes = nodes::<3>();
-    let redsync = redsync(&nodes);
-    let guard = lives.block_on(redsync.mutex(NAME).lock()).unwrap();
-    for node in &nodes {
-        node.always(Fault::unreachable());
+    for is_at_home in [false, true] {
+        let (lives, ends) = (one_thread(), one_thread());
+        let nodes = nodes::<3>();
+        let redsync = redsync(&nodes);
+        let mutex = redsync.mutex(NAME).with_expiry(ms(60_000));
+        // Both are known from here on.
+        drop(lives.block_on(redsync.mutex("other").lock()).unwrap());
+        let home = if is_at_home { &ends } else { &lives };
+        let guard = home.block_on(mutex.lock()).unwrap();
+        for node in &nodes {
+            node.always(Fault::unreachable());
+        }
+        ends.block_on(guard.release()).unwrap_err();
+        for node in &nodes {
+            node.always(Fault::none());
+        }
+        drop(ends);
+        lives.block_on(redsync.drain());
+        assert_no_keys(&nodes);
     }
-    ends.block_on(guard.release()).unwrap_err();
-    for node in &nodes {
-        node.always(Fault::none());
-    }
-    drop(ends);
-    lives.block_on(redsync.drain());
-    assert_no_keys(&nodes);
 }
 
 #[test]
@@ -389,5 +395,51 @@ fn a_drain_needs_no_other_use_of_its_runtime_to_take_over_from_one_that_stands_s
     });
     let drained = drains.block_on(async { timeout(ms(10_000), redsync.drain()).await });
     drained.expect("nothing waits for the runtime that stands still");
+    assert_no_keys(&nodes);
+}
+
+#[test]
+fn a_release_that_two_runtimes_have_polled_does_not_wait_for_the_one_that_stands_still() {
+    let (stands_still, lives) = (one_thread(), one_thread());
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let mutex = redsync.mutex(NAME).with_expiry(ms(60_000));
+    let guard = lives.block_on(mutex.lock()).unwrap();
+    for node in &nodes {
+        node.once(Operation::Release, Fault::late_request(ms(20)));
+    }
+    let mut release = Box::pin(guard.release());
+    assert!(stands_still.block_on(polled(&mut release, 1)).is_none());
+    assert!(lives.block_on(polled(&mut release, 1)).is_none());
+    let drained = lives.block_on(async {
+        drop(release);
+        timeout(ms(10_000), redsync.drain()).await
+    });
+    drained.expect("it begins again");
+    assert_no_keys(&nodes);
+}
+
+#[test]
+fn an_acquisition_that_is_dropped_on_another_runtime_is_released_behind_its_answer() {
+    let (asks, drops) = (one_thread(), one_thread());
+    let nodes = nodes::<3>();
+    let redsync = redsync(&nodes);
+    let gate = Gate::new();
+    for node in &nodes {
+        node.once(Operation::Acquire, Fault::held_request(&gate));
+    }
+    let mut lock = Box::pin(redsync.mutex(NAME).with_expiry(ms(60_000)).lock());
+    assert!(asks.block_on(polled(&mut lock, 1)).is_none());
+    drops.block_on(async {
+        drop(lock);
+        yield_often().await;
+    });
+    for node in &nodes {
+        assert!(node.sent(Operation::Release).is_empty());
+    }
+    gate.open();
+    asks.block_on(yield_often());
+    let drained = drops.block_on(async { timeout(ms(10_000), redsync.drain()).await });
+    drained.expect("all is answered");
     assert_no_keys(&nodes);
 }

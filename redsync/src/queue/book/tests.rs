@@ -117,6 +117,18 @@ fn a_shared_waiter_that_enters_lets_those_of_its_run_enter_too() {
 }
 
 #[test]
+fn a_writer_that_moves_to_the_head_behind_a_reader_is_notified() {
+    let mut book = Book::default();
+    let reader = join(&mut book, "a", Mode::Shared);
+    let writer = join(&mut book, "a", Mode::Exclusive);
+    join(&mut book, "a", Mode::Shared);
+    book.remove(&reader);
+    let mut woken = ToWake::new();
+    book.notify_shared(&reader, &mut woken);
+    assert_eq!(numbers(&woken), [writer.number]);
+}
+
+#[test]
 fn a_queue_that_comes_back_knows_of_other_processes() {
     let mut book = Book::default();
     let (now, time) = (Instant::now(), Duration::from_millis(50));

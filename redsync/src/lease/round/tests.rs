@@ -1,0 +1,262 @@
+use std::{
+    io, mem,
+    pin::pin,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::{poll_immediate, select};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use super::*;
+use crate::{
+    ExtendError, OwnerValue,
+    common::Common,
+    lease::Extension,
+    node::{
+        AcquireVote, Answer, Entry, ExtendVote, Holders, MemoryNode, Node, NodeError, RaiseVote,
+        ReleaseVote,
+    },
+    options::Options,
+    request::Request,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Longer than anything here may take.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A node that takes questions into a list, as a Redis node does. A question that is asked again is answered
+/// by the store.
+#[derive(Clone)]
+struct Taking {
+    store: MemoryNode,
+    questions: Arc<Mutex<Vec<Question>>>,
+}
+
+impl Taking {
+    /// The questions since the last call.
+    fn questions(&self) -> Vec<Question> {
+        let mut questions = (self.questions.lock()).unwrap_or_else(PoisonError::into_inner);
+        mem::take(&mut *questions)
+    }
+
+    /// The only question since the last call.
+    fn question(&self) -> Question {
+        let mut questions = self.questions();
+        assert_eq!(questions.len(), 1, "{questions:?}");
+        questions.remove(0)
+    }
+}
+
+impl Node for Taking {
+    fn address(&self) -> &str {
+        self.store.address()
+    }
+
+    fn take(&self, question: Question, _: Instant) -> Result<(), Question> {
+        let mut questions = (self.questions.lock()).unwrap_or_else(PoisonError::into_inner);
+        questions.push(question);
+        Ok(())
+    }
+
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        self.store.acquire(entry).await
+    }
+
+    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
+        self.store.raise(entry, token).await
+    }
+
+    async fn extend(
+        &self,
+        entry: &Entry,
+        token: Option<FencingToken>,
+        set_if_absent: bool,
+    ) -> Result<ExtendVote, NodeError> {
+        self.store.extend(entry, token, set_if_absent).await
+    }
+
+    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
+        self.store.release(entry).await
+    }
+
+    async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
+        self.store.release_after(entry, time).await
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
+        self.store.inspect(name).await
+    }
+}
+
+/// A node, and a request for a lock on it.
+struct World {
+    node: Taking,
+    common: Arc<Common>,
+    request: Request,
+}
+
+impl World {
+    async fn new() -> Self {
+        let node = Taking {
+            store: MemoryNode::new(),
+            questions: Arc::default(),
+        };
+        let common = Common::new([node.clone().into()]).expect("a node");
+        let names = ["a".into()].into();
+        let request = Request::new(&names, &Arc::new(Options::default())).expect("a request");
+        // The node is admitted by this, and takes questions from here on.
+        let found = common.nodes.inspect(0, &names).await;
+        found.expect("a node that answers");
+        Self {
+            node,
+            common,
+            request,
+        }
+    }
+
+    fn lease(&self) -> Arc<Lease> {
+        Lease::new(self.common.site(), &self.request, 0, value(), false)
+    }
+
+    /// A lease that holds its lock.
+    async fn held(&self) -> Arc<Lease> {
+        let lease = self.lease();
+        let acquiring = lease.acquire();
+        let acquired = AcquireVote::Acquired { number: None };
+        self.node.question().answer(Ok(Answer::Acquire(acquired)));
+        assert_eq!(acquiring.await, Verdict::Granted);
+        lease.begin_hold(lease.until_from(lease.started_at()));
+        lease
+    }
+
+    async fn drain(&self) {
+        self.common.services.background.drain(|| async {}).await;
+    }
+
+    async fn is_drained(&self) -> bool {
+        poll_immediate(pin!(self.drain())).await.is_some()
+    }
+}
+
+fn value() -> OwnerValue {
+    OwnerValue::random("").expect("a value")
+}
+
+fn refused() -> NodeError {
+    NodeError::unreachable(io::Error::from(io::ErrorKind::ConnectionRefused))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preliminary_answer_counts_if_nothing_more_arrives() {
+    let world = World::new().await;
+    let acquiring = world.lease().acquire();
+    let question = world.node.question();
+    question.expect(Answer::Acquire(AcquireVote::Taken { remaining: None }));
+    assert_eq!(acquiring.await, Verdict::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_was_not_sent_is_asked_again() {
+    let world = World::new().await;
+    let acquiring = world.lease().acquire();
+    world.node.question().unsent(refused());
+    assert_eq!(acquiring.await, Verdict::Granted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_the_answers_that_no_caller_waits_for_and_no_longer() {
+    let world = World::new().await;
+    let taken = || Ok(Answer::Acquire(AcquireVote::Taken { remaining: None }));
+    drop(world.lease().acquire());
+    let question = world.node.question();
+    assert!(!world.is_drained().await);
+    question.answer(taken());
+    assert!(world.is_drained().await);
+
+    // A future that has resolved may be kept.
+    let mut acquiring = pin!(world.lease().acquire());
+    assert_eq!(acquiring.as_mut().await, Verdict::Unavailable);
+    let question = world.node.question();
+    assert!(!world.is_drained().await);
+    question.answer(taken());
+    assert!(world.is_drained().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acquisition_that_has_not_been_sent_when_its_lease_ends_is_not_sent_and_not_released() {
+    let world = World::new().await;
+    let lease = world.lease();
+    drop(lease.acquire());
+    let mut question = world.node.question();
+    let releasing = lease.release();
+    assert!(!question.may_be_sent(Instant::now()));
+    assert_eq!(releasing.await, Verdict::Refused);
+    assert!(world.node.questions().is_empty());
+    assert!(world.is_drained().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answers_to_an_extension_count_for_as_long_as_others_prolong_the_validity() {
+    let world = World::new().await;
+    let lease = world.held().await;
+    let until = lease.until();
+    let extended = || Ok(Answer::Extend(ExtendVote::Extended));
+    sleep(SECOND).await;
+    let mut slow = pin!(Extension::within_validity(&lease));
+    let question = world.node.question();
+    let while_it_is_slow = async {
+        sleep(SECOND).await;
+        let fast = Extension::within_validity(&lease);
+        world.node.question().answer(extended());
+        fast.await.expect("an extension");
+        sleep_until(until + SECOND).await;
+        question.answer(extended());
+    };
+    let (result, ()) = tokio::join!(&mut slow, while_it_is_slow);
+    result.expect("an extension");
+
+    // And no longer.
+    let until = lease.until();
+    let unanswered = timeout(LONG, Extension::within_validity(&lease)).await;
+    assert!(matches!(unanswered, Ok(Err(ExtendError::Lost(_)))));
+    assert_eq!(Instant::now(), until);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_is_refused_again_and_again_is_given_up() {
+    let world = World::new().await;
+    let lease = world.held().await;
+    let refuse = async {
+        loop {
+            for question in world.node.questions() {
+                question.answer(Err(refused()));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let released = async {
+        // It is kept after it has resolved.
+        let mut releasing = pin!(lease.release());
+        assert_eq!(releasing.as_mut().await, Verdict::Unavailable);
+        timeout(LONG, world.drain()).await.expect("an end");
+    };
+    select(pin!(refuse), pin!(released)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_the_repeated_release_of_a_lock_that_was_resumed() {
+    let world = World::new().await;
+    let lease = Lease::resumed(world.common.site(), &world.request, 0, value());
+    let releasing = lease.release();
+    let not_owner = || Ok(Answer::Release(ReleaseVote::NotOwner));
+    world.node.question().answer(not_owner());
+    assert_eq!(releasing.await, Verdict::Refused);
+    // The acquisition of the first holder may still arrive.
+    sleep(Duration::from_millis(100)).await;
+    let again = world.node.question();
+    assert!(!world.is_drained().await);
+    again.answer(Ok(Answer::Release(ReleaseVote::Released)));
+    assert!(world.is_drained().await);
+}
