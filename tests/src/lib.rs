@@ -21,6 +21,7 @@ pub mod service;
 pub mod simulation;
 pub mod stop;
 pub mod wait;
+pub mod watched;
 
 mod ports;
 

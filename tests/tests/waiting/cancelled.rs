@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    NAME, SOON, WAIT, Waiter, assert_before_a_poll, drowsy, got, in_memory, ms, poll_once, queue,
-    waiting, watched::Watched,
+    NAME, SOON, WAIT, Waiter, Watched, assert_before_a_poll, drowsy, got, in_memory, ms, poll_once,
+    queue, waiting,
 };
 
 /// Polls a future this number of times, each time it is woken, and drops it. Returns whether it had ended

@@ -63,7 +63,7 @@ async fn the_keep_alive_of_the_old_guard_ends() {
 #[tokio::test(start_paused = true)]
 async fn an_extension_under_way_is_worth_nothing_after_the_hand_over() {
     use redsync_tests::faulty::{Fault, Operation};
-    let nodes: Vec<_> = (0..3).map(|_| crate::watched::Watched::new()).collect();
+    let nodes: Vec<_> = (0..3).map(|_| crate::Watched::new()).collect();
     let redsync = crate::drowsy(redsync::Redsync::new(nodes.clone()).unwrap());
     for heals in [false, true] {
         let mutex = (redsync.mutex(NAME).with_fencing(true))

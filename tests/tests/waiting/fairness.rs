@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{NAME, WAIT, drowsy, ms, watched::Watched};
+use crate::{NAME, WAIT, Watched, drowsy, ms};
 
 const TASKS: usize = 12;
 

@@ -6,7 +6,7 @@ use redsync::{FencingToken, Guard, LockError, Mutex, Redsync, Released};
 use redsync_tests::faulty::{FaultyNode, Operation};
 use tokio::time::{Duration, Instant, advance, sleep};
 
-use crate::{NAME, WAIT, got, in_memory, ms, poll_once, queue, watched::Watched};
+use crate::{NAME, WAIT, Watched, got, in_memory, ms, poll_once, queue};
 
 const EXPIRY: Duration = Duration::from_secs(8);
 

@@ -24,7 +24,6 @@ mod semaphores;
 mod several;
 mod shared;
 mod wake_ups;
-mod watched;
 
 use std::{
     future::{Future, poll_fn},
@@ -34,7 +33,7 @@ use std::{
 };
 
 use redsync::{Guard, LockError, Mutex, Redsync, future::Lock, node::MemoryNode};
-use redsync_tests::{Servers, wait::until_async};
+use redsync_tests::{Servers, wait::until_async, watched::Watched};
 use tokio::time::Instant;
 
 const NAME: &str = "order:42";

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{NAME, SOON, WAIT, ms, watched::Watched};
+use crate::{NAME, SOON, WAIT, Watched, ms};
 
 const PAUSE: Duration = ms(200);
 

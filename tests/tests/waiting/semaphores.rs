@@ -20,8 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    WAIT, assert_before_a_poll, drowsy, got, in_memory, ms, poll_once, queue, waiting,
-    watched::Watched,
+    WAIT, Watched, assert_before_a_poll, drowsy, got, in_memory, ms, poll_once, queue, waiting,
 };
 
 const NAME: &str = "export";

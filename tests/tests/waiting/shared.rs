@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    NAME, SOON, WAIT, assert_before_a_poll, drowsy, fairness::from_afar, got, in_memory, ms,
-    on_servers, poll_once, queue, until_waiting, waiting, watched::Watched,
+    NAME, SOON, WAIT, Watched, assert_before_a_poll, drowsy, fairness::from_afar, got, in_memory,
+    ms, on_servers, poll_once, queue, until_waiting, waiting,
 };
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{WAIT, assert_before_a_poll, drowsy, ms, watched::Watched};
+use crate::{WAIT, Watched, assert_before_a_poll, drowsy, ms};
 
 const RUNS: u64 = 60;
 

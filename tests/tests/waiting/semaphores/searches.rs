@@ -6,7 +6,7 @@ use redsync_tests::faulty::{Fault, Operation};
 use tokio::time::{Instant, sleep};
 
 use super::NAME;
-use crate::{WAIT, drowsy, ms, watched::Watched};
+use crate::{WAIT, Watched, drowsy, ms};
 
 const PERMITS: usize = 3;
 

@@ -6,22 +6,33 @@ use redsync::{
     NodeError,
     node::{MemoryNode, Node, NodeWrapper, WakeUp},
 };
-use redsync_tests::FaultyNode;
 use tokio::time::sleep;
 
+use crate::FaultyNode;
+
 /// A node whose watch is not subject to its faults, but takes a time of its own.
-#[derive(Clone)]
-pub(crate) struct Watched {
-    pub(crate) node: FaultyNode<MemoryNode>,
-    pub(crate) after: Duration,
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The node, whose faults are planned.
+    pub node: FaultyNode<MemoryNode>,
+    /// How long it takes to begin a watch, and to report.
+    pub after: Duration,
 }
 
 impl Watched {
-    pub(crate) fn new() -> Self {
+    /// An empty node without faults, which reports at once.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             node: FaultyNode::new(),
             after: Duration::ZERO,
         }
+    }
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
