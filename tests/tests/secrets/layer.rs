@@ -6,7 +6,7 @@ use axum::{Router, body::Body, extract::State, routing::post};
 use http::{Request, Response, header};
 use http_body_util::BodyExt;
 use redsync::Redsync;
-use redsync_tests::Servers;
+use redsync_tests::{Servers, wait::until_async};
 use redsync_tower::{HeldLock, LockRejection, RedlockLayer, key};
 use tower::ServiceExt;
 use tracing::Span;
@@ -16,8 +16,16 @@ use crate::{SOON, log::Log, until_quiet};
 const NAME: &str = "order:1";
 
 fn layer(redsync: &Redsync, log: &Log) -> RedlockLayer<key::PathKey> {
+    shown(
+        RedlockLayer::new(redsync.clone(), key::path("order:{id}")),
+        log,
+    )
+}
+
+/// The layer with all that shows something of its locks.
+pub(crate) fn shown<K>(layer: RedlockLayer<K>, log: &Log) -> RedlockLayer<K> {
     let (refused, lost) = (log.clone(), log.clone());
-    RedlockLayer::new(redsync.clone(), key::path("order:{id}"))
+    layer
         .with_fencing(true)
         .with_logged_holders(true)
         .with_outage_attempts(1)
@@ -88,19 +96,21 @@ pub(crate) async fn live(redsync: &Redsync, servers: &Servers, log: &Log) {
     let expiry = Duration::from_secs(1);
     let losing = app(layer.with_expiry(expiry).with_wait(SOON), log);
     let lost = send(&losing, "/orders/1?30000", "*/*", log);
-    let remove = async {
-        redsync_tests::wait::until_async("the handler has it", SOON, async || {
-            servers.iter().all(|server| server.get(NAME).is_some())
-        })
-        .await;
-        servers
-            .iter()
-            .for_each(|server| drop(server.command(&["DEL", NAME])));
-    };
-    let (status, ()) = tokio::join!(lost, remove);
+    let (status, ()) = tokio::join!(lost, lose_when_held(NAME, servers));
     assert_eq!(status, 500);
     redsync.drain().await;
     until_quiet(servers).await;
+}
+
+/// Takes a lock away from a handler.
+pub(crate) async fn lose_when_held(name: &str, servers: &Servers) {
+    until_async("the handler has it", SOON, async || {
+        servers.iter().all(|server| server.get(name).is_some())
+    })
+    .await;
+    for server in servers {
+        server.command(&["DEL", name]);
+    }
 }
 
 /// When no server is left.

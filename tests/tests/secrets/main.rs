@@ -1,8 +1,9 @@
 //! Owner values are seen nowhere: in no event or span of any target at any level, in no error, `Debug` output,
-//! header, body or metric, and in no part or encoding of these.
+//! header, body, trailer or metric, and in no part or encoding of these.
 //!
 //! It is one test with everything in it, because the log of a process is one.
 
+mod grpc;
 mod layer;
 mod locks;
 mod log;
@@ -55,6 +56,7 @@ async fn owner_values_are_seen_nowhere() {
     let redsync = patient(Redsync::connect(servers.urls()).unwrap());
     locks::live(&redsync, &servers, &log).await;
     layer::live(&redsync, &servers, &log).await;
+    grpc::live(&redsync, &servers, &log).await;
     let mut nodes = Vec::new();
     for server in &servers {
         nodes.push(fred(&server.url()).await);
@@ -82,6 +84,7 @@ async fn owner_values_are_seen_nowhere() {
     }
     locks::in_an_outage(&redsync, &log).await;
     layer::in_an_outage(&redsync, &log).await;
+    grpc::in_an_outage(&redsync, &log).await;
 
     let mut values = monitors.values();
     let text = log.text();
@@ -93,7 +96,7 @@ async fn owner_values_are_seen_nowhere() {
     assert!(values.len() > 50, "{}", values.len());
     values.insert(locks::RESUMED.to_owned());
     // It has heard the crates, and the clients below them.
-    for target in ["redsync::", "redsync_tower::", "fred::"] {
+    for target in ["redsync::", "redsync_tower::", "fred::", "h2::"] {
         assert!(text.contains(target), "nothing of {target}");
     }
     let found = Needles::of(&values).find(&text);
