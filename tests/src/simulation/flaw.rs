@@ -40,6 +40,8 @@ pub enum Flaw {
     LostReleases,
     /// The release of a failed attempt overtakes its acquisition.
     ReleaseAhead,
+    /// The answer to an acquisition that came too late counts in the next round that acquires the names.
+    AnswerOfAnotherRound,
     /// Nodes do not reserve a name for an exclusive waiter that shared holders keep out.
     NoReservation,
     /// Keys do not expire.
@@ -52,7 +54,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All flaws.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::OneValueForAllAttempts,
         Self::ValidityFromTheReply,
         Self::FastClocks,
@@ -70,6 +72,7 @@ impl Flaw {
         Self::KeepAliveGivesUp,
         Self::LostReleases,
         Self::ReleaseAhead,
+        Self::AnswerOfAnotherRound,
         Self::NoReservation,
         Self::NoExpiry,
         Self::NoMinimum,
@@ -86,6 +89,7 @@ impl Flaw {
             | Self::UnclearExtension
             | Self::InstantRestart
             | Self::GrantsEverything
+            | Self::AnswerOfAnotherRound
             | Self::ReleaseOfOthers
             | Self::SharedBesideExclusive => Rule::Overlap,
             Self::ExtensionAfterTheEnd => Rule::Revived,

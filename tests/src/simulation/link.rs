@@ -1,7 +1,7 @@
 //! The way from a process to a server, on which messages are late or get lost.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet, VecDeque},
     future::{Future, pending},
     io,
     pin::pin,
@@ -20,7 +20,7 @@ use redsync::{
 };
 use tokio::{
     sync::oneshot,
-    task::yield_now,
+    task::{JoinHandle, yield_now},
     time::{sleep, timeout},
 };
 
@@ -64,14 +64,25 @@ pub(super) struct Cut {
 pub(super) struct Sender {
     pub(super) lives: AtomicBool,
     given_up: Mutex<HashSet<String>>,
+    late: Mutex<HashMap<String, LateAnswers>>,
 }
+
+/// The answers to acquisitions that are outstanding, in the order of the questions.
+type LateAnswers = VecDeque<JoinHandle<Result<AcquireVote, NodeError>>>;
 
 impl Sender {
     pub(super) fn new() -> Self {
         Self {
             lives: AtomicBool::new(true),
             given_up: Mutex::default(),
+            late: Mutex::default(),
         }
+    }
+
+    /// Changes the answers that are outstanding of a server, for these names.
+    fn late<T>(&self, of: &str, change: impl FnOnce(&mut LateAnswers) -> T) -> T {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        change(late.entry(of.to_owned()).or_default())
     }
 
     fn given_up(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -185,6 +196,10 @@ impl Trip {
     const fn is_direct(&self) -> bool {
         matches!((&self.there, &self.back), (Way::After(there), Way::After(back))
             if there.is_zero() && back.is_zero())
+    }
+
+    const fn is_lost(&self) -> bool {
+        matches!(self.there, Way::Lost) || matches!(self.back, Way::Lost)
     }
 
     /// How long both ways take.
@@ -309,6 +324,31 @@ impl Link {
             .await
     }
 
+    /// Acquires, and returns the oldest answer that is outstanding, which may be that to an earlier question.
+    async fn oldest_answer(
+        &self,
+        entry: &Entry,
+        trip: Trip,
+        sent: Entry,
+    ) -> Result<AcquireVote, NodeError> {
+        let link = self.clone();
+        let answer = tokio::spawn(async move {
+            let travel = link.travel(trip, move |server| server.acquire(&sent));
+            travel.await
+        });
+        let of = format!("{} {}", self.server.address(), entry.names.join(" "));
+        let oldest = self.sender.late(&of, |late| {
+            late.push_back(answer);
+            late.pop_front()
+        });
+        let mut oldest = oldest.expect("at least the last one");
+        if let Ok(answer) = timeout(NODE_TIMEOUT, &mut oldest).await {
+            return answer.expect("no panic");
+        }
+        self.sender.late(&of, |late| late.push_front(oldest));
+        Err(NodeError::TimedOut)
+    }
+
     /// What a node reports to a process that watches it.
     async fn report<T>(
         &self,
@@ -388,6 +428,9 @@ impl Node for Link {
         let trip = self.wire.trip();
         let sent = self.sent(entry, &trip);
         let is_late = matches!(trip.there, Way::After(time) if !time.is_zero());
+        if self.is(Flaw::AnswerOfAnotherRound) && !trip.is_lost() {
+            return self.oldest_answer(entry, trip, sent).await;
+        }
         let travel = self.travel(trip, move |server| server.acquire(&sent));
         if self.is(Flaw::ReleaseAhead) && is_late {
             // It is on its way.
