@@ -29,8 +29,6 @@ pub(super) struct Polls {
     outages: u32,
     /// What the last attempt found.
     last: Option<Found>,
-    /// How many rare polls there were in a row.
-    rare: u32,
     pause: Pause,
     /// Where the grid of rare polls begins. It is the same for all waiters.
     origin: Instant,
@@ -54,6 +52,8 @@ struct Pause {
     due: Instant,
     /// How many polls are skipped in it. Each is counted already.
     skipped: u32,
+    /// How many rare polls there were in a row.
+    rare: u32,
 }
 
 /// What to do when a poll is due.
@@ -85,11 +85,11 @@ impl Polls {
             tries: 1,
             outages: 0,
             last: None,
-            rare: 0,
             pause: Pause {
                 since: now,
                 due: after(now, limit.pause(retry, 1, now)),
                 skipped: 0,
+                rare: 0,
             },
             origin,
         }
@@ -98,6 +98,10 @@ impl Polls {
     /// When the next poll is due.
     pub(super) const fn due(&self) -> Instant {
         self.pause.due
+    }
+
+    pub(super) const fn limit(&self) -> Limit {
+        self.limit
     }
 
     pub(super) const fn outages(&self) -> u32 {
@@ -132,6 +136,7 @@ impl Polls {
             since: now,
             due: after(now, pause.max(least)),
             skipped: 0,
+            rare: self.pause.rare,
         };
         self.outages = self.outages.max(on.outages);
         // One more attempt without a quorum of nodes is the last.
@@ -141,10 +146,10 @@ impl Polls {
         let relies_on_others = !on.may_act && on.outages == 0;
         let is_rare = is_watched || relies_on_others;
         if is_rare {
-            self.put_off(retry, after(now, retry.rare_pause(self.rare)));
-            self.rare += 1;
+            self.put_off(retry, after(now, retry.rare_pause(self.pause.rare)));
+            self.pause.rare += 1;
         } else {
-            self.rare = 0;
+            self.pause.rare = 0;
         }
         let is_early = is_rare && lasted < Retry::LEAST_RARE_PAUSE;
         if on.may_act && !is_early {
@@ -157,13 +162,13 @@ impl Polls {
     /// Polls at the usual pace from now on.
     pub(super) fn hurry(&mut self, retry: &Retry, now: Instant) {
         self.check(retry, now);
-        self.rare = 0;
+        self.pause.rare = 0;
     }
 
     /// Ends a long pause after one of the usual length, to see whether wake-ups work then. Polls that
     /// would have been skipped after this moment have not been made.
     pub(super) fn check(&mut self, retry: &Retry, now: Instant) {
-        if self.rare == 0 {
+        if self.pause.rare == 0 {
             return;
         }
         let Pause { since, due, .. } = self.pause;
@@ -176,6 +181,7 @@ impl Polls {
             since: now,
             due: due.min(after(now, pause)),
             skipped: 0,
+            rare: self.pause.rare,
         };
     }
 

@@ -80,13 +80,10 @@ struct Waiter<'a> {
     reservation: Reservation<'a>,
     ticket: &'a Ticket,
     common: &'a Arc<Common>,
-    limit: Limit,
     course: Course,
-    /// There is one only in the states `Watching` and `Opening`, and during an attempt that no end of the
-    /// watch has caused.
-    watch: Option<Watches>,
-    /// The permit that a watch has last seen as free.
-    freed: Option<usize>,
+    /// There are some only in the states `Watching` and `Opening`, and during an attempt that no end of
+    /// them has caused.
+    watches: Watches,
     /// The last failure of this waiter, for the error.
     failure: Option<Failure>,
 }
@@ -112,9 +109,7 @@ impl<'a> Waiter<'a> {
             course: Course::new(limit, options, common.since, Instant::now()),
             ticket,
             common,
-            limit,
-            watch: None,
-            freed: None,
+            watches: Watches::default(),
             failure: None,
         }
     }
@@ -152,20 +147,14 @@ impl<'a> Waiter<'a> {
     /// No signal is lost if the future is dropped.
     async fn signal(&mut self, mut timer: Pin<&mut Sleep>) -> Signal {
         let Self {
-            ticket,
-            watch,
-            freed,
-            ..
+            ticket, watches, ..
         } = self;
         let mut notified = pin!(ticket.notified());
         poll_fn(|cx| {
             if notified.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Signal::Notified(ticket.take_notice()));
             }
-            if let Some(watch) = watch
-                && let Poll::Ready(watched) = watch.poll(cx)
-            {
-                *freed = watch.freed();
+            if let Poll::Ready(watched) = watches.poll(cx) {
                 return Poll::Ready(Signal::Watched(watched));
             }
             timer.as_mut().poll(cx).map(|()| Signal::Timer)
@@ -201,7 +190,7 @@ impl<'a> Waiter<'a> {
                 } = self.standing();
                 let action = self.on(Event::Timer(Reliance {
                     may_act,
-                    wakes: self.watch.as_ref().is_some_and(Watches::works),
+                    wakes: self.watches.work(),
                     outages,
                 }));
                 if action == Action::Fail {
@@ -219,12 +208,11 @@ impl<'a> Waiter<'a> {
         match action {
             Action::Watch => self.start_watch(&[]),
             Action::WatchAcquired => {
-                let watch = Watches::acquired(&self.common.nodes, &request.names);
-                self.watch = Some(watch);
+                (self.watches).start_for_acquisition(&self.common.nodes, &request.names);
             }
-            // It goes on during an attempt that no end of it has caused.
-            Action::Attempt if self.watch.as_ref().is_some_and(Watches::works) => {}
-            _ if !self.course.is_watching() => self.watch = None,
+            // They go on during an attempt that no end of them has caused.
+            Action::Attempt if self.watches.work() => {}
+            _ if !self.course.is_watching() => self.watches.end(),
             _ => {}
         }
         action
@@ -232,7 +220,7 @@ impl<'a> Waiter<'a> {
 
     fn start_watch(&mut self, own: &[bool]) {
         let request = self.ticket.request();
-        self.watch = Some(Watches::start(&self.common.nodes, request, own));
+        self.watches.start(&self.common.nodes, request, own);
         self.course.watches_anew(&request.options, Instant::now());
     }
 
@@ -316,8 +304,15 @@ impl<'a> Waiter<'a> {
     ) -> Result<Result<Guard, Failure>, LockError> {
         self.reservation.attempt_begins(repeated);
         let request = self.ticket.request();
-        let permits = self.ticket.permits().from(self.freed.take());
-        let search = Search::start(request, permits, self.common, pass, repeated, self.limit)?;
+        let permits = self.ticket.permits().from(self.watches.take_freed());
+        let search = Search::start(
+            request,
+            permits,
+            self.common,
+            pass,
+            repeated,
+            self.course.limit(),
+        )?;
         let mut search = pin!(search);
         poll_fn(|cx| search.as_mut().poll(request, cx)).await
     }
@@ -326,7 +321,7 @@ impl<'a> Waiter<'a> {
     fn last_failure(&mut self) -> LockError {
         let failure = self.failure.take();
         let failure = failure.expect("no waiter ends before an attempt of its own has failed");
-        failure.into_error(self.limit)
+        failure.into_error(self.course.limit())
     }
 
     /// Takes a lock that was handed over, unless too little validity is left. The waiter then joins
@@ -342,7 +337,7 @@ impl<'a> Waiter<'a> {
     /// Returns what to do after a failed attempt, or the error if it was the last.
     fn failed(&mut self, failure: Failure) -> Result<Action, LockError> {
         if failure.is_final() {
-            return Err(failure.into_error(self.limit));
+            return Err(failure.into_error(self.course.limit()));
         }
         let found = match failure.reason {
             Reason::Taken if failure.reserves => Found::Reserved,
@@ -358,17 +353,17 @@ impl<'a> Waiter<'a> {
         });
         let options = &self.ticket.request().options;
         let action = self.course.on(event, options, Instant::now());
-        // A watch that has seen nothing goes on, unless this attempt itself has changed a key.
+        // Watches that have seen nothing go on, unless this attempt itself has changed a key.
         let has_changed_keys = divided || found == Found::Reserved;
-        let goes_on = !has_changed_keys && self.watch.as_ref().is_some_and(Watches::is_whole);
+        let goes_on = !has_changed_keys && self.watches.are_whole();
         match action {
             Action::Watch if goes_on => {}
             Action::Watch => self.start_watch(&failure.own),
-            _ => self.watch = None,
+            _ => self.watches.end(),
         }
         self.ticket.report_outages(self.course.outages());
         if action == Action::Fail {
-            return Err(failure.into_error(self.limit));
+            return Err(failure.into_error(self.course.limit()));
         }
         self.failure = Some(failure);
         Ok(action)

@@ -30,7 +30,6 @@ pub(super) struct Watch {
     has_changed: bool,
     /// Whether a node could not be watched, or can no longer be.
     has_failed: bool,
-    is_done: bool,
 }
 
 /// The end of a watch.
@@ -70,25 +69,21 @@ impl Watch {
             quorum: majority(all),
             has_changed: false,
             has_failed: false,
-            is_done: false,
         }
     }
 
     /// Whether a quorum has said that a name is held, and reports the next change.
     pub(super) fn works(&self) -> bool {
-        !self.is_done && self.reporters.count() >= self.quorum
+        self.reporters.count() >= self.quorum
     }
 
     /// Whether nothing has come of it yet, so that it can go on.
     pub(super) const fn is_whole(&self) -> bool {
-        !self.is_done && !self.has_failed
+        !self.has_failed
     }
 
-    /// Resolves once, and never again.
+    /// Resolves at the end of the watch, after which it is of no use.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Watched> {
-        if self.is_done {
-            return Poll::Pending;
-        }
         let Self {
             nodes,
             free,
@@ -110,14 +105,7 @@ impl Watch {
             }
             false
         });
-        match self.watched() {
-            Some(watched) => {
-                self.is_done = true;
-                self.nodes.clear();
-                Poll::Ready(watched)
-            }
-            None => Poll::Pending,
-        }
+        self.watched().map_or(Poll::Pending, Poll::Ready)
     }
 
     fn watched(&self) -> Option<Watched> {

@@ -1,4 +1,4 @@
-//! The watch of a waiter for any of several permits.
+//! The watches of a waiter, for any of several permits.
 
 use std::{
     sync::Arc,
@@ -10,56 +10,59 @@ use smallvec::SmallVec;
 use super::watch::{Watch, Watched};
 use crate::{nodes::Nodes, request::Request};
 
-/// A [`Watch`] for each permit, of which the first that may be free ends all.
+/// The watches of a waiter: a [`Watch`] for each permit, of which the first that may be free ends all; or
+/// none, before they start and after they have ended.
 ///
 /// The names of a mutex with several names are watched together, because all of them have to be free. Of
 /// permits, one has to be.
+#[derive(Default)]
 pub(super) struct Watches {
     permits: SmallVec<[Option<Watch>; 1]>,
+    /// The permit with which the last watches have ended, because it may be free.
     freed: Option<usize>,
 }
 
 impl Watches {
-    /// Watches all permits. The nodes marked as `own` hold nothing but a key that is about to be released.
-    pub(super) fn start(nodes: &Arc<Nodes>, request: &Request, own: &[bool]) -> Self {
+    /// Watches all permits anew. The nodes marked as `own` hold nothing but a key that is about to be
+    /// released.
+    pub(super) fn start(&mut self, nodes: &Nodes, request: &Request, own: &[bool]) {
         // The keys of a failed search may be on other nodes for each permit.
         let own = if request.is_semaphore() { &[] } else { own };
         let watch = |names| Some(Watch::start(nodes, names, own));
-        Self {
-            permits: request.permits().map(watch).collect(),
-            freed: None,
-        }
+        self.permits = request.permits().map(watch).collect();
     }
 
     /// Watches all nodes for an acquisition of the names.
-    pub(super) fn acquired(nodes: &Arc<Nodes>, names: &Arc<[Arc<str>]>) -> Self {
-        Self {
-            permits: [Some(Watch::acquired(nodes, names))].into(),
-            freed: None,
-        }
+    pub(super) fn start_for_acquisition(&mut self, nodes: &Nodes, names: &Arc<[Arc<str>]>) {
+        self.permits = [Some(Watch::acquired(nodes, names))].into();
     }
 
-    /// The permit that may be free, once a watch has ended with one.
-    pub(super) const fn freed(&self) -> Option<usize> {
-        self.freed
+    /// Stops watching.
+    pub(super) fn end(&mut self) {
+        self.permits.clear();
+    }
+
+    /// Takes the permit that may be free, if the last watches have ended with one.
+    pub(super) const fn take_freed(&mut self) -> Option<usize> {
+        self.freed.take()
     }
 
     /// Whether wake-ups work for every permit.
-    pub(super) fn works(&self) -> bool {
+    pub(super) fn work(&self) -> bool {
         let works = |watch: &Option<Watch>| watch.as_ref().is_some_and(Watch::works);
         !self.permits.is_empty() && self.permits.iter().all(works)
     }
 
-    /// Whether nothing has come of it yet, and it can go on after an attempt. A search may have changed the
-    /// keys of any permit.
-    pub(super) fn is_whole(&self) -> bool {
+    /// Whether nothing has come of them yet, and they can go on after an attempt. A search may have changed
+    /// the keys of any permit.
+    pub(super) fn are_whole(&self) -> bool {
         match &self.permits[..] {
             [Some(watch)] => watch.is_whole(),
             _ => false,
         }
     }
 
-    /// Resolves once, and never again: when a permit may be free, or when none can be watched.
+    /// Resolves when a permit may be free, or when none can be watched. The watches have then ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Watched> {
         if self.permits.is_empty() {
             return Poll::Pending;
@@ -68,7 +71,7 @@ impl Watches {
             match place.as_mut().map(|watch| watch.poll(cx)) {
                 Some(Poll::Ready(free @ Watched::Free { .. })) => {
                     self.freed = Some(permit);
-                    self.permits.clear();
+                    self.end();
                     return Poll::Ready(free);
                 }
                 Some(Poll::Ready(Watched::Blind)) => *place = None,
@@ -78,7 +81,8 @@ impl Watches {
         if self.permits.iter().any(Option::is_some) {
             return Poll::Pending;
         }
-        self.permits.clear();
+        self.freed = None;
+        self.end();
         Poll::Ready(Watched::Blind)
     }
 }

@@ -131,6 +131,10 @@ impl Course {
         until.map_or(poll, |until| until.min(poll))
     }
 
+    pub(super) const fn limit(&self) -> Limit {
+        self.polls.limit()
+    }
+
     pub(super) const fn is_watching(&self) -> bool {
         matches!(self.state, State::Watching(_) | State::Opening { .. })
     }
