@@ -12,23 +12,35 @@ use super::{
 use crate::{FencingToken, node::Operation};
 
 impl Lease {
+    /// Sends a command to every node, whose answers count up to a deadline. With `fail_fast`, the verdict
+    /// is given as soon as it is clear; otherwise when all nodes have voted.
+    fn send(self: &Arc<Self>, command: Command, fail_fast: bool, deadline: Instant) -> Pending {
+        let round = Round::start(self, command, fail_fast);
+        let answering = round.send();
+        Pending::new(round, answering, deadline)
+    }
+
+    /// The node time limit of a round that starts at `start`.
+    fn node_deadline(&self, start: Instant) -> Instant {
+        start + self.options().timing.node_timeout()
+    }
+
+    fn fail_fast(&self) -> bool {
+        self.options().rounds.fail_fast
+    }
+
     /// Acquires the keys, for an attempt that has just begun.
     pub(crate) fn acquire(self: &Arc<Self>) -> Pending {
         let start = self.started_at();
-        let deadline = start + self.options().timing.node_timeout();
-        let fail_fast = self.options().rounds.fail_fast;
-        let round = Round::start(self, Command::new(Operation::Acquire, start), fail_fast);
-        let answering = round.send();
-        Pending::new(round, answering, deadline)
+        let command = Command::new(Operation::Acquire, start);
+        self.send(command, self.fail_fast(), self.node_deadline(start))
     }
 
     /// Raises lower counters to `token`.
     pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Pending {
         let now = Instant::now();
         let command = Command::new(Operation::Raise, now).with_token(Some(token));
-        let round = Round::start(self, command, true);
-        let answering = round.send();
-        Pending::new(round, answering, now + self.options().timing.node_timeout())
+        self.send(command, true, self.node_deadline(now))
     }
 
     /// Extends the keys. After the validity, or after `limit` if there is one, no node is asked and no
@@ -37,26 +49,21 @@ impl Lease {
     /// Without `fail_fast`, it waits for all nodes, but for at most half of the remaining validity,
     /// so that a node that hangs does not keep the extension from counting.
     pub(crate) fn extend(self: &Arc<Self>, limit: Option<Instant>) -> Pending {
-        let now = Instant::now();
-        let until = self.until();
-        let fail_fast = self.options().rounds.fail_fast;
+        let (now, until) = (Instant::now(), self.until());
         let command = Command::new(Operation::Extend, now).with_token(self.token());
         let (command, deadline) = match limit {
             Some(limit) => (command.asked_until(limit), limit.min(until)),
             None => (command.asked_while_valid(), until),
         };
-        let round = Round::start(self, command, fail_fast);
-        let answering = round.send();
-        if fail_fast {
-            let pending = Pending::new(round, answering, deadline);
-            return if limit.is_none() {
-                pending.while_valid()
-            } else {
-                pending
-            };
+        if !self.fail_fast() {
+            let left = until.saturating_duration_since(now);
+            return self.send(command, false, deadline.min(now + left / 2));
         }
-        let left = until.saturating_duration_since(now);
-        Pending::new(round, answering, deadline.min(now + left / 2))
+        let pending = self.send(command, true, deadline);
+        match limit {
+            Some(_) => pending,
+            None => pending.while_valid(),
+        }
     }
 
     /// Sets the keys again on nodes that were found without them. It is only for a lease that a
@@ -66,19 +73,15 @@ impl Lease {
         let command = Command::new(Operation::Heal, now)
             .with_token(self.token())
             .asked_while_valid();
-        let round = Round::start(self, command, true);
-        let answering = round.send();
         // Nobody waits for the answers. They go on in the background.
-        drop(Pending::new(round, answering, now));
+        drop(self.send(command, true, now));
     }
 
     /// Releases the keys. From here on, nothing is extended.
     pub(crate) fn release(self: &Arc<Self>) -> Pending {
         let now = Instant::now();
         self.end_at(now);
-        let fail_fast = self.options().rounds.fail_fast;
-        let round = Round::start(self, Command::new(Operation::Release, now), fail_fast);
-        let answering = round.send();
-        Pending::new(round, answering, now + self.options().timing.node_timeout())
+        let command = Command::new(Operation::Release, now);
+        self.send(command, self.fail_fast(), self.node_deadline(now))
     }
 }

@@ -36,12 +36,8 @@ pin_project! {
         // For nodes that do not count answers themselves. There are few of them: polling all of
         // them each time is cheaper than tracking which one has woken the task.
         answering: Vec<Answering>,
-        deadline: Instant,
-        // Whether the deadline is the end of the validity, which may be prolonged meanwhile.
-        while_valid: bool,
-        // Made when this is first polled: there may be no runtime when a release begins in a drop.
         #[pin]
-        limit: Option<Sleep>,
+        limit: TimeLimit,
         // The runtime on which nodes that do not count answers themselves were asked.
         asked_on: Option<Id>,
         has_ended: bool,
@@ -57,6 +53,18 @@ pin_project! {
     }
 }
 
+pin_project! {
+    /// The time up to which answers count.
+    struct TimeLimit {
+        deadline: Instant,
+        // Whether the deadline is the end of the validity, which may be prolonged meanwhile.
+        while_valid: bool,
+        // Made when this is first polled: there may be no runtime when a release begins in a drop.
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
 impl Pending {
     /// Waits for the answers that arrive before a deadline.
     pub(super) const fn new(
@@ -67,9 +75,11 @@ impl Pending {
         Self {
             round,
             answering,
-            deadline,
-            while_valid: false,
-            limit: None,
+            limit: TimeLimit {
+                deadline,
+                while_valid: false,
+                sleep: None,
+            },
             asked_on: None,
             has_ended: false,
         }
@@ -78,7 +88,7 @@ impl Pending {
     /// Waits for the answers that arrive within the validity of the lease, however it is prolonged
     /// meanwhile.
     pub(super) const fn while_valid(mut self) -> Self {
-        self.while_valid = true;
+        self.limit.while_valid = true;
         self
     }
 
@@ -108,11 +118,31 @@ fn current() -> Option<Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
+impl TimeLimit {
+    /// Resolves when the time is over. `until` returns the end of the validity.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, until: impl Fn() -> Instant) -> Poll<()> {
+        let mut this = self.project();
+        if this.sleep.is_none() {
+            this.sleep.set(Some(sleep_until(*this.deadline)));
+        }
+        let mut sleep = this.sleep.as_pin_mut().expect("just set");
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            let until = until();
+            if !*this.while_valid || until <= *this.deadline {
+                return Poll::Ready(());
+            }
+            *this.deadline = until;
+            sleep.as_mut().reset(until);
+        }
+    }
+}
+
 impl Future for Pending {
     type Output = Verdict;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
-        let mut this = self.project();
+        let this = self.project();
         if this.asked_on.is_none() && !this.answering.is_empty() {
             *this.asked_on = current();
         }
@@ -121,19 +151,7 @@ impl Future for Pending {
         let verdict = match this.round.count().poll_verdict(cx) {
             Poll::Ready(verdict) => verdict,
             Poll::Pending => {
-                if this.limit.is_none() {
-                    this.limit.set(Some(sleep_until(*this.deadline)));
-                }
-                let mut limit = this.limit.as_mut().as_pin_mut().expect("just set");
-                loop {
-                    ready!(limit.as_mut().poll(cx));
-                    let until = this.round.until();
-                    if !*this.while_valid || until <= *this.deadline {
-                        break;
-                    }
-                    *this.deadline = until;
-                    limit.as_mut().reset(until);
-                }
+                ready!(this.limit.poll(cx, || this.round.until()));
                 this.round.count().end()
             }
         };
