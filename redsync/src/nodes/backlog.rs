@@ -79,8 +79,8 @@ impl Backlog {
         waiting.drain(..most.min(waiting.len())).collect()
     }
 
-    /// Gives up the releases whose pursuit has ended. Returns when the next one ends.
-    pub(super) fn give_up(&self, now: Instant) -> Option<Instant> {
+    /// Drops the releases whose pursuit has ended. Returns when the next one ends.
+    pub(super) fn drop_over(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state.lock();
         let is_over = |waiting: &Waiting| waiting.until <= now;
         let mut over = VecDeque::new();
@@ -105,7 +105,7 @@ impl Backlog {
         ends
     }
 
-    /// Takes all releases from a repeater that can't go on.
+    /// Takes all releases from a repeater that cannot continue.
     pub(super) fn abandon(&self) -> VecDeque<Waiting> {
         let mut state = self.state.lock();
         state.has_repeater = false;

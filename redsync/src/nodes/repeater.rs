@@ -88,11 +88,11 @@ impl Repeater {
         self.has_ended
     }
 
-    /// Waits until the next test is due, and meanwhile gives up the releases whose pursuit ends.
+    /// Waits until the next test is due, and meanwhile drops the releases whose pursuit ends.
     async fn wait_until(&self, due: Instant, answers: &mut Answers) {
         loop {
             let now = Instant::now();
-            let end = self.backlog().give_up(now);
+            let end = self.backlog().drop_over(now);
             if now >= due {
                 return;
             }
