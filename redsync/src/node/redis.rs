@@ -26,7 +26,8 @@
 //!   is explained at redis.io, "Distributed Locks with Redis".
 //! * **Eviction**: it must be off (`maxmemory-policy noeviction`, the default).
 //! * **Permissions**: if the server has an ACL, the user needs these commands on the keys of the
-//!   names, and for fencing tokens on the keys `{name}:fence`:
+//!   names, and for fencing tokens on the keys `{name}:fence`, as in the example of the page on
+//!   [deployment](crate::guide::deployment#settings-of-each-server):
 //!
 //! | feature | commands |
 //! |---|---|
