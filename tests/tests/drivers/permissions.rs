@@ -1,7 +1,9 @@
 //! The permissions that each feature needs, as the docs list them, for users of a real server.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use redis::Value;
 use redsync::node::{ExtendVote, Node};
 use redsync::{LockError, Mutex, Redsync, Released};
 use redsync_tests::Servers;
@@ -195,7 +197,8 @@ async fn wake_ups_need_the_permissions_in_the_docs() {
 }
 
 #[tokio::test]
-async fn the_user_on_the_page_on_deployment_locks_with_fencing_and_wake_ups_and_nothing_else() {
+async fn the_user_on_the_page_on_deployment_locks_with_fencing_and_wake_ups_and_is_probed_and_nothing_else()
+ {
     let page = include_str!("../../../redsync/src/docs/deployment.md");
     let lines: Vec<_> = page
         .lines()
@@ -230,6 +233,15 @@ async fn the_user_on_the_page_on_deployment_locks_with_fencing_and_wake_ups_and_
     .await;
     guard.release().await.unwrap();
     waiter.await.unwrap().unwrap().release().await.unwrap();
+    let votes = redsync.probe().await;
+    assert_eq!(votes.granted(), 3, "{votes}");
+    for server in servers.iter() {
+        let log: Vec<HashMap<String, Value>> = server.query(&["ACL", "LOG"]);
+        let of_keys =
+            |entry: &&HashMap<_, _>| entry["reason"] == Value::BulkString(b"key".to_vec());
+        let refused: Vec<_> = log.iter().filter(of_keys).collect();
+        assert!(refused.is_empty(), "{refused:?}");
+    }
 
     let error = redsync.mutex("stock:42").try_lock().await.unwrap_err();
     assert!(matches!(error, LockError::Unavailable(_)), "{error}");
