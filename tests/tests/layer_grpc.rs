@@ -185,7 +185,7 @@ async fn a_call_holds_its_lock_and_another_is_aborted() {
         .expect_err("it is locked");
     assert_eq!(refused.code(), Code::Aborted);
     assert!(
-        refused.message().starts_with("Another request"),
+        refused.message().starts_with("Other requests"),
         "{refused}"
     );
     assert!((1000..=8000).contains(&pushback(&refused)), "{refused:?}");

@@ -181,7 +181,7 @@ async fn the_program_is_a_client_as_well() {
     assert_eq!(second.exit().code(), Some(1));
     let words = second.finish();
     assert!(
-        words.contains("Another request") && words.contains("Try again in"),
+        words.contains("Other requests") && words.contains("Try again in"),
         "{words}"
     );
     assert_eq!(first.exit().code(), Some(0));

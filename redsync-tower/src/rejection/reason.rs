@@ -95,15 +95,15 @@ impl LockRejectionReason {
                 label: "taken",
                 problem_type: "urn:redsync:problem:taken",
                 status: StatusCode::CONFLICT,
-                title: "The resource is locked",
-                detail: "Another request for this resource is being processed.",
+                title: "The resource is in use",
+                detail: "Other requests for this resource are being processed.",
                 class: Class::Contention,
             },
             Self::TimedOut => Facts {
                 label: "timed_out",
                 problem_type: "urn:redsync:problem:timed-out",
                 status: StatusCode::LOCKED,
-                title: "The resource stayed locked",
+                title: "The resource stayed in use",
                 detail: "Other requests for this resource were being processed for as long as this \
                          one could wait.",
                 class: Class::Contention,
