@@ -184,10 +184,7 @@ async fn a_call_holds_its_lock_and_another_is_aborted() {
         .await
         .expect_err("it is locked");
     assert_eq!(refused.code(), Code::Aborted);
-    assert!(
-        refused.message().starts_with("Other requests"),
-        "{refused}"
-    );
+    assert!(refused.message().starts_with("Other requests"), "{refused}");
     assert!((1000..=8000).contains(&pushback(&refused)), "{refused:?}");
     assert!(refused.metadata().get("retry-after").is_none());
 
