@@ -48,8 +48,8 @@ pub(crate) async fn inspect(request: &Request, nodes: &Nodes) -> Vec<Inspection>
     let keys = keys(request);
     let limit = request.options.timing.node_timeout();
     let answers = nodes.ask_all(limit, async |node| {
-        let found = found_on(nodes, node, &keys).await?;
-        Ok(found.iter().map(NameHolder::from).collect())
+        let reported = reported_by(nodes, node, &keys).await?;
+        Ok(reported.iter().map(NameHolder::from).collect())
     });
     by_address(answers.await, nodes)
 }
@@ -68,14 +68,14 @@ pub(crate) async fn force_release(request: &Request, nodes: &Nodes) -> Vec<Inspe
     let timing = &request.options.timing;
     let answers = nodes.ask_all(timing.node_timeout(), async |node| {
         let mut released = Vec::new();
-        for found in found_on(nodes, node, &keys).await? {
-            if found.holder.remaining.is_none() {
+        for reported in reported_by(nodes, node, &keys).await? {
+            if reported.holder.remaining.is_none() {
                 continue;
             }
-            let value = found.holder.value.clone();
-            let entry = Entry::new(&found.key, value, timing.expiry()).with_mode(found.mode);
+            let value = reported.holder.value.clone();
+            let entry = Entry::new(&reported.key, value, timing.expiry()).with_mode(reported.mode);
             if nodes.release(node, &entry).await? == ReleaseVote::Released {
-                released.push(NameHolder::from(&found));
+                released.push(NameHolder::from(&reported));
             }
         }
         Ok(released)
@@ -90,27 +90,31 @@ fn keys(request: &Request) -> Vec<Arc<str>> {
 }
 
 /// A holder that a node has reported, with its owner value.
-struct Found {
+struct Reported {
     key: Arc<str>,
     mode: Mode,
     holder: Holder,
 }
 
 /// Asks one node for all holders of the keys.
-async fn found_on(nodes: &Nodes, node: usize, keys: &[Arc<str>]) -> Result<Vec<Found>, NodeError> {
+async fn reported_by(
+    nodes: &Nodes,
+    node: usize,
+    keys: &[Arc<str>],
+) -> Result<Vec<Reported>, NodeError> {
     let answers = nodes.inspect(node, keys).await?;
-    let mut found = Vec::new();
+    let mut reported = Vec::new();
     for (key, answer) in keys.iter().zip(answers) {
         let Some(Holders { mode, holders }) = answer else {
             continue;
         };
-        found.extend(holders.into_iter().map(|holder| Found {
+        reported.extend(holders.into_iter().map(|holder| Reported {
             key: Arc::clone(key),
             mode,
             holder,
         }));
     }
-    Ok(found)
+    Ok(reported)
 }
 
 /// The answers of all nodes, each with the address of its node.
@@ -124,9 +128,9 @@ fn by_address(answers: Vec<Result<Vec<NameHolder>, NodeError>>, nodes: &Nodes) -
         .collect()
 }
 
-impl From<&Found> for NameHolder {
-    fn from(found: &Found) -> Self {
-        let Found { key, mode, holder } = found;
+impl From<&Reported> for NameHolder {
+    fn from(reported: &Reported) -> Self {
+        let Reported { key, mode, holder } = reported;
         Self {
             name: Arc::clone(key),
             mode: *mode,

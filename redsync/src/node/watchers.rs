@@ -58,7 +58,7 @@ pub(crate) struct Watchers(Arc<Mutex<ByName>>);
 type ByName = HashMap<Arc<str>, Vec<Arc<Notify>>>;
 
 /// Watchers to notify. Most names have one.
-type Watching = SmallVec<[Arc<Notify>; 1]>;
+type ToNotify = SmallVec<[Arc<Notify>; 1]>;
 
 /// A watcher of some names, until it is dropped. It does not miss a change that comes before it is
 /// awaited.
@@ -90,7 +90,7 @@ impl Watchers {
 
     /// Notifies the watchers of a name that it has changed.
     pub(crate) fn notify(&self, name: &str) {
-        let watching: Watching = self
+        let watching: ToNotify = self
             .lock()
             .get(name)
             .into_iter()
@@ -102,13 +102,13 @@ impl Watchers {
 
     /// Notifies all watchers, because any name may have changed.
     pub(crate) fn notify_all(&self) {
-        let watching: Watching = self.lock().values().flatten().cloned().collect();
+        let watching: ToNotify = self.lock().values().flatten().cloned().collect();
         notify(watching);
     }
 }
 
 /// Notifies watchers. A waker is foreign code, so the map must not be locked.
-fn notify(watching: Watching) {
+fn notify(watching: ToNotify) {
     for watcher in watching {
         watcher.notify_one();
     }

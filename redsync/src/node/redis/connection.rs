@@ -1,10 +1,10 @@
 //! Connections of redis-rs: made when they are first needed, shared by all commands, and replaced
 //! when they break or no longer answer.
 
-mod attempt;
 pub(super) mod client_name;
 mod collector;
 pub(super) mod connect;
+mod connecting;
 mod health;
 pub(super) mod item;
 pub(super) mod kind;

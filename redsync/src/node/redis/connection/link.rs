@@ -7,8 +7,8 @@ use redis::{Cmd, Value};
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
-    attempt::{Attempt, Log},
     connect::{Connect, Connection},
+    connecting::{Connecting, Log},
     health::Health,
     item::Undelivered,
     replies::failure,
@@ -50,9 +50,8 @@ pub(crate) struct Link<M: Connect> {
 
 enum Slot<M: Connect> {
     Empty,
-    /// One attempt to connect or to check the connection, for all commands that need it. If it
-    /// fails, all of them fail.
-    Attempting(Attempt<M>),
+    /// A connection is made or checked, for all commands that need it. If that fails, all of them fail.
+    Connecting(Connecting<M>),
     Connected(Arc<Connection<M>>),
 }
 
@@ -84,7 +83,7 @@ impl<M: Connect> Link<M> {
         match &*slot {
             Slot::Connected(connection) => {
                 let is_trusted = |health: &Health| is_trusted(connection, health, now);
-                let may_be_used = |health: &Health| is_trusted(health) && has_room(health);
+                let may_be_used = |health: &Health, _| is_trusted(health) && has_room(health);
                 let refused = connection.sender.push_if(may_be_used, now, item);
                 if refused.is_err()
                     && !connection.sender.is_closed()
@@ -92,13 +91,15 @@ impl<M: Connect> Link<M> {
                     && let Ok(runtime) = Handle::try_current()
                 {
                     // The first of them waits for the result, and the next ones find that it is checked.
-                    *slot = Slot::Attempting(self.begin(&runtime, Some(connection)));
+                    *slot = Slot::Connecting(self.begin(&runtime, Some(connection)));
                 }
                 refused
             }
-            Slot::Attempting(attempt) => match (attempt.checked(), Handle::try_current()) {
-                (Some(connection), Ok(runtime)) if attempt.is_driven(&runtime, now) => {
-                    connection.sender.push_behind(has_room, now, item)
+            Slot::Connecting(connecting) => match (connecting.checked(), Handle::try_current()) {
+                (Some(connection), Ok(runtime)) if connecting.is_driven(&runtime, now) => {
+                    // The commands in the list share the result of the check.
+                    let may_be_used = |health: &Health, waiting| waiting > 0 && has_room(health);
+                    connection.sender.push_if(may_be_used, now, item)
                 }
                 _ => Err(item),
             },
@@ -137,37 +138,39 @@ impl<M: Connect> Link<M> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the attempt goes on.
+    /// If the future is dropped, connecting goes on.
     async fn connection(&self) -> Result<Arc<Connection<M>>, NodeError> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(NodeError::unreachable("there is no tokio runtime"));
         };
         let mut again = true;
         loop {
-            let attempt = match self.ready(&runtime) {
+            let connecting = match self.ready(&runtime) {
                 Ok(connection) => return Ok(connection),
-                Err(attempt) => attempt,
+                Err(connecting) => connecting,
             };
-            let result = attempt.result().await;
-            self.settle(&attempt, &result);
+            let result = connecting.result().await;
+            self.settle(&connecting, &result);
             // It may have failed because its runtime has ended, and not because of the server.
-            if result.is_err() && !attempt.is_on(&runtime) && mem::take(&mut again) {
+            if result.is_err() && !connecting.is_on(&runtime) && mem::take(&mut again) {
                 continue;
             }
             return result;
         }
     }
 
-    /// The connection, if it may be used at once; otherwise the attempt to wait for, which is begun if there
-    /// is none.
-    fn ready(&self, runtime: &Handle) -> Result<Arc<Connection<M>>, Attempt<M>> {
+    /// The connection, if it may be used at once; otherwise what to wait for, which is begun if it has not
+    /// been.
+    fn ready(&self, runtime: &Handle) -> Result<Arc<Connection<M>>, Connecting<M>> {
         let begin = |checked: Option<&_>| self.begin(runtime, checked);
         let now = Instant::now();
         let mut ended = None;
         let mut slot = self.slot();
-        let attempt = match &*slot {
-            Slot::Attempting(attempt) if attempt.is_driven(runtime, now) => attempt.clone(),
-            Slot::Attempting(attempt) => begin(attempt.checked()),
+        let connecting = match &*slot {
+            Slot::Connecting(connecting) if connecting.is_driven(runtime, now) => {
+                connecting.clone()
+            }
+            Slot::Connecting(connecting) => begin(connecting.checked()),
             Slot::Connected(connection) if connection.sender.is_closed() => {
                 ended = Some(Arc::clone(connection));
                 begin(None)
@@ -180,19 +183,19 @@ impl<M: Connect> Link<M> {
             Slot::Connected(connection) => begin(Some(connection)),
             Slot::Empty => begin(None),
         };
-        *slot = Slot::Attempting(attempt.clone());
+        *slot = Slot::Connecting(connecting.clone());
         drop(slot);
         // Not under the lock, because this may run the code of a pool.
         if let Some(ended) = ended {
             ended.leave();
         }
-        Err(attempt)
+        Err(connecting)
     }
 
-    /// Puts the result of an attempt in its place, unless another attempt has taken that.
-    fn settle(&self, attempt: &Attempt<M>, result: &Result<Arc<Connection<M>>, NodeError>) {
+    /// Puts a result in the slot, unless the slot has changed since.
+    fn settle(&self, connecting: &Connecting<M>, result: &Result<Arc<Connection<M>>, NodeError>) {
         let mut slot = self.slot();
-        if matches!(&*slot, Slot::Attempting(current) if current.is(attempt)) {
+        if matches!(&*slot, Slot::Connecting(current) if current.is(connecting)) {
             *slot = match result {
                 Ok(connection) => Slot::Connected(Arc::clone(connection)),
                 Err(_) => Slot::Empty,
@@ -201,8 +204,8 @@ impl<M: Connect> Link<M> {
     }
 
     /// Begins to make a connection, or to check one.
-    fn begin(&self, runtime: &Handle, checked: Option<&Arc<Connection<M>>>) -> Attempt<M> {
-        Attempt::begin(runtime, &self.log, &self.connect, checked.cloned())
+    fn begin(&self, runtime: &Handle, checked: Option<&Arc<Connection<M>>>) -> Connecting<M> {
+        Connecting::begin(runtime, &self.log, &self.connect, checked.cloned())
     }
 
     /// Sends no more commands over this connection. Commands that are under way stay under way.

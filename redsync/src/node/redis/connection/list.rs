@@ -64,15 +64,16 @@ impl List {
         self.state().is_closed
     }
 
-    /// Adds an item, or returns it if the list is closed or the connection may not be used.
+    /// Adds an item, or returns it if the list is closed or the connection may not be used. That depends on
+    /// its health, and on how many items wait already.
     pub(super) fn push_if<T: Into<Item>>(
         &self,
-        may_be_used: impl FnOnce(&Health) -> bool,
+        may_be_used: impl FnOnce(&Health, usize) -> bool,
         now: Instant,
         item: T,
     ) -> Result<(), T> {
         let mut state = self.state();
-        if state.is_closed || !may_be_used(&state.health) {
+        if state.is_closed || !may_be_used(&state.health, state.waiting.len()) {
             return Err(item);
         }
         state.has_rested |= state.health.rest(now) > RESTED;
@@ -83,24 +84,6 @@ impl List {
         if let Some(collector) = collector {
             collector.wake();
         }
-        Ok(())
-    }
-
-    /// Adds an item behind others that have not been taken, or returns it if there are none, if the list
-    /// is closed, or if the connection may not be used.
-    #[cfg(feature = "deadpool-redis")]
-    pub(super) fn push_behind<T: Into<Item>>(
-        &self,
-        may_be_used: impl FnOnce(&Health) -> bool,
-        now: Instant,
-        item: T,
-    ) -> Result<(), T> {
-        let mut state = self.state();
-        if state.is_closed || state.waiting.is_empty() || !may_be_used(&state.health) {
-            return Err(item);
-        }
-        state.health.sent(now);
-        state.waiting.push_back(item.into());
         Ok(())
     }
 

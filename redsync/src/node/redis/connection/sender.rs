@@ -82,11 +82,11 @@ impl<C: SharedConnection> Sender<C> {
         self.list.is_closed()
     }
 
-    /// Adds an item to the list, or returns it if the list is closed or the connection may not be
-    /// used.
+    /// Adds an item to the list, or returns it if the list is closed or the connection may not be used. That
+    /// depends on its health, and on how many items are in the list, which have not been sent.
     pub(crate) fn push_if<T: Into<Item>>(
         &self,
-        may_be_used: impl FnOnce(&Health) -> bool,
+        may_be_used: impl FnOnce(&Health, usize) -> bool,
         now: Instant,
         item: T,
     ) -> Result<(), T> {
@@ -97,26 +97,9 @@ impl<C: SharedConnection> Sender<C> {
         }
     }
 
-    /// Adds an item to the list behind others that have not been sent, or returns it if there are none,
-    /// if the list is closed, or if the connection may not be used. The item shares the fate of the
-    /// others: if another connection takes over, it goes there.
-    #[cfg(feature = "deadpool-redis")]
-    pub(crate) fn push_behind<T: Into<Item>>(
-        &self,
-        may_be_used: impl FnOnce(&Health) -> bool,
-        now: Instant,
-        item: T,
-    ) -> Result<(), T> {
-        if C::PIPELINES {
-            self.list.push_behind(may_be_used, now, item)
-        } else {
-            Err(item)
-        }
-    }
-
     /// Adds an item to the list, or returns it if the list is closed.
     pub(crate) fn push<T: Into<Item>>(&self, now: Instant, item: T) -> Result<(), T> {
-        self.push_if(|_| true, now, item)
+        self.push_if(|_, _| true, now, item)
     }
 
     /// Sends a command, and waits for its reply.

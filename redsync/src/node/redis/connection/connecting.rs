@@ -1,5 +1,5 @@
-//! One attempt to get a connection that works, for all commands that wait for it: a connection is
-//! made, or the present one is checked and perhaps replaced.
+//! Connecting, for all commands that wait for a connection that works: one is made, or the present one is
+//! checked and perhaps replaced.
 
 use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
@@ -13,10 +13,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::connect::{Connect, Connection};
 use crate::{node::NodeError, sync::Mutex};
 
-/// How often an attempt shows that its runtime is alive.
+/// How often the task shows that its runtime is alive.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// After this long without such a sign, the attempt is begun again on another runtime. A runtime that is
+/// After this long without such a sign, the task is begun again on another runtime. A runtime that is
 /// busy may be late for some of its five beats.
 const STANDSTILL: Duration = Duration::from_millis(250);
 
@@ -63,8 +63,9 @@ impl Log {
     }
 }
 
-/// An attempt that is shared by its clones. It is a task, so it goes on when its callers stop waiting.
-pub(super) struct Attempt<M: Connect> {
+/// The making or checking of a connection. Clones share it. It is a task, so it goes on when its callers
+/// stop waiting.
+pub(super) struct Connecting<M: Connect> {
     result: Shared<BoxFuture<'static, Result<Arc<Connection<M>>, NodeError>>>,
     /// The connection that is checked, if there is one.
     checked: Option<Arc<Connection<M>>>,
@@ -73,7 +74,7 @@ pub(super) struct Attempt<M: Connect> {
     pulse: Arc<Mutex<Instant>>,
 }
 
-impl<M: Connect> Attempt<M> {
+impl<M: Connect> Connecting<M> {
     /// Begins to make a connection, or to check one.
     pub(super) fn begin(
         runtime: &Handle,
@@ -85,19 +86,19 @@ impl<M: Connect> Attempt<M> {
         let pulse = Arc::new(Mutex::new(Instant::now()));
         let beats = beat(Arc::clone(&pulse));
         let connection = checked.clone();
-        let attempt = async move {
-            let attempt = async {
+        let task = async move {
+            let connecting = async {
                 match connection {
                     None => Connection::new(&connect).await,
                     Some(connection) => check(&log, &connect, &connection).await,
                 }
             };
-            match select(pin!(attempt), pin!(beats)).await {
+            match select(pin!(connecting), pin!(beats)).await {
                 Either::Left((result, _)) => result,
                 Either::Right((never, _)) => match never {},
             }
         };
-        let result = AbortOnDropHandle::new(runtime.spawn(attempt)).map(|result| {
+        let result = AbortOnDropHandle::new(runtime.spawn(task)).map(|result| {
             // It panicked, or its runtime has ended.
             result.unwrap_or_else(|error| Err(NodeError::unreachable(error)))
         });
@@ -134,7 +135,7 @@ impl<M: Connect> Attempt<M> {
     }
 }
 
-impl<M: Connect> Clone for Attempt<M> {
+impl<M: Connect> Clone for Connecting<M> {
     fn clone(&self) -> Self {
         Self {
             result: self.result.clone(),
