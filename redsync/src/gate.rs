@@ -7,10 +7,14 @@
 //!
 //! Attempts pass in the order in which they came. So under overload, an attempt that passes has waited for
 //! long. Another order would let no more of them pass.
+//!
+//! An attempt ends when its future is polled or dropped. A runtime that stands still does neither, and may
+//! have all places. So if no place was taken or given back for longer than attempts take, those that are
+//! taken are replaced.
 
 mod bound;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::Semaphore,
@@ -18,7 +22,11 @@ use tokio::{
 };
 
 use self::bound::Bound;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
+
+/// An attempt has at most this many rounds, each of which takes at most the time of a node: it acquires, and
+/// raises counters.
+const ROUNDS: u32 = 2;
 
 /// Limits the attempts of one [`Redsync`](crate::Redsync).
 #[derive(Clone)]
@@ -35,6 +43,10 @@ struct Places {
     /// closed.
     open: usize,
     bound: Bound,
+    /// When one was last taken or given back.
+    changed_at: Instant,
+    /// How many times all of them were replaced.
+    replacements: u64,
 }
 
 /// A place among the attempts that are under way. It is free again when this is dropped.
@@ -42,6 +54,9 @@ pub(crate) struct Pass {
     gate: Gate,
     /// When the present attempt began.
     since: Instant,
+    /// How many times places had been replaced when it was taken. If there are more by now, it has no place
+    /// to give back.
+    replacements: u64,
 }
 
 impl Gate {
@@ -52,6 +67,8 @@ impl Gate {
             places: Mutex::new(Places {
                 open: bound.attempts(),
                 bound,
+                changed_at: Instant::now(),
+                replacements: 0,
             }),
         }))
     }
@@ -62,46 +79,78 @@ impl Gate {
         Some(self.pass())
     }
 
-    /// Waits for a place, up to a limit.
+    /// Waits for a place, up to a limit, where a node may take this `time`.
     ///
     /// # Cancel safety
     ///
     /// If it is dropped, the others move up.
-    pub(crate) async fn pass_by(&self, limit: Instant) -> Option<Pass> {
+    pub(crate) async fn pass_by(&self, limit: Instant, time: Duration) -> Option<Pass> {
         if let Some(pass) = self.try_pass() {
             return Some(pass);
         }
-        // It is never closed.
-        let permit = timeout_at(limit, self.0.free.acquire()).await.ok()?.ok()?;
-        permit.forget();
-        Some(self.pass())
+        let mut free = pin!(self.0.free.acquire());
+        loop {
+            let stands_still_at = self.places().changed_at + ROUNDS * time;
+            match timeout_at(limit.min(stands_still_at), free.as_mut()).await {
+                Ok(permit) => {
+                    // It is never closed.
+                    permit.ok()?.forget();
+                    return Some(self.pass());
+                }
+                Err(_) if limit <= stands_still_at => return None,
+                Err(_) => self.replace_places(ROUNDS * time),
+            }
+        }
     }
 
-    /// Waits for a place, for as long as an attempt would probably be answered before a deadline.
+    /// Waits for a place, for as long as an attempt would probably be answered before a deadline. A node may
+    /// take this `time`.
     ///
     /// # Cancel safety
     ///
     /// If it is dropped, the others move up.
-    pub(crate) async fn pass_in_time(&self, deadline: Instant) -> Option<Pass> {
+    pub(crate) async fn pass_in_time(&self, deadline: Instant, time: Duration) -> Option<Pass> {
         if let Some(pass) = self.try_pass() {
             return Some(pass);
         }
         let now = Instant::now();
         let limit = deadline.checked_sub(self.usual_time()).unwrap_or(now);
-        let pass = self.pass_by(limit).await?;
+        let pass = self.pass_by(limit, time).await?;
         // Answers may take longer by now.
         (pass.since + self.usual_time() <= deadline).then_some(pass)
     }
 
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.places.lock()
+    }
+
     fn pass(&self) -> Pass {
+        let since = Instant::now();
+        let mut places = self.places();
+        places.changed_at = since;
         Pass {
             gate: self.clone(),
-            since: Instant::now(),
+            since,
+            replacements: places.replacements,
         }
     }
 
+    /// Replaces all places, unless one was taken or given back within this time.
+    fn replace_places(&self, time: Duration) {
+        let (now, mut places) = (Instant::now(), self.places());
+        if now < places.changed_at + time {
+            return;
+        }
+        places.changed_at = now;
+        places.replacements += 1;
+        places.open = places.bound.attempts();
+        let open = places.open;
+        drop(places);
+        self.0.free.add_permits(open);
+    }
+
     fn usual_time(&self) -> Duration {
-        self.0.places.lock().bound.usual_time()
+        self.places().bound.usual_time()
     }
 }
 
@@ -113,6 +162,7 @@ impl Pass {
         let (now, is_full) = (Instant::now(), free.available_permits() == 0);
         let mut places = places.lock();
         places.bound.answered(self.since, now, time, is_full);
+        places.changed_at = now;
         let more = places.bound.attempts().saturating_sub(places.open);
         places.open += more;
         drop(places);
@@ -125,6 +175,10 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let State { free, places } = &*self.gate.0;
         let mut places = places.lock();
+        if self.replacements < places.replacements {
+            return;
+        }
+        places.changed_at = Instant::now();
         if places.open > places.bound.attempts() {
             places.open -= 1;
         } else {
@@ -152,7 +206,10 @@ mod tests {
         let gate = Gate::new();
         let mut passes = fill(&gate);
         let limit = Instant::now() + Duration::from_secs(60);
-        let (mut first, mut second) = (gate.pass_by(limit).boxed(), gate.pass_by(limit).boxed());
+        let (mut first, mut second) = (
+            gate.pass_by(limit, TIME).boxed(),
+            gate.pass_by(limit, TIME).boxed(),
+        );
         assert!(poll_immediate(&mut first).await.is_none());
         assert!(poll_immediate(&mut second).await.is_none());
         passes.pop();
@@ -166,31 +223,61 @@ mod tests {
     async fn the_wait_at_the_gate_has_a_limit() {
         let gate = Gate::new();
         let passes = fill(&gate);
-        let limit = Instant::now() + Duration::from_secs(1);
-        assert!(gate.pass_by(limit).await.is_none());
+        let limit = Instant::now() + TIME;
+        assert!(gate.pass_by(limit, TIME).await.is_none());
         assert_eq!(Instant::now(), limit);
         drop(passes);
-        assert!(gate.pass_by(limit).await.is_some());
+        assert!(gate.pass_by(limit, TIME).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_that_nobody_gives_back_are_replaced() {
+        let gate = Gate::new();
+        let kept = fill(&gate);
+        let (start, limit) = (Instant::now(), Instant::now() + 100 * TIME);
+        let pass = gate.pass_by(limit, TIME).await.unwrap();
+        assert_eq!(start.elapsed(), ROUNDS * TIME);
+        let others = fill(&gate);
+        assert_eq!(1 + others.len(), kept.len());
+        drop(kept);
+        assert!(gate.try_pass().is_none());
+        let all = 1 + others.len();
+        drop((pass, others));
+        assert_eq!(fill(&gate).len(), all);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_whose_attempts_go_on_are_not_replaced() {
+        let gate = Gate::new();
+        let mut passes = fill(&gate);
+        let limit = Instant::now() + 100 * TIME;
+        let mut waits = gate.pass_by(limit, TIME).boxed();
+        for _ in 0..10 {
+            assert!(tokio::time::timeout(TIME, &mut waits).await.is_err());
+            passes[0].answered(TIME);
+        }
+        drop(passes);
+        assert!(waits.await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_cannot_be_answered_in_time_does_not_pass() {
         let gate = Gate::new();
-        let (second, answers) = (Duration::from_secs(1), TIME / 4);
+        let (wait, answers) = (TIME * 3 / 2, TIME / 4);
         for _ in 0..100 {
             let mut pass = gate.try_pass().unwrap();
             tokio::time::advance(answers).await;
             pass.answered(TIME);
         }
         let passes = fill(&gate);
-        let deadline = Instant::now() + second;
-        assert!(gate.pass_in_time(deadline).await.is_none());
+        let deadline = Instant::now() + wait;
+        assert!(gate.pass_in_time(deadline, TIME).await.is_none());
         let left = deadline - Instant::now();
         assert!(answers - answers / 20 < left && left <= answers, "{left:?}");
         // A place that becomes free in time is used.
-        let deadline = Instant::now() + second;
-        let (pass, ()) = tokio::join!(gate.pass_in_time(deadline), async {
-            tokio::time::sleep(second / 2).await;
+        let deadline = Instant::now() + wait;
+        let (pass, ()) = tokio::join!(gate.pass_in_time(deadline, TIME), async {
+            tokio::time::sleep(wait / 2).await;
             drop(passes);
         });
         assert!(pass.is_some());

@@ -263,7 +263,9 @@ impl<'a> Waiter<'a> {
     /// Makes an attempt. If it fails, a lock that was handed over to this waiter in the meantime is
     /// used instead.
     async fn attempt(&mut self) -> Result<Step, LockError> {
-        let pass = self.common.gate.pass_by(self.course.due()).await;
+        let node_timeout = self.ticket.request().options.timing.node_timeout();
+        let due = self.course.due();
+        let pass = self.common.gate.pass_by(due, node_timeout).await;
         let repeated = self.repeats();
         let result = match pass {
             Some(pass) => self.search(pass, repeated).await?,

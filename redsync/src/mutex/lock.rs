@@ -57,7 +57,7 @@ impl State {
         let node_timeout = request.options.timing.node_timeout();
         let deadline = limit.first_attempt_by(node_timeout, Instant::now());
         Self::AtTheGate {
-            pass: async move { gate.pass_in_time(deadline).await }.boxed(),
+            pass: async move { gate.pass_in_time(deadline, node_timeout).await }.boxed(),
             request: Some(request),
         }
     }

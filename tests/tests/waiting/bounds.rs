@@ -6,6 +6,7 @@ use std::{
 };
 
 use redsync::{LockError, Redsync};
+use redsync_tests::faulty::{Fault, FaultyNode};
 use tokio::time::{Instant, sleep};
 
 use crate::{NAME, SOON, WAIT, in_memory, ms, queue, waiting};
@@ -88,6 +89,23 @@ async fn futures_that_have_locked_and_are_kept_make_room_for_other_attempts() {
         guards.push(lock.as_mut().await.unwrap());
         futures.push(lock);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn futures_that_are_kept_and_not_polled_keep_no_other_attempt_out_for_long() {
+    let nodes: Vec<_> = (0..3).map(|_| FaultyNode::new()).collect();
+    for node in &nodes {
+        node.always(Fault::late_reply(ms(5)));
+    }
+    let redsync = Redsync::new(nodes).unwrap();
+    // So that the nodes are admitted.
+    drop(redsync.mutex(NAME).lock().await.unwrap());
+    let mut kept = Vec::new();
+    // More than may be under way: the last ones wait at the gate.
+    for number in 0..100 {
+        kept.push(queue(redsync.mutex(format!("job:{number}")).lock()).await);
+    }
+    drop(redsync.mutex("other").lock().await.unwrap());
 }
 
 /// The guard is in the options of the call that is refused, and in nothing else.
