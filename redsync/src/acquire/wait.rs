@@ -129,6 +129,7 @@ impl<'a> Waiter<'a> {
         if let Some(failure) = first {
             let repeated = self.repeats();
             self.reservation.attempt_begins(repeated);
+            self.ticket.note_failure();
             self.reservation.attempt_failed(&failure, repeated);
             self.reservation.give_way();
             return self.failed(failure);
@@ -283,6 +284,7 @@ impl<'a> Waiter<'a> {
             }
             Err(failure) => failure,
         };
+        self.ticket.note_failure();
         self.reservation.attempt_failed(&failure, repeated);
         if let Some(owned) = self.ticket.take_handed_over() {
             if let Some(guard) = self.take(owned) {

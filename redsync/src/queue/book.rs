@@ -83,6 +83,11 @@ impl Queue {
 }
 
 impl Book {
+    /// The number of the waiter that came last.
+    pub(super) const fn last(&self) -> Number {
+        self.last
+    }
+
     /// The number of waiters in all queues.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
@@ -175,13 +180,16 @@ impl Book {
     /// If a waiter is at the head of all its queues, so is the first one with its names: every
     /// waiter before the first is before the others, too.
     fn leads(&self, entrant: &Entrant) -> bool {
-        let names = &entrant.request.names;
         entrant.mode() == Mode::Exclusive || {
-            let queue = names.first().and_then(|name| self.by_name.get(name));
-            let is_same = |other: &&Arc<Entrant>| other.request.names == *names;
-            let first = queue.and_then(|queue| queue.order.run().find(is_same));
+            let first = self.first_of_run(&entrant.request.names);
             first.is_some_and(|first| first.number == entrant.number)
         }
+    }
+
+    /// The first shared waiter for exactly these names, if it is in the run of the first name.
+    pub(super) fn first_of_run(&self, names: &[Arc<str>]) -> Option<&Arc<Entrant>> {
+        let mut run = self.by_name.get(names.first()?)?.order.run();
+        run.find(|waiter| waiter.request.names[..] == *names)
     }
 
     /// Whether no other waiter acts before this one, or for it.

@@ -1,6 +1,12 @@
 //! The record of a waiter in its queues, and the notices that are left in it.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use smallvec::SmallVec;
 use tokio::sync::Notify;
@@ -20,6 +26,9 @@ pub(super) struct Entrant {
     /// The notice that it has not read yet. It is written while the book is locked, and read without
     /// that: a waiter may read a notice before it is woken for it, and then finds none.
     notice: Mutex<Option<Notice>>,
+    /// Up to the waiter with this number, those that can share the names with this one were notified
+    /// together with it; zero if they were not.
+    shared_up_to: AtomicU64,
     pub(super) notify: Notify,
 }
 
@@ -46,12 +55,30 @@ impl Entrant {
             number,
             request,
             notice: Mutex::new(None),
+            shared_up_to: AtomicU64::new(0),
             notify: Notify::new(),
         })
     }
 
     pub(super) fn mode(&self) -> Mode {
         self.request.options.kind.mode
+    }
+
+    /// The number of the last waiter that was notified together with this one that it can share the names.
+    pub(super) fn shared_up_to(&self) -> Number {
+        // Relaxed, like the others: an outdated number costs a notice too many.
+        self.shared_up_to.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the notice that it can share the names, as do all others up to the one with this number.
+    pub(super) fn notify_to_share_up_to(self: &Arc<Self>, last: Number, to_wake: &mut ToWake) {
+        self.shared_up_to.store(last, Ordering::Relaxed);
+        self.notify(Notice::Share, to_wake);
+    }
+
+    /// Notes a failed attempt: the others may have failed too, and wait for this one.
+    pub(super) fn note_failure(&self) {
+        self.shared_up_to.store(0, Ordering::Relaxed);
     }
 
     fn notice(&self) -> MutexGuard<'_, Option<Notice>> {

@@ -47,22 +47,41 @@ impl Book {
 
     /// Notifies others after a waiter has acquired its names as a shared holder and left: the
     /// waiters that can share the names, and exclusive ones that have moved to the head.
+    ///
+    /// The first of a run notifies the others. Each of these notifies only those that have come since, and
+    /// the one that is first now. So the notices of a crowd are not as many as its square.
     pub(super) fn notify_shared(&self, holder: &Entrant, to_wake: &mut ToWake) {
         let names = &holder.request.names;
-        let run = self.queues(names).flat_map(|queue| queue.order.run());
-        for entrant in run.filter(|entrant| self.is_head(entrant)) {
+        let notified = holder.shared_up_to();
+        let queues = self.queues(names);
+        let later = queues.flat_map(|queue| queue.order.run_from(notified + 1));
+        for entrant in later.filter(|entrant| self.is_head(entrant)) {
             if (entrant.request.names.iter()).all(|name| names.contains(name)) {
-                entrant.notify(Notice::Share, to_wake);
+                entrant.notify_to_share_up_to(self.last(), to_wake);
             }
+        }
+        // If its attempt has failed, so may those of others, which it notifies in turn.
+        let first = self.first_of_run(names);
+        if let Some(first) = first.filter(|it| it.number <= notified && self.is_head(it)) {
+            first.notify(Notice::Share, to_wake);
         }
         let queues = self.queues(names);
         let exclusive = queues.filter_map(|queue| queue.order.exclusive_head());
         self.notify_first(exclusive.filter(|it| it.number > holder.number), to_wake);
     }
 
-    /// The waiters at the heads of the queues of these names.
+    /// The waiters at the heads of the queues of these names. Of a crowd with the same names, it is the first:
+    /// the others follow it.
     fn heads(&self, names: &[Arc<str>]) -> impl Iterator<Item = &Arc<Entrant>> {
-        self.queues(names).flat_map(|queue| queue.order.heads())
+        let mut last: Option<&Arc<[Arc<str>]>> = None;
+        let heads = self.queues(names).flat_map(|queue| queue.order.heads());
+        heads.filter(move |head| {
+            let names = &head.request.names;
+            // Mostly of clones of one mutex. The comparison of pointers is quicker.
+            let follows = last.is_some_and(|it| Arc::ptr_eq(it, names) || it == names);
+            last = Some(names);
+            !follows
+        })
     }
 
     /// Notifies those of the waiters before which no other acts.

@@ -83,8 +83,14 @@ impl<W> Order<W> {
 
     /// The run of shared waiters at the head: none if the first waiter is exclusive.
     pub(super) fn run(&self) -> impl Iterator<Item = &W> {
+        self.run_from(0)
+    }
+
+    /// Those of the run at the head that have this number or a larger one.
+    pub(super) fn run_from(&self, number: Number) -> impl Iterator<Item = &W> {
         let end = self.first_exclusive().unwrap_or(Number::MAX);
-        self.shared.range(..end).map(|(_, waiter)| waiter)
+        let run = self.shared.range(number.min(end)..end);
+        run.map(|(_, waiter)| waiter)
     }
 
     /// The exclusive waiter at the head, if the first is one.

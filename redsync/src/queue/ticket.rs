@@ -89,6 +89,11 @@ impl Ticket {
         self.queues.lock().has_shared_ahead(&self.entrant)
     }
 
+    /// Notes that an attempt of this waiter has failed.
+    pub(crate) fn note_failure(&self) {
+        self.entrant.note_failure();
+    }
+
     fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
         let mut answers = SmallVec::new();
         let mut book = self.queues.lock();

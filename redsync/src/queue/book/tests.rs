@@ -116,6 +116,34 @@ fn a_shared_waiter_that_enters_lets_those_of_its_run_enter_too() {
     assert_eq!(numbers(&woken), [second.number, third.number]);
 }
 
+/// Lets a shared waiter enter. Returns the numbers of those that are notified.
+fn enter(book: &mut Book, entrant: &Entrant) -> Vec<Number> {
+    book.remove(entrant);
+    let mut woken = ToWake::new();
+    book.notify_shared(entrant, &mut woken);
+    numbers(&woken)
+}
+
+#[test]
+fn a_crowd_of_shared_waiters_is_notified_once() {
+    let mut book = Book::default();
+    let crowd: Vec<_> = (0..9).map(|_| join(&mut book, "a", Mode::Shared)).collect();
+    assert_eq!(enter(&mut book, &crowd[0]).len(), 8);
+    // The one that is first now, because its attempt may have failed.
+    assert_eq!(enter(&mut book, &crowd[5]), [crowd[1].number]);
+    let newcomers = [(); 2].map(|()| join(&mut book, "a", Mode::Shared));
+    let [first, second] = newcomers.each_ref().map(|it| it.number);
+    assert_eq!(
+        enter(&mut book, &crowd[7]),
+        [first, second, crowd[1].number]
+    );
+    assert_eq!(enter(&mut book, &newcomers[0]), [crowd[1].number]);
+    // Its attempt has failed, and so may those of the others.
+    crowd[1].note_failure();
+    let rest = [2, 3, 4, 6, 8].map(|index| crowd[index].number);
+    assert_eq!(enter(&mut book, &crowd[1]), [&rest[..], &[second]].concat());
+}
+
 #[test]
 fn a_writer_that_moves_to_the_head_behind_a_reader_is_notified() {
     let mut book = Book::default();
