@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fastrand::Rng;
 use redsync::{Redsync, node::MemoryNode};
 use redsync_tests::{FaultyNode, Servers, faulty::Fault};
 use tokio::{
@@ -137,4 +138,43 @@ async fn a_process_that_is_farther_from_the_nodes_is_not_kept_out() {
         // The other stays back for long enough once in four seconds.
         assert!(longest < Duration::from_secs(10), "{far}: {longest:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_has_lost_some_races_wins_others() {
+    const HOLD: Duration = ms(50);
+    const PROCESSES: usize = 4;
+    fastrand::seed(7);
+    let mut random = Rng::with_seed(7);
+    let nodes: [_; 3] = std::array::from_fn(|_| Watched {
+        after: ms(1),
+        ..Watched::new()
+    });
+    for node in &nodes {
+        let mut random = random.fork();
+        node.node.plan(move |_| {
+            let late = |random: &mut Rng| ms(random.u64(..3));
+            Fault::late_request(late(&mut random)).and_late_reply(late(&mut random))
+        });
+    }
+    let end = Instant::now() + ms(30_000);
+    let mut tasks = JoinSet::new();
+    for _ in 0..PROCESSES {
+        let mutex = Redsync::new(nodes.clone()).unwrap().mutex(NAME);
+        tasks.spawn(async move {
+            let mut longest = Duration::ZERO;
+            while Instant::now() < end {
+                let begin = Instant::now();
+                let guard = mutex.lock_within(WAIT).await.unwrap();
+                longest = longest.max(begin.elapsed());
+                sleep(HOLD).await;
+                guard.release().await.unwrap();
+            }
+            longest
+        });
+    }
+    let longest = tasks.join_all().await.into_iter().max().unwrap();
+    // In turn, it would be the time of three others.
+    println!("{longest:?}");
+    assert!(longest < 10 * HOLD * (PROCESSES as u32 - 1), "{longest:?}");
 }

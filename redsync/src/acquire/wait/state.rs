@@ -311,10 +311,13 @@ impl Course {
     }
 
     /// Returns how many more times the name has to be found free.
-    fn checks(&self, watching: &Watching, has_changed: bool, checks: u32) -> u32 {
+    fn checks(&mut self, watching: &Watching, has_changed: bool, checks: u32) -> u32 {
         if !has_changed {
             watching.checks.saturating_sub(1)
         } else if self.failed_wake_ups >= FAILED_WAKE_UPS {
+            // The next wake-up is followed by an attempt at once. Otherwise a process that has lost some
+            // races would lose all that follow, to waiters that have just come and do not check.
+            self.failed_wake_ups = FAILED_WAKE_UPS - 1;
             checks.max(1)
         } else {
             checks

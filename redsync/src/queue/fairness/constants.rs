@@ -87,8 +87,8 @@ pub(crate) const OWN_RELEASE: Duration = Duration::from_millis(1);
 pub(crate) const DIVISION_PAUSE: Duration = Duration::from_millis(1);
 
 /// After this many attempts that followed a wake-up and failed, a waiter first checks whether the
-/// name is free: a failed attempt can itself be a change that wakes others. [`u32::MAX`] switches
-/// it off: a section then costs 316 µs.
+/// name is free: a failed attempt can itself be a change that wakes others. It does so every other time, because
+/// who checks comes later than who does not. [`u32::MAX`] switches it off: a section then costs 316 µs.
 pub(crate) const FAILED_WAKE_UPS: u32 = 5;
 
 /// The time for hand-overs is divided by this to get the longest time for which a process stays
