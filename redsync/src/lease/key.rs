@@ -40,10 +40,16 @@ struct Rare {
     is_reserved: bool,
     /// The last error of a release that may have been carried out.
     unclear: Option<NodeError>,
-    /// How many times the release was repeated, because the lock was resumed.
+    resumed: Option<Resumed>,
+}
+
+/// What a key needs whose lock was resumed: its first holder may still set it, so its release is repeated.
+#[derive(Clone, Copy)]
+struct Resumed {
+    /// Up to when the acquisition of the first holder may still arrive.
+    set_until: Instant,
+    /// How many times the release was repeated.
     repeats: u32,
-    /// Up to when the acquisition of the first holder may still arrive, if the lock was resumed.
-    set_until: Option<Instant>,
 }
 
 /// The consequence of an answer.
@@ -70,7 +76,10 @@ impl Key {
     pub(crate) fn resumed(set_until: Instant) -> Self {
         Self {
             rare: Some(Box::new(Rare {
-                set_until: Some(set_until),
+                resumed: Some(Resumed {
+                    set_until,
+                    repeats: 0,
+                }),
                 ..Rare::default()
             })),
             is_placed: true,
@@ -218,13 +227,12 @@ impl Key {
                 // If the answer to an earlier release was lost, that release may have deleted the
                 // key.
                 let vote = unclear.map_or(Vote::Refused { remaining: None }, Vote::Failed);
-                let left = self.time_left_to_be_set(now);
-                if left.is_zero() {
-                    self.is_placed = false;
-                    Settled::Vote(vote)
-                } else {
-                    Settled::VoteAndRepeatAfter(vote, self.release_pause().min(left))
+                let resumed = self.rare.as_mut().and_then(|rare| rare.resumed.as_mut());
+                if let Some(pause) = resumed.and_then(|resumed| resumed.next_pause(now)) {
+                    return Settled::VoteAndRepeatAfter(vote, pause);
                 }
+                self.is_placed = false;
+                Settled::Vote(vote)
             }
             Err(error) if error.may_pass() => {
                 if !error.is_undone() {
@@ -235,19 +243,19 @@ impl Key {
             Err(error) => Settled::Vote(Vote::Failed(error)),
         }
     }
+}
 
-    /// For how long the first holder of a resumed lock may still set the key.
-    fn time_left_to_be_set(&self, now: Instant) -> Duration {
-        let set_until = self.rare.as_ref().and_then(|rare| rare.set_until);
-        set_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
-    }
-
-    /// The next pause before the release is repeated. Each is longer than the one before.
-    fn release_pause(&mut self) -> Duration {
-        let rare = self.rare.get_or_insert_default();
-        let pause = RELEASE_PAUSE.saturating_mul(1 << rare.repeats.min(16));
-        rare.repeats += 1;
-        pause
+impl Resumed {
+    /// The pause before the release is repeated, if the first holder may still set the key. Each is longer
+    /// than the one before.
+    fn next_pause(&mut self, now: Instant) -> Option<Duration> {
+        let left = self.set_until.saturating_duration_since(now);
+        if left.is_zero() {
+            return None;
+        }
+        let pause = RELEASE_PAUSE.saturating_mul(1 << self.repeats.min(16));
+        self.repeats += 1;
+        Some(pause.min(left))
     }
 }
 
@@ -261,7 +269,8 @@ impl std::hash::Hash for Key {
         self.gap().hash(state);
         self.lacks_key().hash(state);
         rare.is_some_and(|rare| rare.unclear.is_some()).hash(state);
-        rare.and_then(|rare| rare.set_until).hash(state);
+        let resumed = rare.and_then(|rare| rare.resumed);
+        resumed.map(|resumed| resumed.set_until).hash(state);
     }
 }
 
