@@ -73,7 +73,7 @@ impl Locking {
         }
     }
 
-    /// Makes [`Redsync::drain`] wait for a request that may come to hold a lock.
+    /// Makes [`Redsync::drain`] wait for a request that may acquire a lock.
     pub(crate) fn drain_guard(&self) -> DrainGuard {
         self.redsync.drain_guard()
     }

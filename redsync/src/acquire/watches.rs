@@ -10,10 +10,10 @@ use smallvec::SmallVec;
 use super::watch::{Watch, Watched};
 use crate::{nodes::Nodes, request::Request};
 
-/// The watches of a waiter: a [`Watch`] for each permit, of which the first that may be free ends all; or
-/// none, before they start and after they have ended.
+/// The watches of a waiter: one [`Watch`] for each permit. The first that finds its permit free ends all of
+/// them. There are none before they start and after they have ended.
 ///
-/// The names of a mutex with several names are watched together, because all of them have to be free. Of
+/// The names of a mutex with several names have one watch, because all of them have to be free. Of several
 /// permits, one has to be.
 #[derive(Default)]
 pub(super) struct Watches {

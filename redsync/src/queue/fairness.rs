@@ -102,7 +102,7 @@ impl Fairness {
     }
 
     /// Returns for how long to leave the name open, if at all, now that the nodes report it as free.
-    /// It may have been released here, by a holder of which the queue does not know.
+    /// It may have been released here, by a holder that the queue does not know.
     pub(crate) fn opening(&mut self, share: f64, now: Instant) -> Option<Duration> {
         if self.is_contended(now) {
             return None;

@@ -9,8 +9,8 @@ use super::{
 use crate::Mode;
 
 impl Book {
-    /// Notifies the waiters behind one that has left, as far as they act now. Those before it acted
-    /// already.
+    /// Notifies each waiter that acts now because one before it has left. The waiters before that one
+    /// acted already.
     ///
     /// One of the names may be held here. A waiter checks that when it reads the notice.
     pub(super) fn notify_behind(&self, left: &Entrant, to_wake: &mut ToWake) {

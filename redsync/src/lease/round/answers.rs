@@ -21,8 +21,8 @@ use crate::{
 };
 
 impl Round {
-    /// Changes the lane to a node by means of `change`. The commands that may continue do, and what
-    /// follows from the answer is done.
+    /// Changes the lane to a node. Then the commands that may continue do so, and the consequence of the
+    /// answer is carried out.
     fn settle(
         self: &Arc<Self>,
         node: usize,

@@ -160,8 +160,8 @@ impl<C: SharedConnection> Collector<C> {
         true
     }
 
-    /// Sends the commands in the list, as far as they may be under way at the same time, and returns
-    /// their number. They are written when their future is first polled.
+    /// Sends commands in the list, up to the number that may be under way at the same time. Returns how
+    /// many it has sent. They are written when their future is first polled.
     fn send(&mut self) -> usize {
         let mut count = 0;
         while commands(&self.sent.lock()) < MAX_UNDER_WAY {
