@@ -24,6 +24,8 @@ use crate::{
 pub(crate) struct Lane<C = Arc<dyn LaneCommand>> {
     /// Whether a command keeps the lane.
     is_kept: bool,
+    /// Whether a release also ends what the node has reserved for the next attempt, because there is none.
+    withdraws: bool,
     /// The commands that wait, in order.
     waiting: SmallVec<[(Passage, C); 1]>,
     pub(crate) key: Key,
@@ -74,6 +76,7 @@ impl<C> Lane<C> {
     pub(crate) const fn new(key: Key) -> Self {
         Self {
             is_kept: false,
+            withdraws: false,
             waiting: SmallVec::new_const(),
             key,
         }
@@ -106,10 +109,15 @@ impl<C> Lane<C> {
         self.enter(Passage::of(operation), command)
     }
 
+    /// Notes that no attempt follows this one, so that a reservation for it is of no use.
+    pub(super) const fn withdraw(&mut self) {
+        self.withdraws = true;
+    }
+
     /// Whether a command that has waited in the lane still has to ask the node. A release need not if
-    /// the node has no key.
+    /// the node has nothing to release.
     pub(crate) fn still_asks(&self, operation: Operation) -> bool {
-        operation != Operation::Release || self.key.is_placed()
+        operation != Operation::Release || self.may_have_something_to_release()
     }
 
     /// Counts the answer to an operation. Returns what follows from it, and the commands that may
@@ -164,9 +172,13 @@ impl<C> Lane<C> {
         next
     }
 
-    /// Whether the node certainly has no key to release, and will not get one.
-    const fn has_nothing_to_release(&self) -> bool {
-        !self.is_kept && !self.key.is_placed()
+    fn may_have_something_to_release(&self) -> bool {
+        self.key.is_placed() || self.withdraws && self.key.is_reserved()
+    }
+
+    /// Whether the node certainly has nothing to release, and will not get a key.
+    fn has_nothing_to_release(&self) -> bool {
+        !self.is_kept && !self.may_have_something_to_release()
     }
 }
 

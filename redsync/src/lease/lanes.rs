@@ -59,6 +59,11 @@ impl Lanes {
         self.lock().iter().any(|lane| lane.key.is_reserved())
     }
 
+    /// Notes that no attempt follows this one.
+    pub(super) fn withdraw(&self) {
+        self.lock().iter_mut().for_each(Lane::withdraw);
+    }
+
     /// Whether a node was without the key when it last answered.
     pub(super) fn lack_a_key(&self) -> bool {
         self.lock().iter().any(|lane| lane.key.lacks_key())

@@ -84,4 +84,11 @@ impl Lease {
         let command = Command::new(Operation::Release, now);
         self.send(command, self.fail_fast(), self.node_deadline(now))
     }
+
+    /// Gives an attempt up that no other follows: releases its keys, and on nodes that have reserved the names
+    /// for the next attempt, ends that.
+    pub(crate) fn give_up(self: &Arc<Self>) -> Pending {
+        self.lanes.withdraw();
+        self.release()
+    }
 }

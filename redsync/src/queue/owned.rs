@@ -80,16 +80,18 @@ impl Drop for OwnedLease {
         if self.has_ended || self.hand_over() {
             return;
         }
-        // A waiter that joins after this question watches the nodes: see `Queues::is_empty`.
-        if self.lease.was_held() && !self.queues.is_empty() {
+        // Commands that have not been answered go on in the background.
+        if !self.lease.was_held() {
+            drop(self.lease.give_up());
+        } else if self.queues.is_empty() {
+            // A waiter that joins after this question watches the nodes: see `Queues::is_empty`.
+            drop(self.lease.release());
+        } else {
             let releasing = self.release();
             // Waiters are notified when the release is confirmed.
             (self.lease).finish_in_background(async move {
                 releasing.await;
             });
-        } else {
-            // Commands that have not been answered go on in the background.
-            drop(self.lease.release());
         }
     }
 }
