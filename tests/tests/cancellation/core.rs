@@ -85,8 +85,8 @@ pub(crate) const TABLE: &[Row] = &[
         start: |world| {
             async move {
                 let guard = world.mutex.lock().await.expect("a lock");
-                let release = guard.release();
-                Started::new(async move { drop(release.await) }, Kept::Nothing)
+                let future = async move { drop(guard.release().await) };
+                Started::new(future, Kept::Nothing)
             }
             .boxed()
         },

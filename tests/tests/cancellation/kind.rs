@@ -8,6 +8,8 @@ use redsync::{Mutex, Redsync};
 pub(crate) enum Kind {
     One,
     Shared,
+    /// Exclusive, where all others are shared.
+    AmongShared,
     Fenced,
     /// Extensions set missing keys.
     Healed,
@@ -22,9 +24,10 @@ pub(crate) enum Kind {
 pub(crate) const MIN_HOLD: Duration = Duration::from_millis(200);
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::One,
         Self::Shared,
+        Self::AmongShared,
         Self::Fenced,
         Self::Healed,
         Self::Several,
@@ -35,7 +38,7 @@ impl Kind {
     pub(crate) fn mutex(self, redsync: &Redsync) -> Mutex {
         let one = redsync.mutex("a");
         match self {
-            Self::One => one,
+            Self::One | Self::AmongShared => one,
             Self::Shared => one.shared(),
             Self::Fenced => one.with_fencing(true),
             Self::Healed => one.with_set_if_absent_on_extend(true),
@@ -49,6 +52,7 @@ impl Kind {
     pub(crate) fn against(self, redsync: &Redsync) -> Mutex {
         match self {
             Self::Shared => redsync.mutex("a"),
+            Self::AmongShared => redsync.mutex("a").shared(),
             _ => self.mutex(redsync),
         }
     }

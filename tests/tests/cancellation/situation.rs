@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redsync::{LockError, Mutex, Redsync};
+use redsync::{LockError, Mode, Mutex, Redsync};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -57,13 +57,17 @@ impl World {
             "{:?}, {:?}, {situation:?}, {polls} polls",
             row.covers, self.kind
         );
+        let mut holder = None;
         match (situation, row.state) {
             (Situation::Rival, _) => stores.occupy(&self.keys()).await,
-            (Situation::Queue, State::NotHeld) => self.hold_for_a_while().await,
+            (Situation::Queue, State::NotHeld) => holder = Some(self.hold_for_a_while().await),
             _ => {}
         }
         let started = (row.start)(self.clone()).await;
         let behind = (situation == Situation::Queue).then(|| self.wait_behind());
+        if behind.is_some() && row.state == State::Held {
+            self.let_queue_form().await;
+        }
         let ended = poll_and_drop(polls, started.future).await;
         match started.kept {
             Kept::Parts(parts) if !ended => {
@@ -74,10 +78,13 @@ impl World {
             Kept::Parts(_) | Kept::Nothing => {}
         }
         if let Some(behind) = behind {
-            let behind = timeout(LONG, behind).await;
+            let behind = timeout(stores.soon(), behind).await;
             let behind = behind.unwrap_or_else(|_| panic!("{case}: a waiter is stuck"));
             let locked = behind.expect("no panic");
             locked.unwrap_or_else(|error| panic!("{case}: {error}"));
+        }
+        if let Some(holder) = holder {
+            holder.await.expect("no panic");
         }
         self.ends_clean(situation, stores, &case).await;
         ended
@@ -116,11 +123,11 @@ impl World {
         self.mutex.keys().collect()
     }
 
-    /// Locks all that there is to lock, and releases it after a while.
-    async fn hold_for_a_while(&self) {
-        let mut guards = Vec::new();
-        loop {
-            match self.against().try_lock().await {
+    /// Locks all that there is to lock, and releases it after a while. One shared holder keeps exclusive ones out.
+    async fn hold_for_a_while(&self) -> JoinHandle<()> {
+        let (mutex, mut guards) = (self.against(), Vec::new());
+        while mutex.mode() == Mode::Exclusive || guards.is_empty() {
+            match mutex.try_lock().await {
                 Ok(guard) => guards.push(guard),
                 Err(LockError::Taken(_)) => break,
                 Err(error) => panic!("{error}"),
@@ -129,7 +136,19 @@ impl World {
         tokio::spawn(async move {
             sleep(HOLD).await;
             drop(guards);
-        });
+        })
+    }
+
+    /// Waits until one who wants a lock that is held here has joined the queue, unless it has got the lock.
+    async fn let_queue_form(&self) {
+        let probe = self.against().with_max_waiting(1);
+        for _ in 0..50 {
+            let refused = probe.lock_within(Duration::ZERO).await;
+            if matches!(refused, Err(LockError::TooManyWaiting { .. })) {
+                break;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Waits for the lock, and releases it at once: with no order among first attempts, it may be the dropped
