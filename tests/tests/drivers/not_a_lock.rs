@@ -117,7 +117,14 @@ async fn simultaneous_attempts_all_learn_that_the_key_is_not_a_lock() {
 async fn a_counter_that_is_not_one_is_an_error_that_names_its_key() {
     let (servers, redsync) = start();
     let counter = format!("{{{NAME}}}:fence");
-    for command in [["SET", &counter, "a page"], ["SADD", &counter, "a"]] {
+    for command in [
+        ["SET", &counter, "a page"],
+        ["SADD", &counter, "a"],
+        ["SET", &counter, "007"],
+        // Larger than any token, and larger than any number that a server counts to.
+        ["SET", &counter, "9223372036854775807"],
+        ["SET", &counter, "99999999999999999999"],
+    ] {
         for server in &servers[..2] {
             server.flush();
             server.command(&command);

@@ -61,13 +61,15 @@ local function larger(a, b)
   return #a > #b or #a == #b and a > b
 end
 
--- Returns the value of a counter, or '0' if there is none, or nil if the key is not a counter.
+-- Returns the value of a counter, or '0' if there is none, or nil if the key is not a counter. A number that
+-- INCRBY does not read, or that is above all tokens (2^62, and the rest of its stride), is not one.
 local function find_counter(key)
   local number = redis.pcall('GET', key)
   if not number then
     return '0'
   elseif type(number) == 'string' then
-    return string.match(number, '^%d+$')
+    local is_number = number == '0' or string.match(number, '^[1-9]%d*$')
+    return is_number and not larger(number, '4611686018427387967') and number or nil
   elseif not string.find(number.err, 'WRONGTYPE') then
     -- Fails again, with this error.
     redis.call('GET', key)
