@@ -164,9 +164,10 @@ async fn check<M: Connect>(
     connection: &Arc<Connection<M>>,
 ) -> Result<Arc<Connection<M>>, NodeError> {
     let health = connection.sender.health();
-    let limit = match health.is_silent(Instant::now()) {
-        true => GRACE,
-        false => health.limit(),
+    let limit = if health.is_silent(Instant::now()) {
+        GRACE
+    } else {
+        health.limit()
     };
     let answers = pin!(answers(connection));
     let answers = match select(answers, pin!(sleep(limit))).await {

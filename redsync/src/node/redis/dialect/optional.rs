@@ -19,7 +19,7 @@ const LONGEST_DOUBT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An optional command of one server, as far as it is known.
 #[derive(Default)]
-pub(in crate::node::redis) struct Optional {
+pub(crate) struct Optional {
     state: AtomicU8,
     doubt: Mutex<Option<Doubt>>,
 }
@@ -40,7 +40,7 @@ struct Doubt {
 
 impl Optional {
     /// Whether the command may be sent, if it may also be repeated.
-    pub(in crate::node::redis) fn may_be_sent(&self) -> bool {
+    pub(crate) fn may_be_sent(&self) -> bool {
         match self.state() {
             UNKNOWN | KNOWN => true,
             DOUBTED => self.doubt.lock().is_none_or(Doubt::is_over),
@@ -49,7 +49,7 @@ impl Optional {
     }
 
     /// Whether the command has been answered.
-    pub(in crate::node::redis) fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.state() == KNOWN
     }
 
@@ -59,7 +59,7 @@ impl Optional {
         self.state.load(Ordering::Relaxed)
     }
 
-    pub(in crate::node::redis) fn was_answered(&self) {
+    pub(crate) fn was_answered(&self) {
         // Not stored each time, because all connections share it.
         if self.state() != KNOWN {
             self.state.store(KNOWN, Ordering::Relaxed);
@@ -67,13 +67,13 @@ impl Optional {
     }
 
     /// Notes that the server has refused the command, and not carried it out.
-    pub(in crate::node::redis) fn was_refused(&self) {
+    pub(crate) fn was_refused(&self) {
         self.state.store(REFUSED, Ordering::Relaxed);
     }
 
     /// Notes that the connection was closed in place of an answer. The server may have carried the command
     /// out.
-    pub(in crate::node::redis) fn was_cut_off(&self) {
+    pub(crate) fn was_cut_off(&self) {
         let mut doubt = self.doubt.lock();
         let doubted =
             (self.state).compare_exchange(UNKNOWN, DOUBTED, Ordering::Relaxed, Ordering::Relaxed);

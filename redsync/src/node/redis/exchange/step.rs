@@ -48,7 +48,7 @@ pub(super) enum Check {
 }
 
 impl Step {
-    /// The first step.
+    /// The step with which an exchange of this content begins.
     pub(super) fn first(content: &Content<'_>, dialect: &Dialect) -> Self {
         let run = |run| Self::run(run, content.operation, dialect);
         match content.operation {
@@ -76,6 +76,7 @@ impl Step {
         }
     }
 
+    /// Runs a script: by its hash, if that is safe.
     pub(super) fn run(run: Run, operation: Operation, dialect: &Dialect) -> Self {
         // A proxy may close the connection at a script that is sent by its hash. Until it has passed one, none
         // is sent in this way whose effect must not be repeated.
@@ -84,13 +85,15 @@ impl Step {
             Operation::Raise | Operation::Heal => false,
             Operation::Extend | Operation::Release => true,
         };
-        let by_hash = match is_repeated {
-            true => dialect.run_by_hash.may_be_sent(),
-            false => dialect.run_by_hash.is_known(),
+        let by_hash = if is_repeated {
+            dialect.run_by_hash.may_be_sent()
+        } else {
+            dialect.run_by_hash.is_known()
         };
         Self::Script(run, if by_hash { By::Hash } else { By::Code })
     }
 
+    /// Deletes the key if it has the owner value: by a command, if the server may have one for that.
     fn delete_if_equal(operation: Operation, dialect: &Dialect) -> Self {
         match dialect.delete_if_equal() {
             Some(command) => Self::DeleteIfEqual(command),
