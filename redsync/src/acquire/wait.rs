@@ -1,5 +1,6 @@
-//! Waiting for a name that is taken: the [course](state) of a waiter, and the I/O that it asks for.
+//! Waiting for a name that is taken: the [course](course) of a waiter, and the I/O that it asks for.
 
+mod course;
 mod event;
 mod reservation;
 mod state;
@@ -14,9 +15,9 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::{
+    course::Course,
     event::{Action, Event, Failed, Free},
     reservation::Reservation,
-    state::Course,
 };
 use super::{
     attempt::{Failure, Reason},
@@ -174,7 +175,7 @@ impl<'a> Waiter<'a> {
             Signal::Notified(Some(Notice::Act)) => self.may_act(),
             Signal::Notified(Some(Notice::Outage)) => self.on(Event::Outage),
             Signal::Notified(None) => Action::Wait,
-            Signal::Watched(Watched::Free { .. }) if self.course.is_open() => {
+            Signal::Watched(Watched::Free { .. }) if self.course.state().is_open() => {
                 self.ticket.note(Sign::Came);
                 self.on(Event::Visited)
             }
@@ -213,7 +214,7 @@ impl<'a> Waiter<'a> {
             }
             // They go on during an attempt that no end of them has caused.
             Action::Attempt if self.watches.work() => {}
-            _ if !self.course.is_watching() => self.watches.end(),
+            _ if !self.course.state().is_watching() => self.watches.end(),
             _ => {}
         }
         action
@@ -244,10 +245,10 @@ impl<'a> Waiter<'a> {
 
     /// The names may be free.
     fn found_free(&mut self, has_changed: bool) -> Action {
-        if let Some(sign) = self.course.sign(has_changed, Instant::now()) {
+        if let Some(sign) = self.course.state().sign(has_changed, Instant::now()) {
             self.ticket.note(sign);
         }
-        let may_be_ours = has_changed && self.course.has_failed();
+        let may_be_ours = has_changed && self.course.state().has_failed();
         self.on(Event::Free(Free {
             has_changed,
             opening: may_be_ours.then(|| self.ticket.opening()).flatten(),

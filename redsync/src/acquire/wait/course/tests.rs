@@ -1,7 +1,10 @@
 //! A test for each transition that a rule requires.
 
 use super::*;
-use crate::options::{Delay, Retry};
+use crate::{
+    options::{Delay, Retry},
+    queue::fairness::Sign,
+};
 
 const MS: Duration = Duration::from_millis(1);
 const POLL: Duration = Duration::from_secs(60);
@@ -104,16 +107,16 @@ fn a_waiter_that_has_stayed_back_learns_whether_others_came() {
     assert_eq!(test.on(notified(Some(5 * MS))), Action::Wait);
     assert_eq!(test.timer(true), Action::Watch);
     let nobody = Some(Sign::NobodyCame(5 * MS));
-    assert_eq!(test.course.sign(false, test.now), nobody);
+    assert_eq!(test.course.state().sign(false, test.now), nobody);
     // First the rest of the release in this process, then a hold by another process.
-    assert_eq!(test.course.sign(true, test.now), None);
+    assert_eq!(test.course.state().sign(true, test.now), None);
     test.now += 2 * MS;
-    assert_eq!(test.course.sign(true, test.now), Some(Sign::Held));
+    assert_eq!(test.course.state().sign(true, test.now), Some(Sign::Held));
     assert_eq!(test.free(true, 0), Action::Attempt);
     // After an attempt, a hold by another is not news.
     assert_eq!(test.fail(false), Action::Watch);
     test.now += 2 * MS;
-    assert_eq!(test.course.sign(true, test.now), None);
+    assert_eq!(test.course.state().sign(true, test.now), None);
 }
 
 #[test]
@@ -229,16 +232,16 @@ fn an_open_name_is_left_to_others_until_one_has_come() {
     };
     let start = test.now;
     assert_eq!(test.on(open), Action::WatchAcquired);
-    assert!(test.course.is_open() && test.course.is_watching());
+    assert!(test.course.state().is_open() && test.course.state().is_watching());
     // A poll is not an attempt.
     assert_eq!(test.timer(true), Action::Wait);
     assert_eq!(test.now - start, POLL);
     assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
-    assert!(test.course.is_open());
+    assert!(test.course.state().is_open());
     assert_eq!(test.on(Event::Visited), Action::Watch);
     // That the visitor holds it is not news.
     test.now += 2 * MS;
-    assert_eq!(test.course.sign(true, test.now), None);
+    assert_eq!(test.course.state().sign(true, test.now), None);
     assert_eq!(test.free(true, 0), Action::Attempt);
 }
 
@@ -246,7 +249,7 @@ fn an_open_name_is_left_to_others_until_one_has_come() {
 fn a_name_that_may_have_been_released_here_is_opened_too() {
     let mut test = Test::new();
     test.on(Event::Joined { may_act: true });
-    assert!(test.course.has_failed());
+    assert!(test.course.state().has_failed());
     let free = Event::Free(Free {
         has_changed: true,
         checks: 0,
@@ -352,5 +355,5 @@ fn a_follower_makes_its_attempt_when_the_name_is_shared() {
     test.on(Event::Joined { may_act: false });
     assert_eq!(test.on(Event::Shared), Action::Attempt);
     assert_eq!(test.on(failed(Found::Taken, false, false)), Action::Wait);
-    assert!(!test.course.is_watching());
+    assert!(!test.course.state().is_watching());
 }
