@@ -9,7 +9,7 @@ use redsync::Redsync;
 use redsync::node::{MemoryNode, Node};
 use redsync_tests::faulty::Fault;
 use redsync_tests::wait::until_async;
-use redsync_tests::{FaultyNode, Proxy, RedisServer, Servers};
+use redsync_tests::{FaultyNode, Proxy, RedisServer, RefusingProxy, Servers};
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -228,6 +228,29 @@ async fn a_node_that_cannot_track_is_reported_once() {
     log.assert_once(&["WARN", &server.address(), "wake-ups"]);
     assert_eq!(log.lines(&["WARN"]).len(), 1, "{:?}", log.lines(&[]));
     held.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_proxy_that_closes_the_connections_for_wake_ups_is_reported_once() {
+    for command in ["HELLO", "CLIENT TRACKING"] {
+        let (log, _guard) = Log::listen();
+        let server = RedisServer::start();
+        let proxy = RefusingProxy::closing(server.port(), &[command]);
+        let redsync = connect([proxy.url()]);
+        let mutex = redsync.mutex("a").with_expiry(3 * SOON);
+        let guard = mutex.lock_within(SOON).await.unwrap();
+        let reported = ["WARN", "sends no wake-ups", "lost the connection"];
+        until_async("a report", SOON, async || {
+            // It waits, so it wants wake-ups.
+            let wait = redsync.mutex("a").lock_within(Duration::from_millis(100));
+            assert!(wait.await.unwrap_err().is_contention());
+            !log.lines(&reported).is_empty()
+        })
+        .await;
+        log.assert_once(&reported);
+        drop(guard);
+        redsync.drain().await;
+    }
 }
 
 #[tokio::test]
