@@ -243,6 +243,11 @@ impl Key {
             Err(error) => Settled::Vote(Vote::Failed(error)),
         }
     }
+
+    /// Notes that a release may have been carried out, whose answer nobody gets.
+    pub(super) fn may_be_released(&mut self) {
+        self.rare.get_or_insert_default().unclear = Some(NodeError::TimedOut);
+    }
 }
 
 impl Resumed {
@@ -346,6 +351,20 @@ mod tests {
         ));
         let again = key.released(Ok(ReleaseVote::NotOwner), now);
         assert!(matches!(again, Settled::Vote(Vote::Refused { .. })));
+    }
+
+    #[test]
+    fn a_release_that_is_asked_again_may_have_been_carried_out() {
+        let mut key = Key::absent();
+        key.may_be_released();
+        let gone = key.released(Ok(ReleaseVote::NotOwner), Instant::now());
+        assert!(matches!(
+            gone,
+            Settled::Vote(Vote::Failed(NodeError::TimedOut))
+        ));
+        key.may_be_released();
+        let released = key.released(Ok(ReleaseVote::Released), Instant::now());
+        assert!(matches!(released, Settled::Vote(Vote::Granted)));
     }
 
     #[test]

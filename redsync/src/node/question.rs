@@ -73,6 +73,9 @@ pub(crate) trait Asker: Send + Sync {
     /// has ended. The node may have carried the operation out.
     fn unanswered(self: Arc<Self>, node: usize, operation: Operation);
 
+    /// Learns that the question is asked again, although the node may have carried the operation out.
+    fn is_asked_again(&self, node: usize, operation: Operation);
+
     /// Learns that the question has certainly not been sent, because the connection had ended. It
     /// may be sent over a new connection.
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError);
@@ -177,6 +180,12 @@ impl Question {
     /// Gives a preliminary answer, which stands if nothing more arrives in time.
     pub(crate) fn expect(&self, answer: Answer) {
         self.asker().expect(self.node as usize, answer);
+    }
+
+    /// Reports that the question is asked again, although the node may have carried the operation out.
+    pub(crate) fn is_asked_again(&self) {
+        self.asker()
+            .is_asked_again(self.node as usize, self.operation);
     }
 
     /// Reports that the question has certainly not been sent, and may be sent over another

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redsync::node::redis::{Deadpool, RedisNode};
-use redsync::{Mutex, Redsync};
+use redsync::{Guard, Mutex, Redsync};
 use redsync_tests::wait::until_async;
 use redsync_tests::{Proxy, RedisServer, Servers};
 use tokio::task::JoinSet;
@@ -96,6 +96,42 @@ async fn a_busy_service_pays_at_most_once_for_connections_that_were_forgotten() 
     proxies.iter().for_each(Proxy::forget);
     let failures = tasks.join_all().await;
     assert!(failures.iter().all(|count| *count <= 1), "{failures:?}");
+}
+
+/// Takes a lock, does something with it over connections that a firewall forgets at that moment, and has
+/// others made meanwhile.
+async fn over_forgotten_connections<T>(
+    redsync: &Redsync,
+    proxies: &[Proxy],
+    finish: impl AsyncFnOnce(Guard) -> T,
+) -> T {
+    // All of it is longer than the test may take.
+    let mutex = redsync.mutex("a").with_expiry(10 * LIMIT);
+    let mutex = mutex.with_node_timeout(LIMIT).with_fail_fast(false);
+    let guard = mutex.lock().await.unwrap();
+    proxies.iter().for_each(Proxy::forget);
+    let others = until_async("a lock over other connections", LIMIT, async || {
+        // The first attempt goes into the silence, too.
+        locks(&redsync.mutex("other").with_expiry(2 * PATIENCE)).await
+    });
+    tokio::join!(finish(guard), others).0
+}
+
+#[tokio::test]
+async fn a_release_that_was_sent_into_the_silence_is_repeated_over_the_next_connection() {
+    let (servers, proxies, redsync) = behind_proxies(3).await;
+    let released = over_forgotten_connections(&redsync, &proxies, Guard::release).await;
+    released.expect("it does not wait for the connections that were forgotten");
+    redsync.drain().await;
+    servers.assert_no_keys();
+}
+
+#[tokio::test]
+async fn an_extension_that_was_sent_into_the_silence_is_repeated_over_the_next_connection() {
+    let (_servers, proxies, redsync) = behind_proxies(3).await;
+    let extend = async |guard: Guard| guard.extend().await;
+    let extended = over_forgotten_connections(&redsync, &proxies, extend).await;
+    extended.expect("it does not wait for the connections that were forgotten");
 }
 
 #[tokio::test]

@@ -189,6 +189,14 @@ impl Asker for Round {
         });
     }
 
+    fn is_asked_again(&self, node: usize, operation: Operation) {
+        if operation == Operation::Release {
+            self.lease
+                .lanes
+                .with(node, |lane| lane.key.may_be_released());
+        }
+    }
+
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError) {
         tracing::trace!(%error, "the connection had ended; asking again over another");
         let question = self.question(node, operation).retried();

@@ -46,13 +46,16 @@ impl Conversation {
         self.question.may_be_sent(now)
     }
 
-    /// Whether it may be sent over another connection although it may have been carried out. An
-    /// extension that is carried out twice has the effect of one.
-    const fn may_be_repeated(&self) -> bool {
+    /// Whether it may be asked over another connection although it may have been carried out. An extension
+    /// that is carried out twice has the effect of one, and a release deletes nothing but its own key.
+    pub(super) const fn may_be_repeated(&self) -> bool {
+        self.is_extension() || self.is_release()
+    }
+
+    const fn is_extension(&self) -> bool {
         matches!(self.question.operation(), Operation::Extend)
     }
 
-    #[cfg(feature = "deadpool-redis")]
     pub(super) const fn is_release(&self) -> bool {
         matches!(self.question.operation(), Operation::Release)
     }
@@ -81,10 +84,21 @@ impl Conversation {
         if let NodeError::Disconnected(_) = &error {
             self.exchange.disconnected();
         }
-        if self.may_be_repeated() {
+        if self.is_extension() {
             return self.question.unsent(error);
         }
         self.question.answer(self.exchange.interim().ok_or(error));
+    }
+
+    /// Notes that it is asked again over another connection, and may have been carried out.
+    pub(super) fn is_asked_again(&self) {
+        self.question.is_asked_again();
+    }
+
+    /// Lets a question that may be repeated be asked over another connection.
+    pub(super) fn ask_elsewhere(self) {
+        self.is_asked_again();
+        self.unsent(NodeError::unreachable("the connection was silent"));
     }
 
     /// Reports that the last command has certainly not been sent.

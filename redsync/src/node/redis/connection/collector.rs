@@ -20,9 +20,12 @@ use super::{
     kind::SharedConnection,
     list::{Found, List},
     replies::refusal,
-    sent::{Replies, Sent, Spares},
+    sent::{Replies, Sent, Spares, UnderWay, patience},
 };
-use crate::{node::NodeError, sync::Mutex};
+use crate::{
+    node::{NodeError, redis::conversation::Conversation},
+    sync::Mutex,
+};
 
 /// The largest number of commands that are sent together. Their replies arrive together, too, when
 /// the last command has been answered. (With 512 tasks on three nodes, a limit of 16 yields 131,000
@@ -38,8 +41,7 @@ const MAX_UNDER_WAY: usize = 1024;
 pub(super) struct Collector<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
-    /// The commands that wait for their replies.
-    sent: Arc<Mutex<Vec<Sent>>>,
+    under_way: Arc<Mutex<UnderWay>>,
     /// Fires no later than the first of the sent commands has to be abandoned. It may fire too
     /// early, because moving it at each reply would cost more.
     alarm: Option<Pin<Box<Sleep>>>,
@@ -55,11 +57,11 @@ struct Answered {
 }
 
 impl<C: SharedConnection> Collector<C> {
-    pub(super) fn new(connection: C, list: Arc<List>, sent: Arc<Mutex<Vec<Sent>>>) -> Self {
+    pub(super) fn new(connection: C, list: Arc<List>, under_way: Arc<Mutex<UnderWay>>) -> Self {
         Self {
             connection,
             list,
-            sent,
+            under_way,
             alarm: None,
             spares: Spares::default(),
         }
@@ -97,7 +99,7 @@ impl<C: SharedConnection> Collector<C> {
             if self.abandon_late(cx) {
                 continue;
             }
-            let under_way = commands(&self.sent.lock());
+            let under_way = self.under_way.lock().commands();
             if under_way >= MAX_UNDER_WAY {
                 return Poll::Pending;
             }
@@ -112,7 +114,7 @@ impl<C: SharedConnection> Collector<C> {
     /// Takes the next commands that have been answered, from `index` on. Moves `index` past commands
     /// that have not been answered.
     fn take_answered(&self, index: &mut usize, cx: &mut Context<'_>) -> Option<Answered> {
-        let mut sent = self.sent.lock();
+        let sent = &mut self.under_way.lock().sent;
         while let Some(together) = sent.get_mut(*index) {
             let is_first_poll = !mem::replace(&mut together.was_polled, true);
             match together.replies.poll(cx) {
@@ -135,7 +137,9 @@ impl<C: SharedConnection> Collector<C> {
     /// The connection still reads their replies and discards them, so later commands get their own
     /// replies.
     fn abandon_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let first = (self.sent.lock().iter()).map(|sent| sent.abandon_at).min();
+        let first = (self.under_way.lock().sent.iter())
+            .map(|sent| sent.abandon_at)
+            .min();
         let Some(first) = first else {
             return false;
         };
@@ -149,10 +153,10 @@ impl<C: SharedConnection> Collector<C> {
             return false;
         }
         let now = Instant::now();
-        let mut sent = self.sent.lock();
-        let late: Vec<_> = sent.extract_if(.., |sent| sent.abandon_at <= now).collect();
-        drop(sent);
-        let abandoned = commands(&late);
+        let late: Vec<_> = (self.under_way.lock().sent)
+            .extract_if(.., |sent| sent.abandon_at <= now)
+            .collect();
+        let abandoned = late.iter().map(|sent| sent.items.len()).sum();
         // Dropping a question reports it as unanswered.
         drop(late);
         self.list.abandoned(abandoned);
@@ -164,7 +168,7 @@ impl<C: SharedConnection> Collector<C> {
     /// many it has sent. They are written when their future is first polled.
     fn send(&mut self) -> usize {
         let mut count = 0;
-        while commands(&self.sent.lock()) < MAX_UNDER_WAY {
+        while self.under_way.lock().commands() < MAX_UNDER_WAY {
             let mut items = self.spares.items();
             self.list.take(&mut items, MAX_TOGETHER);
             if items.is_empty() {
@@ -187,19 +191,25 @@ impl<C: SharedConnection> Collector<C> {
         if items.is_empty() {
             return self.spares.keep_items(items);
         }
-        // Their replies arrive together. So none is abandoned before the one with the latest limit.
-        let patience = items.iter().filter_map(|item| item.patience(now)).max();
-        self.sent.lock().push(Sent {
+        let abandon_at = now + patience(&items, now).unwrap_or(MAX_PATIENCE);
+        let mut under_way = self.under_way.lock();
+        under_way.sent.push(Sent {
             replies: self.spares.sending(self.connection.clone(), &items),
             items,
             was_polled: false,
-            abandon_at: now + patience.unwrap_or(MAX_PATIENCE),
+            abandon_at,
         });
+        if under_way.has_successor {
+            // They were taken out of the list before that.
+            let repeatable = under_way.take_repeatable(now);
+            drop(under_way);
+            repeatable.into_iter().for_each(Conversation::ask_elsewhere);
+        }
     }
 
     /// Gives each command its reply.
     ///
-    /// An answer wakes tasks and records metrics, so `sent` must not be locked.
+    /// An answer wakes tasks and records metrics, so `under_way` must not be locked.
     fn deliver(&mut self, answered: Answered) {
         let Answered {
             sent,
@@ -281,11 +291,6 @@ fn is_read_only(error: &RedisError) -> bool {
     matches!(refusal(error), Some(NodeError::Refused { code, .. }) if &*code == "READONLY")
 }
 
-/// How many commands are under way.
-fn commands(sent: &[Sent]) -> usize {
-    sent.iter().map(|sent| sent.items.len()).sum()
-}
-
 impl<C: SharedConnection> Drop for Collector<C> {
     /// Fails all commands that are left. There are some if the runtime shuts down, after which
     /// nothing can be sent.
@@ -293,7 +298,7 @@ impl<C: SharedConnection> Drop for Collector<C> {
         for item in self.list.close_and_take() {
             item.fail::<C>(Undelivered::unsent());
         }
-        let sent = mem::take(&mut *self.sent.lock());
+        let sent = mem::take(&mut self.under_way.lock().sent);
         for item in sent.into_iter().flat_map(|sent| sent.items) {
             item.fail::<C>(Undelivered::unread());
         }

@@ -1,6 +1,6 @@
 //! One command on its way over a connection, and its reply.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use redis::{Cmd, RedisError, RedisResult, Value};
 use tokio::{sync::oneshot, time::Instant};
@@ -74,6 +74,21 @@ impl Item {
             Self::Conversation(conversation) => conversation.may_be_sent(now),
             // If nobody waits for the reply any more, nothing is sent.
             Self::Command(_, reply) => !reply.is_closed(),
+        }
+    }
+
+    /// Takes the question, if it can be asked over another connection although it may be answered here.
+    /// Nobody takes the reply then.
+    pub(super) fn take_repeatable(&mut self) -> Option<Conversation> {
+        let nobody = || Self::Command(Cmd::new(), oneshot::channel().0);
+        match self {
+            Self::Conversation(conversation) if conversation.may_be_repeated() => {
+                match mem::replace(self, nobody()) {
+                    Self::Conversation(conversation) => Some(conversation),
+                    Self::Command(..) => None,
+                }
+            }
+            _ => None,
         }
     }
 

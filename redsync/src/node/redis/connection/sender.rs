@@ -16,7 +16,7 @@ use super::{
     item::{Item, Undelivered},
     kind::SharedConnection,
     list::List,
-    sent::Sent,
+    sent::UnderWay,
 };
 use crate::sync::Mutex;
 
@@ -24,8 +24,7 @@ use crate::sync::Mutex;
 pub(crate) struct Sender<C: SharedConnection> {
     connection: C,
     list: Arc<List>,
-    /// The commands that the collector has sent.
-    sent: Arc<Mutex<Vec<Sent>>>,
+    under_way: Arc<Mutex<UnderWay>>,
 }
 
 impl<C: SharedConnection> Sender<C> {
@@ -34,16 +33,19 @@ impl<C: SharedConnection> Sender<C> {
     /// Outside of a tokio runtime.
     pub(crate) fn new(connection: C) -> Self {
         let list = Arc::new(List::new());
-        let sent = Arc::default();
+        let under_way = Arc::default();
         if C::PIPELINES {
-            let collector =
-                Collector::new(connection.clone(), Arc::clone(&list), Arc::clone(&sent));
+            let collector = Collector::new(
+                connection.clone(),
+                Arc::clone(&list),
+                Arc::clone(&under_way),
+            );
             tokio::spawn(collector.run());
         }
         Self {
             connection,
             list,
-            sent,
+            under_way,
         }
     }
 
@@ -57,11 +59,21 @@ impl<C: SharedConnection> Sender<C> {
     }
 
     /// Sends no more commands, because another connection takes over. The commands in the list go to that
-    /// connection, because they have certainly not been sent. The collector still waits for the answers to the
-    /// commands that it has sent: an acquisition may arrive late, and its key is released after that.
+    /// connection, because they have certainly not been sent. So do releases and extensions that were sent,
+    /// because they may be carried out twice; otherwise a release that was sent into the silence would leave
+    /// its key. The collector still waits for the answers to the other commands that it has sent: an
+    /// acquisition may arrive late, and its key is released after that.
     pub(crate) fn abandon_for(&self, other: &Self) {
-        let (waiting, now) = (self.list.close_and_take(), Instant::now());
-        for item in waiting {
+        let now = Instant::now();
+        // Before the list is closed, because that wakes the collector, which then looks how long to wait.
+        let repeatable = self.under_way.lock().take_repeatable(now);
+        let repeatable = repeatable.into_iter().map(|conversation| {
+            conversation.is_asked_again();
+            Item::Conversation(conversation)
+        });
+        // The releases first: an acquisition that waits may want the same name.
+        let waiting = self.list.close_and_take();
+        for item in repeatable.chain(waiting) {
             if let Err(item) = other.push(now, item) {
                 item.fail::<C>(Undelivered::unsent());
             }
@@ -71,7 +83,7 @@ impl<C: SharedConnection> Sender<C> {
     /// Drops the commands that the collector has sent. Its runtime stands still, so the collector cannot drop
     /// them itself.
     pub(crate) fn abandon_sent(&self) {
-        let sent = mem::take(&mut *self.sent.lock());
+        let sent = mem::take(&mut self.under_way.lock().sent);
         for item in sent.into_iter().flat_map(|sent| sent.items) {
             item.fail::<C>(Undelivered::unread());
         }

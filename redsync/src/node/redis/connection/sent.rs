@@ -1,12 +1,46 @@
 //! Commands that were sent together, and the memory that is used again for the next ones.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::{item::Item, kind::SharedConnection};
+use crate::node::redis::conversation::Conversation;
+
+/// The commands that were sent over a connection and have not been answered.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    pub(super) sent: Vec<Sent>,
+    /// Whether another connection has taken over.
+    pub(super) has_successor: bool,
+}
+
+impl UnderWay {
+    pub(super) fn commands(&self) -> usize {
+        self.sent.iter().map(|sent| sent.items.len()).sum()
+    }
+
+    /// Lets another connection take over. Takes the questions that can be asked over it although they may
+    /// be answered here. The others are waited for, but no longer because of those.
+    pub(super) fn take_repeatable(&mut self, now: Instant) -> Vec<Conversation> {
+        self.has_successor = true;
+        let mut repeatable = Vec::new();
+        for sent in &mut self.sent {
+            repeatable.extend(sent.items.iter_mut().filter_map(Item::take_repeatable));
+            let patience = patience(&sent.items, now).map(|patience| now + patience);
+            sent.abandon_at = sent.abandon_at.min(patience.unwrap_or(sent.abandon_at));
+        }
+        repeatable
+    }
+}
+
+/// How long to wait at `now` for the replies to commands that were sent together, if they have a limit of their
+/// own. The replies arrive together, so none is abandoned before the one with the latest limit.
+pub(super) fn patience(items: &[Item], now: Instant) -> Option<Duration> {
+    items.iter().filter_map(|item| item.patience(now)).max()
+}
 
 /// Commands that were sent together.
 pub(super) struct Sent {

@@ -1,6 +1,6 @@
 //! The driver for deadpool-redis.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use deadpool_redis::{Manager, PoolError, Runtime, TimeoutType};
 use redis::{AsyncConnectionConfig, RedisResult, Value};
@@ -26,6 +26,10 @@ use crate::{
         },
     },
 };
+
+/// How long to wait for a connection that was left in the pool, because the one before it answered in the
+/// end. A firewall may have forgotten both since, and another one is made in about this time.
+const RECYCLE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The driver for pools of [deadpool-redis](deadpool_redis).
 ///
@@ -95,7 +99,7 @@ impl Deadpool {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(CONNECT_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
-            .recycle_timeout(Some(CONNECT_TIMEOUT))
+            .recycle_timeout(Some(RECYCLE_TIMEOUT))
             .build()
             .map_err(|error| url::refused(url, &error))?;
         Ok(Self::new(address, pool))
