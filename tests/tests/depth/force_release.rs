@@ -1,7 +1,7 @@
 //! Locks that an administrator takes from their holders, on servers: what is gone, what stays, and what the
 //! holders and the waiters find.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
 
 use redsync::{ExtendError, FencingToken, Inspection, LockError, Mutex, Redsync};
 use redsync_tests::{Servers, wait::until};
@@ -89,11 +89,14 @@ async fn the_next_extension_finds_the_loss_and_says_why() {
 #[tokio::test]
 async fn a_guard_that_is_kept_alive_finds_the_loss_by_itself() {
     let (_servers, here, there) = start();
-    let mutex = here.mutex("a").with_expiry(Duration::from_secs(3));
+    let mutex = here.mutex("a").with_expiry(Duration::from_secs(6));
     let mut guard = mutex.lock().await.unwrap();
     guard.keep_alive();
     there.mutex("a").force_release().await.unwrap();
     timeout(SOON, guard.lost()).await.expect("it is noticed");
+    // By an extension, and not only by the end of the validity.
+    let error = guard.extend().await.unwrap_err();
+    assert!(matches!(error, ExtendError::Lost(Some(_))), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,16 +150,19 @@ async fn a_node_that_cannot_be_reached_is_reported_and_a_key_that_is_not_a_lock_
     );
 }
 
-/// A resource that refuses what has a smaller token than it has seen.
+/// A resource that refuses what has a smaller token than it has seen. Each lock writes once.
 #[derive(Default)]
 struct Resource {
     last: Option<FencingToken>,
     accepted: u32,
+    tokens: HashSet<u64>,
 }
 
 impl Resource {
     fn write(&mut self, token: Option<FencingToken>) {
-        if token >= self.last {
+        let number = token.expect("the lock is fenced").get();
+        assert!(self.tokens.insert(number), "two have the token {number}");
+        if token > self.last {
             self.last = token;
             self.accepted += 1;
         }

@@ -2,7 +2,7 @@
 //! nodes that answer late: in the middle of an acquisition, of an extension, twice at once.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -153,9 +153,14 @@ impl History {
         })
     }
 
-    /// Checks that of two holders at the same time, the lock of one was taken, and that tokens grow. Returns how
-    /// many beliefs may have been wrong.
+    /// Checks that of two holders at the same time, the lock of one was taken, and that tokens grow and are
+    /// unique. Returns how many beliefs may have been wrong.
     fn check(&self) -> usize {
+        let mut tokens = HashSet::new();
+        let all = self.beliefs.iter().filter_map(|belief| belief.token);
+        for token in all {
+            assert!(tokens.insert(token.get()), "two have the token {token}");
+        }
         let wrong = |belief: &&Belief| self.may_be_wrong(belief);
         for (at, one) in self.beliefs.iter().enumerate() {
             for other in &self.beliefs[at + 1..] {
