@@ -76,13 +76,14 @@ impl<S, B, K> State<S, B, K, S::Future, S::Response, S::Error>
 where
     S: Service<Request<B>>,
 {
+    /// Hands a request to the inner service without a lock.
     fn passing(mut service: S, request: Request<B>) -> Self {
         Self::Passing {
             inner: service.call(request),
         }
     }
 
-    /// Refuses a request that cannot lock.
+    /// Refuses a request that cannot lock. If a mistake in the program is the reason, an event says so.
     fn rejected(
         rejection: LockRejection,
         request: &Request<B>,
@@ -93,6 +94,7 @@ where
         Self::refused(context, rejection)
     }
 
+    /// Refuses a request.
     fn refused(context: &mut RequestContext, rejection: LockRejection) -> Self {
         let rejection = context.complete(rejection);
         context.telemetry.refused(&rejection);
@@ -110,6 +112,7 @@ where
         Self::answered(context, context.complete(LockRejection::lost()))
     }
 
+    /// Answers a request in place of the inner service.
     fn answered(context: &RequestContext, rejection: LockRejection) -> Self {
         Self::Refused {
             response: Some(context.respond(rejection)),
@@ -154,7 +157,8 @@ where
         }
     }
 
-    /// Leaves `Acquiring`.
+    /// Leaves `Acquiring`. `waits` is false if the request could not wait, because the shutdown had begun
+    /// before.
     pub(super) fn lock_done(
         result: Result<Guard, LockError>,
         waits: bool,
