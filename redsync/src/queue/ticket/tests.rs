@@ -117,6 +117,19 @@ fn a_shared_lock_is_not_held_here_but_those_behind_it_know_of_it() {
 }
 
 #[test]
+fn a_shared_waiter_that_enters_after_a_failure_notifies_all_others_again() {
+    let common = process();
+    let [first, second, third, fourth] = [(); 4].map(|()| wait_shared(&common));
+    let is_told_to_share = |ticket: &Ticket| matches!(ticket.take_notice(), Some(Notice::Share));
+    let _one = enter(&common, &first, 0);
+    assert!([&second, &third, &fourth].into_iter().all(is_told_to_share));
+    // So may the attempts of the others.
+    second.note_failure();
+    let _other = enter(&common, &second, 0);
+    assert!([&third, &fourth].into_iter().all(is_told_to_share));
+}
+
+#[test]
 fn a_permit_that_is_held_here_is_not_tried_and_the_next_waiter_acts_for_the_rest() {
     let common = process();
     let [first, second, third] = [(); 3].map(|()| wait_for_permit(&common));
