@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use redsync::{Guard, Mutex, Redsync, Released};
+use redsync::{Guard, LockError, Mutex, Redsync, Released};
 use tokio::time::timeout;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -30,6 +30,7 @@ use self::{
 use crate::{
     arguments::{Lock, Run},
     exit::{self, Failure, code},
+    holders::Holders,
     nodes,
     say::say,
 };
@@ -56,11 +57,23 @@ pub(crate) async fn run(arguments: &Run) -> Result<u8, Failure> {
     let done = match acquire(&mutex, arguments, &mut signals).await {
         Ok(Ok(guard)) => under(guard, arguments, &mut signals).await,
         Ok(Err(signal)) => Ok(exit::of_signal(signal)),
-        Err(error) => Err(Failure::lock(&error, arguments.conduct.conflict_exit_code)),
+        Err(error) => Err(refused(&error, &mutex, arguments).await),
     };
     // An attempt that a signal has ended is released in the background, and so are slow nodes.
     let _ = timeout(DRAIN, redsync.drain()).await;
     done
+}
+
+/// Why there is no lock. If another holder has it, that says who, unless it is not to be printed.
+async fn refused(error: &LockError, mutex: &Mutex, arguments: &Run) -> Failure {
+    let conflict = arguments.conduct.conflict_exit_code;
+    let failure = Failure::lock(error, conflict);
+    if !error.is_contention() || conflict == 0 {
+        return failure;
+    }
+    let nodes = mutex.inspect().await.unwrap_or_default();
+    let holders = Holders::of(&nodes, arguments.nodes.quorum());
+    Failure::new(failure.code, format!("{error}\n{holders}").trim_end())
 }
 
 /// Runs the command while the lock is held, and releases the lock.

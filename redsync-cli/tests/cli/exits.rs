@@ -33,12 +33,17 @@ fn a_command_that_cannot_be_executed_has_the_codes_of_a_shell_and_leaves_no_lock
 #[test]
 fn contention_has_a_code_that_the_user_can_choose() {
     let servers = Servers::start(3);
-    let _holder = Running::begun(&servers, &["job"], ENDLESS);
+    let _holder = Running::begun(&servers, &["--label", "host-7", "job"], ENDLESS);
     let refused = ends(&servers, &["run", "--no-wait", "job", "--", "echo", "done"]);
     refused.assert_code(75);
     assert_eq!(refused.stdout, "", "the command has not run");
     assert!(refused.stderr.contains("another holder has `job`"));
-    ends(&servers, &["run", "--wait", "200ms", "job", "--", "true"]).assert_code(75);
+    let late = ends(&servers, &["run", "--wait", "200ms", "job", "--", "true"]);
+    late.assert_code(75);
+    for refused in [refused, late] {
+        let says_who = refused.stderr.contains("\n`job` is held by host-7 (");
+        assert!(says_who, "{refused:?}");
+    }
     let run = ["run", "-n", "-E", "0", "job", "--", "echo", "ran"];
     let silent = ends(&servers, &run);
     silent.assert_code(0);
