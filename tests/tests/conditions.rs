@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use redsync::Redsync;
-use redsync::node::{MemoryNode, Node};
+use redsync::node::{Entry, MemoryNode, Node};
 use redsync_tests::faulty::Fault;
 use redsync_tests::wait::until_async;
 use redsync_tests::{FaultyNode, Proxy, RedisServer, RefusingProxy, Servers};
@@ -373,4 +373,25 @@ fn a_question_that_ends_with_its_runtime_says_nothing_about_the_node() {
     });
     drop(runtime);
     assert_eq!(log.lines(&["does not work"]), [""; 0]);
+}
+
+/// Half of an even number of nodes can refuse while the other half fails.
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_not_over_when_half_of_the_nodes_refuse() {
+    let (log, _guard) = Log::listen();
+    let nodes = [(); 2].map(|()| FaultyNode::new());
+    let redsync = Redsync::new(nodes.clone()).unwrap();
+    nodes[1].always(Fault::unreachable());
+    let mutex = redsync.mutex("a");
+    mutex.try_lock().await.unwrap_err();
+    redsync.drain().await;
+    let another = Entry::new("a", "another".into(), SOON);
+    nodes[0].acquire(&another).await.unwrap();
+    sleep(SOON / 4).await;
+    assert!(mutex.try_lock().await.unwrap_err().is_contention());
+    assert_eq!(log.lines(&["enough nodes answer again"]), [""; 0]);
+    nodes[1].always(Fault::none());
+    nodes[0].release(&another).await.unwrap();
+    drop(mutex.try_lock().await.unwrap());
+    log.assert_once(&["enough nodes answer again"]);
 }

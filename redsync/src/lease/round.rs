@@ -178,6 +178,8 @@ impl Round {
         if self.command.operation == Operation::Acquire {
             match verdict {
                 Verdict::Unavailable => self.lease.site.nodes().note_unavailable(),
+                // Half of an even number of nodes can refuse while the other half fails.
+                Verdict::Refused if self.lease.site.nodes().len().is_multiple_of(2) => {}
                 _ => self.lease.site.nodes().note_available(),
             }
         }
