@@ -239,6 +239,11 @@ impl Redsync {
     /// attempt, and [`Mutex::try_lock`], try every permit: each round takes as long as the nodes
     /// take to answer, and at most the [node time limit](Mutex::with_node_timeout).
     ///
+    /// If a process has many waiters, and permits are held for less time than it takes to see that another is
+    /// free and to acquire it (about two round trips to the nodes), the process hands one permit over
+    /// from waiter to waiter, and mostly leaves the others to other processes. So a semaphore is for work
+    /// that takes longer than that.
+    ///
     /// A key that is not a lock takes the place of one permit. It is an error only if there is such a key in
     /// the place of each.
     ///
