@@ -54,15 +54,9 @@ fn a_process_that_is_killed_while_it_waits_leaves_nothing() {
 #[test]
 fn a_process_that_is_killed_while_it_releases_leaves_what_expires() {
     let servers = Servers::start(3);
-    let mut command = redsync(&servers, &["run", "--expiry", "2s", "job"]);
-    command.args([
-        "--node-timeout",
-        "2s",
-        "--",
-        "sh",
-        "-c",
-        "echo begun; read line; echo over",
-    ]);
+    let run = ["run", "--node-timeout", "2s", "--expiry", "2s", "job"];
+    let mut command = redsync(&servers, &run);
+    command.args(["--", "sh", "-c", "echo begun; read line; echo over"]);
     let (reader, writer) = std::io::pipe().unwrap();
     let running = Running::start_with(command, reader.into());
     running.until_says("begun");

@@ -23,9 +23,16 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_redsync");
 /// A script that says that it has begun, and does not end.
 pub(crate) const ENDLESS: &str = "echo begun; while :; do sleep 0.05; done";
 
-/// The program with its nodes, which has not started.
+/// The program with its nodes, which has not started. Unless the arguments say how long it waits for an answer,
+/// it waits for so long that a busy machine is no reason to fail.
 pub(crate) fn redsync(servers: &Servers, arguments: &[&str]) -> Command {
-    redsync_at(&servers.urls().join(","), arguments)
+    let (subcommand, rest) = arguments.split_first().unwrap();
+    let mut arguments = vec![*subcommand];
+    if !rest.contains(&"--node-timeout") {
+        arguments.extend(["--node-timeout", "5s"]);
+    }
+    arguments.extend(rest);
+    redsync_at(&servers.urls().join(","), &arguments)
 }
 
 pub(crate) fn redsync_at(urls: &str, arguments: &[&str]) -> Command {

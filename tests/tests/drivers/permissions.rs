@@ -8,12 +8,14 @@ use redsync::node::{ExtendVote, Node};
 use redsync::{LockError, Mutex, Redsync, Released};
 use redsync_tests::Servers;
 use redsync_tests::wait::until_async;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::{acquire, deadpool, entry};
 
 const SOON: Duration = Duration::from_secs(20);
-const EXPIRY: Duration = Duration::from_millis(300);
+
+/// Longer than a test takes on a busy machine.
+const EXPIRY: Duration = Duration::from_secs(60);
 
 /// What go-redsync needs.
 const PLAIN: &[&str] = &["+set", "+get", "+del", "+pexpire", "+eval", "+evalsha"];
@@ -40,11 +42,16 @@ fn connect(urls: &[String]) -> Redsync {
         .unwrap()
 }
 
-/// Locks, extends for longer than the expiry, and releases.
+/// Locks, is extended twice by keep-alive, and releases.
 async fn holds(mutex: &Mutex) {
+    // The first extension is due after one second.
+    let mutex = mutex.clone().with_expiry(Duration::from_secs(3));
     let mut guard = mutex.lock().await.unwrap();
     guard.keep_alive();
-    sleep(4 * EXPIRY).await;
+    for _ in 0..2 {
+        let until = guard.until();
+        until_async("an extension", SOON, async || guard.until() > until).await;
+    }
     assert!(!guard.is_lost(), "it was not extended");
     assert!(guard.verify().await.unwrap());
     guard.extend().await.unwrap();
@@ -178,13 +185,10 @@ async fn shared_locks_need_the_permissions_in_the_docs() {
 async fn wake_ups_need_the_permissions_in_the_docs() {
     let (servers, urls) = start(&[PLAIN, &["+client|tracking", "+exists"]]);
     let (here, there) = (connect(&urls), connect(&urls));
-    let long = Duration::from_secs(60);
-    let guard = here.mutex("a").with_expiry(long).lock().await.unwrap();
+    let guard = here.mutex("a").lock().await.unwrap();
     // A waiter does not watch a server that it gets before the holder.
     here.drain().await;
-    // With the short expiry, an attempt could come too late, and be followed by the long pause.
-    let patient = there.mutex("a").with_expiry(long);
-    let patient = patient.with_retry_delay(long).with_tries(2);
+    let patient = there.mutex("a").with_retry_delay(EXPIRY).with_tries(2);
     let waiter = tokio::spawn(async move { patient.lock().await });
     until_async("all servers are watched", SOON, async || {
         let mut servers = servers.iter();
@@ -219,8 +223,6 @@ async fn the_user_on_the_page_on_deployment_locks_with_fencing_and_wake_ups_and_
     holds(&order).await;
     // The first release takes two trips: the servers did not know its script.
     redsync.drain().await;
-    // So long that it does not expire before the servers are watched.
-    let order = order.with_expiry(Duration::from_secs(60));
     let guard = order.lock().await.unwrap();
     let waiter = {
         let order = order.clone().with_hand_over(0, Duration::ZERO);
