@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Fingerprint, Mode, NodeError,
+    Fingerprint, Mode, NodeError, Printable,
     node::{Entry, Holder, Holders, ReleaseVote},
     nodes::Nodes,
     request::Request,
@@ -75,12 +75,25 @@ pub(crate) async fn force_release(request: &Request, nodes: &Nodes) -> Vec<Inspe
             let value = reported.holder.value.clone();
             let entry = Entry::new(&reported.key, value, timing.expiry()).with_mode(reported.mode);
             if nodes.release(node, &entry).await? == ReleaseVote::Released {
-                released.push(NameHolder::from(&reported));
+                let holder = NameHolder::from(&reported);
+                // At once: if the node fails at the next holder, or the caller leaves, only the log has it.
+                log_forced(&holder, nodes.address(node));
+                released.push(holder);
             }
         }
         Ok(released)
     });
     by_address(answers.await, nodes)
+}
+
+fn log_forced(holder: &NameHolder, address: &str) {
+    tracing::warn!(
+        name = %Printable(&holder.name),
+        node = %Printable(address),
+        holder = %holder.fingerprint,
+        label = holder.label.as_deref().map(Printable).map(tracing::field::display),
+        "a lock was taken from its holder by force"
+    );
 }
 
 /// The keys of all permits.

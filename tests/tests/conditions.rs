@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use redsync::Redsync;
 use redsync::node::{Entry, MemoryNode, Node};
-use redsync_tests::faulty::Fault;
+use redsync_tests::faulty::{Fault, Operation};
 use redsync_tests::wait::until_async;
 use redsync_tests::{FaultyNode, Proxy, RedisServer, RefusingProxy, Servers};
 use tokio::runtime::Builder;
@@ -394,4 +394,26 @@ async fn an_outage_is_not_over_when_half_of_the_nodes_refuse() {
     nodes[0].release(&another).await.unwrap();
     drop(mutex.try_lock().await.unwrap());
     log.assert_once(&["enough nodes answer again"]);
+}
+
+/// Only the log has them: the caller gets the error of the node.
+#[tokio::test]
+async fn each_holder_that_a_node_releases_by_force_is_named_although_it_fails_at_the_next() {
+    let (log, _guard) = Log::listen();
+    let node = FaultyNode::new();
+    let redsync = Redsync::new([node.clone()]).unwrap();
+    let mutex = redsync.semaphore("a", 2);
+    let _holders = [mutex.lock().await.unwrap(), mutex.lock().await.unwrap()];
+    let mut releases = 0;
+    node.plan(move |operation| {
+        releases += u32::from(operation == Operation::Release);
+        if releases > 1 {
+            Fault::unreachable()
+        } else {
+            Fault::none()
+        }
+    });
+    let released = mutex.force_release().await.unwrap();
+    assert!(released[0].holders.is_err());
+    log.assert_once(&["WARN", "by force"]);
 }

@@ -1,7 +1,7 @@
 //! The holders of a mutex: who they are, and how to take the lock from them.
 
 use super::Mutex;
-use crate::{ConfigError, Inspection, Printable, inspect};
+use crate::{ConfigError, Inspection, inspect};
 
 /// For administrators.
 impl Mutex {
@@ -84,7 +84,8 @@ impl Mutex {
     /// # Errors
     ///
     /// A [`ConfigError`] if a name or an option is invalid. If a node fails, its own [`Inspection`]
-    /// has the error.
+    /// has the error. It may have released some holders before that: a warning in the log names each holder
+    /// as soon as a node has released it.
     ///
     /// # Cancel safety
     ///
@@ -92,18 +93,6 @@ impl Mutex {
     #[doc(alias = "force_unlock")]
     pub async fn force_release(&self) -> Result<Vec<Inspection>, ConfigError> {
         let request = self.request()?;
-        let released = inspect::force_release(&request, &self.common.nodes).await;
-        for Inspection { address, holders } in &released {
-            for holder in holders.iter().flatten() {
-                tracing::warn!(
-                    name = %Printable(&holder.name),
-                    node = %Printable(address),
-                    holder = %holder.fingerprint,
-                    label = holder.label.as_deref().map(Printable).map(tracing::field::display),
-                    "a lock was taken from its holder by force"
-                );
-            }
-        }
-        Ok(released)
+        Ok(inspect::force_release(&request, &self.common.nodes).await)
     }
 }

@@ -132,6 +132,26 @@ async fn a_lock_does_without_optional_commands_at_which_the_connection_is_closed
     }
 }
 
+/// Then there is no way to release a lock. The connection, which others share, is not closed over and over by
+/// the search for one.
+#[tokio::test]
+async fn a_server_without_scripts_whose_proxy_closes_at_other_ways_to_release_is_refused() {
+    let server = RedisServer::start();
+    server.command(&["ACL", "SETUSER", "default", "-eval", "-evalsha"]);
+    let proxy = RefusingProxy::closing(server.port(), &["DELIFEQ", "DELEX"]);
+    let node = RedisNode::connect(&proxy.url()).unwrap();
+    let mut closed = 0;
+    loop {
+        match node.acquire(&entry("a", "the-value")).await {
+            Err(NodeError::CannotRelease { .. }) => break,
+            error => println!("{error:?}"),
+        }
+        closed += 1;
+        assert!(closed <= 2, "more often than there are such commands");
+    }
+    assert_eq!(server.keys(), [""; 0]);
+}
+
 /// A server that cannot be reached is not one that does not tell who it is.
 #[tokio::test]
 async fn a_server_that_closes_every_connection_is_unreachable() {

@@ -81,7 +81,9 @@ impl Exchange {
     /// way.
     pub(super) fn disconnected(&self) {
         match &self.step {
-            Step::DeleteIfEqual(command) => self.dialect.delete(*command).was_cut_off(),
+            Step::DeleteIfEqual(command) | Step::Check(Check::DeleteIfEqual(command, _)) => {
+                self.dialect.delete(*command).was_cut_off();
+            }
             Step::Script(_, By::Hash) => self.dialect.run_by_hash.was_cut_off(),
             _ => {}
         }
