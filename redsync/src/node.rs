@@ -141,7 +141,8 @@ pub trait Node: Send + Sync + 'static {
     ///
     /// Up to then, another owner has the names: an extension of `entry` that arrives late is answered with
     /// [`NotOwner`](ExtendVote::NotOwner), and changes nothing. This crate's own nodes append `:released` to the
-    /// owner value. If the same release arrives again, it succeeds again, and changes nothing.
+    /// owner value. If the same release after a time arrives again, it succeeds again, and changes
+    /// nothing.
     ///
     /// # Errors, cancel safety
     ///

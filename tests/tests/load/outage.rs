@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use redsync::node::{Entry, Node, NodeWrapper, ReleaseVote};
 use redsync::{Guard, NodeError, Redsync};
-use redsync_tests::FaultyNode;
 use redsync_tests::faulty::{Fault, Operation};
+use redsync_tests::wait::until_async;
+use redsync_tests::{FaultyNode, Servers};
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::ms;
 
@@ -80,6 +81,30 @@ async fn a_node_that_fails_is_asked_about_once_a_second_however_many_locks_have_
         assert!(again < MANY + TESTS, "{fault}: {again}");
         redsync.drain().await;
     }
+}
+
+#[tokio::test]
+async fn locks_that_end_while_their_servers_are_down_are_released_when_these_are_back() {
+    let servers = Servers::start_with(3, &["--appendonly", "yes", "--appendfsync", "no"]);
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let lock = |name: usize| {
+        let mutex = redsync.mutex(name.to_string()).with_expiry(4 * OUTAGE);
+        async move { mutex.lock_within(OUTAGE).await.unwrap() }
+    };
+    let guards = join_all((0..MANY).map(lock)).await;
+    redsync.drain().await;
+    let down = [&servers[0], &servers[1]];
+    assert!(down.iter().all(|server| server.keys().len() == MANY));
+    down.iter().for_each(|server| server.kill());
+    drop(guards);
+    until_async("no key on the third server", OUTAGE, async || {
+        servers[2].keys().is_empty()
+    })
+    .await;
+    down.iter().for_each(|server| server.restart());
+    let drained = timeout(OUTAGE, redsync.drain()).await;
+    drained.expect("the servers are back");
+    servers.assert_no_keys();
 }
 
 /// A node that never releases one name.

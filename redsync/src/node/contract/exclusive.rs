@@ -219,6 +219,10 @@ pub async fn release_after<N: Node>(node: &N) {
         subject
             .released_after(entry, LONG, ReleaseVote::Released, promise)
             .await;
+        let promise = "a name that is kept after a release is not the owner's any longer";
+        subject
+            .released(entry, ReleaseVote::NotOwner, promise)
+            .await;
         let promise = "after its release, the owner cannot extend a name that is kept";
         subject.extended(entry, ExtendVote::NotOwner, promise).await;
         subject.healed(entry, ExtendVote::NotOwner, promise).await;

@@ -100,7 +100,8 @@ impl State {
                 key.release(&entry.value, now + after, now);
                 released += 1;
                 changed.push(&**name);
-            } else if key.is_released_by(entry) {
+            } else if !after.is_zero() && key.is_released_by(entry) {
+                // The same release has arrived before.
                 released += 1;
             } else if entry.repeated && entry.mode == Mode::Exclusive && key.is_shared() {
                 key.admit_shared();

@@ -10,7 +10,7 @@ if found == ARGV[1] then
   end
   redis.call('SET', KEYS[1], released, 'PX', ARGV[2])
   return 1
-elseif found == released then
+elseif found == released and ARGV[2] ~= '0' then
   -- This release has arrived before.
   return 1
 elseif type(found) == 'table' and not string.find(found.err, 'WRONGTYPE') then

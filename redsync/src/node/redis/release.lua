@@ -1,7 +1,7 @@
 -- Releases those of the names that the owner holds, now or after a time: see delete.lua.
 -- KEYS: the names. ARGV: owner value, 'shared' or 'exclusive', whether this is the end of an
 -- exclusive attempt that was repeated (above zero): new shared holders are then admitted again; and
--- for how many ms the names are kept. Returns 1 if the owner held all of them, else 0.
+-- for how many ms the names are kept. If the same release after a time arrives again, it succeeds. Returns 1 if the owner held all of them, else 0.
 local value, mode, kept = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local released = value .. ':released'
 local all = 1
@@ -22,7 +22,7 @@ for i = 1, #KEYS do
       redis.call('SET', KEYS[i], released, 'PX', kept)
     elseif found == value then
       redis.call('DEL', KEYS[i])
-    elseif found ~= released then
+    elseif kept == 0 or found ~= released then
       all = 0
     end
   elseif redis.call('ZREM', KEYS[i], value) == 1 then
@@ -33,7 +33,7 @@ for i = 1, #KEYS do
     if kind_of(KEYS[i]) == 'shared' then
       expire_with_last(KEYS[i])
     end
-  elseif not redis.call('ZSCORE', KEYS[i], released) then
+  elseif kept == 0 or not redis.call('ZSCORE', KEYS[i], released) then
     all = 0
   end
 end
