@@ -113,6 +113,11 @@ impl Key {
     /// Releases the name for a holder, and keeps it up to `end`, if that is later than `now`. The value in the
     /// place of the holder's is another one, so that an extension that arrives later is refused.
     pub(super) fn release(&mut self, value: &OwnerValue, end: Instant, now: Instant) {
+        if end > now {
+            // It may have been released before, and acquired again with the same value.
+            self.holders
+                .retain(|holder| !holder.value.is_release_of(value));
+        }
         for holder in &mut self.holders {
             if holder.value != *value {
                 continue;
