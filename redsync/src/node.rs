@@ -33,6 +33,8 @@ mod holders;
 mod memory;
 mod question;
 pub mod redis;
+#[cfg(test)]
+mod taking;
 mod vote;
 mod watchers;
 mod wrapper;
@@ -42,8 +44,6 @@ use std::{future::Future, sync::Arc, time::Duration};
 use futures_util::future::FutureExt;
 use tokio::time::Instant;
 
-#[cfg(test)]
-pub(crate) use self::memory::State as MemoryState;
 pub use self::{
     entry::Entry,
     erased::AnyNode,
@@ -59,6 +59,8 @@ pub(crate) use self::{
     erased::{Answering, Watching},
     question::{Answer, Asker, NodeAnswer, Operation, Question},
 };
+#[cfg(test)]
+pub(crate) use self::{memory::State as MemoryState, taking::Taking};
 use crate::FencingToken;
 
 /// How long a node reserves a name for an exclusive acquisition that will be repeated and has found

@@ -1,4 +1,4 @@
-//! Who is notified of a change of the queues.
+//! Which waiters are notified when the queues change.
 
 use std::sync::Arc;
 

@@ -1,51 +1,38 @@
 //! A node that answers on a thread of its own, in any order.
 
-use std::{sync::Arc, time::Duration};
-
 use futures_util::future::FutureExt;
 use shuttle::{
     rand::{Rng, thread_rng},
-    sync::mpsc::{Sender, channel},
+    sync::mpsc::channel,
     thread::{JoinHandle, spawn, yield_now},
 };
 use tokio::time::Instant;
 
-use crate::{
-    FencingToken,
-    node::{
-        AcquireVote, Answer, Entry, ExtendVote, Holders, MemoryNode, Node, NodeError, Operation,
-        Question, RaiseVote, ReleaseVote, WakeUp,
-    },
-};
+use crate::node::{Answer, MemoryNode, Node, Operation, Question, Taking};
 
-/// A node that takes questions into a list, as a Redis node does. A thread answers them, in any order: the
-/// questions of different locks, and those that may overtake each other, need not keep theirs.
-pub(super) struct LateNode {
-    node: MemoryNode,
-    questions: Sender<Question>,
-}
-
-impl LateNode {
-    /// Starts a node, of whose questions about acquisitions this share gets no answer.
-    pub(super) fn start(node: &MemoryNode, lost: f64) -> (Self, JoinHandle<()>) {
-        let (questions, list) = channel();
-        let keys = node.clone();
-        let thread = spawn(move || {
-            let mut outstanding = Vec::new();
-            while let Ok(question) = list.recv() {
-                outstanding.push(question);
-                while !outstanding.is_empty() {
-                    // Others may come before the next answer.
-                    yield_now();
-                    outstanding.extend(list.try_iter());
-                    let next = thread_rng().gen_range(0..outstanding.len());
-                    answer(outstanding.swap_remove(next), &keys, lost);
-                }
+/// Starts a node that takes questions into a list, as a Redis node does. A thread answers them, in any order:
+/// the questions of different locks, and those that may overtake each other, need not keep theirs. This share of
+/// those about acquisitions gets no answer.
+pub(super) fn start_late(node: &MemoryNode, lost: f64) -> (impl Node + use<>, JoinHandle<()>) {
+    let (questions, list) = channel::<Question>();
+    let keys = node.clone();
+    let thread = spawn(move || {
+        let mut outstanding = Vec::new();
+        while let Ok(question) = list.recv() {
+            outstanding.push(question);
+            while !outstanding.is_empty() {
+                // Others may come before the next answer.
+                yield_now();
+                outstanding.extend(list.try_iter());
+                let next = thread_rng().gen_range(0..outstanding.len());
+                answer(outstanding.swap_remove(next), &keys, lost);
             }
-        });
-        let node = node.clone();
-        (Self { node, questions }, thread)
-    }
+        }
+    });
+    let node = Taking::new(node.clone(), move |question| {
+        questions.send(question).map_err(|error| error.0)
+    });
+    (node, thread)
 }
 
 fn answer(mut question: Question, node: &MemoryNode, lost: f64) {
@@ -74,52 +61,5 @@ fn answer(mut question: Question, node: &MemoryNode, lost: f64) {
         drop(question);
     } else {
         question.answer(answer.expect("a node in memory answers at once"));
-    }
-}
-
-impl Node for LateNode {
-    fn address(&self) -> &str {
-        self.node.address()
-    }
-
-    fn take(&self, question: Question, _: Instant) -> Result<(), Question> {
-        self.questions.send(question).map_err(|error| error.0)
-    }
-
-    async fn watch(&self, names: &[Arc<str>]) -> Result<WakeUp, NodeError> {
-        self.node.watch(names).await
-    }
-
-    async fn watch_acquired(&self, names: &[Arc<str>]) -> Result<(), NodeError> {
-        self.node.watch_acquired(names).await
-    }
-
-    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        self.node.acquire(entry).await
-    }
-
-    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.node.raise(entry, token).await
-    }
-
-    async fn extend(
-        &self,
-        entry: &Entry,
-        token: Option<FencingToken>,
-        set_if_absent: bool,
-    ) -> Result<ExtendVote, NodeError> {
-        self.node.extend(entry, token, set_if_absent).await
-    }
-
-    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.node.release(entry).await
-    }
-
-    async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
-        self.node.release_after(entry, time).await
-    }
-
-    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-        self.node.inspect(name).await
     }
 }

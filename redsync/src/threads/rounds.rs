@@ -9,7 +9,7 @@ use shuttle::{
 };
 use tokio::runtime::Runtime;
 
-use super::{locks::polled, node::LateNode};
+use super::{locks::polled, node::start_late};
 use crate::{
     Mutex, Redsync,
     node::MemoryNode,
@@ -27,7 +27,7 @@ pub(super) struct Nodes {
 impl Nodes {
     pub(super) fn start(runtime: &Arc<Runtime>, lost: f64) -> Self {
         let keys: [MemoryNode; 3] = array::from_fn(|_| MemoryNode::new());
-        let started = keys.iter().map(|node| LateNode::start(node, lost));
+        let started = keys.iter().map(|node| start_late(node, lost));
         let (nodes, threads): (Vec<_>, _) = started.unzip();
         Self {
             redsync: Redsync::new(nodes).expect("nodes"),

@@ -1,7 +1,7 @@
 use std::{
     io, mem,
     pin::pin,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,10 +13,7 @@ use crate::{
     ExtendError, OwnerValue,
     common::Common,
     lease::Extension,
-    node::{
-        AcquireVote, Answer, Entry, ExtendVote, Holders, MemoryNode, Node, NodeError, RaiseVote,
-        ReleaseVote,
-    },
+    node::{AcquireVote, Answer, ExtendVote, MemoryNode, Node, NodeError, ReleaseVote, Taking},
     options::Options,
     request::Request,
 };
@@ -26,19 +23,27 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Longer than anything here may take.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A node that takes questions into a list, as a Redis node does. A question that is asked again is answered
-/// by the store.
-#[derive(Clone)]
-struct Taking {
-    store: MemoryNode,
-    questions: Arc<Mutex<Vec<Question>>>,
-}
+/// The questions that a node has taken and not answered.
+#[derive(Clone, Default)]
+struct Questions(Arc<Mutex<Vec<Question>>>);
 
-impl Taking {
+impl Questions {
+    fn list(&self) -> MutexGuard<'_, Vec<Question>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A node whose questions are added to these.
+    fn node(&self) -> impl Node {
+        let questions = self.clone();
+        Taking::new(MemoryNode::new(), move |question| {
+            questions.list().push(question);
+            Ok(())
+        })
+    }
+
     /// The questions since the last call.
     fn questions(&self) -> Vec<Question> {
-        let mut questions = (self.questions.lock()).unwrap_or_else(PoisonError::into_inner);
-        mem::take(&mut *questions)
+        mem::take(&mut *self.list())
     }
 
     /// The only question since the last call.
@@ -49,61 +54,17 @@ impl Taking {
     }
 }
 
-impl Node for Taking {
-    fn address(&self) -> &str {
-        self.store.address()
-    }
-
-    fn take(&self, question: Question, _: Instant) -> Result<(), Question> {
-        let mut questions = (self.questions.lock()).unwrap_or_else(PoisonError::into_inner);
-        questions.push(question);
-        Ok(())
-    }
-
-    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
-        self.store.acquire(entry).await
-    }
-
-    async fn raise(&self, entry: &Entry, token: FencingToken) -> Result<RaiseVote, NodeError> {
-        self.store.raise(entry, token).await
-    }
-
-    async fn extend(
-        &self,
-        entry: &Entry,
-        token: Option<FencingToken>,
-        set_if_absent: bool,
-    ) -> Result<ExtendVote, NodeError> {
-        self.store.extend(entry, token, set_if_absent).await
-    }
-
-    async fn release(&self, entry: &Entry) -> Result<ReleaseVote, NodeError> {
-        self.store.release(entry).await
-    }
-
-    async fn release_after(&self, entry: &Entry, time: Duration) -> Result<ReleaseVote, NodeError> {
-        self.store.release_after(entry, time).await
-    }
-
-    async fn inspect(&self, name: &str) -> Result<Option<Holders>, NodeError> {
-        self.store.inspect(name).await
-    }
-}
-
 /// A node, and a request for a lock on it.
 struct World {
-    node: Taking,
+    node: Questions,
     common: Arc<Common>,
     request: Request,
 }
 
 impl World {
     async fn new() -> Self {
-        let node = Taking {
-            store: MemoryNode::new(),
-            questions: Arc::default(),
-        };
-        let common = Common::new([node.clone().into()]).expect("a node");
+        let node = Questions::default();
+        let common = Common::new([node.node().into()]).expect("a node");
         let names = ["a".into()].into();
         let request = Request::new(&names, &Arc::new(Options::default())).expect("a request");
         // The node is admitted by this, and takes questions from here on.
