@@ -122,27 +122,24 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(votes) => {
-                write!(f, "another holder has `{}`: ", votes.name)?;
-                votes.describe(f, "acquired", "taken")
+                let (name, votes) = (&votes.name, of_attempt(votes));
+                write!(f, "another holder has `{name}`: {votes}")
             }
             Self::TimedOut(votes) => {
-                let name = &votes.name;
-                write!(f, "another holder had `{name}` up to the deadline: ")?;
-                votes.describe(f, "acquired", "taken")
+                let (name, votes) = (&votes.name, of_attempt(votes));
+                write!(f, "another holder had `{name}` up to the deadline: {votes}")
             }
             Self::TooLate(votes) => {
-                let name = &votes.name;
+                let (name, votes) = (&votes.name, of_attempt(votes));
                 write!(
                     f,
                     "`{name}` was acquired too late to be valid for long enough; the nodes are \
-                     slow, or the expiry is short: "
-                )?;
-                votes.describe(f, "acquired", "taken")
+                     slow, or the expiry is short: {votes}"
+                )
             }
             Self::Unavailable(votes) => {
-                let name = &votes.name;
-                write!(f, "too few nodes answered to decide on `{name}`: ")?;
-                votes.describe(f, "acquired", "taken")
+                let (name, votes) = (&votes.name, of_attempt(votes));
+                write!(f, "too few nodes answered to decide on `{name}`: {votes}")
             }
             Self::NotALock(votes) => {
                 let key = self.key().unwrap_or_else(|| votes.name());
@@ -151,21 +148,19 @@ impl fmt::Display for LockError {
                 } else {
                     "a lock (it has no expiry or is of another type)"
                 };
-                let key = Printable(key);
+                let (key, votes) = (Printable(key), of_attempt(votes));
                 write!(
                     f,
-                    "the key `{key}` is not {reason}; delete it or use another name: "
-                )?;
-                votes.describe(f, "acquired", "taken")
+                    "the key `{key}` is not {reason}; delete it or use another name: {votes}"
+                )
             }
             Self::Config(error) => error.fmt(f),
             Self::Value(error) => {
                 write!(f, "the owner value cannot be used: {}", Printable(error))
             }
             Self::NotHeld(votes) => {
-                let name = &votes.name;
-                write!(f, "`{name}` is not held with the given value: ")?;
-                votes.describe(f, "keeps it", "does not keep it")
+                let (name, votes) = (&votes.name, of_verification(votes));
+                write!(f, "`{name}` is not held with the given value: {votes}")
             }
             Self::TooManyWaiting { name, limit } => {
                 let name = Printable(name);
@@ -177,6 +172,14 @@ impl fmt::Display for LockError {
             }
         }
     }
+}
+
+fn of_attempt(votes: &Votes) -> impl fmt::Display {
+    votes.described("acquired", "taken")
+}
+
+fn of_verification(votes: &Votes) -> impl fmt::Display {
+    votes.described("keeps it", "does not keep it")
 }
 
 impl Error for LockError {}
@@ -232,12 +235,18 @@ impl fmt::Display for ExtendError {
         match self {
             Self::Lost(None) => f.write_str("the lock is lost: it was not extended in time"),
             Self::Lost(Some(votes)) => {
-                write!(f, "the lock `{}` is lost: ", votes.name)?;
-                votes.describe(f, "keeps it", "had another's key")
+                let (name, votes) = (
+                    &votes.name,
+                    votes.described("keeps it", "had another's key"),
+                );
+                write!(f, "the lock `{name}` is lost: {votes}")
             }
             Self::Failed(votes) => {
-                write!(f, "no quorum extended `{}`: ", votes.name)?;
-                votes.describe(f, "extended", "had another's key")
+                let (name, votes) = (
+                    &votes.name,
+                    votes.described("extended", "had another's key"),
+                );
+                write!(f, "no quorum extended `{name}`: {votes}")
             }
         }
     }
@@ -260,9 +269,8 @@ impl VerifyError {
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.0.name;
-        write!(f, "too few nodes answered to verify `{name}`: ")?;
-        self.0.describe(f, "keeps it", "does not keep it")
+        let (name, votes) = (&self.0.name, of_verification(&self.0));
+        write!(f, "too few nodes answered to verify `{name}`: {votes}")
     }
 }
 
@@ -284,9 +292,9 @@ impl ReleaseError {
 
 impl fmt::Display for ReleaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let votes = self.0.described("released", "did not keep it");
         let name = &self.0.name;
-        write!(f, "no quorum confirmed the release of `{name}`: ")?;
-        self.0.describe(f, "released", "did not keep it")
+        write!(f, "no quorum confirmed the release of `{name}`: {votes}")
     }
 }
 

@@ -48,7 +48,7 @@ struct Reason(Option<Votes>);
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(votes) => votes.describe(f, "keeps it", "had another's key"),
+            Some(votes) => votes.described("keeps it", "had another's key").fmt(f),
             None => f.write_str("it was not extended in time"),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
 pub enum Vote {
     /// The node acquired, extended or released the key, as it was asked.
     Granted,
-    /// The node answered that another holder has the key. After a release: or that there is no key.
+    /// The node answered that another holder has the key; or, after a release, that it has no key.
     #[non_exhaustive]
     Refused {
         /// How long the node will keep the key of the present holder, if that is known.
@@ -59,9 +59,8 @@ impl NodeVote {
 
 /// The votes of the nodes in one round.
 ///
-/// [`LockError`](crate::LockError), [`ExtendError`](crate::ExtendError) and
-/// [`ReleaseError`](crate::ReleaseError) contain them, so that a log shows which node failed and
-/// why.
+/// The errors of locking, extending, verifying and releasing contain them, so that a log shows which
+/// node failed and why.
 #[derive(Clone, Debug)]
 pub struct Votes {
     pub(crate) name: Label,
@@ -144,19 +143,35 @@ impl Votes {
         remaining.get(self.quorum() - 1).copied().flatten()
     }
 
-    /// Writes each node's address and vote, such as `10.0.0.1:6379 taken; 10.0.0.2:6379 acquired`.
-    pub(crate) fn describe(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        granted: &str,
-        refused: &str,
-    ) -> fmt::Result {
+    /// Displays each node's address and vote, such as `10.0.0.1:6379 taken; 10.0.0.2:6379 acquired`.
+    pub(crate) const fn described<'a>(
+        &'a self,
+        granted: &'a str,
+        refused: &'a str,
+    ) -> Described<'a> {
+        Described {
+            votes: self,
+            granted,
+            refused,
+        }
+    }
+}
+
+/// The votes of a round, with words for those that granted and those that refused.
+pub(crate) struct Described<'a> {
+    votes: &'a Votes,
+    granted: &'a str,
+    refused: &'a str,
+}
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, node) in self.votes.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}{} ", Printable(&node.address))?;
             match &node.vote {
-                Vote::Granted => f.write_str(granted)?,
-                Vote::Refused { .. } => f.write_str(refused)?,
+                Vote::Granted => f.write_str(self.granted)?,
+                Vote::Refused { .. } => f.write_str(self.refused)?,
                 Vote::Missing => f.write_str("had no key")?,
                 Vote::NotALock { name } => {
                     let expected = if is_counter(name) { "counter" } else { "lock" };
@@ -175,7 +190,7 @@ impl Votes {
 
 impl fmt::Display for Votes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.describe(f, "granted", "refused")
+        self.described("granted", "refused").fmt(f)
     }
 }
 
