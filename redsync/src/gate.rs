@@ -24,8 +24,8 @@ use tokio::{
 use self::bound::Bound;
 use crate::sync::{Mutex, MutexGuard};
 
-/// An attempt has at most this many rounds, each of which takes at most the time of a node: it acquires, and
-/// raises counters.
+/// An attempt has at most this many rounds: one that acquires, and one that raises counters. Each takes at
+/// most the node time limit.
 const ROUNDS: u32 = 2;
 
 /// Limits the attempts of one [`Redsync`](crate::Redsync).
@@ -79,18 +79,20 @@ impl Gate {
         Some(self.pass())
     }
 
-    /// Waits for a place, up to a limit, where a node may take this `time`.
+    /// Waits for a place, up to a limit. If places do not move for as long as an attempt may take, they are
+    /// replaced.
     ///
     /// # Cancel safety
     ///
     /// If it is dropped, the others move up.
-    pub(crate) async fn pass_by(&self, limit: Instant, time: Duration) -> Option<Pass> {
+    pub(crate) async fn pass_by(&self, limit: Instant, node_timeout: Duration) -> Option<Pass> {
         if let Some(pass) = self.try_pass() {
             return Some(pass);
         }
+        let attempt = ROUNDS * node_timeout;
         let mut free = pin!(self.0.free.acquire());
         loop {
-            let stands_still_at = self.places().changed_at + ROUNDS * time;
+            let stands_still_at = self.places().changed_at + attempt;
             match timeout_at(limit.min(stands_still_at), free.as_mut()).await {
                 Ok(permit) => {
                     // It is never closed.
@@ -98,24 +100,27 @@ impl Gate {
                     return Some(self.pass());
                 }
                 Err(_) if limit <= stands_still_at => return None,
-                Err(_) => self.replace_places(ROUNDS * time),
+                Err(_) => self.replace_places(attempt),
             }
         }
     }
 
-    /// Waits for a place, for as long as an attempt would probably be answered before a deadline. A node may
-    /// take this `time`.
+    /// Waits for a place, for as long as an attempt would probably be answered before a deadline.
     ///
     /// # Cancel safety
     ///
     /// If it is dropped, the others move up.
-    pub(crate) async fn pass_in_time(&self, deadline: Instant, time: Duration) -> Option<Pass> {
+    pub(crate) async fn pass_in_time(
+        &self,
+        deadline: Instant,
+        node_timeout: Duration,
+    ) -> Option<Pass> {
         if let Some(pass) = self.try_pass() {
             return Some(pass);
         }
         let now = Instant::now();
         let limit = deadline.checked_sub(self.usual_time()).unwrap_or(now);
-        let pass = self.pass_by(limit, time).await?;
+        let pass = self.pass_by(limit, node_timeout).await?;
         // Answers may take longer by now.
         (pass.since + self.usual_time() <= deadline).then_some(pass)
     }
@@ -155,13 +160,15 @@ impl Gate {
 }
 
 impl Pass {
-    /// Counts an attempt that has been answered, or whose nodes have used up their `time`. Another attempt may
+    /// Counts an attempt that has been answered, or whose nodes have used up their time. Another attempt may
     /// follow with the same pass.
-    pub(crate) fn answered(&mut self, time: Duration) {
+    pub(crate) fn answered(&mut self, node_timeout: Duration) {
         let State { free, places } = &*self.gate.0;
         let (now, is_full) = (Instant::now(), free.available_permits() == 0);
         let mut places = places.lock();
-        places.bound.answered(self.since, now, time, is_full);
+        places
+            .bound
+            .answered(self.since, now, node_timeout, is_full);
         places.changed_at = now;
         let more = places.bound.attempts().saturating_sub(places.open);
         places.open += more;
@@ -189,122 +196,4 @@ impl Drop for Pass {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::future::{FutureExt, poll_immediate};
-
-    use super::*;
-
-    const TIME: Duration = Duration::from_millis(400);
-
-    /// Takes all free places.
-    fn fill(gate: &Gate) -> Vec<Pass> {
-        std::iter::from_fn(|| gate.try_pass()).collect()
-    }
-
-    #[tokio::test]
-    async fn attempts_at_the_gate_pass_in_order_when_a_place_is_free() {
-        let gate = Gate::new();
-        let mut passes = fill(&gate);
-        let limit = Instant::now() + Duration::from_secs(60);
-        let (mut first, mut second) = (
-            gate.pass_by(limit, TIME).boxed(),
-            gate.pass_by(limit, TIME).boxed(),
-        );
-        assert!(poll_immediate(&mut first).await.is_none());
-        assert!(poll_immediate(&mut second).await.is_none());
-        passes.pop();
-        assert!(poll_immediate(&mut second).await.is_none());
-        // No newcomer passes before the waiting ones.
-        assert!(gate.try_pass().is_none());
-        assert!(poll_immediate(&mut first).await.flatten().is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_wait_at_the_gate_has_a_limit() {
-        let gate = Gate::new();
-        let passes = fill(&gate);
-        let limit = Instant::now() + TIME;
-        assert!(gate.pass_by(limit, TIME).await.is_none());
-        assert_eq!(Instant::now(), limit);
-        drop(passes);
-        assert!(gate.pass_by(limit, TIME).await.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn places_that_nobody_gives_back_are_replaced() {
-        let gate = Gate::new();
-        let kept = fill(&gate);
-        let (start, limit) = (Instant::now(), Instant::now() + 100 * TIME);
-        let pass = gate.pass_by(limit, TIME).await.unwrap();
-        assert_eq!(start.elapsed(), ROUNDS * TIME);
-        let others = fill(&gate);
-        assert_eq!(1 + others.len(), kept.len());
-        drop(kept);
-        assert!(gate.try_pass().is_none());
-        let all = 1 + others.len();
-        drop((pass, others));
-        assert_eq!(fill(&gate).len(), all);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn places_whose_attempts_go_on_are_not_replaced() {
-        let gate = Gate::new();
-        let mut passes = fill(&gate);
-        let limit = Instant::now() + 100 * TIME;
-        let mut waits = gate.pass_by(limit, TIME).boxed();
-        for _ in 0..10 {
-            assert!(tokio::time::timeout(TIME, &mut waits).await.is_err());
-            passes[0].answered(TIME);
-        }
-        drop(passes);
-        assert!(waits.await.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_cannot_be_answered_in_time_does_not_pass() {
-        let gate = Gate::new();
-        let (wait, answers) = (TIME * 3 / 2, TIME / 4);
-        for _ in 0..100 {
-            let mut pass = gate.try_pass().unwrap();
-            tokio::time::advance(answers).await;
-            pass.answered(TIME);
-        }
-        let passes = fill(&gate);
-        let deadline = Instant::now() + wait;
-        assert!(gate.pass_in_time(deadline, TIME).await.is_none());
-        let left = deadline - Instant::now();
-        assert!(answers - answers / 20 < left && left <= answers, "{left:?}");
-        // A place that becomes free in time is used.
-        let deadline = Instant::now() + wait;
-        let (pass, ()) = tokio::join!(gate.pass_in_time(deadline, TIME), async {
-            tokio::time::sleep(wait / 2).await;
-            drop(passes);
-        });
-        assert!(pass.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn places_open_while_answers_are_quick_and_close_while_they_are_late() {
-        let gate = Gate::new();
-        let mut passes = fill(&gate);
-        let at_first = passes.len();
-        // Each place that is free is taken at once.
-        let round = async |passes: Vec<Pass>, takes| {
-            tokio::time::advance(takes).await;
-            let next = passes.into_iter().flat_map(|mut pass| {
-                pass.answered(TIME);
-                drop(pass);
-                fill(&gate)
-            });
-            next.collect::<Vec<_>>()
-        };
-        for _ in 0..20 {
-            passes = round(passes, TIME / 100).await;
-        }
-        assert!(passes.len() > 4 * at_first, "{}", passes.len());
-        for _ in 0..20 {
-            passes = round(passes, TIME).await;
-        }
-        assert_eq!(passes.len(), at_first);
-    }
-}
+mod tests;

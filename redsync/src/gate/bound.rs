@@ -60,13 +60,19 @@ impl Bound {
         self.usual_time
     }
 
-    /// Counts an attempt that began at `since`, and is answered now or has used up its `time`. `is_full` says
-    /// whether as many attempts are under way as the bound allows.
-    pub(super) fn answered(&mut self, since: Instant, now: Instant, time: Duration, is_full: bool) {
+    /// Counts an attempt that began at `since`, and is answered now or has used up the time of its nodes.
+    /// `is_full` says whether as many attempts are under way as the bound allows.
+    pub(super) fn answered(
+        &mut self,
+        since: Instant,
+        now: Instant,
+        node_timeout: Duration,
+        is_full: bool,
+    ) {
         let took = now.saturating_duration_since(since);
         self.usual_time =
-            self.usual_time / SMOOTHING * (SMOOTHING - 1) + took.min(time) / SMOOTHING;
-        if took > time / LATE_PART {
+            self.usual_time / SMOOTHING * (SMOOTHING - 1) + took.min(node_timeout) / SMOOTHING;
+        if took > node_timeout / LATE_PART {
             // Once for all that were under way at that time.
             if self.shrunk_at.is_none_or(|at| since >= at) {
                 self.attempts = (self.attempts / 4 * 3).max(LEAST);
