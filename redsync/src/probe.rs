@@ -3,16 +3,22 @@
 use std::{pin::pin, sync::Arc};
 
 use crate::{
-    NodeError, OwnerValue, Vote, Votes, common::Common, lease::Lease, options::Options,
+    Mode, NodeError, OwnerValue, Vote, Votes, common::Common, lease::Lease, options::Options,
     request::Request,
 };
 
-/// Acquires a lock of its own on every node, and releases it.
+/// Acquires a plain exclusive lock of its own on every node, and releases it.
 ///
 /// # Cancel safety
 ///
 /// If the future is dropped, the lock is released in the background.
-pub(crate) async fn probe(common: &Arc<Common>, options: Options) -> Votes {
+pub(crate) async fn probe(common: &Arc<Common>, defaults: &Options) -> Votes {
+    let mut options = defaults.clone();
+    options.kind.mode = Mode::Exclusive;
+    options.kind.fencing = false;
+    options.kind.permits = 1;
+    // Every node is to vote.
+    options.rounds.fail_fast = false;
     // The random part of the name is public, so it is not the owner value.
     let random = OwnerValue::random("redsync:probe:");
     let value = OwnerValue::random("");

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    ConfigError, DrainGuard, Mode, Mutex, Votes,
+    ConfigError, DrainGuard, Mutex, Votes,
     common::Common,
     metrics,
     node::{AnyNode, MemoryNode, sorted},
@@ -295,12 +295,7 @@ impl Redsync {
     /// If the future is dropped, the lock is released in the background.
     #[doc(alias = "health")]
     pub async fn probe(&self) -> Votes {
-        let mut options = Options::clone(&self.defaults);
-        options.kind.mode = Mode::Exclusive;
-        options.kind.fencing = false;
-        options.kind.permits = 1;
-        options.rounds.fail_fast = false;
-        probe(&self.common, options).await
+        probe(&self.common, &self.defaults).await
     }
 
     /// Waits until the work in the background is done: the releases of dropped guards, and the
@@ -325,7 +320,8 @@ impl Redsync {
     /// current-thread runtime that nobody drives any longer, it moves after about two seconds to
     /// another runtime on which this `Redsync` was used, or to the runtime of the drain. Only a drain
     /// outside of any runtime waits for ever if there is no other.
-    /// A drain that takes long asks every node who it is now and then, so that a connection whose replies
+    ///
+    /// From time to time, a drain that takes long asks every node who it is. So a connection whose replies
     /// such a runtime has not read is replaced.
     ///
     /// # Cancel safety
