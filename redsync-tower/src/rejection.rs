@@ -52,11 +52,18 @@ pub struct LockRejection {
     status: StatusCode,
     retry_after: Option<Duration>,
     detail: Cow<'static, str>,
-    source: Option<Arc<dyn Error + Send + Sync>>,
-    /// The whole response, if the key has returned one.
-    response: Option<Box<Response<Bytes>>>,
+    cause: Option<Cause>,
     /// The start of the problem type, if the layer has one of its own.
     problem_types: Option<Arc<str>>,
+}
+
+/// What a rejection was made from, beyond what its other fields say.
+#[derive(Clone, Debug)]
+enum Cause {
+    Lock(Arc<LockError>),
+    Mistake(KeyError),
+    /// The whole response, which the key has returned.
+    Response(Box<Response<Bytes>>),
 }
 
 impl LockRejection {
@@ -68,8 +75,7 @@ impl LockRejection {
                 .is_transient()
                 .then_some(whole_seconds(Duration::ZERO)),
             detail: reason.detail().into(),
-            source: None,
-            response: None,
+            cause: None,
             problem_types: None,
         }
     }
@@ -102,7 +108,13 @@ impl LockRejection {
 
     /// Takes the response that the key has returned, if it has.
     pub(crate) fn take_response(&mut self) -> Option<Response<Bytes>> {
-        self.response.take().map(|response| *response)
+        match self.cause.take() {
+            Some(Cause::Response(response)) => Some(*response),
+            cause => {
+                self.cause = cause;
+                None
+            }
+        }
     }
 
     pub(crate) fn set_contention_status(&mut self, status: StatusCode) {
@@ -122,11 +134,10 @@ impl LockRejection {
     /// key's remaining time is an upper limit: then the lock is free, or has been extended.
     pub(crate) fn expect_hold(&mut self, usual: Duration) {
         if self.reason.is_contention() {
-            let error = self
-                .source
-                .as_ref()
-                .and_then(|source| source.downcast_ref());
-            let votes = error.and_then(LockError::votes);
+            let votes = match &self.cause {
+                Some(Cause::Lock(error)) => error.votes(),
+                _ => None,
+            };
             let free_in = votes.and_then(Votes::free_in);
             self.set_retry_after(free_in.map_or(usual, |free_in| free_in.min(usual)));
         }
@@ -191,12 +202,12 @@ impl From<KeyError> for LockRejection {
                 let status = response.status();
                 Self {
                     status,
-                    response: Some(response),
+                    cause: Some(Cause::Response(response)),
                     ..Self::new(LockRejectionReason::of_client(status))
                 }
             }
             KeyError::Misconfigured(_) => Self {
-                source: Some(Arc::new(error)),
+                cause: Some(Cause::Mistake(error)),
                 ..Self::new(LockRejectionReason::Misconfigured)
             },
         }
@@ -206,7 +217,7 @@ impl From<KeyError> for LockRejection {
 impl From<LockError> for LockRejection {
     fn from(error: LockError) -> Self {
         let mut rejection = Self::new(LockRejectionReason::of(&error));
-        rejection.source = Some(Arc::new(error));
+        rejection.cause = Some(Cause::Lock(Arc::new(error)));
         rejection
     }
 }
@@ -219,6 +230,10 @@ impl fmt::Display for LockRejection {
 
 impl Error for LockRejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&**self.source.as_ref()?)
+        match self.cause.as_ref()? {
+            Cause::Lock(error) => Some(&**error),
+            Cause::Mistake(error) => Some(error),
+            Cause::Response(_) => None,
+        }
     }
 }
