@@ -11,7 +11,12 @@ use std::{fmt, sync::Arc};
 use redsync::{Mutex, Redsync};
 use tower_layer::Layer;
 
-use crate::{common::Common, config::Config, key::LockKey, service::Redlock};
+use crate::{
+    common::Common,
+    config::{Config, Locking},
+    key::LockKey,
+    service::Redlock,
+};
 
 /// Layer that applies [`Redlock`]: it holds a lock while the inner service handles a request.
 ///
@@ -87,9 +92,12 @@ impl<K> RedlockLayer<K> {
     /// If the result is invalid. `valid` says what would be valid.
     #[track_caller]
     fn set_default(mut self, change: impl FnOnce(Mutex) -> Mutex, valid: &str) -> Self {
-        let locking = &mut Arc::make_mut(&mut self.common).config.locking;
-        locking.change_defaults(change, valid);
+        self.locking_mut().change_defaults(change, valid);
         self
+    }
+
+    fn locking_mut(&mut self) -> &mut Locking {
+        &mut Arc::make_mut(&mut self.common).config.locking
     }
 }
 

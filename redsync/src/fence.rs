@@ -75,7 +75,7 @@
 //! takes the next of these numbers. So tokens have gaps. Tokens of different names cannot be
 //! compared.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// The suffix of the keys of counters. Names that end in it cannot be locked.
 const COUNTER_SUFFIX: &str = ":fence";
@@ -90,7 +90,7 @@ pub(crate) fn is_counter(key: &str) -> bool {
 pub(crate) const STRIDE: u64 = 64;
 
 /// How long a node keeps the counter of a name after the last acquisition.
-pub(crate) const RETENTION: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+pub(crate) const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A number that grows with every acquisition of a name. See the [module docs](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

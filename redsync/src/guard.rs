@@ -155,8 +155,8 @@ impl Guard {
     /// Resolves when the lock is lost.
     ///
     /// A local timer fires at [`until`](Self::until), and follows that instant when the lock is
-    /// extended. The future resolves earlier if an extension finds that the nodes that may still
-    /// keep the key for this guard are too few for a majority.
+    /// extended. The future resolves earlier if an extension, or [`verify`](Self::verify), finds that
+    /// the nodes that may still keep the key for this guard are too few for a majority.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -9,8 +9,8 @@ use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 /// Takes the key from a header that each request must have exactly once. The name is
 /// `header-name:value`.
 ///
-/// A request is answered with 400 if it has no such header, has it more than once, or has a value
-/// that is empty, or has a character that is not visible ASCII, such as a blank.
+/// A request is answered with 400 if it has no such header, or more than one, or if the value is empty
+/// or has a character that is not visible ASCII, such as a blank.
 ///
 /// ```
 /// use redsync::Redsync;

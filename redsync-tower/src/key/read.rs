@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     error::Error,
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -83,7 +84,7 @@ where
                     if this.data.is_empty() && this.copied.is_empty() {
                         *this.data = data;
                     } else {
-                        this.copied.extend_from_slice(&std::mem::take(this.data));
+                        this.copied.extend_from_slice(&mem::take(this.data));
                         this.copied.extend_from_slice(&data);
                     }
                 }
@@ -92,9 +93,9 @@ where
         }
         Poll::Ready(Ok(BufferedBody {
             data: if this.copied.is_empty() {
-                std::mem::take(this.data)
+                mem::take(this.data)
             } else {
-                std::mem::take(this.copied).into()
+                mem::take(this.copied).into()
             },
             trailers: this.trailers.take(),
         }))
@@ -147,7 +148,7 @@ impl Body for BufferedBody {
         let frame = if self.data.is_empty() {
             self.trailers.take().map(Frame::trailers)
         } else {
-            Some(Frame::data(std::mem::take(&mut self.data)))
+            Some(Frame::data(mem::take(&mut self.data)))
         };
         Poll::Ready(frame.map(Ok))
     }

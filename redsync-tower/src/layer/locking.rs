@@ -52,8 +52,10 @@ impl<K> RedlockLayer<K> {
     ///
     /// Panics if `shared` is true and there is more than one [permit](Self::with_permits).
     #[must_use]
-    pub fn with_shared_reads(self, shared: bool) -> Self {
-        self.set(|config| config.locking.set_shared_reads(shared))
+    #[track_caller]
+    pub fn with_shared_reads(mut self, shared: bool) -> Self {
+        self.locking_mut().set_shared_reads(shared);
+        self
     }
 
     /// Sets a prefix for all names, such as `orders:`. Empty by default.
@@ -123,8 +125,9 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if `permits` is zero or more than [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS), and if it is more than one with
-    /// [fencing](Self::with_fencing) or [shared reads](Self::with_shared_reads).
+    /// Panics if `permits` is zero or more than [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS), or if
+    /// it is more than one together with [fencing](Self::with_fencing) or
+    /// [shared reads](Self::with_shared_reads).
     #[doc(alias("semaphore", "concurrency_limit"))]
     #[must_use]
     #[track_caller]

@@ -29,10 +29,11 @@ impl<K> RedlockLayer<K> {
     /// Sets when clients are asked to repeat a request that was refused, in whole seconds, rounded up,
     /// and at least one: the `Retry-After` of each response that has one.
     ///
-    /// By default it is one second, and for contention how long locks of the layer are usually held,
-    /// as the layer has seen itself: a decaying average, in which about the last ten holds count most, and at
-    /// least its [minimum hold](Self::with_min_hold). It is never more than the time after which the lock expires if its holder neither extends nor
-    /// releases it. See [`response`](crate::response#retry-after) for clients in browsers.
+    /// By default it is one second. For contention, it is how long locks of the layer are usually held, as
+    /// the layer has seen itself: a decaying average, in which about the last ten holds count most. It is
+    /// then at least the [minimum hold](Self::with_min_hold), and at most the time after which the lock
+    /// expires if its holder neither extends nor releases it. See
+    /// [`response`](crate::response#retry-after) for clients in browsers.
     ///
     /// ```
     /// # use std::time::Duration;

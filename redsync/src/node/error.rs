@@ -1,10 +1,10 @@
 //! The error of a node: why it gave no usable answer.
 
+mod script;
+
 use std::{error::Error, fmt, sync::Arc};
 
 use crate::printable::Printable;
-
-mod script;
 
 /// Why one node gave no usable answer.
 #[derive(Clone, Debug)]
