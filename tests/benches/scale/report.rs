@@ -14,6 +14,9 @@ pub(crate) struct Row {
     pub(crate) bound: Option<Bound>,
 }
 
+/// From this many on, the memory that the process needs anyway no longer counts.
+const MANY: usize = 1_000;
+
 impl Row {
     /// A figure without a goal.
     pub(crate) fn plain(what: &str, figure: f64) -> Self {
@@ -30,6 +33,20 @@ impl Row {
         Self {
             bound,
             ..Self::plain(what, figure)
+        }
+    }
+
+    /// The bytes that each of so many needs.
+    pub(crate) fn memory(bytes: f64, count: usize) -> Self {
+        Self::plain("memory each, kB", bytes / count as f64 / 1e3)
+    }
+
+    /// The same, with a goal for many of them.
+    pub(crate) fn memory_at_most(bytes: f64, count: usize, limit: f64) -> Self {
+        let bound = (count >= MANY).then_some(Bound::AtMost(limit));
+        Self {
+            bound,
+            ..Self::memory(bytes, count)
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) async fn waiters(count: usize) -> Outcome<Vec<Row>> {
     let took = begun.elapsed().as_secs_f64();
     guard.release().await?;
     Ok(vec![
-        Row::plain("memory each, kB", memory / count as f64 / 1e3),
+        Row::memory(memory, count),
         Row::at_most("dropped in, s", took, 0.3),
     ])
 }

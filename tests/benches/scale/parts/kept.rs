@@ -51,7 +51,7 @@ pub(crate) async fn measure(count: usize, is_busy: bool) -> Outcome<Vec<Row>> {
             load.scripts / rounds,
             1.1,
         ),
-        Row::plain("memory each, kB", memory / count as f64 / 1e3),
+        Row::memory(memory, count),
     ];
     if !is_busy {
         rows.push(Row::plain("CPU, %", load.cpu));

@@ -62,12 +62,11 @@ pub(crate) async fn measure(count: usize, can_wake: bool) -> Outcome<Vec<Row>> {
     }
     let took = released.elapsed().as_secs_f64();
     let not_granted = Row::at_most("not granted", (count - granted) as f64, 0.0);
-    let memory = memory / count as f64 / 1e3;
     let commands = load.commands / count as f64;
     Ok(if can_wake {
         vec![
             Row::at_most("CPU, %", load.cpu, 5.0),
-            Row::at_most("memory each, kB", memory, 8.0),
+            Row::memory_at_most(memory, count, 8.0),
             Row::at_most("commands per second, name and node", commands, 1.0),
             not_granted,
             Row::at_most("all granted after, s", took, 5.0),
@@ -75,7 +74,7 @@ pub(crate) async fn measure(count: usize, can_wake: bool) -> Outcome<Vec<Row>> {
     } else {
         vec![
             Row::plain("CPU, %", load.cpu),
-            Row::plain("memory each, kB", memory),
+            Row::memory(memory, count),
             Row::plain("commands per second, name and node", commands),
             not_granted,
             Row::plain("all granted after, s", took),

@@ -34,7 +34,7 @@ pub(crate) async fn measure(count: usize) -> Outcome<Vec<Row>> {
     waiters.shutdown().await;
     Ok(vec![
         Row::at_most("CPU, %", load.cpu, 1.0),
-        Row::plain("memory each, kB", memory / count as f64 / 1e3),
+        Row::memory(memory, count),
         Row::plain("commands per second and node", load.commands),
     ])
 }

@@ -72,7 +72,7 @@ pub(crate) async fn measure(count: usize) -> Outcome<Vec<Row>> {
     let grants = span.end(&servers);
     Ok(vec![
         Row::at_most("CPU, %", load.cpu, 1.0),
-        Row::at_most("memory each, kB", memory / count as f64 / 1e3, 8.0),
+        Row::memory_at_most(memory, count, 8.0),
         Row::plain("commands per second and node", load.commands),
         Row::at_most("not granted", (count - granted) as f64, 0.0),
         Row::at_most("all granted after, s", took, 5.0),
