@@ -15,7 +15,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If the driver returns another reply than the server has sent.
+/// Panics if the driver returns another reply than the server has sent.
 pub async fn driver<D: Driver>(driver: &D) {
     let id = OwnerValue::random("").expect("random bytes");
     let key = format!("contract:{{{}}}", id.as_str());

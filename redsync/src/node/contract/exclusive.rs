@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use super::subject::{LONG, SHORT, Subject, passed};
+use super::subject::{LONG, SHORT, Subject, passed, short};
 use crate::{
     Mode,
     node::{Entry, ExtendVote, Node, ReleaseVote},
 };
-
-fn short(mut entry: Entry) -> Entry {
-    entry.expiry = SHORT;
-    entry
-}
 
 /// The same names for another exclusive owner.
 fn exclusive_other(entry: &Entry) -> Entry {
@@ -24,7 +19,7 @@ fn exclusive_other(entry: &Entry) -> Entry {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn acquire<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
@@ -49,7 +44,7 @@ pub async fn acquire<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn expire<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let brief = short(subject.entry("a", "one"));
@@ -101,7 +96,7 @@ pub async fn expire<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn extend<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
@@ -138,7 +133,7 @@ pub async fn extend<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn heal<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
@@ -161,7 +156,7 @@ pub async fn heal<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn release<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, other) = (subject.entry("a", "one"), subject.entry("a", "other"));
@@ -191,7 +186,7 @@ pub async fn release<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn release_after<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let entries = [
@@ -240,7 +235,7 @@ pub async fn release_after<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn inspect<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let one = subject.entry("a", "one");

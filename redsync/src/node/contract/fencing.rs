@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::subject::{SHORT, Subject, passed};
+use super::subject::{Subject, passed, short};
 use crate::{
     FencingToken,
     fence::STRIDE,
@@ -17,7 +17,7 @@ const fn plus(number: FencingToken, more: u64) -> FencingToken {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn fence<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let fenced = |owner| subject.entry("a", owner).with_fencing(true);
@@ -42,8 +42,7 @@ pub async fn fence<N: Node>(node: &N) {
     subject
         .released(&first, ReleaseVote::Released, "the owner can release")
         .await;
-    let mut brief = fenced("brief");
-    brief.expiry = SHORT;
+    let brief = short(fenced("brief"));
     let two = subject
         .numbered(&brief, "a fenced entry gets a number")
         .await;
@@ -84,7 +83,7 @@ pub async fn fence<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn fence_several<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let a = subject.entry("a", "one").with_fencing(true);
@@ -118,7 +117,7 @@ pub async fn fence_several<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn raise<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let one = subject.entry("a", "one").with_fencing(true);
@@ -202,7 +201,7 @@ pub async fn raise<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn lift<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let one = subject.entry("a", "one").with_fencing(true);

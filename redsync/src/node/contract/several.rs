@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::subject::{LONG, SHORT, Subject, passed};
+use super::subject::{LONG, SHORT, Subject, passed, short};
 use crate::{
     Mode,
     node::{ExtendVote, Node, ReleaseVote},
@@ -12,7 +12,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn acquire_several<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let both = subject.several(&["a", "b"], "both");
@@ -42,8 +42,7 @@ pub async fn acquire_several<N: Node>(node: &N) {
         .await;
 
     let promise = "each of several names is kept for the expiry, and for no longer";
-    let mut brief = subject.several(&["d", "e"], "brief");
-    brief.expiry = SHORT;
+    let brief = short(subject.several(&["d", "e"], "brief"));
     subject.acquired(&brief, promise).await;
     subject.remaining("d", Duration::ZERO, SHORT, promise).await;
     subject.remaining("e", Duration::ZERO, SHORT, promise).await;
@@ -57,12 +56,11 @@ pub async fn acquire_several<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn extend_several<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let both = subject.several(&["a", "b"], "one");
-    let mut brief = both.clone();
-    brief.expiry = SHORT;
+    let brief = short(both.clone());
 
     subject
         .acquired(&brief, "several free names can be acquired")
@@ -128,7 +126,7 @@ pub async fn extend_several<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn release_several<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let both = subject.several(&["a", "b"], "one");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::subject::{LONG, SHORT, Subject, passed};
+use super::subject::{LONG, Subject, passed, short};
 use crate::{
     Mode,
     node::{EXCLUSIVE_NEXT, ExtendVote, Node, ReleaseVote},
@@ -13,12 +13,11 @@ use crate::{
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn share<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, two) = (subject.shared("a", "one"), subject.shared("a", "two"));
-    let mut brief = subject.shared("a", "brief");
-    brief.expiry = SHORT;
+    let brief = short(subject.shared("a", "brief"));
 
     subject.acquired(&one, "a free name can be shared").await;
     subject.acquired(&two, "a shared name can be shared").await;
@@ -63,11 +62,9 @@ pub async fn share<N: Node>(node: &N) {
         .held_by("a", Some((Mode::Shared, &["two"])), promise)
         .await;
 
-    let mut briefer = two.clone();
-    briefer.expiry = SHORT;
     let promise = "a shared holder can extend with a shorter expiry";
     subject
-        .extended(&briefer, ExtendVote::Extended, promise)
+        .extended(&short(two.clone()), ExtendVote::Extended, promise)
         .await;
     passed().await;
     let promise = "the expiry of a shared holder is never shortened";
@@ -116,7 +113,7 @@ pub async fn share<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn share_several<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let shared = |labels, owner| subject.several(labels, owner).with_mode(Mode::Shared);
@@ -156,7 +153,7 @@ pub async fn share_several<N: Node>(node: &N) {
 ///
 /// # Panics
 ///
-/// If the promise is broken, or the node answers with an error.
+/// Panics if the promise is broken, or the node answers with an error.
 pub async fn let_exclusive_enter<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, late) = (subject.shared("a", "one"), subject.shared("a", "late"));

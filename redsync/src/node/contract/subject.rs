@@ -197,6 +197,12 @@ impl<'a, N: Node> Subject<'a, N> {
     }
 }
 
+/// The same entry with a short expiry.
+pub(super) fn short(mut entry: Entry) -> Entry {
+    entry.expiry = SHORT;
+    entry
+}
+
 /// Waits until keys that were set for [`SHORT`] have expired.
 pub(super) async fn passed() {
     tokio::time::sleep(PASSED).await;
