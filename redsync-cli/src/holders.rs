@@ -102,7 +102,7 @@ impl Holders {
         let holders = self.holders.iter().map(|it| {
             json!({
                 "name": &*it.holder.name,
-                "mode": mode(it.holder.mode),
+                "mode": it.holder.mode.as_str(),
                 "label": it.holder.label,
                 "fingerprint": it.holder.fingerprint.to_string(),
                 "nodes": it.nodes,
@@ -163,12 +163,5 @@ impl fmt::Display for Who<'_> {
             Some(label) => write!(f, "{} ({fingerprint})", Printable(label)),
             None => write!(f, "{fingerprint}"),
         }
-    }
-}
-
-const fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Exclusive => "exclusive",
-        Mode::Shared => "shared",
     }
 }

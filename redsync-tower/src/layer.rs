@@ -89,7 +89,7 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// If the result is invalid. `valid` says what would be valid.
+    /// Panics if the result is invalid. `valid` says what would be valid.
     #[track_caller]
     fn set_default(mut self, change: impl FnOnce(Mutex) -> Mutex, valid: &str) -> Self {
         self.locking_mut().change_defaults(change, valid);

@@ -201,7 +201,7 @@ impl Guard {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub fn lost_token(&mut self) -> CancellationToken {
         let lease = self.owned.lease();
         self.lost_token
@@ -276,7 +276,7 @@ impl Guard {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     #[doc(alias("auto_extend", "watchdog"))]
     pub fn keep_alive(&mut self) {
         if self.kept_alive.is_none() {

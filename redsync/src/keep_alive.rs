@@ -51,7 +51,7 @@ impl Keeper {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub(crate) fn keep(&self, lease: &Arc<Lease>) -> Arc<KeptAlive> {
         let here = Handle::current();
         let now = Instant::now();

@@ -120,7 +120,7 @@ impl Redsync {
     ///
     /// # Panics
     ///
-    /// If `nodes` is zero.
+    /// Panics if `nodes` is zero.
     #[must_use]
     pub fn in_memory(nodes: usize) -> Self {
         Self::new((0..nodes).map(|_| MemoryNode::new())).expect("at least one node")

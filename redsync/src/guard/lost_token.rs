@@ -22,7 +22,7 @@ impl LostToken {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub(super) fn new(lease: &Arc<Lease>) -> Self {
         let token = CancellationToken::new();
         let lost = Lost::new(Arc::clone(lease));

@@ -66,7 +66,7 @@ use super::Node;
 ///
 /// # Panics
 ///
-/// If a promise is broken, or the node answers with an error.
+/// Panics if a promise is broken, or the node answers with an error.
 pub async fn check<N: Node>(node: &N) {
     let promises = [
         acquire(node).boxed(),
