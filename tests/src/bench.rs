@@ -1,8 +1,10 @@
 //! What the benchmarks share: clocks, percentiles, goals, and tables as text.
 
-use std::env;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::{
+    env,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};

@@ -1,19 +1,25 @@
 //! A node behind a network with faults that a test plans.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::future::pending;
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::pending,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::future::{BoxFuture, FutureExt};
-use redsync::node::{
-    AcquireVote, Entry, ExtendVote, Holder, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
+use redsync::{
+    FencingToken, NodeError,
+    node::{
+        AcquireVote, Entry, ExtendVote, Holder, Holders, MemoryNode, Node, RaiseVote, ReleaseVote,
+    },
 };
-use redsync::{FencingToken, NodeError};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::{Instant, sleep},
+};
 
 /// An operation that a node can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

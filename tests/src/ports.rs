@@ -1,11 +1,15 @@
 //! Ports to listen on.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::ops::Range;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    io,
+    net::{Ipv4Addr, TcpListener},
+    ops::Range,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// Below the ports that systems give to outgoing connections. Otherwise a client that keeps on
 /// connecting to a dead server could be given the server's own port and connect to itself, and any

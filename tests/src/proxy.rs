@@ -1,14 +1,20 @@
 //! A network between a client and its server that a test can break.
 
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc as blocking;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc as blocking,
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
-use tokio::runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot, watch},
+};
 
 mod acceptor;
 mod relay;

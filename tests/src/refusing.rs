@@ -1,12 +1,16 @@
 //! A proxy that refuses some commands in words of its own, as the proxies of some cloud
 //! providers do, or by closing the connection.
 
-use std::fmt;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::{
+    fmt,
+    io::{self, BufRead, BufReader, Write},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
 
 use crate::ports::{listen, port_of};
 

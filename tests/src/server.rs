@@ -1,12 +1,14 @@
 //! Real `redis-server` processes.
 
-use std::fmt;
-use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    fs::{self, File},
+    path::PathBuf,
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
 
 use redis::{FromRedisValue, RedisResult, Value};
 use tempfile::TempDir;
@@ -19,10 +21,9 @@ mod several;
 #[cfg(test)]
 mod tests;
 
-pub use several::Servers;
-
 use control::Control;
 use process::Process;
+pub use several::Servers;
 
 /// A script that does what go-redsync's `Unlock` does on a node, with a name and an owner value.
 pub const UNLOCK_OF_GO: &str = r#"

@@ -1,7 +1,9 @@
 //! Waiting for a condition rather than for a time.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 const PAUSE: Duration = Duration::from_millis(5);
 

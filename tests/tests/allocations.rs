@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use redsync::{Redsync, Released};
-use redsync_tests::wait::until;
-use redsync_tests::{RedisServer, Servers};
-use tokio::runtime::Builder;
-use tokio::task::{JoinSet, yield_now};
-use tokio::time::sleep;
+use redsync_tests::{RedisServer, Servers, wait::until};
+use tokio::{
+    runtime::Builder,
+    task::{JoinSet, yield_now},
+    time::sleep,
+};
 
 const LOCKS: u64 = 10;
 const SAMPLES: usize = 101;

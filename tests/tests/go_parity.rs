@@ -1,15 +1,18 @@
 //! The checks of go-redsync's own test suite, with the same number of servers.
 
-use std::collections::HashSet;
-use std::convert::Infallible;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use redsync::{ExtendError, Guard, LockError, Redsync, Released};
 use redsync_tests::{RedisServer, Servers, wait};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 const NAME: &str = "test-mutex";
 

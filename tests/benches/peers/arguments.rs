@@ -1,13 +1,13 @@
 //! The command line.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
-use crate::goals;
-use crate::implementation::Implementation;
-use crate::results::Subject;
-use crate::setting::Workload;
-use crate::workloads::Pace;
+use crate::{
+    goals, implementation::Implementation, results::Subject, setting::Workload, workloads::Pace,
+};
 
 pub(crate) const HELP: &str = "\
 Compares redsync, with each of its drivers, with rslock and with two hand-written clients, on Redis

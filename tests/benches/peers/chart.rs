@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use plotters::{coord::Shift, prelude::*};
 use redsync_tests::bench::{number, time};
 
-use crate::Outcome;
-use crate::figures::Figures;
-use crate::implementation::Implementation;
-use crate::results::Results;
-use crate::setting::{Setting, Threads, Workload};
+use crate::{
+    Outcome,
+    figures::Figures,
+    implementation::Implementation,
+    results::Results,
+    setting::{Setting, Threads, Workload},
+};
 
 const SIZE: (u32, u32) = (1_200, 560);
 const FONT: &str = "sans-serif";

@@ -4,10 +4,12 @@ mod list;
 
 use redsync_tests::bench::{Bound, aligned};
 
-use crate::figures::Figures;
-use crate::implementation::Implementation;
-use crate::results::{Measured, Results, Subject};
-use crate::setting::Setting;
+use crate::{
+    figures::Figures,
+    implementation::Implementation,
+    results::{Measured, Results, Subject},
+    setting::Setting,
+};
 
 type Figure = fn(&Figures) -> Option<f64>;
 

@@ -1,18 +1,20 @@
 //! The implementations that are compared: each as its documentation recommends, with the same expiry.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fred::prelude::{Builder, ClientLike, Config, ReconnectPolicy};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redsync::node::redis::RedisNode;
-use redsync::node::redis::{Fred, Multiplexed};
-use redsync::{Guard, Redsync, Released};
+use redsync::{
+    Guard, Redsync, Released,
+    node::redis::{Fred, Multiplexed, RedisNode},
+};
 use rslock::{LockGuard, LockManager};
 use serde::{Deserialize, Serialize};
 
-use crate::floors::tokio::{self as floor, Floor};
-use crate::{Error, Outcome};
+use crate::{
+    Error, Outcome,
+    floors::tokio::{self as floor, Floor},
+};
 
 pub(crate) const EXPIRY: Duration = Duration::from_secs(10);
 

@@ -18,20 +18,25 @@ mod table;
 mod times;
 mod workloads;
 
-use std::fs::File;
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::{
+    fs::File,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
-use redsync_tests::bench::find_redis;
-use redsync_tests::{RedisServer, Servers};
-use tokio::signal::ctrl_c;
-use tokio::signal::unix::{SignalKind, signal};
+use redsync_tests::{RedisServer, Servers, bench::find_redis};
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 
-use crate::arguments::{Arguments, Asked};
-use crate::implementation::Implementation;
-use crate::results::Results;
-use crate::setting::{Setting, Threads};
+use crate::{
+    arguments::{Arguments, Asked},
+    implementation::Implementation,
+    results::Results,
+    setting::{Setting, Threads},
+};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;

@@ -3,23 +3,30 @@
 //! They get their orders as an argument and on their standard input, and answer on their standard
 //! output, in lines of JSON. They end at the end of their input.
 
-use std::env;
-use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
+};
 
 use redsync_tests::bench::machine_time;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, Lines, Stdin};
-use tokio::time::sleep;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncBufReadExt, Lines, Stdin},
+    time::sleep,
+};
 
-use crate::implementation::{Client, Implementation};
-use crate::runtime::run;
-use crate::setting::Threads;
-use crate::workloads::contended::{self, Crowd};
-use crate::workloads::handoff;
-use crate::{Error, Outcome};
+use crate::{
+    Error, Outcome,
+    implementation::{Client, Implementation},
+    runtime::run,
+    setting::Threads,
+    workloads::{
+        contended::{self, Crowd},
+        handoff,
+    },
+};
 
 /// The argument that makes this program a client of another one.
 pub(crate) const ARGUMENT: &str = "--client";

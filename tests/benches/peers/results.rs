@@ -4,9 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::figures::Figures;
-use crate::implementation::Implementation;
-use crate::setting::Setting;
+use crate::{figures::Figures, implementation::Implementation, setting::Setting};
 
 /// The subject of a measurement: an implementation under a setting.
 pub(crate) type Subject = (Setting, Implementation);

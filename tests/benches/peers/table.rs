@@ -4,10 +4,12 @@ use std::mem;
 
 use redsync_tests::bench::{aligned, number, time};
 
-use crate::figures::Figures;
-use crate::implementation::Implementation;
-use crate::results::{Measured, Results};
-use crate::setting::{Setting, Workload};
+use crate::{
+    figures::Figures,
+    implementation::Implementation,
+    results::{Measured, Results},
+    setting::{Setting, Workload},
+};
 
 type Row = (&'static str, fn(&Figures) -> Option<String>);
 

@@ -12,11 +12,13 @@ use std::time::Duration;
 use redsync_tests::Servers;
 
 use self::distinct::lock_and_release;
-use crate::figures::Figures;
-use crate::implementation::{Client, Implementation};
-use crate::runtime::run;
-use crate::setting::{Setting, Workload};
-use crate::{Outcome, addresses};
+use crate::{
+    Outcome, addresses,
+    figures::Figures,
+    implementation::{Client, Implementation},
+    runtime::run,
+    setting::{Setting, Workload},
+};
 
 /// How long the task of `idle` sleeps before each lock.
 const IDLE: Duration = Duration::from_millis(10);

@@ -1,7 +1,9 @@
 //! The command line.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use crate::parts::{Part, Run};
 

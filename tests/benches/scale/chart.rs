@@ -1,14 +1,11 @@
 //! The growth of the costs with the size of the load, as a chart.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use plotters::{coord::Shift, prelude::*};
 use redsync_tests::bench::grouped;
 
-use crate::Outcome;
-use crate::report::Report;
+use crate::{Outcome, report::Report};
 
 const SIZE: (u32, u32) = (1_200, 340);
 const LEGEND: u32 = 36;

@@ -13,15 +13,16 @@ mod parts;
 mod report;
 mod setup;
 
-use std::process::ExitCode;
-use std::time::Instant;
+use std::{process::ExitCode, time::Instant};
 
 use redsync_tests::bench::find_redis;
 
-use crate::arguments::{Arguments, Asked};
-use crate::machine::Cores;
-use crate::parts::Run;
-use crate::report::Report;
+use crate::{
+    arguments::{Arguments, Asked},
+    machine::Cores,
+    parts::Run,
+    report::Report,
+};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;

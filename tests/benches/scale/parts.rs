@@ -11,14 +11,12 @@ mod permits;
 mod restart;
 mod unpolled;
 
-use std::env;
-use std::fmt;
-use std::process::{Command, Stdio};
+use std::{
+    env, fmt,
+    process::{Command, Stdio},
+};
 
-use crate::Outcome;
-use crate::arguments::PART;
-use crate::machine::Cores;
-use crate::report::Row;
+use crate::{Outcome, arguments::PART, machine::Cores, report::Row};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {

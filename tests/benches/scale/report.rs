@@ -3,8 +3,7 @@
 use redsync_tests::bench::{Bound, aligned, number};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::parts::Run;
+use crate::{Error, parts::Run};
 
 /// One figure of a part.
 #[derive(Debug, Serialize, Deserialize)]

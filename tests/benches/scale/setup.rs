@@ -1,14 +1,14 @@
 //! Servers, a client of them, and names that another process holds.
 
-use std::future::Future;
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use redis::aio::MultiplexedConnection;
 use redsync::Redsync;
-use redsync_tests::bench::cpu_time;
-use redsync_tests::{RedisServer, Servers};
-use tokio::runtime::Builder;
-use tokio::time::sleep;
+use redsync_tests::{RedisServer, Servers, bench::cpu_time};
+use tokio::{runtime::Builder, time::sleep};
 
 use crate::Outcome;
 

@@ -1,17 +1,25 @@
 //! The part of a proxy that has the listener and all connections.
 
-use std::net::TcpListener as StdListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc as blocking;
-use std::time::Duration;
+use std::{
+    net::TcpListener as StdListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc as blocking,
+    },
+    time::Duration,
+};
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
-use super::relay::{self, Breaks};
-use super::settings::Settings;
+use super::{
+    relay::{self, Breaks},
+    settings::Settings,
+};
 use crate::{ports, wait};
 
 /// A change that takes more than a new setting.

@@ -1,14 +1,20 @@
 //! One connection through a proxy.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
-use std::net::Ipv4Addr;
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind},
+    net::Ipv4Addr,
+};
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::watch;
-use tokio::time::{self, Instant};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{
+        TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    sync::watch,
+    time::{self, Instant},
+};
 
 use super::settings::{Direction, Flow, Settings};
 

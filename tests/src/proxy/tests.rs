@@ -1,8 +1,9 @@
-use std::net::{Ipv4Addr, TcpStream as StdStream};
-use std::time::{Duration, Instant};
+use std::{
+    net::{Ipv4Addr, TcpStream as StdStream},
+    time::{Duration, Instant},
+};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult, cmd};
+use redis::{AsyncConnectionConfig, Client, RedisResult, aio::MultiplexedConnection, cmd};
 
 use super::Proxy;
 use crate::{RedisServer, wait};

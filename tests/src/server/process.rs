@@ -1,9 +1,11 @@
 //! A running `redis-server`.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
-use std::{env, fs, io};
+use std::{
+    env, fs, io,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 

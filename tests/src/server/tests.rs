@@ -1,6 +1,8 @@
-use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use super::{RedisServer, Servers};
 use crate::{ports, wait};

@@ -1,14 +1,15 @@
 //! The futures of the core.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::kind::Kind;
-use super::situation::World;
-use super::table::{Kept, Row, Started, State};
+use super::{
+    kind::Kind,
+    situation::World,
+    table::{Kept, Row, Started, State},
+};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);

@@ -1,8 +1,10 @@
 //! Polls a future for a while, and drops it.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
 
 /// Polls a future up to `polls` times, each time it is woken, and drops it. Returns whether it had
 /// ended by then.

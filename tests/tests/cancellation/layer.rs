@@ -1,23 +1,25 @@
 //! The futures of the layer: those of its services and of its keys.
 
-use std::convert::Infallible;
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::Path;
-use axum::routing::post;
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Path,
+    routing::post,
+};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
-use http::Request;
-use http::request::Parts;
+use http::{Request, request::Parts};
 use http_body_util::BodyExt;
 use redsync_tower::{HeldLock, HoldUntil, RedlockLayer, key};
 use tokio::time::sleep;
 use tower::ServiceExt;
 
-use super::kind::Kind;
-use super::situation::World;
-use super::table::{Kept, Row, Started, State};
+use super::{
+    kind::Kind,
+    situation::World,
+    table::{Kept, Row, Started, State},
+};
 
 const MILLI: Duration = Duration::from_millis(1);
 

@@ -4,9 +4,13 @@
 use std::time::Duration;
 
 use fred::prelude::{Builder, ClientLike, Config};
-use redsync::FencingToken;
-use redsync::node::redis::{Deadpool, Driver, Fred, Multiplexed, RedisNode, Reply};
-use redsync::node::{Entry, Node, NodeWrapper, Reporters};
+use redsync::{
+    FencingToken,
+    node::{
+        Entry, Node, NodeWrapper, Reporters,
+        redis::{Deadpool, Driver, Fred, Multiplexed, RedisNode, Reply},
+    },
+};
 use redsync_tests::RedisServer;
 use tokio::time::timeout;
 

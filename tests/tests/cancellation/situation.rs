@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use redsync::{LockError, Mode, Mutex, Redsync};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
-use super::dropping::poll_and_drop;
-use super::kind::{Kind, MIN_HOLD};
-use super::stores::{RIVAL, Stores};
-use super::table::{Kept, Row, State};
+use super::{
+    dropping::poll_and_drop,
+    kind::{Kind, MIN_HOLD},
+    stores::{RIVAL, Stores},
+    table::{Kept, Row, State},
+};
 
 /// Longer than anything here may take.
 pub(crate) const LONG: Duration = Duration::from_secs(60);

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use redsync_tests::files::{files, read, root};
-use syn::visit::{self, Visit};
 use syn::{
     Attribute, File, ImplItem, Item, ItemImpl, ItemMacro, PathSegment, ReturnType, Signature,
     TraitItem, Type, Visibility,
+    visit::{self, Visit},
 };
 
 /// The names of all public functions that are async or return a future, and of all public futures.

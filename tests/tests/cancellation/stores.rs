@@ -1,14 +1,17 @@
 //! What keeps the keys: nodes in memory that answer late, or real servers.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt};
-use redsync::Redsync;
-use redsync::node::{Entry, Node};
-use redsync_tests::Servers;
-use redsync_tests::faulty::{Fault, Operation};
-use redsync_tests::watched::Watched;
+use redsync::{
+    Redsync,
+    node::{Entry, Node},
+};
+use redsync_tests::{
+    Servers,
+    faulty::{Fault, Operation},
+    watched::Watched,
+};
 
 use super::situation::LONG;
 

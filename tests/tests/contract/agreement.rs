@@ -14,17 +14,18 @@ mod operation;
 mod pair;
 mod server_state;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
-use proptest_state_machine::ReferenceStateMachine;
-use redsync_tests::RedisServer;
-use tokio::runtime::Builder;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use counting::Counting;
 use machine::Machine;
 use pair::Pair;
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use proptest_state_machine::ReferenceStateMachine;
+use redsync_tests::RedisServer;
+use tokio::runtime::Builder;
 
 /// How many sequences there are, unless `PROPTEST_CASES` says otherwise.
 const SEQUENCES: u32 = 2_000;

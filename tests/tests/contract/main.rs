@@ -2,11 +2,15 @@
 
 mod agreement;
 
-use fred::prelude::{Builder, ClientLike, Config};
-use fred::types::RespVersion;
+use fred::{
+    prelude::{Builder, ClientLike, Config},
+    types::RespVersion,
+};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redsync::node::redis::{Deadpool, Driver, Fred, Multiplexed};
-use redsync::node::{MemoryNode, Node, NodeWrapper, WakeUp, contract, redis::RedisNode};
+use redsync::node::{
+    MemoryNode, Node, NodeWrapper, WakeUp, contract,
+    redis::{Deadpool, Driver, Fred, Multiplexed, RedisNode},
+};
 use redsync_tests::RedisServer;
 
 async fn check<D: Driver>(driver: D) {

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use redsync::{LockError, Redsync, Released};
-use redsync_tests::Servers;
-use redsync_tests::wait::until;
+use redsync_tests::{Servers, wait::until};
 use tokio::time::{Instant, sleep};
 
 use super::{MILLI, memory, patient};

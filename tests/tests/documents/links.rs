@@ -1,7 +1,9 @@
 //! The links between documents lead to files and headings that exist. (rustdoc checks those to items.)
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use redsync_tests::files::{files, read, root};
 

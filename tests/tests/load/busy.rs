@@ -1,13 +1,17 @@
 //! A node that carries out commands one after another, and takes a while for each.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use redsync::node::{
-    AcquireVote, Entry, ExtendVote, MemoryNode, Node, NodeError, NodeWrapper, ReleaseVote,
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
-use redsync::{FencingToken, Redsync};
+
+use redsync::{
+    FencingToken, Redsync,
+    node::{AcquireVote, Entry, ExtendVote, MemoryNode, Node, NodeError, NodeWrapper, ReleaseVote},
+};
 use tokio::time::{Instant, sleep, sleep_until};
 
 #[derive(Clone)]

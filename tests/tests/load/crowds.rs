@@ -1,13 +1,11 @@
 //! Very many guards that are dropped at once.
 
-use std::thread;
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use redsync::{Guard, Redsync};
 use redsync_tests::Servers;
-use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

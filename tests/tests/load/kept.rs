@@ -6,8 +6,10 @@ use futures_util::future::try_join_all;
 use redsync::{Guard, Redsync};
 use tokio::time::sleep;
 
-use crate::busy::{BusyNode, redsync};
-use crate::ms;
+use crate::{
+    busy::{BusyNode, redsync},
+    ms,
+};
 
 const GUARDS: usize = 2_000;
 const EXPIRY: Duration = ms(8_000);

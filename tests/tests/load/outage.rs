@@ -1,17 +1,27 @@
 //! Thousands of locks that end while the nodes fail.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
-use redsync::node::{Entry, Node, NodeWrapper, ReleaseVote};
-use redsync::{Guard, NodeError, Redsync};
-use redsync_tests::faulty::{Fault, Operation};
-use redsync_tests::wait::until_async;
-use redsync_tests::{FaultyNode, Servers};
-use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout};
+use redsync::{
+    Guard, NodeError, Redsync,
+    node::{Entry, Node, NodeWrapper, ReleaseVote},
+};
+use redsync_tests::{
+    FaultyNode, Servers,
+    faulty::{Fault, Operation},
+    wait::until_async,
+};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 
 use crate::ms;
 

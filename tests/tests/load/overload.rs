@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, interval, sleep},
+};
 
-use crate::busy::{BusyNode, redsync};
-use crate::ms;
+use crate::{
+    busy::{BusyNode, redsync},
+    ms,
+};
 
 /// A node does a command in this time, so it grants and releases 500 locks a second.
 const PACE: Duration = ms(1);

@@ -1,17 +1,20 @@
 //! Ten thousand waiters for the permits of one semaphore.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
-use std::time::Duration;
 
 use redsync::Redsync;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
-use crate::busy::{BusyNode, redsync};
-use crate::ms;
+use crate::{
+    busy::{BusyNode, redsync},
+    ms,
+};
 
 const WAITERS: usize = 10_000;
 const PERMITS: usize = 4;

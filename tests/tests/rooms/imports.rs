@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syn::punctuated::Punctuated;
-use syn::visit::{self, Visit};
-use syn::{Attribute, Block, Expr, ImplItem, Item, Macro, Path, Token, Visibility};
+use syn::{
+    Attribute, Block, Expr, ImplItem, Item, Macro, Path, Token, Visibility,
+    punctuated::Punctuated,
+    visit::{self, Visit},
+};
 
-use crate::modules::{self, Modules};
-use crate::names::{self, Defined};
+use crate::{
+    modules::{self, Modules},
+    names::{self, Defined},
+};
 
 /// The imports from one file to another, with their names.
 #[derive(Default)]

@@ -16,13 +16,11 @@ mod modules;
 mod names;
 mod planted;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use redsync_tests::files;
 
-use self::imports::Imports;
-use self::modules::Modules;
+use self::{imports::Imports, modules::Modules};
 
 /// The files of a crate, by their paths below `src`.
 type Sources = BTreeMap<String, String>;

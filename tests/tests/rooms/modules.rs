@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syn::visit::{self, Visit};
-use syn::{Attribute, ImplItem, Item, ItemMod, ItemUse, Meta, UseTree, Visibility};
+use syn::{
+    Attribute, ImplItem, Item, ItemMod, ItemUse, Meta, UseTree, Visibility,
+    visit::{self, Visit},
+};
 
 use crate::Sources;
 

@@ -1,9 +1,6 @@
 //! Tests of the check itself, with planted circles and with code that has none.
 
-use crate::Sources;
-use crate::circles;
-use crate::imports::Imports;
-use crate::modules::Modules;
+use crate::{Sources, circles, imports::Imports, modules::Modules};
 
 fn circles_in<const N: usize>(files: [(&str, &str); N]) -> Vec<String> {
     let files = files.map(|(file, text)| (file.to_owned(), text.to_owned()));

@@ -1,17 +1,23 @@
 //! Rule 4: a future or a guard can be dropped at any time, and leaves no key.
 
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
-use std::thread;
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+    thread,
+};
 
 use futures_util::FutureExt;
 use redsync::{Guard, Redsync, node::MemoryNode};
-use redsync_tests::FaultyNode;
-use redsync_tests::faulty::{Fault, Gate, Operation};
-use tokio::runtime::Runtime;
-use tokio::time::{Instant, sleep, timeout};
+use redsync_tests::{
+    FaultyNode,
+    faulty::{Fault, Gate, Operation},
+};
+use tokio::{
+    runtime::Runtime,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{NAME, assert_no_keys, holders, ms, nodes, occupy, redsync};
 

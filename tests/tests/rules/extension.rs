@@ -1,13 +1,14 @@
 //! Rule 8: an extension, by hand or by the keep-alive, succeeds on a majority, started and confirmed
 //! within the validity.
 
-use std::pin::pin;
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures_util::FutureExt;
 use redsync::{ExtendError, Guard};
-use redsync_tests::FaultyNode;
-use redsync_tests::faulty::{Fault, Gate, Operation};
+use redsync_tests::{
+    FaultyNode,
+    faulty::{Fault, Gate, Operation},
+};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{EXPIRY, NAME, VALIDITY, assert_no_keys, assert_taken, holders, ms, nodes, redsync};

@@ -1,8 +1,10 @@
 //! Rule 3: a failed attempt leaves nothing behind.
 
 use redsync::Released;
-use redsync_tests::FaultyNode;
-use redsync_tests::faulty::{Fault, Gate, Operation};
+use redsync_tests::{
+    FaultyNode,
+    faulty::{Fault, Gate, Operation},
+};
 use tokio::time::{Instant, sleep};
 
 use crate::{

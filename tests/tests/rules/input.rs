@@ -1,10 +1,16 @@
 //! Rule 12: input is checked before anything is sent.
 
-use redsync::node::{AnyNode, Node, NodeWrapper, redis::RedisNode};
-use redsync::{ConfigError, LockError, Mutex, NodeError, Redsync, Released, Vote};
-use redsync_tests::faulty::{Fault, Operation};
-use redsync_tests::{FaultyNode, RedisServer, Servers, wait};
 use std::{panic::catch_unwind, time::Duration};
+
+use redsync::{
+    ConfigError, LockError, Mutex, NodeError, Redsync, Released, Vote,
+    node::{AnyNode, Node, NodeWrapper, redis::RedisNode},
+};
+use redsync_tests::{
+    FaultyNode, RedisServer, Servers,
+    faulty::{Fault, Operation},
+    wait,
+};
 
 use crate::{NAME, assert_unavailable, ms, nodes, redsync};
 

@@ -1,11 +1,12 @@
 //! Rule 2: each attempt has a fresh owner value, which appears in no output.
 
-use std::collections::HashSet;
-use std::convert::Infallible;
+use std::{collections::HashSet, convert::Infallible};
 
 use redsync::{LockError, Redsync};
-use redsync_tests::FaultyNode;
-use redsync_tests::faulty::{Fault, Operation};
+use redsync_tests::{
+    FaultyNode,
+    faulty::{Fault, Operation},
+};
 use tokio::time::sleep;
 
 use crate::{NAME, assert_taken, holders, ms, nodes, occupy, redsync};

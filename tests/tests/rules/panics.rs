@@ -1,14 +1,18 @@
 //! A panic in the code of a node is a failure of that node, and reaches nobody else.
 
-use std::future::{Future, ready};
-use std::panic::panic_any;
-use std::sync::Arc;
-
-use redsync::node::{
-    AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, NodeWrapper, RaiseVote, ReleaseVote,
-    WakeUp,
+use std::{
+    future::{Future, ready},
+    panic::panic_any,
+    sync::Arc,
 };
-use redsync::{ExtendError, FencingToken, LockError, NodeError, Redsync, Released};
+
+use redsync::{
+    ExtendError, FencingToken, LockError, NodeError, Redsync, Released,
+    node::{
+        AcquireVote, Entry, ExtendVote, Holders, MemoryNode, Node, NodeWrapper, RaiseVote,
+        ReleaseVote, WakeUp,
+    },
+};
 use tokio::task::yield_now;
 
 use crate::{NAME, ms};

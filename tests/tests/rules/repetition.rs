@@ -1,7 +1,9 @@
 //! Rule 11: no acquisition is sent twice, and one that arrives twice does no harm.
 
-use redsync::NodeError;
-use redsync::node::{AcquireVote, Entry, MemoryNode, Node, redis::RedisNode};
+use redsync::{
+    NodeError,
+    node::{AcquireVote, Entry, MemoryNode, Node, redis::RedisNode},
+};
 use redsync_tests::{Proxy, RedisServer, wait};
 use tokio::time::{Duration, sleep};
 

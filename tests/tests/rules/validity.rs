@@ -1,7 +1,6 @@
 //! Rule 1: a lock is valid for the expiry less the time that acquiring took, less drift.
 
-use std::pin::pin;
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures_util::FutureExt;
 use redsync::LockError;

@@ -1,27 +1,33 @@
 //! All that the layer answers and says in front of a gRPC service: headers, metadata, messages and trailers.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt, stream};
-use http::uri::PathAndQuery;
-use http::{Request, Response};
+use http::{Request, Response, uri::PathAndQuery};
 use redsync::Redsync;
 use redsync_tests::Servers;
 use redsync_tower::{HeldLock, HoldUntil, RedlockLayer, key};
-use tokio::net::TcpListener;
-use tokio::time::sleep;
-use tonic::body::Body;
-use tonic::server::{NamedService, ServerStreamingService};
-use tonic::transport::{Channel, Server, server::TcpIncoming};
-use tonic::{Code, Status};
+use tokio::{net::TcpListener, time::sleep};
+use tonic::{
+    Code, Status,
+    body::Body,
+    server::{NamedService, ServerStreamingService},
+    transport::{Channel, Server, server::TcpIncoming},
+};
 use tonic_prost::ProstCodec;
 use tower::Service;
 
-use crate::layer::{lose_when_held, shown};
-use crate::{SOON, log::Log, until_quiet};
+use crate::{
+    SOON,
+    layer::{lose_when_held, shown},
+    log::Log,
+    until_quiet,
+};
 
 /// The name that the calls of the only tenant lock.
 const NAME: &str = "tenant:a";

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use redsync::node::{Entry, MemoryNode, Node};
-use redsync::{Guard, LockError, Redsync};
+use redsync::{
+    Guard, LockError, Redsync,
+    node::{Entry, MemoryNode, Node},
+};
 use redsync_tests::Servers;
 
 use crate::{SOON, log::Log, until_quiet};

@@ -1,13 +1,17 @@
 //! Everything that can be read: events and spans of all targets at all levels, metrics, and what the test
 //! notes.
 
-use std::fmt::Debug;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt::Debug,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{
+    fmt::{MakeWriter, format::FmtSpan},
+    util::SubscriberInitExt,
+};
 
 #[derive(Clone)]
 pub(crate) struct Log {

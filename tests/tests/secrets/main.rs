@@ -10,16 +10,16 @@ mod log;
 mod monitor;
 mod needles;
 
-use std::convert::Infallible;
-use std::time::Duration;
-
-use redsync::Redsync;
-use redsync::node::redis::{Fred, RedisNode};
-use redsync_tests::{Servers, wait::until_async};
+use std::{convert::Infallible, time::Duration};
 
 use log::Log;
 use monitor::Monitors;
 use needles::Needles;
+use redsync::{
+    Redsync,
+    node::redis::{Fred, RedisNode},
+};
+use redsync_tests::{Servers, wait::until_async};
 
 /// Longer than all that has to happen at once, on a busy machine.
 const SOON: Duration = Duration::from_secs(30);

@@ -1,10 +1,12 @@
 //! What servers are told, by their own account: `MONITOR` on a separate connection.
 
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
 use redsync_tests::Servers;
 

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
 
 /// How many characters of a value are a part that should not be seen. A fingerprint has as many, but it is a
 /// part of a hash.

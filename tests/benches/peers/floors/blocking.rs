@@ -5,11 +5,13 @@
 //! vote that decides, the client adds its next commands. With one client, this is what a blocking client
 //! does that returns at a quorum.
 
-use std::collections::VecDeque;
-use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    io::{self, Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 

@@ -1,7 +1,9 @@
 //! The three commands of a floor, and their replies, as bytes.
 
-use std::io::{self, Error, Write};
-use std::time::Duration;
+use std::{
+    io::{self, Error, Write},
+    time::Duration,
+};
 
 const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";

@@ -3,20 +3,24 @@
 //! There is one connection per node. Its task sends all waiting commands in one write, and counts the
 //! votes where it reads the replies. Only the vote that decides wakes the task that locks.
 
-use std::collections::VecDeque;
-use std::io;
-use std::mem;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    io, mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
-use futures_util::future::poll_fn;
-use futures_util::task::AtomicWaker;
-use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedMutexGuard};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use futures_util::{future::poll_fn, task::AtomicWaker};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, OwnedMutexGuard},
+    task::JoinSet,
+    time::sleep,
+};
 
 use super::resp::{self, Script, Value};
 

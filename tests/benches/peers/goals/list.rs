@@ -1,11 +1,14 @@
 //! The list of all goals.
 
-use super::{CPU, Goal, P50, PER_SECOND};
-use crate::figures::Figures;
-use crate::implementation::Implementation::{Deadpool, Floor, None as Plain, Rslock};
-use crate::results::Measured;
-use crate::setting::{Setting, Threads, Variant, Workload};
 use redsync_tests::bench::Bound::{AtLeast, AtMost};
+
+use super::{CPU, Goal, P50, PER_SECOND};
+use crate::{
+    figures::Figures,
+    implementation::Implementation::{Deadpool, Floor, None as Plain, Rslock},
+    results::Measured,
+    setting::{Setting, Threads, Variant, Workload},
+};
 
 pub(super) fn all() -> Vec<Goal> {
     let mut goals = one_task();

@@ -1,16 +1,20 @@
 //! The workloads of [`distinct`](super::distinct), for the floor that has no runtime.
 
-use redsync_tests::bench::cpu_time;
-use std::io;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
 
-use crate::Outcome;
-use crate::figures::Figures;
-use crate::floors::blocking::Floor;
-use crate::implementation::{EXPIRY, WARM_UP};
-use crate::setting::{Setting, Threads};
-use crate::times::Times;
+use redsync_tests::bench::cpu_time;
+
+use crate::{
+    Outcome,
+    figures::Figures,
+    floors::blocking::Floor,
+    implementation::{EXPIRY, WARM_UP},
+    setting::{Setting, Threads},
+    times::Times,
+};
 
 pub(crate) fn measure(addresses: &[String], setting: &Setting, time: Duration) -> Outcome<Figures> {
     // One client never works on two threads.

@@ -1,21 +1,23 @@
 //! Tasks that all want one name, in one process or in several.
 
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
 
 use redsync_tests::bench::{cpu_time, nanos};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-use tokio::time::timeout_at;
+use tokio::{sync::oneshot, task::JoinSet, time::timeout_at};
 
-use crate::Outcome;
-use crate::figures::Figures;
-use crate::implementation::{Client, Implementation};
-use crate::process::{Job, Process, common_start};
-use crate::runtime::run;
-use crate::setting::Setting;
+use crate::{
+    Outcome,
+    figures::Figures,
+    implementation::{Client, Implementation},
+    process::{Job, Process, common_start},
+    runtime::run,
+    setting::Setting,
+};
 
 /// The results of the tasks of one process.
 #[derive(Debug, Default, Serialize, Deserialize)]

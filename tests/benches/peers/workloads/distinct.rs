@@ -1,17 +1,18 @@
 //! Tasks that lock names of their own, one after the other, as fast as they can.
 
-use std::fmt::Write;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use redsync_tests::bench::cpu_time;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use crate::Outcome;
-use crate::figures::Figures;
-use crate::implementation::Client;
-use crate::times::Times;
+use crate::{Outcome, figures::Figures, implementation::Client, times::Times};
 
 /// How long after its time a measurement waits for locks that were begun in time. After that they are
 /// cancelled, and do not count.

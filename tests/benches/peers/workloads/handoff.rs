@@ -1,16 +1,20 @@
 //! The time from the call that releases in one process to the lock in another that waits.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use redsync_tests::bench::{machine_time, nanos};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
-use crate::figures::Figures;
-use crate::implementation::{Client, Implementation};
-use crate::process::{Job, Orders, Process, answer};
-use crate::setting::Setting;
+use crate::{
+    Outcome,
+    figures::Figures,
+    implementation::{Client, Implementation},
+    process::{Job, Orders, Process, answer},
+    setting::Setting,
+};
 
 /// How long the other process has waited when the lock is released, in milliseconds. It varies, because
 /// implementations may poll at intervals.

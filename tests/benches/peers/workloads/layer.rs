@@ -3,30 +3,38 @@
 //! Client and server share a process and its two threads, so the CPU time is that of both. The telling
 //! figure is the difference that the layer makes.
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use axum::Router;
-use axum::routing::get;
-use axum::serve::ListenerExt;
+use axum::{Router, routing::get, serve::ListenerExt};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{
+    body::Bytes,
+    client::conn::http1::{SendRequest, handshake},
+};
 use hyper_util::rt::TokioIo;
 use redsync_tests::bench::{cpu_time, nanos};
-use redsync_tower::RedlockLayer;
-use redsync_tower::key::{self, PathKey};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use redsync_tower::{
+    RedlockLayer,
+    key::{self, PathKey},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::distinct::lock_and_release;
-use crate::Outcome;
-use crate::figures::Figures;
-use crate::implementation::{Client, Implementation};
-use crate::runtime::run;
-use crate::setting::{Setting, Variant};
+use crate::{
+    Outcome,
+    figures::Figures,
+    implementation::{Client, Implementation},
+    runtime::run,
+    setting::{Setting, Variant},
+};
 
 /// Longer than any measurement.
 const PATIENCE: Duration = Duration::from_secs(60);

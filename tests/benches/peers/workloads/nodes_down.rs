@@ -5,11 +5,13 @@ use std::time::Duration;
 use redsync_tests::Servers;
 
 use super::distinct::lock_and_release;
-use crate::figures::Figures;
-use crate::implementation::{Client, Implementation};
-use crate::runtime::run;
-use crate::setting::{Setting, Workload};
-use crate::{Outcome, addresses};
+use crate::{
+    Outcome, addresses,
+    figures::Figures,
+    implementation::{Client, Implementation},
+    runtime::run,
+    setting::{Setting, Workload},
+};
 
 pub(crate) fn measure(
     setting: &Setting,

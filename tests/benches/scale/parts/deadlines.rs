@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use redsync::LockError;
-use redsync_tests::Servers;
-use redsync_tests::bench::{nanos, percentile};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use redsync_tests::{
+    Servers,
+    bench::{nanos, percentile},
+};
+use tokio::{task::JoinSet, time::Instant};
 
-use crate::Outcome;
-use crate::report::Row;
-use crate::setup::{NODES, Other, connect, names};
+use crate::{
+    Outcome,
+    report::Row,
+    setup::{NODES, Other, connect, names},
+};
 
 /// How long they wait.
 const WAIT: Duration = Duration::from_secs(10);

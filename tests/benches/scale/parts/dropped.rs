@@ -1,17 +1,20 @@
 //! Very many waiters, and very many guards, that are dropped at once.
 
-use std::pin::Pin;
-use std::time::Instant;
+use std::{pin::Pin, time::Instant};
 
-use futures_util::future::poll_immediate;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::{
+    future::poll_immediate,
+    stream::{self, StreamExt, TryStreamExt},
+};
 use redsync::{Guard, Redsync};
 use redsync_tests::Servers;
 
-use crate::Outcome;
-use crate::machine::resident;
-use crate::report::Row;
-use crate::setup::{NODES, PATIENCE, connect, names};
+use crate::{
+    Outcome,
+    machine::resident,
+    report::Row,
+    setup::{NODES, PATIENCE, connect, names},
+};
 
 /// How many locks are acquired at the same time.
 const TOGETHER: usize = 256;

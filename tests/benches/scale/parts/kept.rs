@@ -1,19 +1,25 @@
 //! Guards that are kept alive for several expiries, alone or beside a busy loop on the same core.
 
-use std::hint::spin_loop;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::{
+    hint::spin_loop,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use redsync::Guard;
 use redsync_tests::Servers;
 
-use crate::Outcome;
-use crate::machine::resident;
-use crate::report::Row;
-use crate::setup::{NODES, Span, connect, names};
+use crate::{
+    Outcome,
+    machine::resident,
+    report::Row,
+    setup::{NODES, Span, connect, names},
+};
 
 /// The default, which the rounds of extension depend on.
 const EXPIRY: Duration = Duration::from_secs(8);

@@ -1,27 +1,36 @@
 //! Requests over sockets that wait for few keys, through the layer.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use axum::Router;
-use axum::routing::put;
+use axum::{Router, routing::put};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{
+    body::Bytes,
+    client::conn::http1::{SendRequest, handshake},
+};
 use hyper_util::rt::TokioIo;
-use redsync_tests::Servers;
-use redsync_tests::bench::{nanos, percentile};
+use redsync_tests::{
+    Servers,
+    bench::{nanos, percentile},
+};
 use redsync_tower::{RedlockLayer, key};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::sleep,
+};
 
-use crate::Outcome;
-use crate::machine::resident;
-use crate::report::Row;
-use crate::setup::{NODES, connect};
+use crate::{
+    Outcome,
+    machine::resident,
+    report::Row,
+    setup::{NODES, connect},
+};
 
 const KEYS: usize = 500;
 const WAIT: Duration = Duration::from_secs(2);

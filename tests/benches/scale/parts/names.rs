@@ -2,16 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use redsync::Redsync;
-use redsync::node::redis::{Deadpool, RedisNode};
+use redsync::{
+    Redsync,
+    node::redis::{Deadpool, RedisNode},
+};
 use redsync_tests::Servers;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use crate::Outcome;
-use crate::machine::resident;
-use crate::report::Row;
-use crate::setup::{NODES, Other, PATIENCE, Span, connect, names};
+use crate::{
+    Outcome,
+    machine::resident,
+    report::Row,
+    setup::{NODES, Other, PATIENCE, Span, connect, names},
+};
 
 /// How long the waiters are given to make their first attempts.
 const SETTLE: Duration = Duration::from_secs(5);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use redsync_tests::Servers;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
-use crate::Outcome;
-use crate::machine::resident;
-use crate::report::Row;
-use crate::setup::{NODES, Other, PATIENCE, Span, connect, names};
+use crate::{
+    Outcome,
+    machine::resident,
+    report::Row,
+    setup::{NODES, Other, PATIENCE, Span, connect, names},
+};
 
 const SETTLE: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(10);

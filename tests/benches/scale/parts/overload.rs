@@ -1,19 +1,24 @@
 //! More locks than the nodes can carry: a load that does not wait for answers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use redsync::Redsync;
-use redsync_tests::Servers;
-use redsync_tests::bench::{nanos, percentile};
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use redsync_tests::{
+    Servers,
+    bench::{nanos, percentile},
+};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep},
+};
 
-use crate::Outcome;
-use crate::machine::Cores;
-use crate::report::Row;
-use crate::setup::connect;
+use crate::{Outcome, machine::Cores, report::Row, setup::connect};
 
 /// How long each kind of load lasts, in each round.
 const TIME: Duration = Duration::from_secs(4);

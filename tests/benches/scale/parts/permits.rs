@@ -1,17 +1,25 @@
 //! Many waiters of one semaphore, whose permits another process holds and then releases all at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use redsync_tests::Servers;
-use tokio::task::{JoinSet, yield_now};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::{sleep, timeout},
+};
 
-use crate::Outcome;
-use crate::machine::resident;
-use crate::report::Row;
-use crate::setup::{NODES, Other, PATIENCE, Span, connect};
+use crate::{
+    Outcome,
+    machine::resident,
+    report::Row,
+    setup::{NODES, Other, PATIENCE, Span, connect},
+};
 
 const PERMITS: usize = 3;
 

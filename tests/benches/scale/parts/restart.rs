@@ -1,16 +1,21 @@
 //! Tasks that share names, while all nodes are killed and started again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use redsync_tests::Servers;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
-use crate::Outcome;
-use crate::report::Row;
-use crate::setup::{NODES, connect, names};
+use crate::{
+    Outcome,
+    report::Row,
+    setup::{NODES, connect, names},
+};
 
 const NAMES: usize = 100;
 const BEFORE: Duration = Duration::from_secs(3);

@@ -6,9 +6,11 @@ use futures_util::future::poll_immediate;
 use redsync_tests::Servers;
 use tokio::time::timeout;
 
-use crate::Outcome;
-use crate::report::Row;
-use crate::setup::{NODES, PATIENCE, connect};
+use crate::{
+    Outcome,
+    report::Row,
+    setup::{NODES, PATIENCE, connect},
+};
 
 /// Longer than the expiry, at which the lock is free in any case.
 const LIMIT: Duration = Duration::from_secs(20);

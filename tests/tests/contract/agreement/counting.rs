@@ -1,12 +1,16 @@
 //! A driver that counts which scripts and commands its server answers.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use redis::Value;
-use redsync::NodeError;
-use redsync::node::redis::{Deadpool, Driver, Reply};
+use redsync::{
+    NodeError,
+    node::redis::{Deadpool, Driver, Reply},
+};
 use redsync_tests::{RedisServer, files};
 
 #[derive(Clone)]

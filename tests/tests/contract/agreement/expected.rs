@@ -1,10 +1,14 @@
 //! What a node has to answer: what the memory node answers, unless one of the keys is not a lock.
 
-use redsync::Mode;
-use redsync::node::{AcquireVote, Entry, ExtendVote, Holder, Holders, MemoryNode, Node, RaiseVote};
+use redsync::{
+    Mode,
+    node::{AcquireVote, Entry, ExtendVote, Holder, Holders, MemoryNode, Node, RaiseVote},
+};
 
-use super::machine::{Kind, Strange};
-use super::operation::{Answer, Operation};
+use super::{
+    machine::{Kind, Strange},
+    operation::{Answer, Operation},
+};
 
 /// What a node has to answer.
 #[derive(Debug)]

@@ -1,10 +1,8 @@
 //! What may happen in a sequence, and the keys in it that are not locks.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::{prelude::*, sample::select};
 use proptest_state_machine::ReferenceStateMachine;
 
 use super::operation::{NAMES, Operation};

@@ -1,12 +1,12 @@
 //! Operations of a node, and their answers.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use proptest::prelude::*;
-use proptest::sample::select;
-use redsync::node::{AcquireVote, Entry, ExtendVote, Holders, Node, RaiseVote, ReleaseVote};
-use redsync::{FencingToken, Mode, NodeError};
+use proptest::{prelude::*, sample::select};
+use redsync::{
+    FencingToken, Mode, NodeError,
+    node::{AcquireVote, Entry, ExtendVote, Holders, Node, RaiseVote, ReleaseVote},
+};
 
 /// The names that all sequences lock.
 pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];

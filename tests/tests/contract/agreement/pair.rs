@@ -3,16 +3,20 @@
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use redsync::FencingToken;
-use redsync::node::{Entry, Holders, MemoryNode, Node, ReleaseVote, redis::RedisNode};
+use redsync::{
+    FencingToken,
+    node::{Entry, Holders, MemoryNode, Node, ReleaseVote, redis::RedisNode},
+};
 use redsync_tests::{RedisServer, UNLOCK_OF_GO};
 use tokio::runtime::{Builder, Runtime};
 
-use super::counting::Counting;
-use super::expected::Expected;
-use super::machine::{Strange, Transition};
-use super::operation::{COUNTERS, EXPIRY, NAMES, Operation, are_same};
-use super::server_state::{self, counter};
+use super::{
+    counting::Counting,
+    expected::Expected,
+    machine::{Strange, Transition},
+    operation::{COUNTERS, EXPIRY, NAMES, Operation, are_same},
+    server_state::{self, counter},
+};
 
 /// The owner value of the client of go-redsync.
 const GO: &str = "go";

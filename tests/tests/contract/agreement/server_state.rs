@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use redsync::Mode;
-use redsync::node::{Holder, Holders};
+use redsync::{
+    Mode,
+    node::{Holder, Holders},
+};
 use redsync_tests::RedisServer;
 
-use super::machine::Kind;
-use super::operation::{COUNTERS, NAMES};
+use super::{
+    machine::Kind,
+    operation::{COUNTERS, NAMES},
+};
 
 const RESET: &str = "
     redis.call('FLUSHALL')
