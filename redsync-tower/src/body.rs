@@ -17,8 +17,8 @@ use crate::{slot::RequestLock, telemetry::Telemetry};
 pin_project! {
     /// Response body of a [`Redlock`](crate::Redlock) service.
     ///
-    /// It is the inner service's body, with its frames, trailers and [size hint](Body::size_hint) as
-    /// they are, or the body of the layer's own response. With
+    /// It is the inner service's body, with its frames, trailers and [size hint](Body::size_hint)
+    /// as they are, or the body of the layer's own response. With
     /// [`HoldUntil::BodyEnd`](crate::HoldUntil::BodyEnd) it also holds the lock, and releases it in
     /// the background when it ends, fails or is dropped.
     pub struct ResponseBody<B> {

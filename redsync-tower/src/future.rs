@@ -41,13 +41,13 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any time, as servers do when a client disconnects. It then drops
-    /// the inner service's future first, and afterwards releases the lock in the background.
+    /// The future may be dropped at any time, as servers do when a client disconnects. It then
+    /// drops the inner service's future first, and afterwards releases the lock in the background.
     ///
     /// # Panics
     ///
-    /// Polling may panic outside of a tokio runtime with its timer enabled, and after the future has
-    /// returned its response.
+    /// Polling may panic outside of a tokio runtime with its timer enabled, and after the future
+    /// has returned its response.
     pub struct ResponseFuture<S, B, K = Ready<KeyOutput<B>>>
     where
         S: Service<Request<B>>,

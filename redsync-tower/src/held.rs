@@ -70,13 +70,14 @@ impl HeldLock {
     /// [keeps locks alive](crate::RedlockLayer::with_keep_alive), this one is still kept alive. If
     /// it is lost while the handler runs, the handler is not aborted.
     ///
-    /// [`Redsync::drain`](redsync::Redsync::drain) waits until the guard has been released or dropped,
-    /// so a process that drains at its shutdown leaves no key of a detached lock. The job has to end
-    /// at a shutdown, or the drain needs a time limit.
+    /// [`Redsync::drain`](redsync::Redsync::drain) waits until the guard has been released or
+    /// dropped, so a process that drains at its shutdown leaves no key of a detached lock. The job
+    /// has to end at a shutdown, or the drain needs a time limit.
     ///
     /// Returns [`None`] if the lock was detached before, or if the request has ended. The latter is
-    /// usually a mistake, so there is a warning event: an upgraded connection begins after its request
-    /// has ended, so its lock has to be detached before (see [WebSockets](crate#websockets)).
+    /// usually a mistake, so there is a warning event: an upgraded connection begins after its
+    /// request has ended, so its lock has to be detached before (see
+    /// [WebSockets](crate#websockets)).
     ///
     /// ```
     /// use http::StatusCode;
@@ -106,8 +107,8 @@ impl HeldLock {
     /// Returns the [fencing token](redsync::fence), if the layer [has fencing
     /// on](crate::RedlockLayer::with_fencing) and the lock is exclusive.
     ///
-    /// A resource that remembers the largest token can refuse the writes of an earlier holder. The number, which
-    /// fits into an `i64`, is [`FencingToken::get`].
+    /// A resource that remembers the largest token can refuse the writes of an earlier holder. The
+    /// number, which fits into an `i64`, is [`FencingToken::get`].
     ///
     /// ```
     /// use redsync_tower::HeldLock;

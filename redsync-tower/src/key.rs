@@ -81,8 +81,8 @@ pub trait Key<B> {
     /// The future that [`key`](Self::key) returns.
     type Future: Future<Output = KeyOutput<B>>;
 
-    /// Takes the request and returns it with its key, with [`None`] if the request needs no lock, or
-    /// with a [`KeyError`] if it needs a lock but has no valid key.
+    /// Takes the request and returns it with its key, with [`None`] if the request needs no lock,
+    /// or with a [`KeyError`] if it needs a lock but has no valid key.
     ///
     /// # Cancel safety
     ///

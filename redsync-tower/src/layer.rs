@@ -23,7 +23,8 @@ use crate::{
 /// The requests of a layer and its clones count together against
 /// [limits](Self::with_max_pending_per_key). The [crate docs](crate) have examples.
 ///
-/// A function that returns a layer, for axum, names the type of its [`Key`](crate::key::Key) like this:
+/// A function that returns a layer, for axum, names the type of its [`Key`](crate::key::Key) like
+/// this:
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
@@ -57,10 +58,10 @@ const OUTAGE_ATTEMPTS: u32 = 2;
 impl<K> RedlockLayer<K> {
     /// Creates a layer that locks the name that `key` finds in a request.
     ///
-    /// The nodes, and the defaults of the locks, such as a prefix, are those of `redsync`. Of these,
-    /// only the limit of [attempts in an outage](Self::with_outage_attempts) is the layer's own. It
-    /// can have others of its own, such as an [expiry](Self::with_expiry), a
-    /// [maximum hold](Self::with_max_hold) and a [limit for each node](Self::with_node_timeout).
+    /// The nodes, and the defaults of the locks, such as a prefix, are those of `redsync`. Of
+    /// these, only the limit of [attempts in an outage](Self::with_outage_attempts) is the layer's
+    /// own. It can have others of its own, such as an [expiry](Self::with_expiry), a [maximum
+    /// hold](Self::with_max_hold) and a [limit for each node](Self::with_node_timeout).
     ///
     /// By default a request that finds its lock taken is refused at once, with 409 (Conflict). See
     /// [`with_wait`](Self::with_wait).

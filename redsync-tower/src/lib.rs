@@ -35,10 +35,10 @@
 //!
 //! * **What is locked**: a [`key`] takes the name from path parameters, a header, an extension, an
 //!   extractor, the body or anything else in a request.
-//! * **What the lock is not**: a memory. Two requests with one idempotency key that come one after the
-//!   other are both carried out, unless the handler [stores its answers](key#idempotency-keys).
-//! * **Which requests**: those whose method is not safe, and those for a [WebSocket](#websockets). Other
-//!   GET, HEAD, OPTIONS and TRACE requests pass at no cost, unless
+//! * **What the lock is not**: a memory. Two requests with one idempotency key that come one after
+//!   the other are both carried out, unless the handler [stores its answers](key#idempotency-keys).
+//! * **Which requests**: those whose method is not safe, and those for a [WebSocket](#websockets).
+//!   Other GET, HEAD, OPTIONS and TRACE requests pass at no cost, unless
 //!   [`with_methods`](RedlockLayer::with_methods) or
 //!   [`with_shared_reads`](RedlockLayer::with_shared_reads) says otherwise.
 //! * **If the lock is taken**: the request is refused at once with 409 (Conflict), or waits [up to
@@ -65,18 +65,19 @@
 #![doc = include_str!("docs/telemetry.md")]
 //! # Pages
 //!
-//! [`guide::hostile_clients`] says what a client can do with a lock, and what limits it. [`redsync::guide`] has
-//! pages on [deployment](redsync::guide::deployment), for [operators](redsync::guide::operators), and on what is
-//! [promised](redsync::guide::promises) and [proven](redsync::guide::proven). [`key`] and [`response`] have
-//! their own.
+//! [`guide::hostile_clients`] says what a client can do with a lock, and what limits it.
+//! [`redsync::guide`] has pages on [deployment](redsync::guide::deployment), for
+//! [operators](redsync::guide::operators), and on what is [promised](redsync::guide::promises) and
+//! [proven](redsync::guide::proven). [`key`] and [`response`] have their own.
 //!
 //! # Features
 //!
 //! * `axum` (default): [`key::path`] and [`key::from_extractor`], and [`HeldLock`] as an extractor.
 //! * `grpc`: [`response::grpc`], for gRPC clients of any library.
 //! * `metrics`: counters and histograms, those of the core included.
-//! * `deadpool-redis` (default), `redis-rs`, `fred`, `sentinel`, `cluster`, `tls-rustls` and `serde`: those
-//!   of [`redsync`], which this crate re-exports. A service needs no dependency on it.
+//! * `deadpool-redis` (default), `redis-rs`, `fred`, `sentinel`, `cluster`, `tls-rustls` and
+//!   `serde`: those of [`redsync`], which this crate re-exports. A service needs no dependency on
+//!   it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;

@@ -1,8 +1,8 @@
 //! The layer's own responses: one function for each format.
 //!
 //! A layer answers a request itself if the request does not acquire its lock, or loses it. The
-//! response is made from a [`LockRejection`], whose docs have the table of reasons and statuses, and
-//! which is in the response's extensions.
+//! response is made from a [`LockRejection`], whose docs have the table of reasons and statuses,
+//! and which is in the response's extensions.
 //!
 //! * [`problem`] is the default: problem details in JSON (RFC 9457).
 //! * `grpc` answers gRPC requests (feature `grpc`).
@@ -21,8 +21,8 @@
 //!     .with_problem_types("https://api.example.com/problems#");
 //! ```
 //!
-//! [`with_response`](crate::RedlockLayer::with_response) replaces the format. Its function can start
-//! from one of the functions here:
+//! [`with_response`](crate::RedlockLayer::with_response) replaces the format. Its function can
+//! start from one of the functions here:
 //!
 //! ```
 //! # use redsync::Redsync;
@@ -51,7 +51,8 @@
 //! the server exposes with `Access-Control-Expose-Headers: retry-after` (Fetch standard, section
 //! "HTTP extensions"). With tower-http's `CorsLayer`, that is
 //! `.expose_headers([http::header::RETRY_AFTER])`. Apply the `CorsLayer` outside of the lock:
-//! otherwise the layer's own responses have no CORS headers, and the script cannot read them at all.
+//! otherwise the layer's own responses have no CORS headers, and the script cannot read them at
+//! all.
 
 #[cfg(feature = "grpc")]
 mod grpc;

@@ -97,8 +97,8 @@ impl RequestLock {
         Some(self.slot.replace(Content::Released)?.release())
     }
 
-    /// Releases the lock in the background, and returns whether it was lost. Returns [`None`] if the
-    /// handler has detached it.
+    /// Releases the lock in the background, and returns whether it was lost. Returns [`None`] if
+    /// the handler has detached it.
     pub(crate) fn release_in_background(&self) -> Option<bool> {
         let guard = self.slot.replace(Content::Released)?;
         Some(guard.is_lost())

@@ -1,5 +1,6 @@
-//! From a request to a guard: one [attempt], or a [search] of several for the permit of a semaphore; the
-//! [wait](mod@wait) while the lock is taken; or the resumption of a lock of another process.
+//! From a request to a guard: one [attempt], or a [search] of several for the permit of a
+//! semaphore; the [wait](mod@wait) while the lock is taken; or the resumption of a lock of another
+//! process.
 
 mod attempt;
 mod limit;

@@ -15,7 +15,8 @@ use crate::{
     services::Services,
 };
 
-/// The nodes and services, the queues of this process, the task that extends guards, and the gate of attempts.
+/// The nodes and services, the queues of this process, the task that extends guards, and the gate
+/// of attempts.
 pub(crate) struct Common {
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) services: Arc<Services>,

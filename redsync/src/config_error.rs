@@ -32,9 +32,9 @@ pub enum ConfigError {
         /// The names of the mutex.
         name: Arc<str>,
     },
-    /// The name, with its prefix, ends in `:fence` or in `:permit-` and a number. These are reserved for
-    /// the keys of [fencing tokens](crate::fence) and of the [permits](crate::Redsync::semaphore) of
-    /// semaphores.
+    /// The name, with its prefix, ends in `:fence` or in `:permit-` and a number. These are
+    /// reserved for the keys of [fencing tokens](crate::fence) and of the
+    /// [permits](crate::Redsync::semaphore) of semaphores.
     #[non_exhaustive]
     ReservedName {
         /// The name, with its prefix.

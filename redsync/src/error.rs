@@ -50,13 +50,14 @@ pub enum LockError {
     /// [least validity](crate::Mutex::with_min_validity) was left. The lock has been released. If
     /// this repeats, the expiry is too short for the time that the nodes take to answer.
     TooLate(Votes),
-    /// A name cannot be locked, because a key with that name is not a lock: the nodes without such a
-    /// key are too few for a quorum. [`key`](Self::key) returns the key. Nobody will release it, so
-    /// waiting does not help. It is not changed.
+    /// A name cannot be locked, because a key with that name is not a lock: the nodes without such
+    /// a key are too few for a quorum. [`key`](Self::key) returns the key. Nobody will release it,
+    /// so waiting does not help. It is not changed.
     ///
     /// A key is not a lock if it has no expiry, or another type than locks have. Every lock is set
-    /// together with its expiry, by this crate and by go-redsync. If the name is fenced, the reason may
-    /// also be the key of its [counter](crate::fence), such as `{order:42}:fence`, which is not a number.
+    /// together with its expiry, by this crate and by go-redsync. If the name is fenced, the reason
+    /// may also be the key of its [counter](crate::fence), such as `{order:42}:fence`, which is not
+    /// a number.
     NotALock(Votes),
     /// A name or an option of the mutex is invalid.
     Config(ConfigError),
@@ -221,9 +222,9 @@ impl From<LockError> for RunError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ExtendError {
-    /// The lock is lost: its validity has ended, or too many nodes no longer keep its key. The votes are
-    /// those of the last round that did not confirm the lock. [`None`] if there was none: the lock was
-    /// not extended in time.
+    /// The lock is lost: its validity has ended, or too many nodes no longer keep its key. The
+    /// votes are those of the last round that did not confirm the lock. [`None`] if there was none:
+    /// the lock was not extended in time.
     Lost(Option<Votes>),
     /// Too few nodes confirmed in time. The lock is valid as long as before, and can be extended
     /// again.

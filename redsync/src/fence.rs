@@ -13,16 +13,16 @@
 //! column starts at 0. The comparison is `<=` because all writes under one lock have the same
 //! token.)
 //!
-//! If the new value is computed from the old one, the holder has to present its token when it reads, too.
-//! Otherwise a late write of an earlier holder is accepted between this read and the write that follows,
-//! and is then overwritten:
+//! If the new value is computed from the old one, the holder has to present its token when it
+//! reads, too. Otherwise a late write of an earlier holder is accepted between this read and the
+//! write that follows, and is then overwritten:
 //!
 //! ```sql
 //! UPDATE orders SET fence = $2 WHERE id = $1 AND fence <= $2 RETURNING quantity
 //! ```
 //!
-//! A token protects only against holders that have one. Clients of go-redsync can hold the same lock,
-//! and have none: what they write late, the resource cannot recognize by its token.
+//! A token protects only against holders that have one. Clients of go-redsync can hold the same
+//! lock, and have none: what they write late, the resource cannot recognize by its token.
 //!
 //! The idea is described in Martin Kleppmann, "How to do distributed locking".
 //!

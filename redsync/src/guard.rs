@@ -155,8 +155,8 @@ impl Guard {
     /// Resolves when the lock is lost.
     ///
     /// A local timer fires at [`until`](Self::until), and follows that instant when the lock is
-    /// extended. The future resolves earlier if an extension, or [`verify`](Self::verify), finds that
-    /// the nodes that may still keep the key for this guard are too few for a majority.
+    /// extended. The future resolves earlier if an extension, or [`verify`](Self::verify), finds
+    /// that the nodes that may still keep the key for this guard are too few for a majority.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -182,9 +182,9 @@ impl Guard {
     }
 
     /// Returns a token that is cancelled when the lock is [lost](Self::lost), and when the guard is
-    /// released, dropped or taken apart: for tasks that must not continue without the lock. It is also
-    /// cancelled when the runtime ends on which this was first called, since nobody would notice the loss
-    /// after that.
+    /// released, dropped or taken apart: for tasks that must not continue without the lock. It is
+    /// also cancelled when the runtime ends on which this was first called, since nobody would
+    /// notice the loss after that.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -271,8 +271,8 @@ impl Guard {
     /// One task extends all guards of a [`Redsync`](crate::Redsync). The first call in a process
     /// starts a thread, `redsync-keeper`, which wakes this task. So on a multi-thread runtime the
     /// task does not depend on the thread that works under the lock, and that thread may block for
-    /// longer than the expiry. On a current-thread runtime, no task runs while the thread is blocked,
-    /// so the lock may be lost: run blocking work in [`tokio::task::spawn_blocking`].
+    /// longer than the expiry. On a current-thread runtime, no task runs while the thread is
+    /// blocked, so the lock may be lost: run blocking work in [`tokio::task::spawn_blocking`].
     ///
     /// # Panics
     ///
@@ -284,8 +284,8 @@ impl Guard {
         }
     }
 
-    /// Makes [`Redsync::drain`](crate::Redsync::drain) wait until this lock has been released. Use it
-    /// if a shutdown has to wait for the work under the lock.
+    /// Makes [`Redsync::drain`](crate::Redsync::drain) wait until this lock has been released. Use
+    /// it if a shutdown has to wait for the work under the lock.
     ///
     /// By default, a drain waits for releases that have begun, and not for guards that are still in
     /// use. (For code that has no guard yet, see

@@ -7,8 +7,8 @@
 //! * [`speed`] and [`scale`]: measured figures.
 //! * [`from_go_redsync`] and [`from_rslock`]: for users of these libraries.
 //!
-//! Two more pages stand with what they are about: [waiting for a lock](crate::future::Lock#waiting-for-a-lock),
-//! and the [servers](crate::node::redis).
+//! Two more pages stand with what they are about: [waiting for a
+//! lock](crate::future::Lock#waiting-for-a-lock), and the [servers](crate::node::redis).
 
 // So that the links of the pages lead somewhere.
 #[cfg(doc)]

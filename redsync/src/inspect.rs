@@ -32,8 +32,8 @@ pub struct NameHolder {
     /// The [fingerprint](crate::OwnerValue::fingerprint) of the owner value. It is the same on
     /// every node.
     pub fingerprint: Fingerprint,
-    /// The [label](crate::Mutex::with_owner_label) that the holder has chosen, if it has. It comes from
-    /// another process: show it as [`Printable`](crate::Printable).
+    /// The [label](crate::Mutex::with_owner_label) that the holder has chosen, if it has. It comes
+    /// from another process: show it as [`Printable`](crate::Printable).
     pub label: Option<Box<str>>,
     /// How long the node will keep the name for this holder, if that is known.
     pub remaining: Option<Duration>,
@@ -54,11 +54,11 @@ pub(crate) async fn inspect(request: &Request, nodes: &Nodes) -> Vec<Inspection>
     by_address(answers.await, nodes)
 }
 
-/// Releases the names on every node for those who hold them, whoever they are. Returns the holders that each
-/// node has released.
+/// Releases the names on every node for those who hold them, whoever they are. Returns the holders
+/// that each node has released.
 ///
-/// Each holder is released by the owner value that the node has just reported, so one that has acquired
-/// a name in between keeps it. A key without an expiry is not a lock, and stays.
+/// Each holder is released by the owner value that the node has just reported, so one that has
+/// acquired a name in between keeps it. A key without an expiry is not a lock, and stays.
 ///
 /// # Cancel safety
 ///
@@ -76,7 +76,8 @@ pub(crate) async fn force_release(request: &Request, nodes: &Nodes) -> Vec<Inspe
             let entry = Entry::new(&reported.key, value, timing.expiry()).with_mode(reported.mode);
             if nodes.release(node, &entry).await? == ReleaseVote::Released {
                 let holder = NameHolder::from(&reported);
-                // At once: if the node fails at the next holder, or the caller leaves, only the log has it.
+                // At once: if the node fails at the next holder, or the caller leaves, only the log
+                // has it.
                 log_forced(&holder, nodes.address(node));
                 released.push(holder);
             }

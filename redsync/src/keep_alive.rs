@@ -1,9 +1,9 @@
 //! One task that extends all guards of a [`Redsync`](crate::Redsync) for as long as they are kept
 //! alive.
 //!
-//! The keeper has a [queue of due times](schedule). It extends a lock whenever a third of the expiry
-//! has passed, until the lock is lost or has reached its maximum hold time. After a failure, it
-//! repeats the extension after a twelfth, or sooner if little validity is left: see [`due`]. It
+//! The keeper has a [queue of due times](schedule). It extends a lock whenever a third of the
+//! expiry has passed, until the lock is lost or has reached its maximum hold time. After a failure,
+//! it repeats the extension after a twelfth, or sooner if little validity is left: see [`due`]. It
 //! spawns no task per guard, and sends extensions that are due at the same time together.
 //!
 //! # Threads

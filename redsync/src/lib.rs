@@ -63,8 +63,8 @@
 //! # Waiting
 //!
 //! [`Mutex::lock`] and [`Mutex::lock_within`] wait while another holder has the lock. Waiters do
-//! not each poll the nodes. The page [Waiting for a lock](future::Lock#waiting-for-a-lock) describes
-//! the whole path, with a diagram. In short:
+//! not each poll the nodes. The page [Waiting for a lock](future::Lock#waiting-for-a-lock)
+//! describes the whole path, with a diagram. In short:
 //!
 //! * **Queue.** A process has a queue of waiters for each name, first come, first served. Only the
 //!   waiter at the head asks the nodes. [`Mutex::try_lock`] does not wait, so it does not enter the
@@ -79,8 +79,8 @@
 //! * **Expiry.** Nodes report how long they will keep the key of the present holder, which may have
 //!   crashed. A waiter makes an attempt when that time is over.
 //! * **Polling.** Attempts also follow after [pauses](Mutex::with_retry_delay), as in go-redsync:
-//!   for nodes without wake-ups, and for wake-ups that are lost. While a majority of nodes can wake, they
-//!   are rare. Only these attempts count towards [`Mutex::with_tries`].
+//!   for nodes without wake-ups, and for wake-ups that are lost. While a majority of nodes can
+//!   wake, they are rare. Only these attempts count towards [`Mutex::with_tries`].
 //!
 //! # Dropping
 //!
@@ -90,10 +90,10 @@
 #![doc = include_str!("docs/metrics.md")]
 //! # Pages
 //!
-//! The [`guide`] has pages on [deployment](guide::deployment), for [operators](guide::operators), on what is
-//! [promised](guide::promises) and [proven](guide::proven), on [speed](guide::speed) and [what a process
-//! carries](guide::scale), and for users of [go-redsync](guide::from_go_redsync) and
-//! [rslock](guide::from_rslock). [`node::redis`] says what servers have to provide.
+//! The [`guide`] has pages on [deployment](guide::deployment), for [operators](guide::operators),
+//! on what is [promised](guide::promises) and [proven](guide::proven), on [speed](guide::speed) and
+//! [what a process carries](guide::scale), and for users of [go-redsync](guide::from_go_redsync)
+//! and [rslock](guide::from_rslock). [`node::redis`] says what servers have to provide.
 //!
 //! # Features
 //!

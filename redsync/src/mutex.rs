@@ -21,9 +21,9 @@ use crate::{
 
 /// A distributed mutex: a name, or several, and its options.
 ///
-/// A mutex has no state, and is cheap to make and to clone. Locking it returns a [`Guard`](crate::Guard), which
-/// holds the lock. All mutexes with the same name exclude each other, in this process and in
-/// others.
+/// A mutex has no state, and is cheap to make and to clone. Locking it returns a
+/// [`Guard`](crate::Guard), which holds the lock. All mutexes with the same name exclude each
+/// other, in this process and in others.
 ///
 /// The default options are those of go-redsync, except for
 /// [`with_fail_fast`](Self::with_fail_fast).
@@ -64,8 +64,8 @@ impl Mutex {
 
     /// The most [permits](Self::with_permits).
     ///
-    /// An attempt that finds all permits taken makes a round for each of them, one after the other. With
-    /// this many, it takes 64 ms if the nodes are a millisecond away.
+    /// An attempt that finds all permits taken makes a round for each of them, one after the other.
+    /// With this many, it takes 64 ms if the nodes are a millisecond away.
     pub const MAX_PERMITS: usize = MAX_PERMITS;
 
     pub(crate) const fn new(
@@ -119,7 +119,8 @@ impl Mutex {
     ///
     /// * the lock is still valid;
     /// * it is on the same nodes;
-    /// * it includes all names of this mutex, or is a permit of this [semaphore](crate::Redsync::semaphore);
+    /// * it includes all names of this mutex, or is a permit of this
+    ///   [semaphore](crate::Redsync::semaphore);
     /// * it is exclusive, or this mutex is shared;
     /// * it has a fencing token, or this mutex has no [fencing](Self::with_fencing).
     ///

@@ -175,8 +175,8 @@ impl Nodes {
         self.node(node).get().release(entry).await
     }
 
-    /// Watches names on a node. See [`Node::watch`](crate::node::Node::watch). While the node reports
-    /// the next change, it is one of the `reporters`.
+    /// Watches names on a node. See [`Node::watch`](crate::node::Node::watch). While the node
+    /// reports the next change, it is one of the `reporters`.
     pub(crate) fn watch(
         &self,
         node: usize,
@@ -241,8 +241,8 @@ impl Nodes {
     }
 
     async fn identify(&self, node: usize, identity: String) -> Result<(), NodeError> {
-        // A server that restarts has another identity. So a node that was refused is compared with what the
-        // other node says now.
+        // A server that restarts has another identity. So a node that was refused is compared with
+        // what the other node says now.
         if let Some(twin) = self.identities.twin(node)
             && let Some(identity) = self.identity(twin).await?
         {

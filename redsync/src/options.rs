@@ -13,9 +13,9 @@ pub(crate) use self::{
 };
 use crate::{ConfigError, Mode, error::BoxError};
 
-/// The most permits of a semaphore. An attempt that finds all of them taken makes as many rounds, one
-/// after the other, and a waiter watches as many names. With this many, such an attempt takes 64 ms if
-/// the nodes are a millisecond away.
+/// The most permits of a semaphore. An attempt that finds all of them taken makes as many rounds,
+/// one after the other, and a waiter watches as many names. With this many, such an attempt takes
+/// 64 ms if the nodes are a millisecond away.
 pub(crate) const MAX_PERMITS: usize = 64;
 
 /// The greatest part of its time for which a name can be left open for clients that poll.

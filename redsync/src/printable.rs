@@ -8,9 +8,9 @@ use std::{
 /// Displays a value on one line: its control characters are escaped.
 ///
 /// The name of a lock may contain what a client has sent. A line break in it would begin a line of
-/// its own in a log, which looks like any other, and an escape sequence would change what a terminal
-/// shows. The errors and events of this crate show names in this way, and code that shows a name
-/// itself can do the same:
+/// its own in a log, which looks like any other, and an escape sequence would change what a
+/// terminal shows. The errors and events of this crate show names in this way, and code that shows
+/// a name itself can do the same:
 ///
 /// ```
 /// use redsync::Printable;

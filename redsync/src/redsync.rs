@@ -191,12 +191,13 @@ impl Redsync {
         self.mutex_of(sorted(names))
     }
 
-    /// Creates a semaphore: a mutex with this many permits, which can have as many holders at the same
-    /// time, in all processes together. It is a [`mutex`](Self::mutex) with
+    /// Creates a semaphore: a mutex with this many permits, which can have as many holders at the
+    /// same time, in all processes together. It is a [`mutex`](Self::mutex) with
     /// [`with_permits`](Mutex::with_permits), and without fencing if there is more than one permit.
     ///
-    /// Each permit is a lock of its own, and a holder holds one of them. So all that holds for a lock
-    /// holds for a permit: its [`Guard`](crate::Guard), its expiry, waiting, hand-overs, keep-alive.
+    /// Each permit is a lock of its own, and a holder holds one of them. So all that holds for a
+    /// lock holds for a permit: its [`Guard`](crate::Guard), its expiry, waiting, hand-overs,
+    /// keep-alive.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -216,45 +217,46 @@ impl Redsync {
     /// # Names
     ///
     /// The key of the first permit is the name itself, and that of permit *n* is the name with
-    /// `:permit-n`. Names that end like this are reserved. With one permit, a semaphore is the mutex of
-    /// that name, for go-redsync as well.
+    /// `:permit-n`. Names that end like this are reserved. With one permit, a semaphore is the
+    /// mutex of that name, for go-redsync as well.
     ///
-    /// So the number of permits can be changed while instances run: as long as some of them have the old
-    /// number and some the new one, the larger of the two is the limit.
+    /// So the number of permits can be changed while instances run: as long as some of them have
+    /// the old number and some the new one, the larger of the two is the limit.
     ///
     /// # Waiting
     ///
-    /// The waiters of a process get permits in the order in which they came. A permit that is released
-    /// here is handed over to the first of them, and wake-ups for any permit notify it.
+    /// The waiters of a process get permits in the order in which they came. A permit that is
+    /// released here is handed over to the first of them, and wake-ups for any permit notify it.
     ///
     /// # Cost
     ///
-    /// An attempt begins with a permit at random, so that the attempts of many spread, and goes on to the
-    /// next if that one is taken. So it makes one round if a permit was seen to become free, a few
-    /// if some are taken, and one for each permit if all are. A waiter at the head of the queue watches
-    /// all permits. This is for a small number of permits: there are at most
+    /// An attempt begins with a permit at random, so that the attempts of many spread, and goes on
+    /// to the next if that one is taken. So it makes one round if a permit was seen to become free,
+    /// a few if some are taken, and one for each permit if all are. A waiter at the head of the
+    /// queue watches all permits. This is for a small number of permits: there are at most
     /// [`Mutex::MAX_PERMITS`].
     ///
-    /// At its deadline, a call begins no further round, unless its last attempt begins at the deadline. That
-    /// attempt, and [`Mutex::try_lock`], try every permit: each round takes as long as the nodes
-    /// take to answer, and at most the [node time limit](Mutex::with_node_timeout).
+    /// At its deadline, a call begins no further round, unless its last attempt begins at the
+    /// deadline. That attempt, and [`Mutex::try_lock`], try every permit: each round takes as long
+    /// as the nodes take to answer, and at most the [node time limit](Mutex::with_node_timeout).
     ///
-    /// If a process has many waiters, and permits are held for less time than it takes to see that another is
-    /// free and to acquire it (about two round trips to the nodes), the process hands one permit over
-    /// from waiter to waiter, and mostly leaves the others to other processes. So a semaphore is for work
-    /// that takes longer than that.
+    /// If a process has many waiters, and permits are held for less time than it takes to see that
+    /// another is free and to acquire it (about two round trips to the nodes), the process hands
+    /// one permit over from waiter to waiter, and mostly leaves the others to other processes. So a
+    /// semaphore is for work that takes longer than that.
     ///
-    /// A key that is not a lock takes the place of one permit. It is an error only if there is such a key in
-    /// the place of each.
+    /// A key that is not a lock takes the place of one permit. It is an error only if there is such
+    /// a key in the place of each.
     ///
     /// # Why there is no cheaper way
     ///
-    /// If each node counted its holders and admitted *k* of them, majorities would not limit them to
-    /// *k*. With *k* = 2 and three nodes, the clients A, B and C can be admitted by nodes 1 and 2, 2 and
-    /// 3, and 3 and 1: each node has admitted two, and all three clients have a majority. If a client
-    /// needed all nodes instead, no node could fail; and clients that each get some nodes would keep
-    /// places from each other that nobody uses. Any two majorities have a node in common, which excludes a
-    /// *second* holder of one key, and no more than that. So *k* holders need *k* keys.
+    /// If each node counted its holders and admitted *k* of them, majorities would not limit them
+    /// to *k*. With *k* = 2 and three nodes, the clients A, B and C can be admitted by nodes 1 and
+    /// 2, 2 and 3, and 3 and 1: each node has admitted two, and all three clients have a majority.
+    /// If a client needed all nodes instead, no node could fail; and clients that each get some
+    /// nodes would keep places from each other that nobody uses. Any two majorities have a node in
+    /// common, which excludes a *second* holder of one key, and no more than that. So *k* holders
+    /// need *k* keys.
     ///
     /// There are no [fencing tokens](crate::fence): the tokens of *k* keys are *k* sequences, and a
     /// resource could not tell which of two holders came later.
@@ -268,9 +270,9 @@ impl Redsync {
         }
     }
 
-    /// Acquires and releases a lock of its own on every node, and returns which of them did both. Each
-    /// vote is [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed). Call it when a
-    /// service starts, to log the result, or for a health check.
+    /// Acquires and releases a lock of its own on every node, and returns which of them did both.
+    /// Each vote is [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed). Call it
+    /// when a service starts, to log the result, or for a health check.
     ///
     /// It finds every node that cannot be reached, is read-only or out of memory, lacks replicas
     /// that it needs for a write, or does not permit its user what a plain exclusive lock needs.
@@ -300,8 +302,8 @@ impl Redsync {
 
     /// Waits until the work in the background is done: the releases of dropped guards, and the
     /// answers of slow nodes. It also waits until every [`DrainGuard`](Self::drain_guard) is
-    /// dropped, and for the locks that [delay it](crate::Guard::delay_drain). Call it at the end of a
-    /// graceful shutdown.
+    /// dropped, and for the locks that [delay it](crate::Guard::delay_drain). Call it at the end of
+    /// a graceful shutdown.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -315,14 +317,14 @@ impl Redsync {
     /// ```
     ///
     /// It takes long only if a node hangs: then up to the expiry or 30 s, whichever is shorter,
-    /// plus 5 s. After the release of a lock that was [resumed](Mutex::resume), it may take up to the
-    /// [node time limit](Mutex::with_node_timeout) plus a second. If work was left to a
+    /// plus 5 s. After the release of a lock that was [resumed](Mutex::resume), it may take up to
+    /// the [node time limit](Mutex::with_node_timeout) plus a second. If work was left to a
     /// current-thread runtime that nobody drives any longer, it moves after about two seconds to
-    /// another runtime on which this `Redsync` was used, or to the runtime of the drain. Only a drain
-    /// outside of any runtime waits for ever if there is no other.
+    /// another runtime on which this `Redsync` was used, or to the runtime of the drain. Only a
+    /// drain outside of any runtime waits for ever if there is no other.
     ///
-    /// From time to time, a drain that takes long asks every node who it is. So a connection whose replies
-    /// such a runtime has not read is replaced.
+    /// From time to time, a drain that takes long asks every node who it is. So a connection whose
+    /// replies such a runtime has not read is replaced.
     ///
     /// # Cancel safety
     ///

@@ -10,20 +10,20 @@ use std::{error::Error, fmt, sync::Arc};
 /// the text, for a lock that is passed to another process and resumed there with
 /// [`Mutex::resume`](crate::Mutex::resume).
 ///
-/// It consists of 128 random bits from the operating system, in hexadecimal, and before them the label from
-/// [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) and a `#`, if there is a label. Every
-/// attempt has a fresh value. If all attempts used the same value, a late release of attempt 1 could
-/// delete the key of attempt 2, and then two clients could hold the lock.
+/// It consists of 128 random bits from the operating system, in hexadecimal, and before them the
+/// label from [`Mutex::with_owner_label`](crate::Mutex::with_owner_label) and a `#`, if there is a
+/// label. Every attempt has a fresh value. If all attempts used the same value, a late release of
+/// attempt 1 could delete the key of attempt 2, and then two clients could hold the lock.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnerValue(Arc<str>);
 
-/// Follows the label. Without this mark, a part of the random value of another client could be taken for a
-/// label, and be shown.
+/// Follows the label. Without this mark, a part of the random value of another client could be
+/// taken for a label, and be shown.
 const AFTER_LABEL: char = '#';
 
-/// Follows the value of a holder that has released a name which is kept for the rest of a minimum hold. An
-/// extension that arrives later finds another value than its own, and does not restore the expiry.
-/// `delete.lua` and `release.lua` have the same text.
+/// Follows the value of a holder that has released a name which is kept for the rest of a minimum
+/// hold. An extension that arrives later finds another value than its own, and does not restore the
+/// expiry. `delete.lua` and `release.lua` have the same text.
 const RELEASED: &str = ":released";
 
 /// The number of hexadecimal digits of the random bits.
@@ -45,8 +45,8 @@ impl OwnerValue {
         Fingerprint(fingerprint)
     }
 
-    /// Returns the [label](crate::Mutex::with_owner_label) with which the holder's values begin, if it has
-    /// one. It is not secret.
+    /// Returns the [label](crate::Mutex::with_owner_label) with which the holder's values begin, if
+    /// it has one. It is not secret.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         let (label, random) = self.of_holder().rsplit_once(AFTER_LABEL)?;
@@ -54,8 +54,8 @@ impl OwnerValue {
         (is_ours && !label.is_empty()).then_some(label)
     }
 
-    /// Returns the value that a node keeps at a name after its holder has released it, up to the end of the
-    /// minimum hold.
+    /// Returns the value that a node keeps at a name after its holder has released it, up to the
+    /// end of the minimum hold.
     pub(crate) fn released(&self) -> Self {
         format!("{}{RELEASED}", self.as_str()).into()
     }

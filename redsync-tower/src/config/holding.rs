@@ -23,8 +23,8 @@ impl Default for Holding {
 ///
 /// In both cases the lock is also released, in the background, if the inner service panics or the
 /// request is dropped, for instance because the client disconnects or an outer timeout elapses. A
-/// server notices a disconnect only when it reads from the connection. hyper does not read while the
-/// handler leaves bytes of the client unread, such as a request body or a pipelined request. An
+/// server notices a disconnect only when it reads from the connection. hyper does not read while
+/// the handler leaves bytes of the client unread, such as a request body or a pipelined request. An
 /// outer timeout, or [`with_max_hold`](crate::RedlockLayer::with_max_hold), limits how long such a
 /// lock is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -79,9 +79,9 @@ impl Locking {
     }
 }
 
-/// Whether a request only reads. A request for a WebSocket is a GET (RFC 6455, section 4.1), but what it
-/// asks for is not. Other upgrades may be answered as ordinary requests, and are sent with them: some
-/// clients offer h2c with every GET.
+/// Whether a request only reads. A request for a WebSocket is a GET (RFC 6455, section 4.1), but
+/// what it asks for is not. Other upgrades may be answered as ordinary requests, and are sent with
+/// them: some clients offer h2c with every GET.
 fn is_safe<B>(request: &Request<B>) -> bool {
     request.method().is_safe() && !asks_for_websocket(request.headers())
 }

@@ -1,9 +1,9 @@
 //! From the names of a key to the names on the nodes: prefix, hash, length.
 //!
-//! The text `#sha256:` marks the short form of a name. A name has it if names are to be hashed, if it
-//! is long, or if it is reserved for the counters of fencing tokens or the permits of semaphores. A
-//! name that contains the mark from the start has a short form too, so that no name can equal the
-//! short form of another.
+//! The text `#sha256:` marks the short form of a name. A name has it if names are to be hashed, if
+//! it is long, or if it is reserved for the counters of fencing tokens or the permits of
+//! semaphores. A name that contains the mark from the start has a short form too, so that no name
+//! can equal the short form of another.
 
 use std::{fmt::Write, sync::Arc};
 
@@ -17,8 +17,8 @@ const MARK: &str = "#sha256:";
 /// The greatest length of a name, in bytes and with its prefix, that is not shortened.
 const MAX_UNSHORTENED_LEN: usize = 200;
 
-/// The suffix of the keys of counters, and that of the keys of permits, which a number follows. The core
-/// refuses names with either ending.
+/// The suffix of the keys of counters, and that of the keys of permits, which a number follows. The
+/// core refuses names with either ending.
 const FENCE: &str = ":fence";
 const PERMIT: &str = ":permit-";
 

@@ -1,4 +1,5 @@
-//! The states of a request, and how one leads to the next. The docs of the [future](super) have the table.
+//! The states of a request, and how one leads to the next. The docs of the [future](super) have the
+//! table.
 
 use std::ops::ControlFlow;
 
@@ -83,7 +84,8 @@ where
         }
     }
 
-    /// Refuses a request that cannot lock. If a mistake in the program is the reason, an event says so.
+    /// Refuses a request that cannot lock. If a mistake in the program is the reason, an event says
+    /// so.
     fn rejected(
         rejection: LockRejection,
         request: &Request<B>,
@@ -157,8 +159,8 @@ where
         }
     }
 
-    /// Leaves `Acquiring`. `waits` is false if the request could not wait, because the shutdown had begun
-    /// before.
+    /// Leaves `Acquiring`. `waits` is false if the request could not wait, because the shutdown had
+    /// begun before.
     pub(super) fn lock_done(
         result: Result<Guard, LockError>,
         waits: bool,

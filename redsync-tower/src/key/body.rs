@@ -36,9 +36,9 @@ use super::{
 /// The future is boxed. To read the body first for another key, see
 /// [`with_body_first`](crate::RedlockLayer::with_body_first).
 ///
-/// The type of the body has to implement [`From<Bytes>`](Bytes), as axum's `Body` and `Full<Bytes>` do.
-/// tonic's does not: for a gRPC service, use [`from_fn`](super::from_fn), as the example `grpc` in the
-/// repository does. (There, five bytes come before the message.)
+/// The type of the body has to implement [`From<Bytes>`](Bytes), as axum's `Body` and `Full<Bytes>`
+/// do. tonic's does not: for a gRPC service, use [`from_fn`](super::from_fn), as the example `grpc`
+/// in the repository does. (There, five bytes come before the message.)
 pub const fn body<F, R>(limit: usize, function: F) -> BodyKey<F>
 where
     F: Fn(&Parts, &[u8]) -> R + Clone + Send + 'static,

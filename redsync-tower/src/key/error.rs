@@ -25,11 +25,12 @@ pub enum KeyError {
     BadRequest(Cow<'static, str>),
     /// The client made a mistake. The response has this status and this text as its `detail`.
     Rejected(StatusCode, Cow<'static, str>),
-    /// The client gets this response as it is: status, headers and body. An axum extractor's rejection
-    /// becomes one, and a key that is a function can return one, such as a redirect to a login page.
+    /// The client gets this response as it is: status, headers and body. An axum extractor's
+    /// rejection becomes one, and a key that is a function can return one, such as a redirect to a
+    /// login page.
     ///
-    /// The response's extensions also have a [`LockRejection`](crate::LockRejection). A
-    /// [response function](crate::RedlockLayer::with_response) of the layer does not change it. A gRPC
+    /// The response's extensions also have a [`LockRejection`](crate::LockRejection). A [response
+    /// function](crate::RedlockLayer::with_response) of the layer does not change it. A gRPC
     /// request is answered with a [gRPC status](crate::response) that corresponds to the response's
     /// status, unless the response is a gRPC response itself.
     Response(Box<Response<Bytes>>),

@@ -11,8 +11,8 @@ use http::Request;
 
 use super::{Key, KeyOutput, error::KeyError, lock_key::IntoLockKey};
 
-/// Takes the key from an extension of the request, such as the tenant or session that an outer layer
-/// has inserted.
+/// Takes the key from an extension of the request, such as the tenant or session that an outer
+/// layer has inserted.
 ///
 /// ```
 /// use redsync::Redsync;

@@ -25,8 +25,8 @@ use super::{Key, KeyOutput, error::KeyError, lock_key::IntoLockKey};
 /// let layer = RedlockLayer::new(Redsync::in_memory(3), key);
 /// ```
 ///
-/// If the extractor rejects the request, the client gets that rejection as it is: status, headers and
-/// body. (See [`KeyError::Response`]. If the body is a stream, it is read to its end first.)
+/// If the extractor rejects the request, the client gets that rejection as it is: status, headers
+/// and body. (See [`KeyError::Response`]. If the body is a stream, it is read to its end first.)
 ///
 /// The handler's own extractors run once more. The future is boxed. An extractor that needs the
 /// application's state is for [`from_extractor_with_state`].

@@ -9,8 +9,8 @@ use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 /// Takes the key from a header that each request must have exactly once. The name is
 /// `header-name:value`.
 ///
-/// A request is answered with 400 if it has no such header, or more than one, or if the value is empty
-/// or has a character that is not visible ASCII, such as a blank.
+/// A request is answered with 400 if it has no such header, or more than one, or if the value is
+/// empty or has a character that is not visible ASCII, such as a blank.
 ///
 /// ```
 /// use redsync::Redsync;
@@ -19,9 +19,9 @@ use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 /// let layer = RedlockLayer::new(Redsync::in_memory(3), key::header("device-id"));
 /// ```
 ///
-/// **A lock on `Idempotency-Key` does not make requests idempotent.** It keeps two requests with one
-/// key from running at the same time; a second that comes later is carried out again. The [module
-/// docs](super#idempotency-keys) say what else is needed.
+/// **A lock on `Idempotency-Key` does not make requests idempotent.** It keeps two requests with
+/// one key from running at the same time; a second that comes later is carried out again. The
+/// [module docs](super#idempotency-keys) say what else is needed.
 ///
 /// The value is the client's choice, so two clients that choose the same value exclude each other.
 /// The [module docs](super#client-supplied-headers) show how to add the authenticated principal to

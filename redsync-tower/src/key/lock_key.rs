@@ -104,8 +104,8 @@ impl<N: Into<String>> FromIterator<N> for LockKey {
 
 /// Types that a function can return as its key.
 ///
-/// These are [`LockKey`], [`String`] and `&str`; an [`Option`] of one, where [`None`] means that the
-/// request needs no lock; and a [`Result`] of any of these with a [`KeyError`].
+/// These are [`LockKey`], [`String`] and `&str`; an [`Option`] of one, where [`None`] means that
+/// the request needs no lock; and a [`Result`] of any of these with a [`KeyError`].
 pub trait IntoLockKey {
     /// Converts into a key, or into [`None`] if the request needs no lock.
     ///

@@ -36,8 +36,8 @@ use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 ///
 /// Values are percent-decoded first. Then everything but letters, digits and `-._~` is
 /// percent-encoded: `/orders/1` and `/orders/%31` have one name, and a `:` in a value cannot be
-/// mistaken for the `:` of the template. So two requests have the same name only if all their values
-/// are equal. Code that locks by hand gets the same name from [`PathKey::name`].
+/// mistaken for the `:` of the template. So two requests have the same name only if all their
+/// values are equal. Code that locks by hand gets the same name from [`PathKey::name`].
 ///
 /// **Values are compared as text.** `/orders/42`, `/orders/042` and `/orders/+42` are three names,
 /// although a handler with `Path<u64>` reads the number 42 from each. If the handler has a typed
@@ -45,8 +45,8 @@ use super::{Key, KeyOutput, error::KeyError, lock_key::LockKey};
 ///
 /// A value that is not UTF-8 is answered with 400. A route that has no such parameter, or has
 /// several with that name, is a mistake in the program: the response has status 500, and an error
-/// event contains the method, the route and the template. [`for_route`](PathKey::for_route) finds it
-/// before the first request.
+/// event contains the method, the route and the template. [`for_route`](PathKey::for_route) finds
+/// it before the first request.
 ///
 /// A request that no route of the router matches, which `Router::layer` sees and `route_layer` does
 /// not, passes without a lock. The first one of a key causes a warning event, because a fallback
@@ -82,8 +82,8 @@ struct Shared {
 
 impl PathKey {
     /// Makes the key of a request with these values of the parameters, for code that locks by hand
-    /// what a layer locks for requests. Values are given as they are after decoding. Parameters that
-    /// the template does not have are ignored, as those of a route are.
+    /// what a layer locks for requests. Values are given as they are after decoding. Parameters
+    /// that the template does not have are ignored, as those of a route are.
     ///
     /// [`RedlockLayer::mutex`](crate::RedlockLayer::mutex) has an example.
     ///
@@ -107,12 +107,12 @@ impl PathKey {
         self.0.template.fill_in(&values).map(LockKey::from)
     }
 
-    /// Checks that the template fits a route: that the route has each parameter of the template exactly
-    /// once.
+    /// Checks that the template fits a route: that the route has each parameter of the template
+    /// exactly once.
     ///
     /// axum does not tell a layer which route it is for, so without this call a parameter that the
-    /// route does not have is noticed at the first request. With a nested router, give the whole path:
-    /// it may have two parameters of one name.
+    /// route does not have is noticed at the first request. With a nested router, give the whole
+    /// path: it may have two parameters of one name.
     ///
     /// ```
     /// use axum::{Router, routing::put};
@@ -128,8 +128,8 @@ impl PathKey {
     ///
     /// # Panics
     ///
-    /// Panics if the template does not fit, as axum's `Router::route` does for a path that it cannot
-    /// route.
+    /// Panics if the template does not fit, as axum's `Router::route` does for a path that it
+    /// cannot route.
     #[must_use]
     #[track_caller]
     pub fn for_route(self, route: &str) -> Self {
@@ -166,8 +166,8 @@ impl<B> Key<B> for PathKey {
     fn key(&self, mut request: Request<B>) -> Self::Future {
         let key = match params(&mut request) {
             Ok(Some(params)) => match self.name(&params) {
-                // A service that is nested has parameters, but no matched path, so the name is tried
-                // first.
+                // A service that is nested has parameters, but no matched path, so the name is
+                // tried first.
                 Err(_) if request.extensions().get::<MatchedPath>().is_none() => {
                     self.pass_unmatched(&request);
                     Ok(None)

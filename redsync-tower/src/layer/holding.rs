@@ -31,12 +31,12 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.holding.until = until)
     }
 
-    /// Sets the expiry: how long a node keeps the key if nobody extends or releases it. By default it
-    /// is that of the [`Redsync`](redsync::Redsync).
+    /// Sets the expiry: how long a node keeps the key if nobody extends or releases it. By default
+    /// it is that of the [`Redsync`](redsync::Redsync).
     ///
-    /// With [keep-alive](Self::with_keep_alive) it does not limit how long a handler may take. It is
-    /// how long other requests wait after a process has crashed, or can no longer reach the nodes. See
-    /// [`Mutex::with_expiry`](redsync::Mutex::with_expiry).
+    /// With [keep-alive](Self::with_keep_alive) it does not limit how long a handler may take. It
+    /// is how long other requests wait after a process has crashed, or can no longer reach the
+    /// nodes. See [`Mutex::with_expiry`](redsync::Mutex::with_expiry).
     ///
     /// ```
     /// # use std::time::Duration;
@@ -49,7 +49,8 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if no lock can have that expiry, for instance because it leaves less than the least validity.
+    /// Panics if no lock can have that expiry, for instance because it leaves less than the least
+    /// validity.
     #[doc(alias("ttl", "lease"))]
     #[must_use]
     #[track_caller]
@@ -59,17 +60,17 @@ impl<K> RedlockLayer<K> {
     }
 
     /// Sets how long a lock can be held. At that time it is lost, and what happens then is what
-    /// [`with_on_loss`](Self::with_on_loss) says: by default the handler is dropped, and the response is
-    /// 500. The limit includes the body with [`HoldUntil::BodyEnd`], and the job that has
-    /// [detached](crate::HeldLock::detach) the lock.
+    /// [`with_on_loss`](Self::with_on_loss) says: by default the handler is dropped, and the
+    /// response is 500. The limit includes the body with [`HoldUntil::BodyEnd`], and the job that
+    /// has [detached](crate::HeldLock::detach) the lock.
     ///
     /// **There is no limit by default**, unless the [`Redsync`](redsync::Redsync) has one: with
-    /// [keep-alive](Self::with_keep_alive), a handler that hangs holds its lock until it is dropped,
-    /// because its client disconnects or an outer time-out elapses. No limit fits every handler, and a
-    /// limit that ends a long job halfway does more harm than a lock that stays. So the choice is left to
-    /// the service. If a handler waits for anything that has no time-out of its own, set a limit here, or
-    /// apply a time-out outside of the lock. The layer does not warn if there is neither, because it cannot
-    /// see the layers outside of it.
+    /// [keep-alive](Self::with_keep_alive), a handler that hangs holds its lock until it is
+    /// dropped, because its client disconnects or an outer time-out elapses. No limit fits every
+    /// handler, and a limit that ends a long job halfway does more harm than a lock that stays. So
+    /// the choice is left to the service. If a handler waits for anything that has no time-out of
+    /// its own, set a limit here, or apply a time-out outside of the lock. The layer does not warn
+    /// if there is neither, because it cannot see the layers outside of it.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -82,8 +83,8 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if the limit is not above the least validity, which is a tenth of the expiry unless the
-    /// `Redsync` has another. Set a short expiry first.
+    /// Panics if the limit is not above the least validity, which is a tenth of the expiry unless
+    /// the `Redsync` has another. Set a short expiry first.
     #[doc(alias = "timeout")]
     #[must_use]
     #[track_caller]
@@ -92,17 +93,18 @@ impl<K> RedlockLayer<K> {
         self.set_default(|mutex| mutex.with_max_hold(limit), valid)
     }
 
-    /// Sets the least time for which a lock is held. If the handler is done earlier, its response is sent, and
-    /// the key stays on the nodes until that time is over. Zero by default.
+    /// Sets the least time for which a lock is held. If the handler is done earlier, its response
+    /// is sent, and the key stays on the nodes until that time is over. Zero by default.
     ///
-    /// It is for a request that several schedulers send at about the same time, and that has to be handled
-    /// once. See [`Mutex::with_min_hold`](redsync::Mutex::with_min_hold).
+    /// It is for a request that several schedulers send at about the same time, and that has to be
+    /// handled once. See [`Mutex::with_min_hold`](redsync::Mutex::with_min_hold).
     ///
-    /// The key stays however the request ends: also if its handler fails or panics, or if its client
-    /// disconnects. So a client that repeats a request that has failed is refused up to then. (A handler
-    /// cannot end the minimum early. [`Mutex::force_release`](redsync::Mutex::force_release) does.) The
-    /// `Retry-After` of a refusal says how long the key stays. If the lock is
-    /// [detached](crate::HeldLock::detach), the minimum still counts from its acquisition.
+    /// The key stays however the request ends: also if its handler fails or panics, or if its
+    /// client disconnects. So a client that repeats a request that has failed is refused up to
+    /// then. (A handler cannot end the minimum early.
+    /// [`Mutex::force_release`](redsync::Mutex::force_release) does.) The `Retry-After` of a
+    /// refusal says how long the key stays. If the lock is [detached](crate::HeldLock::detach), the
+    /// minimum still counts from its acquisition.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -116,7 +118,8 @@ impl<K> RedlockLayer<K> {
     ///
     /// # Panics
     ///
-    /// Panics if the minimum is longer than the expiry. Set a long [expiry](Self::with_expiry) first.
+    /// Panics if the minimum is longer than the expiry. Set a long [expiry](Self::with_expiry)
+    /// first.
     #[doc(alias = "lock_at_least_for")]
     #[must_use]
     #[track_caller]
@@ -129,9 +132,9 @@ impl<K> RedlockLayer<K> {
     /// Sets whether the lock is extended in the background while it is held, so that a handler may
     /// take longer than the expiry. True by default.
     ///
-    /// On a runtime with several threads, a handler may block its thread meanwhile. On a runtime with one
-    /// thread, nothing else runs then, so blocking work belongs in [`tokio::task::spawn_blocking`]. See
-    /// [`Guard::keep_alive`](redsync::Guard::keep_alive).
+    /// On a runtime with several threads, a handler may block its thread meanwhile. On a runtime
+    /// with one thread, nothing else runs then, so blocking work belongs in
+    /// [`tokio::task::spawn_blocking`]. See [`Guard::keep_alive`](redsync::Guard::keep_alive).
     ///
     /// [`with_max_hold`](Self::with_max_hold) limits how long a lock can be held this way.
     #[must_use]

@@ -30,8 +30,9 @@ impl<K> RedlockLayer<K> {
     /// and writes run alone. False by default.
     ///
     /// GET and HEAD requests then lock too, and only OPTIONS and TRACE pass, unless
-    /// [`with_methods`](Self::with_methods) says otherwise. Other requests, and those for a WebSocket,
-    /// lock in the mode that their key has. See [`Mutex::shared`](redsync::Mutex::shared).
+    /// [`with_methods`](Self::with_methods) says otherwise. Other requests, and those for a
+    /// WebSocket, lock in the mode that their key has. See
+    /// [`Mutex::shared`](redsync::Mutex::shared).
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {
@@ -97,16 +98,16 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.locking.naming.hashed = hashed)
     }
 
-    /// Sets how many requests for one key are handled at the same time, by all instances of the service
-    /// together. 1 by default; at most [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS).
+    /// Sets how many requests for one key are handled at the same time, by all instances of the
+    /// service together. 1 by default; at most [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS).
     ///
-    /// `tower::limit::ConcurrencyLimit` limits all requests of one process; this limits the requests for each
-    /// key in all processes. Each request holds one permit of a [semaphore](redsync::Redsync::semaphore),
-    /// whose docs say what this costs.
+    /// `tower::limit::ConcurrencyLimit` limits all requests of one process; this limits the
+    /// requests for each key in all processes. Each request holds one permit of a
+    /// [semaphore](redsync::Redsync::semaphore), whose docs say what this costs.
     ///
     /// A request that finds all permits taken is refused with 409, or waits as
-    /// [`with_wait`](Self::with_wait) says and is then refused with 423. A limit like this is usually
-    /// answered with 429 (Too Many Requests):
+    /// [`with_wait`](Self::with_wait) says and is then refused with 423. A limit like this is
+    /// usually answered with 429 (Too Many Requests):
     ///
     /// ```
     /// # use http::StatusCode;
@@ -120,14 +121,14 @@ impl<K> RedlockLayer<K> {
     ///     .with_contention_status(StatusCode::TOO_MANY_REQUESTS);
     /// ```
     ///
-    /// A key with several names, or one that is [shared](crate::key::LockKey::shared), has no permits:
-    /// such a request is answered with 500, and an error event says why.
+    /// A key with several names, or one that is [shared](crate::key::LockKey::shared), has no
+    /// permits: such a request is answered with 500, and an error event says why.
     ///
     /// # Panics
     ///
-    /// Panics if `permits` is zero or more than [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS), or if
-    /// it is more than one together with [fencing](Self::with_fencing) or
-    /// [shared reads](Self::with_shared_reads).
+    /// Panics if `permits` is zero or more than
+    /// [`Mutex::MAX_PERMITS`](redsync::Mutex::MAX_PERMITS), or if it is more than one together with
+    /// [fencing](Self::with_fencing) or [shared reads](Self::with_shared_reads).
     #[doc(alias("semaphore", "concurrency_limit"))]
     #[must_use]
     #[track_caller]

@@ -26,13 +26,13 @@ impl<K> RedlockLayer<K> {
         self
     }
 
-    /// Sets whether an event at level `info` says who holds the lock when a request is refused because
-    /// another holder has it (409 or 423). False by default.
+    /// Sets whether an event at level `info` says who holds the lock when a request is refused
+    /// because another holder has it (409 or 423). False by default.
     ///
-    /// The nodes are asked in the background. This delays no response, but each refusal costs a command on
-    /// each node. While the nodes are being asked who holds a lock, further refusals for the same lock do not
-    /// ask again. A layer asks for at most eight locks at a time; refusals beyond that are not logged. The
-    /// event names each holder by the
+    /// The nodes are asked in the background. This delays no response, but each refusal costs a
+    /// command on each node. While the nodes are being asked who holds a lock, further refusals for
+    /// the same lock do not ask again. A layer asks for at most eight locks at a time; refusals
+    /// beyond that are not logged. The event names each holder by the
     /// [label](redsync::Mutex::with_owner_label) that it has chosen, such as its host, and by the
     /// fingerprint of its owner value.
     ///
@@ -54,9 +54,9 @@ impl<K> RedlockLayer<K> {
     /// Sets a function that is called for each request that the layer refuses, before the response
     /// is sent. A lost lock is not a refusal: see [`on_lost`](Self::on_lost).
     ///
-    /// It gets what the response is made from, how long the request has waited for its lock, and the span of
-    /// the lock, which is disabled if the request has no valid key. It is called on the task of the request, and
-    /// should not block.
+    /// It gets what the response is made from, how long the request has waited for its lock, and
+    /// the span of the lock, which is disabled if the request has no valid key. It is called on the
+    /// task of the request, and should not block.
     ///
     /// ```
     /// # use redsync::Redsync;
@@ -76,14 +76,15 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.observing.on_refused = Some(Arc::new(callback)))
     }
 
-    /// Sets a function that is called when the layer notices that the lock of a request is lost: when
-    /// it aborts the handler, or else when the lock was to be released. It is not called for a lock
-    /// that the handler has [detached](crate::HeldLock::detach), nor while a panic unwinds, where a second
-    /// panic would abort the process.
+    /// Sets a function that is called when the layer notices that the lock of a request is lost:
+    /// when it aborts the handler, or else when the lock was to be released. It is not called for a
+    /// lock that the handler has [detached](crate::HeldLock::detach), nor while a panic unwinds,
+    /// where a second panic would abort the process.
     ///
-    /// It gets the name of the lock as it is on the nodes, which can contain whatever the client has sent (for a
-    /// log, use [`Printable`](redsync::Printable)), how long the request has had its lock, and the span of the
-    /// lock. It is called on the task of the request, and should not block.
+    /// It gets the name of the lock as it is on the nodes, which can contain whatever the client
+    /// has sent (for a log, use [`Printable`](redsync::Printable)), how long the request has had
+    /// its lock, and the span of the lock. It is called on the task of the request, and should not
+    /// block.
     ///
     /// ```
     /// # use redsync::{Printable, Redsync};

@@ -26,13 +26,13 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.responses.contention_status = Some(status))
     }
 
-    /// Sets when clients are asked to repeat a request that was refused, in whole seconds, rounded up,
-    /// and at least one: the `Retry-After` of each response that has one.
+    /// Sets when clients are asked to repeat a request that was refused, in whole seconds, rounded
+    /// up, and at least one: the `Retry-After` of each response that has one.
     ///
-    /// By default it is one second. For contention, it is how long locks of the layer are usually held, as
-    /// the layer has seen itself: a decaying average, in which about the last ten holds count most. It is
-    /// then at least the [minimum hold](Self::with_min_hold), and at most the time after which the lock
-    /// expires if its holder neither extends nor releases it. See
+    /// By default it is one second. For contention, it is how long locks of the layer are usually
+    /// held, as the layer has seen itself: a decaying average, in which about the last ten holds
+    /// count most. It is then at least the [minimum hold](Self::with_min_hold), and at most the
+    /// time after which the lock expires if its holder neither extends nor releases it. See
     /// [`response`](crate::response#retry-after) for clients in browsers.
     ///
     /// ```
@@ -65,8 +65,8 @@ impl<K> RedlockLayer<K> {
         self.set(|config| config.responses.problem_types = Some(prefix.into()))
     }
 
-    /// Sets the function that makes all responses of the layer, including those to gRPC requests, but
-    /// not the responses that a [key returns](crate::key::KeyError::Response).
+    /// Sets the function that makes all responses of the layer, including those to gRPC requests,
+    /// but not the responses that a [key returns](crate::key::KeyError::Response).
     ///
     /// The default is [`response::problem`](crate::response::problem), or `response::grpc` for gRPC
     /// requests.

@@ -93,15 +93,16 @@ impl<K> RedlockLayer<K> {
     /// the token is cancelled. A graceful shutdown then takes as long as the handlers that run, and
     /// not as long as those that would come after them.
     ///
-    /// They are answered with 503 (Service Unavailable) and `Retry-After`, so that their clients come
-    /// back to another instance. From then on, a request whose lock is free still gets it, and one that
-    /// would have to wait is refused in the same way. Requests that hold their locks are not affected.
-    /// Requests that may not wait, by [`with_wait`](Self::with_wait) or
+    /// They are answered with 503 (Service Unavailable) and `Retry-After`, so that their clients
+    /// come back to another instance. From then on, a request whose lock is free still gets it, and
+    /// one that would have to wait is refused in the same way. Requests that hold their locks are
+    /// not affected. Requests that may not wait, by [`with_wait`](Self::with_wait) or
     /// [`with_preferred_wait`](Self::with_preferred_wait), are answered as before.
     ///
     /// The token is that of the crate `tokio-util`, which need not be a dependency of the service:
     /// `redsync_tower::redsync` re-exports it. Several layers can share one.
-    /// [`Redsync::drain`](redsync::Redsync::drain) then waits for what is released in the background:
+    /// [`Redsync::drain`](redsync::Redsync::drain) then waits for what is released in the
+    /// background:
     ///
     /// ```no_run
     /// # #[cfg(feature = "axum")] {
@@ -196,13 +197,13 @@ impl<K> RedlockLayer<K> {
     /// with its trailers, and with a known length. A body that is empty is left as it is.
     ///
     /// A body of more than `limit` bytes is refused with 413 (Content Too Large): at once if its
-    /// `Content-Length` is greater, and otherwise when it has become too long. A body that cannot be
-    /// read is refused with 400. Requests that do not lock are not read.
+    /// `Content-Length` is greater, and otherwise when it has become too long. A body that cannot
+    /// be read is refused with 400. Requests that do not lock are not read.
     ///
-    /// A request whose body is being read counts for no limit of pending requests, and is not sent away
-    /// at a shutdown. So against slow clients, an outer layer has to limit how long a body may take, such
-    /// as `RequestBodyDeadlineLayer` of tower-http. A request whose body goes on while it is answered, such
-    /// as a streaming gRPC call, cannot be read first.
+    /// A request whose body is being read counts for no limit of pending requests, and is not sent
+    /// away at a shutdown. So against slow clients, an outer layer has to limit how long a body may
+    /// take, such as `RequestBodyDeadlineLayer` of tower-http. A request whose body goes on while
+    /// it is answered, such as a streaming gRPC call, cannot be read first.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {

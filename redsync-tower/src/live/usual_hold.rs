@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-/// The newest hold has the weight 1/8, as the newest round trip has in TCP (RFC 6298, section 2). So after
-/// about twenty holds, the estimate no longer depends on earlier ones.
+/// The newest hold has the weight 1/8, as the newest round trip has in TCP (RFC 6298, section 2).
+/// So after about twenty holds, the estimate no longer depends on earlier ones.
 const PARTS: u64 = 8;
 
 /// A decaying average of holds.

@@ -15,17 +15,17 @@ pub enum LockRejectionReason {
     TooManyWaiting,
     /// Too few nodes answered.
     Unavailable,
-    /// The nodes granted the lock too late to be valid for long enough: they are slow, or the expiry
-    /// is short (see [`LockError::TooLate`]). The lock has been released.
+    /// The nodes granted the lock too late to be valid for long enough: they are slow, or the
+    /// expiry is short (see [`LockError::TooLate`]). The lock has been released.
     TooLate,
     /// The request has no valid key, or its body could not be read.
     BadRequest,
     /// The request body is larger than its limit: that of
-    /// [`with_body_first`](crate::RedlockLayer::with_body_first) or of [`key::body`](crate::key::body), or one
-    /// of the key's own, which has returned 413.
+    /// [`with_body_first`](crate::RedlockLayer::with_body_first) or of
+    /// [`key::body`](crate::key::body), or one of the key's own, which has returned 413.
     TooLarge,
-    /// The route or the layer is misconfigured, or a key with the name of the lock is not a lock (see
-    /// [`LockError::NotALock`]). An error event says which.
+    /// The route or the layer is misconfigured, or a key with the name of the lock is not a lock
+    /// (see [`LockError::NotALock`]). An error event says which.
     Misconfigured,
     /// The service shuts down, and the request would have had to wait. See
     /// [`RedlockLayer::with_shutdown`](crate::RedlockLayer::with_shutdown).
@@ -79,8 +79,8 @@ impl LockRejectionReason {
         }
     }
 
-    /// The reason for the refusal of a request whose key has returned this status, because of a mistake of the
-    /// client.
+    /// The reason for the refusal of a request whose key has returned this status, because of a
+    /// mistake of the client.
     pub(super) fn of_client(status: StatusCode) -> Self {
         if status == StatusCode::PAYLOAD_TOO_LARGE {
             Self::TooLarge

@@ -93,8 +93,8 @@ pub fn grpc(rejection: &LockRejection) -> Response<Bytes> {
     response
 }
 
-/// Whether these are the headers of a gRPC request or response: the content type is `application/grpc`,
-/// or that with a codec, such as `application/grpc+proto`.
+/// Whether these are the headers of a gRPC request or response: the content type is
+/// `application/grpc`, or that with a codec, such as `application/grpc+proto`.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let suffix = content_type.and_then(|content_type| {

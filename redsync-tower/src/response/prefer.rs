@@ -9,8 +9,8 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 
 /// Reads `Prefer: wait=N` from the headers of a request.
 ///
-/// If the preference occurs several times, the first counts (RFC 7240, section 2). A malformed value
-/// is ignored.
+/// If the preference occurs several times, the first counts (RFC 7240, section 2). A malformed
+/// value is ignored.
 pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let seconds = first_wait(headers, &PREFER)?;
     if seconds.is_empty() || !seconds.iter().all(u8::is_ascii_digit) {

@@ -101,8 +101,8 @@ impl Failure {
         self.reason == Reason::NotALock
     }
 
-    /// Whether nodes may have reserved the names for this attempt, if it was to be repeated. If shared
-    /// holders have a majority, one of the nodes that refused has said so.
+    /// Whether nodes may have reserved the names for this attempt, if it was to be repeated. If
+    /// shared holders have a majority, one of the nodes that refused has said so.
     pub(crate) fn may_reserve(&self) -> bool {
         self.reserves || self.reason != Reason::Taken
     }
@@ -149,8 +149,8 @@ pub(crate) fn decide(verdict: Verdict, agreement: Option<Agreement>, is_in_time:
 }
 
 impl Attempt {
-    /// Starts an attempt on one of the permits, which may be `repeated` if it fails. The clock is read
-    /// before anything is sent.
+    /// Starts an attempt on one of the permits, which may be `repeated` if it fails. The clock is
+    /// read before anything is sent.
     pub(super) fn start(
         request: &Request,
         permit: usize,
@@ -213,8 +213,8 @@ impl Future for Attempt {
     }
 }
 
-/// Decides what follows a round of a lease whose validity would end at `until`. `raised_to` is the token
-/// that the round raised counters to, if it did.
+/// Decides what follows a round of a lease whose validity would end at `until`. `raised_to` is the
+/// token that the round raised counters to, if it did.
 fn decision(
     verdict: Verdict,
     raised_to: Option<FencingToken>,

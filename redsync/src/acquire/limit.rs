@@ -42,8 +42,8 @@ impl Limit {
         }
     }
 
-    /// The deadline for a first attempt that waits at the gate. A call that is limited by its attempts gives
-    /// each of them the time that a node may take.
+    /// The deadline for a first attempt that waits at the gate. A call that is limited by its
+    /// attempts gives each of them the time that a node may take.
     pub(crate) fn first_attempt_by(self, node_timeout: Duration, now: Instant) -> Instant {
         match self {
             Self::Tries(tries) => after(now, node_timeout.saturating_mul(tries)),

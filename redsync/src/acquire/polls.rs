@@ -15,8 +15,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// (With 10,000 names, this saves half of the CPU time.)
 const GRID: Duration = Duration::from_millis(250);
 
-/// The polls of a waiter. Each follows a pause and counts as an attempt, whether the waiter then makes
-/// an attempt, is still behind others, or relies on wake-ups.
+/// The polls of a waiter. Each follows a pause and counts as an attempt, whether the waiter then
+/// makes an attempt, is still behind others, or relies on wake-ups.
 ///
 /// While the waiter need not poll, several pauses are put together into one, and the polls between
 /// them are skipped. They count as if they had been made, so a number of attempts is used up in the
@@ -78,7 +78,8 @@ pub(super) struct Reliance {
 }
 
 impl Polls {
-    /// The polls of a waiter whose first attempt has been made. `origin` is the same for all waiters.
+    /// The polls of a waiter whose first attempt has been made. `origin` is the same for all
+    /// waiters.
     pub(super) fn new(limit: Limit, retry: &Retry, origin: Instant, now: Instant) -> Self {
         Self {
             limit,
@@ -114,8 +115,8 @@ impl Polls {
     }
 
     /// Counts the poll that is due. The last one is always an attempt, because the caller gets the
-    /// failure of that attempt. There is one exception: a deadline up to which wake-ups have worked. They
-    /// would have shown that the lock was free since the last attempt.
+    /// failure of that attempt. There is one exception: a deadline up to which wake-ups have
+    /// worked. They would have shown that the lock was free since the last attempt.
     pub(super) fn count(&mut self, retry: &Retry, on: Reliance, now: Instant) -> Poll {
         self.tries = self.tries.saturating_add(1);
         let is_watched = on.wakes && self.last == Some(Found::Taken);
@@ -165,8 +166,8 @@ impl Polls {
         self.pause.rare = 0;
     }
 
-    /// Ends a long pause after one of the usual length, to see whether wake-ups work then. Polls that
-    /// would have been skipped after this moment have not been made.
+    /// Ends a long pause after one of the usual length, to see whether wake-ups work then. Polls
+    /// that would have been skipped after this moment have not been made.
     pub(super) fn check(&mut self, retry: &Retry, now: Instant) {
         if self.pause.rare == 0 {
             return;

@@ -12,7 +12,8 @@ use crate::{
     request::Request,
 };
 
-/// Takes over a lock that a quorum still keeps for its owner value. It changes nothing on the nodes.
+/// Takes over a lock that a quorum still keeps for its owner value. It changes nothing on the
+/// nodes.
 ///
 /// # Cancel safety
 ///
@@ -35,8 +36,8 @@ pub(crate) async fn resume(
     match kept.verdict {
         Verdict::Granted => {
             let timing = &lease.options().timing;
-            // The first holder's validity has ended, although the nodes still keep the keys: because
-            // of the drift, it ends before they expire.
+            // The first holder's validity has ended, although the nodes still keep the keys:
+            // because of the drift, it ends before they expire.
             let has_ended = kept.remaining <= timing.drift(timing.expiry());
             // A majority granted, and each of these nodes keeps the names for at least this long.
             lease.begin_hold(timing.until_from(start, kept.remaining));

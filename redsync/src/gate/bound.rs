@@ -1,7 +1,8 @@
 //! The bound of the attempts that are under way: as many as are answered well within their time.
 //!
-//! Nodes that are sent more commands than they can execute do not answer more of them, but answer later. So
-//! the bound grows while answers are quick and attempts wait at the gate, and shrinks when answers come late.
+//! Nodes that are sent more commands than they can execute do not answer more of them, but answer
+//! later. So the bound grows while answers are quick and attempts wait at the gate, and shrinks
+//! when answers come late.
 //!
 //! Pure: no clock of its own, and no knowledge of tasks.
 
@@ -9,25 +10,25 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The smallest bound, which is also the first one. Up to it, late answers are no reason to ask for less:
-/// nodes that are far away may take half of their time even without a load, and 64 attempts that are
-/// answered within the default time limit of 400 ms are still 160 a second.
+/// The smallest bound, which is also the first one. Up to it, late answers are no reason to ask for
+/// less: nodes that are far away may take half of their time even without a load, and 64 attempts
+/// that are answered within the default time limit of 400 ms are still 160 a second.
 const LEAST: usize = 64;
 
-/// The largest bound. If nodes take 20 ms to answer, this many allow 50,000 attempts a second, which is
-/// more than a process can make.
+/// The largest bound. If nodes take 20 ms to answer, this many allow 50,000 attempts a second,
+/// which is more than a process can make.
 const MOST: usize = 1024;
 
-/// After this many answers in time, the bound grows by one. So it can grow by a quarter in each round trip,
-/// and from the smallest to the largest in a dozen.
+/// After this many answers in time, the bound grows by one. So it can grow by a quarter in each
+/// round trip, and from the smallest to the largest in a dozen.
 const ANSWERS_FOR_ONE_MORE: usize = 4;
 
-/// An answer is late if it has taken a larger part of its time than this: a half. The other half is for
-/// what is on its way already when the bound shrinks.
+/// An answer is late if it has taken a larger part of its time than this: a half. The other half is
+/// for what is on its way already when the bound shrinks.
 const LATE_PART: u32 = 2;
 
-/// One answer changes the usual time by this part of the difference: an eighth, as TCP smooths its round
-/// trips (RFC 6298, section 2.3).
+/// One answer changes the usual time by this part of the difference: an eighth, as TCP smooths its
+/// round trips (RFC 6298, section 2.3).
 const SMOOTHING: u32 = 8;
 
 /// How many attempts may be under way.
@@ -60,8 +61,8 @@ impl Bound {
         self.usual_time
     }
 
-    /// Counts an attempt that began at `since`, and is answered now or has used up the time of its nodes.
-    /// `is_full` says whether as many attempts are under way as the bound allows.
+    /// Counts an attempt that began at `since`, and is answered now or has used up the time of its
+    /// nodes. `is_full` says whether as many attempts are under way as the bound allows.
     pub(super) fn answered(
         &mut self,
         since: Instant,

@@ -10,8 +10,8 @@ use tokio_util::{
 use super::validity::Lost;
 use crate::lease::Lease;
 
-/// A token that is cancelled when the lock is lost, when this is dropped, or when the runtime ends that
-/// watches over the lock.
+/// A token that is cancelled when the lock is lost, when this is dropped, or when the runtime ends
+/// that watches over the lock.
 pub(super) struct LostToken {
     token: DropGuard,
     _watch: AbortOnDropHandle<()>,

@@ -22,8 +22,9 @@ pub struct GuardParts {
     pub mode: Mode,
     /// The fencing token, if the lock is fenced.
     pub fencing_token: Option<FencingToken>,
-    /// How long the lock was still valid when its guard was taken apart. If it is zero, the lock was
-    /// lost, and cannot be resumed. (Otherwise `resume` does not rely on this: it asks the nodes.)
+    /// How long the lock was still valid when its guard was taken apart. If it is zero, the lock
+    /// was lost, and cannot be resumed. (Otherwise `resume` does not rely on this: it asks the
+    /// nodes.)
     pub remaining: Duration,
 }
 

@@ -75,8 +75,8 @@ impl Renewed {
                 return None;
             }
         };
-        // If the answers come late, a later extension is under way already. Its answers are given as
-        // much time, so that each result does not add another extension to the load.
+        // If the answers come late, a later extension is under way already. Its answers are given
+        // as much time, so that each result does not add another extension to the load.
         let last = kept.last_start();
         let node_timeout = kept.lease().options().timing.node_timeout();
         let next = if self.start < last {

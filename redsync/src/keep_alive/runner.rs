@@ -27,8 +27,8 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// If the task is this late, it is started again, even if there is no other runtime. The default expiry of
-/// 8 s leaves time for several such starts.
+/// If the task is this late, it is started again, even if there is no other runtime. The default
+/// expiry of 8 s leaves time for several such starts.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// The tasks of a keeper: the present one, and the earlier ones that it has replaced.

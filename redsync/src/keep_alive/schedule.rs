@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::due::Times;
 use crate::{lease::Lease, sync::Mutex};
 
-/// The most extensions that are begun before replies are read: as many as a connection sends together.
+/// The most extensions that are begun before replies are read: as many as a connection sends
+/// together.
 const MOST_BEGUN_AT_ONCE: usize = 256;
 
 /// A guard that is kept alive, for as long as this exists.
@@ -68,8 +69,8 @@ impl KeptAlive {
 }
 
 impl Schedule {
-    /// Plans the next extension of a guard for `at`, or, if the lock cannot be extended any further,
-    /// the report of its end. Returns when the guard is due.
+    /// Plans the next extension of a guard for `at`, or, if the lock cannot be extended any
+    /// further, the report of its end. Returns when the guard is due.
     pub(super) fn plan(&mut self, kept: &Arc<KeptAlive>, at: Instant) -> Instant {
         let at = if kept.lease.is_at_its_end() {
             kept.lease.until()

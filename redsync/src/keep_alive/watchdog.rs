@@ -24,8 +24,9 @@ use std::{
 
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// If the keeper is this late, its runtime stands still, and the keeper moves to another. A runtime that is
-/// merely busy runs a task that was woken well before, and a move takes a small part of the validity.
+/// If the keeper is this late, its runtime stands still, and the keeper moves to another. A runtime
+/// that is merely busy runs a task that was woken well before, and a move takes a small part of the
+/// validity.
 pub(super) const LATE: Duration = Duration::from_millis(100);
 
 /// Whether the thread runs.

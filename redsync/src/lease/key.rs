@@ -14,8 +14,8 @@ use crate::{
     quorum::votes::Vote,
 };
 
-/// The first pause before a release is repeated on a node that may still set the key of a lock that was
-/// resumed.
+/// The first pause before a release is repeated on a node that may still set the key of a lock that
+/// was resumed.
 const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg_attr(test, derive(Clone))]
@@ -31,8 +31,8 @@ pub(crate) struct Key {
 struct Rare {
     /// The number of the node's counter, if the lease is fenced.
     number: Option<FencingToken>,
-    /// When the node was last found without the key or got it back, if no majority has confirmed the
-    /// lock since.
+    /// When the node was last found without the key or got it back, if no majority has confirmed
+    /// the lock since.
     gap: Option<Instant>,
     /// Whether the node was without the key when it last answered.
     lacks_key: bool,
@@ -43,7 +43,8 @@ struct Rare {
     resumed: Option<Resumed>,
 }
 
-/// What a key needs whose lock was resumed: its first holder may still set it, so its release is repeated.
+/// What a key needs whose lock was resumed: its first holder may still set it, so its release is
+/// repeated.
 #[derive(Clone, Copy)]
 struct Resumed {
     /// Up to when the acquisition of the first holder may still arrive.
@@ -251,8 +252,8 @@ impl Key {
 }
 
 impl Resumed {
-    /// The pause before the release is repeated, if the first holder may still set the key. Each is longer
-    /// than the one before.
+    /// The pause before the release is repeated, if the first holder may still set the key. Each is
+    /// longer than the one before.
     fn next_pause(&mut self, now: Instant) -> Option<Duration> {
         let left = self.set_until.saturating_duration_since(now);
         if left.is_zero() {

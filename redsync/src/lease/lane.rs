@@ -1,9 +1,9 @@
 //! The lane from a lease to one node: the order of the commands, and the key there.
 //!
 //! A command that can set a key keeps the lane until it has been answered. These are the
-//! acquisition and a command that sets missing keys again. A release keeps the lane, too. Every other
-//! command waits for that answer and then passes. So a key is never set after it was released,
-//! however slow the node is.
+//! acquisition and a command that sets missing keys again. A release keeps the lane, too. Every
+//! other command waits for that answer and then passes. So a key is never set after it was
+//! released, however slow the node is.
 //!
 //! Pure: it does no I/O and has no clock of its own. So the model checker drives it as it is.
 
@@ -24,7 +24,8 @@ use crate::{
 pub(crate) struct Lane<C = Arc<dyn LaneCommand>> {
     /// Whether a command keeps the lane.
     is_kept: bool,
-    /// Whether a release also ends what the node has reserved for the next attempt, because there is none.
+    /// Whether a release also ends what the node has reserved for the next attempt, because there
+    /// is none.
     withdraws: bool,
     /// The commands that wait, in order.
     waiting: SmallVec<[(Passage, C); 1]>,
@@ -82,8 +83,8 @@ impl<C> Lane<C> {
         }
     }
 
-    /// Begins an operation: its command enters the lane, if the node has to be asked. `token` is what
-    /// a raise raises counters to.
+    /// Begins an operation: its command enters the lane, if the node has to be asked. `token` is
+    /// what a raise raises counters to.
     pub(crate) fn begin(
         &mut self,
         operation: Operation,
@@ -114,8 +115,8 @@ impl<C> Lane<C> {
         self.withdraws = true;
     }
 
-    /// Whether a command that has waited in the lane still has to ask the node. A release need not if
-    /// the node has nothing to release.
+    /// Whether a command that has waited in the lane still has to ask the node. A release need not
+    /// if the node has nothing to release.
     pub(crate) fn still_asks(&self, operation: Operation) -> bool {
         operation != Operation::Release || self.may_have_something_to_release()
     }

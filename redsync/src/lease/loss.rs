@@ -10,8 +10,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Loss {
     is_noted: AtomicBool,
-    /// For each node, the vote of the last round that asked it and did not confirm the lock, if none has
-    /// confirmed it since.
+    /// For each node, the vote of the last round that asked it and did not confirm the lock, if
+    /// none has confirmed it since.
     votes: Mutex<Option<Votes>>,
 }
 

@@ -12,8 +12,8 @@ use super::{
 use crate::{FencingToken, node::Operation};
 
 impl Lease {
-    /// Sends a command to every node, whose answers count up to a deadline. With `fail_fast`, the verdict
-    /// is given as soon as it is clear; otherwise when all nodes have voted.
+    /// Sends a command to every node, whose answers count up to a deadline. With `fail_fast`, the
+    /// verdict is given as soon as it is clear; otherwise when all nodes have voted.
     fn send(self: &Arc<Self>, command: Command, fail_fast: bool, deadline: Instant) -> Pending {
         let round = Round::start(self, command, fail_fast);
         let answering = round.send();
@@ -43,8 +43,8 @@ impl Lease {
         self.send(command, true, self.node_deadline(now))
     }
 
-    /// Extends the keys. After the validity, or after `limit` if there is one, no node is asked and no
-    /// answer counts.
+    /// Extends the keys. After the validity, or after `limit` if there is one, no node is asked and
+    /// no answer counts.
     ///
     /// Without `fail_fast`, it waits for all nodes, but for at most half of the remaining validity,
     /// so that a node that hangs does not keep the extension from counting.
@@ -85,8 +85,8 @@ impl Lease {
         self.send(command, self.fail_fast(), self.node_deadline(now))
     }
 
-    /// Gives an attempt up that no other follows: releases its keys, and on nodes that have reserved the names
-    /// for the next attempt, ends that.
+    /// Gives an attempt up that no other follows: releases its keys, and on nodes that have
+    /// reserved the names for the next attempt, ends that.
     pub(crate) fn give_up(self: &Arc<Self>) -> Pending {
         self.lanes.withdraw();
         self.release()

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::{node::Operation, options::Timing};
 
-/// The longest pursuit. A key that could not be released by then stays until it expires. A restart or a
-/// failover of a server takes less, and a process that ends does not wait for much longer.
+/// The longest pursuit. A key that could not be released by then stays until it expires. A restart
+/// or a failover of a server takes less, and a process that ends does not wait for much longer.
 const MAX_PURSUIT: Duration = Duration::from_secs(30);
 
 /// How much longer to wait for a release than for an acquisition, because the release may have to

@@ -1,7 +1,8 @@
 //! Rounds: one command to every node of a lease, and the count of the answers.
 //!
-//! The [`Command`] of a [`Round`] enters the [lane](super::lane) to each node. When the lane lets it
-//! pass, the node is asked. The node's [answer](answers) is counted where it arrives, on any thread.
+//! The [`Command`] of a [`Round`] enters the [lane](super::lane) to each node. When the lane lets
+//! it pass, the node is asked. The node's [answer](answers) is counted where it arrives, on any
+//! thread.
 
 mod answers;
 
@@ -77,8 +78,8 @@ impl Command {
         self
     }
 
-    /// Whether a command that is not a release may be sent at `now`: not after the lease `has_ended`,
-    /// and an extension not after `until`, when the validity is over.
+    /// Whether a command that is not a release may be sent at `now`: not after the lease
+    /// `has_ended`, and an extension not after `until`, when the validity is over.
     pub(crate) fn may_be_sent(&self, now: Instant, until: Instant, has_ended: bool) -> bool {
         let is_late = match self.asked {
             Asked::Always => false,
@@ -90,8 +91,8 @@ impl Command {
 }
 
 impl Round {
-    /// Starts a round. With `fail_fast`, the verdict is given as soon as it is clear; otherwise when
-    /// all nodes have voted.
+    /// Starts a round. With `fail_fast`, the verdict is given as soon as it is clear; otherwise
+    /// when all nodes have voted.
     pub(super) fn start(lease: &Arc<Lease>, command: Command, fail_fast: bool) -> Arc<Self> {
         Arc::new(Self {
             lease: Arc::clone(lease),

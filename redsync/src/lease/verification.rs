@@ -61,8 +61,8 @@ impl Lease {
         }
     }
 
-    /// Asks a node for how long it will keep all names with this lease's owner value. Returns its vote
-    /// if it does not keep them all.
+    /// Asks a node for how long it will keep all names with this lease's owner value. Returns its
+    /// vote if it does not keep them all.
     async fn kept_on(&self, node: usize) -> Result<Duration, Vote> {
         let found = self.site.nodes().inspect(node, &self.entry().names).await;
         let (mut kept, mut is_missing) = (Duration::MAX, false);

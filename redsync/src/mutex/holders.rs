@@ -5,10 +5,11 @@ use crate::{ConfigError, Inspection, inspect};
 
 /// For administrators.
 impl Mutex {
-    /// Asks each node who holds the names, or the permits of a [semaphore](crate::Redsync::semaphore).
+    /// Asks each node who holds the names, or the permits of a
+    /// [semaphore](crate::Redsync::semaphore).
     ///
-    /// This is for people who want to know why something is locked. The answer describes the past by
-    /// the time it arrives.
+    /// This is for people who want to know why something is locked. The answer describes the past
+    /// by the time it arrives.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -41,22 +42,22 @@ impl Mutex {
         Ok(inspect::inspect(&request, &self.common.nodes).await)
     }
 
-    /// Takes the lock from whoever holds it: releases its keys on all nodes that can be reached, exclusive
-    /// and shared ones, of all permits. Returns the holders that each node has released.
+    /// Takes the lock from whoever holds it: releases its keys on all nodes that can be reached,
+    /// exclusive and shared ones, of all permits. Returns the holders that each node has released.
     ///
     /// **The holder does not know it at once.** It goes on until its next
-    /// [extension](crate::Guard::extend) or [`verify`](crate::Guard::verify), which finds that the lock is
-    /// [lost](crate::Guard::lost), or until its validity ends. The same is true of a waiter to which it
-    /// [hands the lock over](Self::with_hand_over). Meanwhile the next holder works at the same
-    /// time. So this is for people who know that the holder hangs, and that its work cannot do harm; where
-    /// that matters, use [fencing tokens](crate::fence): that of the next holder is larger than those of the
-    /// holder and of the waiters to which it hands the lock over. A lock whose holder has crashed expires by
-    /// itself.
+    /// [extension](crate::Guard::extend) or [`verify`](crate::Guard::verify), which finds that the
+    /// lock is [lost](crate::Guard::lost), or until its validity ends. The same is true of a waiter
+    /// to which it [hands the lock over](Self::with_hand_over). Meanwhile the next holder works at
+    /// the same time. So this is for people who know that the holder hangs, and that its work
+    /// cannot do harm; where that matters, use [fencing tokens](crate::fence): that of the next
+    /// holder is larger than those of the holder and of the waiters to which it hands the lock
+    /// over. A lock whose holder has crashed expires by itself.
     ///
-    /// Each node releases the holders that it reports when it is asked, so a holder that acquires the lock
-    /// just before or during the call may lose it, too. A key that is [not a
-    /// lock](crate::LockError::NotALock) stays. If fewer than a majority of the nodes answer, the holder may keep
-    /// the lock on the others.
+    /// Each node releases the holders that it reports when it is asked, so a holder that acquires
+    /// the lock just before or during the call may lose it, too. A key that is [not a
+    /// lock](crate::LockError::NotALock) stays. If fewer than a majority of the nodes answer, the
+    /// holder may keep the lock on the others.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -76,16 +77,16 @@ impl Mutex {
     /// # }
     /// ```
     ///
-    /// Waiters in other processes than the holder's are notified. Those of the holder's process are notified
-    /// when the holder notices the loss, even if it keeps its guard.
+    /// Waiters in other processes than the holder's are notified. Those of the holder's process are
+    /// notified when the holder notices the loss, even if it keeps its guard.
     ///
     /// It takes at most the [node time limit](Self::with_node_timeout), 400 ms by default.
     ///
     /// # Errors
     ///
     /// A [`ConfigError`] if a name or an option is invalid. If a node fails, its own [`Inspection`]
-    /// has the error. It may have released some holders before that: a warning in the log names each holder
-    /// as soon as a node has released it.
+    /// has the error. It may have released some holders before that: a warning in the log names
+    /// each holder as soon as a node has released it.
     ///
     /// # Cancel safety
     ///

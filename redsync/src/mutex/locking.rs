@@ -87,10 +87,10 @@ impl Mutex {
 
     /// Acquires the lock, and waits for at most `limit` while another holder has it.
     ///
-    /// If the lock may have become free without a [wake-up](crate#waiting), the last attempt starts when
-    /// the limit is over. It is completed, so the future can take longer than the limit: by a round trip,
-    /// or, if nodes hang, by the [node time limit](Self::with_node_timeout). With a limit of zero there is
-    /// one attempt.
+    /// If the lock may have become free without a [wake-up](crate#waiting), the last attempt starts
+    /// when the limit is over. It is completed, so the future can take longer than the limit: by a
+    /// round trip, or, if nodes hang, by the [node time limit](Self::with_node_timeout). With a
+    /// limit of zero there is one attempt.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -152,8 +152,8 @@ impl Mutex {
     /// * [`LockError::Unavailable`] if too few nodes answered;
     /// * [`LockError::Value`] if the value is empty;
     /// * [`LockError::Config`] if a name or an option is invalid, or if the parts belong to other
-    ///   names or another mode. A [permit](crate::Redsync::semaphore) is resumed from its parts, because the
-    ///   owner value alone does not say which of them it is.
+    ///   names or another mode. A [permit](crate::Redsync::semaphore) is resumed from its parts,
+    ///   because the owner value alone does not say which of them it is.
     ///
     /// # Cancel safety
     ///

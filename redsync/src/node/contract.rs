@@ -8,8 +8,8 @@
 //!
 //! The other functions test one promise each, to show which of them hold. [`driver`] tests a
 //! [`Driver`](super::redis::Driver): whether it returns the replies that a `RedisNode` has to tell
-//! apart. After that, run [`check`] on a node with this driver. The future of any of them can be dropped:
-//! the keys that it has set expire.
+//! apart. After that, run [`check`] on a node with this driver. The future of any of them can be
+//! dropped: the keys that it has set expire.
 //!
 //! This module needs the feature `contract`, which belongs in `dev-dependencies`:
 //!

@@ -54,8 +54,8 @@ impl NodeError {
     ///
     /// When Redis does not know a command, its error repeats the arguments, and one of them may be
     /// the owner value. This part of the message is cut off. The error of a command in a script has
-    /// the code of that command's error, also from servers older than Redis 7.0, which put the place in
-    /// the script before it.
+    /// the code of that command's error, also from servers older than Redis 7.0, which put the
+    /// place in the script before it.
     #[must_use]
     pub fn refused(code: impl Into<Box<str>>, message: &str) -> Self {
         let code = code.into();
@@ -66,7 +66,8 @@ impl NodeError {
         Self::Refused { code, message }
     }
 
-    /// Makes an [`Unreachable`](Self::Unreachable) of the reason why nothing was sent to the server.
+    /// Makes an [`Unreachable`](Self::Unreachable) of the reason why nothing was sent to the
+    /// server.
     pub fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unreachable(Arc::from(error.into()))
     }
@@ -75,8 +76,8 @@ impl NodeError {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Overloaded => true,
-            // The server does not know the user, or the command is wrong. All else is a state of the
-            // server, such as `READONLY` during a failover.
+            // The server does not know the user, or the command is wrong. All else is a state of
+            // the server, such as `READONLY` during a failover.
             Self::Refused { code, message } => match &**code {
                 "NOAUTH" | "WRONGPASS" | "NOPERM" | "WRONGTYPE" | "CROSSSLOT" | "NOSCRIPT" => false,
                 // Proxies and scripts put other errors behind this word.

@@ -73,7 +73,8 @@ pub(crate) trait Asker: Send + Sync {
     /// has ended. The node may have carried the operation out.
     fn unanswered(self: Arc<Self>, node: usize, operation: Operation);
 
-    /// Learns that the question is asked again, although the node may have carried the operation out.
+    /// Learns that the question is asked again, although the node may have carried the operation
+    /// out.
     fn is_asked_again(&self, node: usize, operation: Operation);
 
     /// Learns that the question has certainly not been sent, because the connection had ended. It
@@ -182,7 +183,8 @@ impl Question {
         self.asker().expect(self.node as usize, answer);
     }
 
-    /// Reports that the question is asked again, although the node may have carried the operation out.
+    /// Reports that the question is asked again, although the node may have carried the operation
+    /// out.
     pub(crate) fn is_asked_again(&self) {
         self.asker()
             .is_asked_again(self.node as usize, self.operation);

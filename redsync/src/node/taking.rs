@@ -1,4 +1,5 @@
-//! A node that takes questions, as a Redis node does, and leaves it to the test when they are answered.
+//! A node that takes questions, as a Redis node does, and leaves it to the test when they are
+//! answered.
 
 use std::{sync::Arc, time::Duration};
 

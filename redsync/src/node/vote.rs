@@ -24,8 +24,8 @@ pub enum AcquireVote {
         /// How long the node will keep the name for the present holders, if that is known.
         remaining: Option<Duration>,
     },
-    /// A key with one of the names is not a lock, so nobody holds it and nobody will release it. Or the
-    /// key of its counter is not a counter, so the name cannot be fenced.
+    /// A key with one of the names is not a lock, so nobody holds it and nobody will release it. Or
+    /// the key of its counter is not a counter, so the name cannot be fenced.
     NotALock {
         /// The key.
         name: Arc<str>,

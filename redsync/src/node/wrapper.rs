@@ -9,12 +9,13 @@ use crate::FencingToken;
 
 /// A [`Node`] that wraps another node, to observe or change some of its operations.
 ///
-/// It implements `Node`. Each method calls the method of the same name on the
-/// [inner](Self::inner) node, unless the wrapper overrides it. [`Node`] says what each method has to
-/// promise, with its errors and its cancel safety.
+/// It implements `Node`. Each method calls the method of the same name on the [inner](Self::inner)
+/// node, unless the wrapper overrides it. [`Node`] says what each method has to promise, with its
+/// errors and its cancel safety.
 ///
-/// A wrapper is asked for one operation at a time. So around a [`RedisNode`](super::redis::RedisNode)
-/// it costs some speed: the commands of different locks are not put together into one list.
+/// A wrapper is asked for one operation at a time. So around a
+/// [`RedisNode`](super::redis::RedisNode) it costs some speed: the commands of different locks are
+/// not put together into one list.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicUsize, Ordering};

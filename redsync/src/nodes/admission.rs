@@ -14,9 +14,9 @@ use tokio::{
 
 use crate::{node::NodeError, sync::Mutex};
 
-/// How long to wait for an answer to the question of another caller. That caller may be on a runtime
-/// that nobody drives any longer, so after this time, the node is asked again. It is a part of the
-/// usual node time limit, so the caller that asks again still gets its lock.
+/// How long to wait for an answer to the question of another caller. That caller may be on a
+/// runtime that nobody drives any longer, so after this time, the node is asked again. It is a part
+/// of the usual node time limit, so the caller that asks again still gets its lock.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// Whether a node has been admitted, and who is asking it.

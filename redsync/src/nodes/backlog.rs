@@ -1,7 +1,8 @@
 //! The backlog of a node: the releases that it has not carried out, and that are repeated.
 //!
-//! In an outage, each lock that ends may leave one. So a release does not ask the node again by itself. The
-//! [repeater](super::repeater) asks for all of them, one at a time while the node fails.
+//! In an outage, each lock that ends may leave one. So a release does not ask the node again by
+//! itself. The [repeater](super::repeater) asks for all of them, one at a time while the node
+//! fails.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +17,8 @@ use crate::{node::Question, sync::Mutex};
 #[derive(Default)]
 pub(super) struct Backlog {
     state: Mutex<State>,
-    /// Whether releases are repeated. So an answer of a node without a backlog does not lock the mutex.
+    /// Whether releases are repeated. So an answer of a node without a backlog does not lock the
+    /// mutex.
     is_repeated: AtomicBool,
     /// Notifies the repeater that the counts have changed.
     counted: Notify,
@@ -45,8 +47,8 @@ pub(super) struct Counts {
 }
 
 impl Backlog {
-    /// Adds a release, which is repeated up to the end of its pursuit. Returns whether it needs a repeater,
-    /// because the backlog has none.
+    /// Adds a release, which is repeated up to the end of its pursuit. Returns whether it needs a
+    /// repeater, because the backlog has none.
     #[must_use]
     pub(super) fn add(&self, release: Question, until: Instant) -> bool {
         let mut state = self.state.lock();
@@ -112,8 +114,8 @@ impl Backlog {
         mem::take(&mut state.waiting)
     }
 
-    /// Resolves when this number of releases have succeeded since an earlier count, or one has failed.
-    /// Returns whether all have succeeded.
+    /// Resolves when this number of releases have succeeded since an earlier count, or one has
+    /// failed. Returns whether all have succeeded.
     pub(super) async fn batch_has_succeeded(&self, size: usize, before: Counts) -> bool {
         loop {
             let now = self.counts();

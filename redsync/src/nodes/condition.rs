@@ -1,9 +1,9 @@
-//! The condition of a node, as its answers show it: whether it works, and what the log has said about
-//! it.
+//! The condition of a node, as its answers show it: whether it works, and what the log has said
+//! about it.
 //!
-//! A problem is reported once when it begins, and once for each new reason. It is over when the node
-//! does again what it had failed to do, and has not failed for a moment: of the commands that were
-//! under way together, some may succeed while others fail.
+//! A problem is reported once when it begins, and once for each new reason. It is over when the
+//! node does again what it had failed to do, and has not failed for a moment: of the commands that
+//! were under way together, some may succeed while others fail.
 
 use std::{
     mem::{self, Discriminant},
@@ -21,8 +21,8 @@ use crate::{
 /// A node works again when it has not failed for this long.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// A node that has left all questions unanswered for this long is reported, before the time of any of
-/// them is over.
+/// A node that has left all questions unanswered for this long is reported, before the time of any
+/// of them is over.
 const SILENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Condition {
@@ -75,7 +75,8 @@ impl Condition {
         at.saturating_duration_since(self.made_at).as_millis() as u64
     }
 
-    /// Notes a question. Returns whether the node has been silent for so long that this is a failure.
+    /// Notes a question. Returns whether the node has been silent for so long that this is a
+    /// failure.
     pub(super) fn asked(&self, now: Instant) -> bool {
         // Relaxed, here and below: it is only a time, and a report may be a moment late.
         match self.asked_at.load(Ordering::Relaxed) {
@@ -162,8 +163,8 @@ impl Kind {
         }
     }
 
-    /// Whether the node may do everything else meanwhile. A user may lack the permission for scripts,
-    /// and a full server still releases.
+    /// Whether the node may do everything else meanwhile. A user may lack the permission for
+    /// scripts, and a full server still releases.
     fn is_of_one_operation(&self) -> bool {
         match self {
             Self::Away => false,

@@ -15,7 +15,8 @@ struct Known {
 }
 
 impl Identities {
-    /// Takes the identity of a node that is to be admitted. If an admitted node has the same, returns that one.
+    /// Takes the identity of a node that is to be admitted. If an admitted node has the same,
+    /// returns that one.
     pub(super) fn claim(&self, node: usize, identity: String) -> Result<(), usize> {
         let mut known = self.0.lock();
         match known.servers.iter().find(|(other, _)| *other == identity) {

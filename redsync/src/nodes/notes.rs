@@ -1,5 +1,5 @@
-//! What answers show about the nodes, and what the log says about it: when a node fails and when it works
-//! again, and when too few of them answer.
+//! What answers show about the nodes, and what the log says about it: when a node fails and when it
+//! works again, and when too few of them answer.
 
 use tokio::time::Instant;
 
@@ -31,9 +31,9 @@ impl Nodes {
         }
     }
 
-    /// Notes that a question was not answered. If its time was over, `since` says when it was asked,
-    /// and this is a failure if the node has answered no other since then. Otherwise its runtime has
-    /// ended, which says nothing about the node.
+    /// Notes that a question was not answered. If its time was over, `since` says when it was
+    /// asked, and this is a failure if the node has answered no other since then. Otherwise its
+    /// runtime has ended, which says nothing about the node.
     pub(crate) fn note_unanswered(
         &self,
         node: usize,

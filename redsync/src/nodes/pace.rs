@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// The first and the longest pause. A new connection is made in less than the first. While a server loads
-/// its data, which takes seconds or minutes, it is tested once in the longest, and when it is done, the
-/// releases follow no later than that.
+/// The first and the longest pause. A new connection is made in less than the first. While a server
+/// loads its data, which takes seconds or minutes, it is tested once in the longest, and when it is
+/// done, the releases follow no later than that.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -26,8 +26,8 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The pause before the next test: half of it at least, so that the processes that wait for a node do not
-    /// all test it at the same time.
+    /// The pause before the next test: half of it at least, so that the processes that wait for a
+    /// node do not all test it at the same time.
     pub(super) fn pause(&self) -> Duration {
         self.pause.mul_f64(0.5 + fastrand::f64() / 2.0)
     }

@@ -1,8 +1,9 @@
 //! The repeater of a node: it asks for the releases in the [backlog](super::backlog) again.
 //!
-//! One release at a time tests whether the node works, [ever more rarely](super::pace), and the others wait.
-//! When the node has carried one out, they follow in batches, which grow as long as all of a batch succeed.
-//! A release that fails moves to the end of the backlog, so one that never succeeds holds up no other.
+//! One release at a time tests whether the node works, [ever more rarely](super::pace), and the
+//! others wait. When the node has carried one out, they follow in batches, which grow as long as
+//! all of a batch succeed. A release that fails moves to the end of the backlog, so one that never
+//! succeeds holds up no other.
 
 use std::{
     future::{Future, poll_fn},
@@ -22,8 +23,8 @@ use super::{
 };
 use crate::node::{Answering, Question};
 
-/// How long to wait for the answers to a batch before the next release tests the node. The answers may
-/// still come: the node may hang, or the answer to one release be lost.
+/// How long to wait for the answers to a batch before the next release tests the node. The answers
+/// may still come: the node may hang, or the answer to one release be lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How precisely the pursuit of a release ends.
@@ -31,8 +32,8 @@ const PRECISION: Duration = Duration::from_millis(50);
 
 /// Repeats the releases in the backlog of one node, until there are none.
 ///
-/// If it is dropped before that, because its runtime ends, the askers learn that their questions are dropped.
-/// They add them again, and the first of them gets a new repeater.
+/// If it is dropped before that, because its runtime ends, the askers learn that their questions
+/// are dropped. They add them again, and the first of them gets a new repeater.
 #[must_use = "it repeats nothing unless it runs"]
 pub(crate) struct Repeater {
     nodes: Arc<Nodes>,
@@ -44,8 +45,8 @@ pub(crate) struct Repeater {
 type Answers = FuturesUnordered<Timeout<Answering>>;
 
 impl Nodes {
-    /// Adds a release to the backlog of a node that has not carried it out. It is repeated up to the end of
-    /// its pursuit. If a repeater is returned, it has to run.
+    /// Adds a release to the backlog of a node that has not carried it out. It is repeated up to
+    /// the end of its pursuit. If a repeater is returned, it has to run.
     pub(crate) fn repeat(
         self: &Arc<Self>,
         node: usize,
@@ -101,8 +102,8 @@ impl Repeater {
         }
     }
 
-    /// Asks the node for the first releases, up to this number. Returns whether all of them have succeeded,
-    /// or nothing if there was none.
+    /// Asks the node for the first releases, up to this number. Returns whether all of them have
+    /// succeeded, or nothing if there was none.
     async fn repeat(&self, most: usize, answers: &mut Answers) -> Option<bool> {
         let backlog = self.backlog();
         let (before, batch) = (backlog.counts(), backlog.take(most));

@@ -8,9 +8,9 @@ use crate::{ConfigError, fence::is_counter};
 /// The greatest length of a name together with its prefix, in bytes.
 pub(crate) const MAX_NAME_LEN: usize = 1024;
 
-/// The greatest length of a prefix, in bytes. Beside it there is room for every name that a client of a
-/// service may choose: `redsync-tower` shortens those of more than 200 bytes. So a prefix that is too long
-/// is noticed when it is set, and not when a client sends a long name.
+/// The greatest length of a prefix, in bytes. Beside it there is room for every name that a client
+/// of a service may choose: `redsync-tower` shortens those of more than 200 bytes. So a prefix that
+/// is too long is noticed when it is set, and not when a client sends a long name.
 pub(super) const MAX_PREFIX_LEN: usize = MAX_NAME_LEN - 256;
 
 /// The end of the keys of all permits but the first: this, and the number of the permit. Names that

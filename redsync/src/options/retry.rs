@@ -12,12 +12,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// pause.
 const _: () = assert!(EXCLUSIVE_NEXT.as_millis() >= 2 * LONGEST_PAUSE.as_millis());
 
-/// The longest pause between the polls of a waiter that is woken. If a wake-up gets lost although its
-/// connection lives, the waiter finds out after this time and a usual pause: within ten seconds.
+/// The longest pause between the polls of a waiter that is woken. If a wake-up gets lost although
+/// its connection lives, the waiter finds out after this time and a usual pause: within ten
+/// seconds.
 const LONGEST_RARE_PAUSE: Duration = Duration::from_secs(9);
 
-/// The same, if an outage is to end the call. Where wake-ups work and locks do not, a waiter notices
-/// that at its polls.
+/// The same, if an outage is to end the call. Where wake-ups work and locks do not, a waiter
+/// notices that at its polls.
 const LONGEST_PAUSE_BEFORE_OUTAGE: Duration = Duration::from_secs(2);
 
 /// After this many attempts in a row that found no quorum of nodes, the pauses grow.
@@ -67,8 +68,8 @@ impl Retry {
         jittered(doubled(2 * Self::LEAST_RARE_PAUSE, polls).min(longest))
     }
 
-    /// Draws the least pause after this number of attempts in a row that found no quorum of nodes, if
-    /// it has grown.
+    /// Draws the least pause after this number of attempts in a row that found no quorum of nodes,
+    /// if it has grown.
     pub(crate) fn outage_pause(outages: u32) -> Option<Duration> {
         let times = outages.checked_sub(FREE_OUTAGES)?;
         Some(jittered(
@@ -107,8 +108,8 @@ fn doubled(pause: Duration, times: u32) -> Duration {
     pause.saturating_mul(1 << times.min(16))
 }
 
-/// Draws a pause between half of this one and all of it, so that those who began together do not poll
-/// together.
+/// Draws a pause between half of this one and all of it, so that those who began together do not
+/// poll together.
 fn jittered(pause: Duration) -> Duration {
     pause / 2 + (pause / 2).mul_f64(fastrand::f64())
 }

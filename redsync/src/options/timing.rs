@@ -68,8 +68,8 @@ impl Timing {
         kept.mul_f64(self.drift_factor) + Duration::from_millis(2)
     }
 
-    /// The end of the validity of a lock that nodes keep for `kept` from no earlier than `start`. A node may
-    /// say that it keeps a lock for any time, and an instant has a limit.
+    /// The end of the validity of a lock that nodes keep for `kept` from no earlier than `start`. A
+    /// node may say that it keeps a lock for any time, and an instant has a limit.
     pub(crate) fn until_from(&self, start: Instant, kept: Duration) -> Instant {
         let kept = kept.min(MAX_EXPIRY);
         start + kept.saturating_sub(self.drift(kept))

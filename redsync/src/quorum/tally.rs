@@ -67,11 +67,11 @@ impl Tally {
     /// It may be known that no quorum can grant before the reason is known: contention, because
     /// nodes refuse, or an outage, because too few nodes answer. The difference matters to a caller
     /// (come back later, or page someone). So there is no verdict while outstanding votes can
-    /// decide this. It also matters whether the nodes that refuse have another holder, or a key that is
-    /// not a lock.
+    /// decide this. It also matters whether the nodes that refuse have another holder, or a key
+    /// that is not a lock.
     ///
-    /// Of an even number of nodes, each half can give another reason. Then another holder comes before a
-    /// key that is not a lock, and both come before an outage.
+    /// Of an even number of nodes, each half can give another reason. Then another holder comes
+    /// before a key that is not a lock, and both come before an outage.
     pub(crate) const fn verdict(&self) -> Option<Verdict> {
         let (quorum, blocking) = (majority(self.nodes), self.blocking());
         let open = self.outstanding();
@@ -96,8 +96,9 @@ impl Tally {
         }
     }
 
-    /// Whether no outstanding vote can change [what the nodes have](super::votes::Votes::not_a_lock) that
-    /// refuse: another holder, or a key that is not a lock.
+    /// Whether no outstanding vote can change [what the nodes
+    /// have](super::votes::Votes::not_a_lock) that refuse: another holder, or a key that is not a
+    /// lock.
     const fn is_clear_what_is_there(&self) -> bool {
         let (blocking, open) = (self.blocking(), self.outstanding());
         let taken = self.refused - self.foreign;
@@ -128,8 +129,8 @@ mod tests {
             foreign,
             ..tally(nodes, 0, refused, 0)
         };
-        // One of three nodes has another holder, and one a key that is not a lock: the third decides
-        // whether a person has to act.
+        // One of three nodes has another holder, and one a key that is not a lock: the third
+        // decides whether a person has to act.
         assert_eq!(foreign(3, 2, 1).verdict(), None);
         assert_eq!(foreign(3, 2, 2).verdict(), Some(Verdict::Refused));
         assert_eq!(foreign(3, 3, 1).verdict(), Some(Verdict::Refused));

@@ -21,12 +21,13 @@ pub enum Vote {
         /// How long the node will keep the key of the present holder, if that is known.
         remaining: Option<Duration>,
     },
-    /// The node had no key with one of the names, and no other holder had one: the key has expired, was
-    /// deleted, or was lost when the node restarted without its data. It is also the vote of a node that
-    /// has the key again since.
+    /// The node had no key with one of the names, and no other holder had one: the key has expired,
+    /// was deleted, or was lost when the node restarted without its data. It is also the vote of a
+    /// node that has the key again since.
     Missing,
-    /// The node has a key with one of the names, and this key is not a lock; or the key of a counter of
-    /// [fencing tokens](crate::fence), and this is not a counter. The name cannot be acquired.
+    /// The node has a key with one of the names, and this key is not a lock; or the key of a
+    /// counter of [fencing tokens](crate::fence), and this is not a counter. The name cannot be
+    /// acquired.
     #[non_exhaustive]
     NotALock {
         /// The key: the name with its prefix, or the key of its counter.
@@ -59,8 +60,8 @@ impl NodeVote {
 
 /// The votes of the nodes in one round.
 ///
-/// The errors of locking, extending, verifying and releasing contain them, so that a log shows which
-/// node failed and why.
+/// The errors of locking, extending, verifying and releasing contain them, so that a log shows
+/// which node failed and why.
 #[derive(Clone, Debug)]
 pub struct Votes {
     pub(crate) name: Label,
@@ -108,8 +109,9 @@ impl Votes {
         self
     }
 
-    /// The key that keeps a quorum from granting, because it is not a lock. If another holder keeps it from
-    /// that as well, as half of an even number of nodes can, it is not known yet what comes after the holder.
+    /// The key that keeps a quorum from granting, because it is not a lock. If another holder keeps
+    /// it from that as well, as half of an even number of nodes can, it is not known yet what comes
+    /// after the holder.
     pub(crate) fn not_a_lock(&self) -> Option<&Arc<str>> {
         // Enough nodes that the rest cannot form a quorum.
         let last = self.nodes - self.quorum();
@@ -143,7 +145,8 @@ impl Votes {
         remaining.get(self.quorum() - 1).copied().flatten()
     }
 
-    /// Displays each node's address and vote, such as `10.0.0.1:6379 taken; 10.0.0.2:6379 acquired`.
+    /// Displays each node's address and vote, such as `10.0.0.1:6379 taken; 10.0.0.2:6379
+    /// acquired`.
     pub(crate) const fn described<'a>(
         &'a self,
         granted: &'a str,

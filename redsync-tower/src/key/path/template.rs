@@ -108,8 +108,8 @@ fn separates(c: char) -> bool {
     !c.is_ascii_alphanumeric() && !"-._~%".contains(c)
 }
 
-/// The names of the parameters of a route, in the syntax of axum: `{name}` and `{*name}`, while `{{`
-/// and `}}` stand for braces.
+/// The names of the parameters of a route, in the syntax of axum: `{name}` and `{*name}`, while
+/// `{{` and `}}` stand for braces.
 pub(super) fn parameters(route: &str) -> impl Iterator<Item = &str> {
     let mut rest = route;
     iter::from_fn(move || {

@@ -64,8 +64,8 @@ impl Period {
         }
     }
 
-    /// Prolongs the validity, unless it is over: a lost lock stays lost. Returns whether it was still
-    /// valid.
+    /// Prolongs the validity, unless it is over: a lost lock stays lost. Returns whether it was
+    /// still valid.
     fn prolong(&mut self, now: Instant, until: Instant) -> bool {
         let is_valid = now < self.until;
         if is_valid {

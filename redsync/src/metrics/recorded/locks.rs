@@ -22,7 +22,8 @@ pub(super) fn describe() {
     describe_histogram!(HOLD, seconds, "Time that a lock was held");
     let lost = "Locks whose validity ended before they were released";
     describe_counter!(LOST, count, lost);
-    // Makes the counters of exclusive locks, at zero. Those of shared locks are made for the first of them.
+    // Makes the counters of exclusive locks, at zero. Those of shared locks are made for the first
+    // of them.
     ModeMetrics::new(Mode::Exclusive);
 }
 
@@ -33,8 +34,8 @@ pub(crate) struct LockMetrics {
     shared: OnceLock<ModeMetrics>,
 }
 
-/// The counters are made together, so that all of them exist from the first call that locks. Otherwise a
-/// monitoring system would first see a counter when it is 1, and not that it has grown.
+/// The counters are made together, so that all of them exist from the first call that locks.
+/// Otherwise a monitoring system would first see a counter when it is 1, and not that it has grown.
 struct ModeMetrics {
     mode: &'static str,
     acquisitions: Handles<Outcome, Counter>,

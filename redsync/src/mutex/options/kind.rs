@@ -25,10 +25,10 @@ impl Mutex {
     /// Each shared holder has its own guard, which expires and is extended on its own.
     ///
     /// An exclusive waiter does not starve, however many others want to share the lock, unless the
-    /// pause between its attempts is longer than half a second. An attempt that finds shared holders
-    /// reserves the name: the nodes admit no new shared holders for half a second, and the waiter
-    /// enters when the present ones have left. Every attempt renews the reservation, which ends when
-    /// the waiter leaves without the lock. A single attempt, such as that of
+    /// pause between its attempts is longer than half a second. An attempt that finds shared
+    /// holders reserves the name: the nodes admit no new shared holders for half a second, and the
+    /// waiter enters when the present ones have left. Every attempt renews the reservation, which
+    /// ends when the waiter leaves without the lock. A single attempt, such as that of
     /// [`try_lock`](Self::try_lock), reserves nothing.
     ///
     /// ```
@@ -50,8 +50,9 @@ impl Mutex {
         self.clone().with_mode(Mode::Shared)
     }
 
-    /// Sets how many holders there may be at the same time, from 1 to [`MAX_PERMITS`](Self::MAX_PERMITS):
-    /// the mutex is then a [semaphore](crate::Redsync::semaphore). 1 by default.
+    /// Sets how many holders there may be at the same time, from 1 to
+    /// [`MAX_PERMITS`](Self::MAX_PERMITS): the mutex is then a
+    /// [semaphore](crate::Redsync::semaphore). 1 by default.
     ///
     /// More than one permit is for exclusive locks with one name and without
     /// [fencing](Self::with_fencing).
@@ -68,8 +69,8 @@ impl Mutex {
     }
 
     /// Sets a function that returns a label, such as the host name, with which owner values begin.
-    /// It helps people who look at the keys on a server or [inspect](Self::inspect) a lock, in this process
-    /// or in another: so it must not be secret. No label by default.
+    /// It helps people who look at the keys on a server or [inspect](Self::inspect) a lock, in this
+    /// process or in another: so it must not be secret. No label by default.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

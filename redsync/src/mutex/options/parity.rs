@@ -40,8 +40,8 @@ impl Mutex {
     /// `WithSetNXOnExtend`.)
     ///
     /// It repairs nodes, not locks: the extension succeeds only if a majority has kept the key all
-    /// the time, and only then are missing keys set. (go-redsync counts keys that it has just set. So it
-    /// can resume a lock that another client has held in between.)
+    /// the time, and only then are missing keys set. (go-redsync counts keys that it has just set.
+    /// So it can resume a lock that another client has held in between.)
     #[must_use]
     pub fn with_set_if_absent_on_extend(self, set: bool) -> Self {
         self.set(|options| options.kind.heals = set)

@@ -18,8 +18,8 @@ impl Mutex {
     /// Sets the range from which each pause between attempts is drawn at random, with equal
     /// probability. 50 ms to 250 ms by default.
     ///
-    /// These are the pauses on nodes without [wake-ups](crate#waiting). While wake-ups work, or too few
-    /// nodes answer, [they are longer](crate::future::Lock#polls).
+    /// These are the pauses on nodes without [wake-ups](crate#waiting). While wake-ups work, or too
+    /// few nodes answer, [they are longer](crate::future::Lock#polls).
     #[must_use]
     pub fn with_retry_delay_range(self, range: Range<Duration>) -> Self {
         self.set(|options| options.retry.delay = Delay::Uniform(range))

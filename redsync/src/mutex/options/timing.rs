@@ -36,14 +36,14 @@ impl Mutex {
         self.set(|options| options.timing.max_hold = Some(limit))
     }
 
-    /// Sets how long a lock is held at least, counted from the start of its acquisition: if it is released
-    /// earlier, by its guard or by a drop, nobody can acquire it before that time is over. At most the
-    /// [expiry](Self::with_expiry). Zero by default.
+    /// Sets how long a lock is held at least, counted from the start of its acquisition: if it is
+    /// released earlier, by its guard or by a drop, nobody can acquire it before that time is over.
+    /// At most the [expiry](Self::with_expiry). Zero by default.
     ///
-    /// This is for a job that several instances start at the same time, by clocks that differ, and that
-    /// must run once. If it is done before the slowest clock has struck, another instance would find the
-    /// lock free. So the minimum has to be longer than the clocks differ, and shorter than the interval of
-    /// the job. (ShedLock calls it `lockAtLeastFor`.)
+    /// This is for a job that several instances start at the same time, by clocks that differ, and
+    /// that must run once. If it is done before the slowest clock has struck, another instance
+    /// would find the lock free. So the minimum has to be longer than the clocks differ, and
+    /// shorter than the interval of the job. (ShedLock calls it `lockAtLeastFor`.)
     ///
     /// ```
     /// # use std::time::Duration;
@@ -64,16 +64,16 @@ impl Mutex {
     /// # }
     /// ```
     ///
-    /// The release leaves the keys on the nodes, and lets them expire at the end of the minimum, by the
-    /// nodes' clocks. The guard ends with the release: nothing is extended any longer, and
-    /// [`Guard::release`](crate::Guard::release) and [`Redsync::drain`](crate::Redsync::drain) do not wait
-    /// for the end of the minimum. Up to then, the keys have the owner value with `:released` behind it, so an
-    /// extension that reaches a node after the release does not prolong them, and
-    /// [`inspect`](Self::inspect) still shows the holder. A node that the release does not reach keeps them
-    /// for the rest of the expiry.
+    /// The release leaves the keys on the nodes, and lets them expire at the end of the minimum, by
+    /// the nodes' clocks. The guard ends with the release: nothing is extended any longer, and
+    /// [`Guard::release`](crate::Guard::release) and [`Redsync::drain`](crate::Redsync::drain) do
+    /// not wait for the end of the minimum. Up to then, the keys have the owner value with
+    /// `:released` behind it, so an extension that reaches a node after the release does not
+    /// prolong them, and [`inspect`](Self::inspect) still shows the holder. A node that the release
+    /// does not reach keeps them for the rest of the expiry.
     ///
-    /// Such a lock is not [handed over](Self::with_hand_over). When a lock is [resumed](Self::resume), the
-    /// minimum of the mutex that resumes it applies, from then on.
+    /// Such a lock is not [handed over](Self::with_hand_over). When a lock is
+    /// [resumed](Self::resume), the minimum of the mutex that resumes it applies, from then on.
     /// [`force_release`](Self::force_release) ends the rest of a minimum, too.
     #[doc(alias = "lock_at_least_for")]
     #[must_use]

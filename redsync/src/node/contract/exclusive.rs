@@ -181,8 +181,8 @@ pub async fn release<N: Node>(node: &N) {
     subject.taken(&one, LONG, promise).await;
 }
 
-/// Tests that the owner, and nobody else, can release names after a time, and shortens the time for which
-/// they are kept, and that it cannot prolong that time afterwards.
+/// Tests that the owner, and nobody else, can release names after a time, and shortens the time for
+/// which they are kept, and that it cannot prolong that time afterwards.
 ///
 /// # Panics
 ///

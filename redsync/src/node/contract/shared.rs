@@ -148,8 +148,9 @@ pub async fn share_several<N: Node>(node: &N) {
 }
 
 /// Tests the reservation for an exclusive acquisition that shared holders keep out and that will be
-/// repeated. No new shared holder is admitted for a while, so that the exclusive one enters when the
-/// present ones have left. If the exclusive one leaves, or will not be repeated, nothing is reserved.
+/// repeated. No new shared holder is admitted for a while, so that the exclusive one enters when
+/// the present ones have left. If the exclusive one leaves, or will not be repeated, nothing is
+/// reserved.
 ///
 /// # Panics
 ///

@@ -1,9 +1,10 @@
 //! The errors of commands in scripts, as servers older than Redis 7.0 send them.
 //!
-//! A newer server answers `READONLY You can't write ... script: <hash>, on @user_script:14.`, with the code of
-//! the command's error first. An older one puts the place in the script before it:
+//! A newer server answers `READONLY You can't write ... script: <hash>, on @user_script:14.`, with
+//! the code of the command's error first. An older one puts the place in the script before it:
 //!
-//! * `ERR Error running script (call to f_<hash>): @user_script:14: @user_script: 14: -READONLY You ...`;
+//! * `ERR Error running script (call to f_<hash>): @user_script:14: @user_script: 14: -READONLY You
+//!   ...`;
 //! * `@user_script: 14: -READONLY You ...`, if the script returned the error and did not raise it.
 
 /// What such a server says in place of the code `NOPERM`.
@@ -51,7 +52,8 @@ fn after_line(error: &str) -> Option<&str> {
     is_number.then_some(rest)
 }
 
-/// Whether a word is the code of an error, such as `READONLY`, and not the first word of a sentence.
+/// Whether a word is the code of an error, such as `READONLY`, and not the first word of a
+/// sentence.
 fn is_code(word: &str) -> bool {
     word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }

@@ -110,8 +110,9 @@ impl Key {
         self.mode == Mode::Shared
     }
 
-    /// Releases the name for a holder, and keeps it up to `end`, if that is later than `now`. The value in the
-    /// place of the holder's is another one, so that an extension that arrives later is refused.
+    /// Releases the name for a holder, and keeps it up to `end`, if that is later than `now`. The
+    /// value in the place of the holder's is another one, so that an extension that arrives later
+    /// is refused.
     pub(super) fn release(&mut self, value: &OwnerValue, end: Instant, now: Instant) {
         if end > now {
             // It may have been released before, and acquired again with the same value.

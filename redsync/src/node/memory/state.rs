@@ -83,8 +83,8 @@ impl State {
         }
     }
 
-    /// Releases the names after a time. Also returns the names that have changed: those that the entry
-    /// held, and those that were reserved for it.
+    /// Releases the names after a time. Also returns the names that have changed: those that the
+    /// entry held, and those that were reserved for it.
     pub(crate) fn release<'a>(
         &mut self,
         entry: &'a Entry,

@@ -163,8 +163,8 @@ fn outcome(count: &Count, verdict: Verdict) -> (Verdict, bool) {
     (verdict, votes.not_a_lock().is_some())
 }
 
-/// The outcome of votes that arrive in this order. If no verdict is clear after the last of them, the round
-/// ends, and nodes that have not voted have failed.
+/// The outcome of votes that arrive in this order. If no verdict is clear after the last of them,
+/// the round ends, and nodes that have not voted have failed.
 fn counted(nodes: usize, votes: &[usize], fail_fast: bool) -> (Verdict, bool) {
     let (count, woken) = (Count::new(nodes, fail_fast), Arc::default());
     for (node, vote) in votes.iter().enumerate() {
