@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use redsync::{Guard, LockError, Mutex, Redsync};
-use redsync_tests::history::{Call, End, Recorder, Wants, What};
+use redsync_simulation::history::{Call, End, Recorder, Wants, What};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;

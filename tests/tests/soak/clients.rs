@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use redsync_tests::history::{Recorder, What};
+use redsync_simulation::history::{Recorder, What};
 use redsync_tests::stop::stop;
 use redsync_tests::wait;
 use rustix::process::{Pid, Signal, kill_process};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use redsync_tests::history::{Event, Expected, Recorder, What, check};
+use redsync_simulation::history::{Event, Expected, Recorder, What, check};
 use redsync_tests::wait;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

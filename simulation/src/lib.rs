@@ -2,8 +2,10 @@
 //! and a bad network between them, from a seed.
 //!
 //! Everything in a run follows from its seed, so that a run that fails can be replayed. The clients record
-//! their results and the nodes record their keys, and the [check of histories](crate::history) judges both.
+//! their results and the nodes record their keys, and the [check of histories](history) judges both.
 //! A [`Flaw`] can be planted, to see that it is found.
+
+pub mod history;
 
 mod chance;
 mod client;

@@ -7,10 +7,7 @@ mod flaws;
 
 use std::{env, time::Duration};
 
-use redsync_tests::{
-    history::Figures,
-    simulation::{Outcome, Setting, run},
-};
+use redsync_simulation::{Outcome, Setting, history::Figures, run};
 
 const SPAN: Duration = Duration::from_secs(300);
 

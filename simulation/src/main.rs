@@ -16,10 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redsync_tests::{
-    history::Figures,
-    simulation::{Flaw, Outcome, Setting, run},
-};
+use redsync_simulation::{Flaw, Outcome, Setting, history::Figures, run};
 
 /// How long a run lasts.
 const SPAN: Duration = Duration::from_secs(1800);

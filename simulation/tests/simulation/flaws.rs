@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redsync_tests::simulation::{Flaw, Setting, run};
+use redsync_simulation::{Flaw, Setting, run};
 
 /// How long the first run lasts, which finds most flaws, and how long the others do.
 const FIRST: Duration = Duration::from_secs(240);
