@@ -28,13 +28,14 @@ mod schedule;
 mod tally;
 
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime;
 
 use arguments::{Arguments, Asked, HELP};
 use plant::Plant;
-use run::{Goal, Setting, run};
+use run::{Goal, Seen, Setting, run};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;
@@ -94,21 +95,12 @@ fn soak(arguments: &Arguments) -> Outcome<()> {
     if let Some(plant) = arguments.plant {
         return find(nodes[0], seed, plant);
     }
+    let goal = match arguments.minutes {
+        Some(minutes) => Goal::Time(Duration::from_secs_f64(minutes * 60.0)),
+        None => SHORT,
+    };
     let (mut faults, mut grants) = (0, 0);
-    for nodes_of_run in &nodes {
-        let goal = match arguments.minutes {
-            Some(minutes) => {
-                Goal::Time(Duration::from_secs_f64(minutes * 60.0 / nodes.len() as f64))
-            }
-            None => SHORT,
-        };
-        println!("soak: {nodes_of_run} nodes, --seed {seed}");
-        let seen = run(Setting {
-            nodes: *nodes_of_run,
-            seed,
-            goal,
-            plant: None,
-        })?;
+    for seen in run_all(&nodes, seed, goal)? {
         (faults, grants) = (faults + seen.faults, grants + seen.grants);
         println!("soak: {}", seen.judge()?);
     }
@@ -120,6 +112,26 @@ fn soak(arguments: &Arguments) -> Outcome<()> {
     let took = begin.elapsed();
     println!("soak: {grants} grants, {faults} faults in {took:.0?}; nothing is wrong");
     Ok(())
+}
+
+/// Runs with each of these numbers of nodes, at the same time: most of a run is waiting.
+fn run_all(nodes: &[usize], seed: u64, goal: Goal) -> Outcome<Vec<Seen>> {
+    thread::scope(|scope| {
+        let run = |nodes: &usize| {
+            println!("soak: {nodes} nodes, --seed {seed}");
+            let setting = Setting {
+                nodes: *nodes,
+                seed,
+                goal,
+                plant: None,
+            };
+            scope.spawn(move || run(setting))
+        };
+        let runs: Vec<_> = nodes.iter().map(run).collect();
+        runs.into_iter()
+            .map(|run| run.join().expect("no panic"))
+            .collect()
+    })
 }
 
 /// Runs with something broken on purpose, which has to be found.
