@@ -99,7 +99,7 @@ impl<K> RedlockLayer<K> {
     /// It is for a request that several schedulers send at about the same time, and that has to be
     /// handled once. See [`Mutex::with_min_hold`](redsync::Mutex::with_min_hold).
     ///
-    /// The key stays however the request ends: also if its handler fails or panics, or if its
+    /// The key stays however the request ends: even if its handler fails or panics, or if its
     /// client disconnects. So a client that repeats a request that has failed is refused up to
     /// then. (A handler cannot end the minimum early.
     /// [`Mutex::force_release`](redsync::Mutex::force_release) does.) The `Retry-After` of a

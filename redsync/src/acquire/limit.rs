@@ -1,4 +1,4 @@
-//! How many attempts, how long between them, and until when.
+//! The limit of a call that locks: how many attempts it makes, or up to when.
 
 use std::time::Duration;
 

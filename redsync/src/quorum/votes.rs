@@ -23,11 +23,10 @@ pub enum Vote {
     },
     /// The node had no key with one of the names, and no other holder had one: the key has expired,
     /// was deleted, or was lost when the node restarted without its data. It is also the vote of a
-    /// node that has the key again since.
+    /// node on which the key has been set again since then.
     Missing,
-    /// The node has a key with one of the names, and this key is not a lock; or the key of a
-    /// counter of [fencing tokens](crate::fence), and this is not a counter. The name cannot be
-    /// acquired.
+    /// A key with one of the names is not a lock, or the key of its counter of [fencing
+    /// tokens](crate::fence) is not a counter. The name cannot be acquired.
     #[non_exhaustive]
     NotALock {
         /// The key: the name with its prefix, or the key of its counter.

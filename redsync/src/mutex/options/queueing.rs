@@ -42,17 +42,17 @@ impl Mutex {
     /// At least 0 and at most 0.9; a tenth by default. Zero turns it off.
     ///
     /// Clients that poll are not seen while they wait, and nobody notifies them of a release. So
-    /// the name is left free now and then until somebody has acquired it, for up to 260 ms; then it
-    /// is not left free until this part of the time is reached again. An opening to which nobody
-    /// came counts as a longer one, so beside no such clients the waiters of this process lose
+    /// the name is left open now and then, until somebody has acquired it or for 260 ms. The
+    /// openings are as far apart as this part of the time requires. An opening to which nobody came
+    /// counts as a longer one, so if there are no such clients, the waiters of this process lose
     /// less: with a tenth, 260 ms in four seconds.
     ///
     /// A client that polls every 50 ms to 250 ms comes 86 ms after the name was opened, on average.
-    /// So with a tenth of the time, it gets the lock about once per second, if it keeps coming.
-    /// Beside another process of go-redsync that is as busy, it gets it four to five times per
-    /// second if critical sections are short, because that process does not hand the lock over, and
-    /// so leaves the name free for half of its time. If such clients need the name as often as that
-    /// here, give them half of the time:
+    /// So with a tenth of the time, it gets the lock about once per second, if it keeps coming. If
+    /// this process were one of go-redsync, and as busy, the client would get the lock four to five
+    /// times per second while critical sections are short: such a process does not hand the lock
+    /// over, and leaves the name free for half of its time. If clients need the name as often as
+    /// that, give them half of the time:
     ///
     /// ```
     /// # let redsync = redsync::Redsync::in_memory(3);
