@@ -99,6 +99,7 @@ pub mod response;
 mod service;
 mod shutdown;
 mod slot;
+mod sync;
 mod telemetry;
 
 pub use redsync;

@@ -5,10 +5,12 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use redsync::{DrainGuard, Guard, future::Release};
+
+use crate::sync::lock;
 
 /// A guard that can be taken out once.
 #[derive(Clone)]
@@ -28,8 +30,7 @@ impl GuardSlot {
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
-        // The content is replaced in one step, so it is valid even if a thread has panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Takes the guard, if it is there, and leaves `rest`.

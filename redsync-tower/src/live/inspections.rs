@@ -5,8 +5,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
+
+use crate::sync::lock;
 
 /// How many inspections of a layer may be under way.
 const MOST: usize = 8;
@@ -37,8 +39,7 @@ impl Inspections {
     }
 
     fn under_way(&self) -> MutexGuard<'_, HashSet<Names>> {
-        // A set is valid after each change, so a poisoned lock has a valid one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

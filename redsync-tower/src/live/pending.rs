@@ -10,10 +10,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use crate::{config::PendingLimits, key::LockKey};
+use crate::{config::PendingLimits, key::LockKey, sync::lock};
 
 /// The counts of pending requests. They are counted only if there is a limit.
 #[derive(Clone, Default)]
@@ -44,9 +44,7 @@ impl Pending {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Nothing panics between the two changes that belong together, so a poisoned lock has valid
-        // counts.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
