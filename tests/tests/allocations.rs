@@ -53,7 +53,7 @@ const NAMES: usize = 500;
 /// How much memory a waiter may take, with its part of the buffers of connections.
 const MEMORY: f64 = 8_000.0;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_waiter_takes_little_memory() {

@@ -2,8 +2,8 @@
 //!
 //! [`check`] tests [all promises](super#what-a-node-has-to-promise) that can be seen in the answers
 //! of a node. If an answer breaks a promise, `check` panics with a message that names the node, the
-//! promise and the answer. It takes a second or two, because it waits for expiries by the node's
-//! own clock. It uses names of its own, so the node may be in use. The keys that it leaves behind
+//! promise and the answer. It takes a few seconds, because it waits for expiries by the node's own
+//! clock. It uses names of its own, so the node may be in use. The keys that it leaves behind
 //! expire within a minute, and the counters of fencing tokens within a day.
 //!
 //! The other functions test one promise each, to show which of them hold. [`driver`] tests a

@@ -316,10 +316,11 @@ async fn contention_on_real_servers_is_counted() {
                 server.address()
             )
         };
-        // Each node is asked for its identity once, and for a lock at least twice. A node that says
+        // Each node is asked for its identity once, and for a lock at least once: a request that comes
+        // while the other holds the lock asks none, if the lock is handed over to it. A node that says
         // that the lock is taken has nothing to release.
         assert_eq!(figures[&of("identity")].0, 1);
-        assert!(figures[&of("acquire")].0 >= 2);
+        assert!(figures[&of("acquire")].0 >= 1);
         assert!(figures[&of("release")].0 >= 1);
         assert!(figures[&of("release")].1 < 5.0);
     }
