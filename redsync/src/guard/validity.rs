@@ -20,6 +20,26 @@ use crate::{FencingToken, lease::Lease};
 ///
 /// The validity also ends when the guard is released, dropped or taken apart. The view then reports
 /// the lock as lost, so that remaining work can stop.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let redsync = redsync::Redsync::in_memory(3);
+/// let guard = redsync.mutex("report").lock().await?;
+/// let validity = guard.validity();
+/// let rows = tokio::task::spawn_blocking(move || {
+///     let mut rows = 0;
+///     while rows < 100 && !validity.is_lost() {
+///         // ... one more row ...
+///         rows += 1;
+///     }
+///     rows
+/// });
+/// assert_eq!(rows.await?, 100);
+/// guard.release().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Validity(Arc<Lease>);
 

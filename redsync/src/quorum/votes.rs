@@ -61,6 +61,20 @@ impl NodeVote {
 ///
 /// The errors of locking, extending, verifying and releasing contain them, so that a log shows
 /// which node failed and why.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let redsync = redsync::Redsync::in_memory(3);
+/// # let _guard = redsync.mutex("order:42").lock().await?;
+/// if let Err(error) = redsync.mutex("order:42").try_lock().await {
+///     for node in error.votes().into_iter().flat_map(|votes| votes.iter()) {
+///         println!("{}: {:?}", node.address(), node.vote());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Votes {
     pub(crate) name: Label,
