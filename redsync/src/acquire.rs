@@ -4,6 +4,7 @@
 
 mod attempt;
 mod limit;
+mod pauses;
 mod polls;
 mod resume;
 mod search;

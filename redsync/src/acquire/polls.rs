@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limit::{Limit, after};
+use super::{
+    limit::{Limit, after},
+    pauses,
+};
 use crate::options::Retry;
 
 /// The shortest pause between polls that send nothing. Without it, a retry delay of zero would be a
@@ -147,12 +150,12 @@ impl Polls {
         let relies_on_others = !on.may_act && on.outages == 0;
         let is_rare = is_watched || relies_on_others;
         if is_rare {
-            self.put_off(retry, after(now, retry.rare_pause(self.pause.rare)));
+            self.put_off(retry, after(now, pauses::rare(retry, self.pause.rare)));
             self.pause.rare += 1;
         } else {
             self.pause.rare = 0;
         }
-        let is_early = is_rare && lasted < Retry::LEAST_RARE_PAUSE;
+        let is_early = is_rare && lasted < pauses::SHORTEST_RARE;
         if on.may_act && !is_early {
             Poll::Attempt
         } else {
@@ -218,7 +221,7 @@ impl Polls {
             Found::Taken | Found::Reserved => 0,
             Found::NoQuorum => self.outages.saturating_add(1),
         };
-        if let Some(pause) = Retry::outage_pause(self.outages) {
+        if let Some(pause) = pauses::in_outage(self.outages) {
             self.pause.due = self.pause.due.max(now);
             self.put_off(retry, after(now, pause));
         }
