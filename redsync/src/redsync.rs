@@ -316,9 +316,10 @@ impl Redsync {
     /// # }
     /// ```
     ///
-    /// It takes long only if a node hangs: then up to the expiry or 30 s, whichever is shorter,
-    /// plus 5 s. After the release of a lock that was [resumed](Mutex::resume), it may take up to
-    /// the [node time limit](Mutex::with_node_timeout) plus a second. If work was left to a
+    /// It takes long only if a node hangs, or if a connection went silent over which a lock was
+    /// being acquired: then up to the expiry or 30 s, whichever is shorter, plus 5 s. After the
+    /// release of a lock that was [resumed](Mutex::resume), it may take up to the
+    /// [node time limit](Mutex::with_node_timeout) plus a second. If work was left to a
     /// current-thread runtime that nobody drives any longer, it moves after about two seconds to
     /// another runtime on which this `Redsync` was used, or to the runtime of the drain. Only a
     /// drain outside of any runtime waits for ever if there is no other.

@@ -14,8 +14,7 @@ use crate::{
     quorum::votes::Vote,
 };
 
-/// The first pause before a release is repeated on a node that may still set the key of a lock that
-/// was resumed.
+/// The first pause before a release is repeated on a node that may still set the key.
 const RELEASE_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg_attr(test, derive(Clone))]
@@ -40,17 +39,19 @@ struct Rare {
     is_reserved: bool,
     /// The last error of a release that may have been carried out.
     unclear: Option<NodeError>,
-    resumed: Option<Resumed>,
+    overdue: Option<Overdue>,
 }
 
-/// What a key needs whose lock was resumed: its first holder may still set it, so its release is
-/// repeated.
+/// A command that may still arrive and set the key, after commands that were sent later: one of the first holder
+/// of a lock that was resumed, or one over a connection that has been replaced. So a release is repeated.
 #[derive(Clone, Copy)]
-struct Resumed {
-    /// Up to when the acquisition of the first holder may still arrive.
-    set_until: Instant,
+struct Overdue {
+    /// Up to when it may arrive.
+    until: Instant,
     /// How many times the release was repeated.
     repeats: u32,
+    /// Whether the key was to be set again meanwhile. Then a release that deletes it is repeated, too.
+    is_healed: bool,
 }
 
 /// The consequence of an answer.
@@ -77,10 +78,7 @@ impl Key {
     pub(crate) fn resumed(set_until: Instant) -> Self {
         Self {
             rare: Some(Box::new(Rare {
-                resumed: Some(Resumed {
-                    set_until,
-                    repeats: 0,
-                }),
+                overdue: Some(Overdue::until(set_until)),
                 ..Rare::default()
             })),
             is_placed: true,
@@ -95,6 +93,18 @@ impl Key {
     /// Notes that the node may have a key from here on.
     pub(super) const fn place(&mut self) {
         self.is_placed = true;
+    }
+
+    /// Notes that the node may get the key back from here on.
+    pub(super) fn place_again(&mut self) {
+        self.is_placed = true;
+        if let Some(overdue) = self.overdue() {
+            overdue.is_healed = true;
+        }
+    }
+
+    fn overdue(&mut self) -> Option<&mut Overdue> {
+        self.rare.as_mut()?.overdue.as_mut()
     }
 
     pub(crate) fn number(&self) -> Option<FencingToken> {
@@ -220,6 +230,10 @@ impl Key {
     fn released(&mut self, answer: Result<ReleaseVote, NodeError>, now: Instant) -> Settled {
         match answer {
             Ok(ReleaseVote::Released) => {
+                let healed = self.overdue().filter(|overdue| overdue.is_healed);
+                if let Some(pause) = healed.and_then(|overdue| overdue.next_pause(now)) {
+                    return Settled::VoteAndRepeatAfter(Vote::Granted, pause);
+                }
                 self.is_placed = false;
                 Settled::Vote(Vote::Granted)
             }
@@ -228,8 +242,7 @@ impl Key {
                 // If the answer to an earlier release was lost, that release may have deleted the
                 // key.
                 let vote = unclear.map_or(Vote::Refused { remaining: None }, Vote::Failed);
-                let resumed = self.rare.as_mut().and_then(|rare| rare.resumed.as_mut());
-                if let Some(pause) = resumed.and_then(|resumed| resumed.next_pause(now)) {
+                if let Some(pause) = self.overdue().and_then(|overdue| overdue.next_pause(now)) {
                     return Settled::VoteAndRepeatAfter(vote, pause);
                 }
                 self.is_placed = false;
@@ -249,13 +262,28 @@ impl Key {
     pub(super) fn may_be_released(&mut self) {
         self.rare.get_or_insert_default().unclear = Some(NodeError::TimedOut);
     }
+
+    /// Notes that a command whose answer nobody gets may still set the key, up to the given instant.
+    pub(super) fn may_be_set(&mut self, until: Instant) {
+        let rare = self.rare.get_or_insert_default();
+        let overdue = rare.overdue.get_or_insert(Overdue::until(until));
+        overdue.until = overdue.until.max(until);
+    }
 }
 
-impl Resumed {
-    /// The pause before the release is repeated, if the first holder may still set the key. Each is
-    /// longer than the one before.
+impl Overdue {
+    const fn until(until: Instant) -> Self {
+        Self {
+            until,
+            repeats: 0,
+            is_healed: false,
+        }
+    }
+
+    /// The pause before the release is repeated, if the command may still arrive. Each is longer than the one
+    /// before.
     fn next_pause(&mut self, now: Instant) -> Option<Duration> {
-        let left = self.set_until.saturating_duration_since(now);
+        let left = self.until.saturating_duration_since(now);
         if left.is_zero() {
             return None;
         }
@@ -275,8 +303,9 @@ impl std::hash::Hash for Key {
         self.gap().hash(state);
         self.lacks_key().hash(state);
         rare.is_some_and(|rare| rare.unclear.is_some()).hash(state);
-        let resumed = rare.and_then(|rare| rare.resumed);
-        resumed.map(|resumed| resumed.set_until).hash(state);
+        let overdue = rare.and_then(|rare| rare.overdue);
+        let overdue = overdue.map(|overdue| (overdue.until, overdue.is_healed));
+        overdue.hash(state);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The lane from a lease to one node: the order of the commands, and the key there.
 //!
 //! A command that can set a key keeps the lane until it has been answered. These are the
-//! acquisition and a command that sets missing keys again. A release keeps the lane, too. Every
-//! other command waits for that answer and then passes. So a key is never set after it was
-//! released, however slow the node is.
+//! acquisition and a command that sets missing keys again. A release keeps the lane, too. Every other
+//! command waits for that answer and then passes. So a key is never set after it was released,
+//! however slow the node is. If nobody gets the answer, because the connection was replaced, the next command
+//! follows at once, and a release is repeated for as long as the key may still be set.
 //!
 //! Pure: it does no I/O and has no clock of its own. So the model checker drives it as it is.
 
@@ -100,7 +101,7 @@ impl<C> Lane<C> {
                 // A node that has not answered the acquisition takes no part.
                 None => return Beginning::Votes(Vote::Failed(NodeError::TimedOut)),
             },
-            Operation::Heal if self.key.lacks_key() => self.key.place(),
+            Operation::Heal if self.key.lacks_key() => self.key.place_again(),
             Operation::Heal => return Beginning::Votes(Vote::Granted),
             Operation::Release if self.has_nothing_to_release() => {
                 return Beginning::Votes(Vote::Refused { remaining: None });
@@ -132,6 +133,20 @@ impl<C> Lane<C> {
     ) -> (Settled, Next<C>) {
         let settled = self.key.answered(operation, answer, is_fenced, now);
         self.settle(operation, settled)
+    }
+
+    /// Counts an operation whose answer nobody gets. If it can set a key, that may happen up to `until`, after
+    /// commands that follow over another connection.
+    pub(super) fn unanswered(
+        &mut self,
+        operation: Operation,
+        until: Instant,
+        now: Instant,
+    ) -> (Settled, Next<C>) {
+        if matches!(operation, Operation::Acquire | Operation::Heal) && now < until {
+            self.key.may_be_set(until);
+        }
+        self.answered(operation, Err(NodeError::TimedOut), false, now)
     }
 
     /// Gives an operation up, or lets it vote without the node.

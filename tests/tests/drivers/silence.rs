@@ -127,6 +127,27 @@ async fn a_release_that_was_sent_into_the_silence_is_repeated_over_the_next_conn
 }
 
 #[tokio::test]
+async fn a_key_whose_acquisition_was_answered_into_the_silence_is_released_over_the_next_connection() {
+    let (servers, proxies, redsync) = behind_proxies(1).await;
+    assert!(locks(&redsync.mutex("other")).await);
+    redsync.drain().await;
+    proxies[0].hold_replies();
+    // The key would stay for longer than the test may take.
+    let mutex = redsync.mutex("a").with_expiry(10 * LIMIT);
+    let attempt = tokio::spawn(async move { mutex.try_lock().await.map(drop) });
+    until_async("the key", LIMIT, async || servers[0].get("a").is_some()).await;
+    proxies[0].forget();
+    proxies[0].pass();
+    attempt.await.unwrap().unwrap_err();
+    until_async("no key", LIMIT, async || {
+        // The connection is found to be silent when another command is to be sent.
+        locks(&redsync.mutex("other").with_expiry(2 * PATIENCE)).await;
+        servers[0].get("a").is_none()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_extension_that_was_sent_into_the_silence_is_repeated_over_the_next_connection() {
     let (_servers, proxies, redsync) = behind_proxies(3).await;
     let extend = async |guard: Guard| guard.extend().await;

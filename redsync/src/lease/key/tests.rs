@@ -103,6 +103,22 @@ fn a_resumed_key_that_is_missing_may_still_be_set_for_a_while() {
 }
 
 #[test]
+fn a_key_that_was_set_again_may_be_set_once_more_after_its_release() {
+    let start = Instant::now();
+    let end = start + Duration::from_secs(1);
+    let mut key = Key::absent();
+    key.may_be_set(end);
+    key.place_again();
+    let mut released = |at| key.released(Ok(ReleaseVote::Released), at);
+    let first = released(start);
+    assert!(matches!(
+        first,
+        Settled::VoteAndRepeatAfter(Vote::Granted, _)
+    ));
+    assert!(matches!(released(end), Settled::Vote(Vote::Granted)));
+}
+
+#[test]
 fn the_pause_before_the_release_of_a_resumed_key_is_repeated_grows() {
     let now = Instant::now();
     let mut key = Key::resumed(now + Duration::from_secs(60));

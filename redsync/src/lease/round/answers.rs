@@ -182,10 +182,10 @@ impl Asker for Round {
         let start = self.command.start;
         let is_over = Instant::now() >= start + self.lease.options().timing.node_timeout();
         (self.lease.site.nodes()).note_unanswered(node, operation, is_over.then_some(start));
-        // The node may have carried it out.
-        let answer = Err(NodeError::TimedOut);
+        // The node may have carried it out, or may do so later.
+        let until = self.pursued_until(start);
         self.settle(node, |lane| {
-            lane.answered(operation, answer, false, Instant::now())
+            lane.unanswered(operation, until, Instant::now())
         });
     }
 

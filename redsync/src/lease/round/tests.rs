@@ -221,3 +221,48 @@ async fn a_drain_waits_for_the_repeated_release_of_a_lock_that_was_resumed() {
     again.answer(Ok(Answer::Release(ReleaseVote::Released)));
     assert!(world.is_drained().await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_release_does_not_wait_for_an_acquisition_that_was_given_up_and_deletes_its_key_when_that_comes()
+ {
+    let world = World::new().await;
+    let lease = world.lease();
+    let acquiring = lease.acquire();
+    let releasing = {
+        let question = world.node.question();
+        let releasing = lease.release();
+        assert!(world.node.questions().is_empty(), "it waits in the lane");
+        drop(question);
+        releasing
+    };
+    assert_eq!(acquiring.await, Verdict::Unavailable);
+    let released = |vote| Ok(Answer::Release(vote));
+    world
+        .node
+        .question()
+        .answer(released(ReleaseVote::NotOwner));
+    assert_eq!(releasing.await, Verdict::Refused);
+    // The acquisition may still arrive.
+    let mut repeats = 0;
+    while lease.started_at().elapsed() < SECOND {
+        sleep(Duration::from_millis(10)).await;
+        for question in world.node.questions() {
+            repeats += 1;
+            question.answer(released(ReleaseVote::NotOwner));
+        }
+    }
+    assert!((2..8).contains(&repeats), "{repeats}");
+    assert!(!world.is_drained().await);
+    timeout(LONG, async {
+        while world.node.list().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("another release");
+    world
+        .node
+        .question()
+        .answer(released(ReleaseVote::Released));
+    assert!(world.is_drained().await);
+}

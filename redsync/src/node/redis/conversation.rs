@@ -95,10 +95,22 @@ impl Conversation {
         self.question.is_asked_again();
     }
 
-    /// Lets a question that may be repeated be asked over another connection.
-    pub(super) fn ask_elsewhere(self) {
-        self.is_asked_again();
-        self.unsent(NodeError::unreachable("the connection was silent"));
+    /// Leaves a connection that another has replaced: it is asked over that one if it may be repeated.
+    pub(super) fn leave(self) {
+        if self.may_be_repeated() {
+            self.is_asked_again();
+            self.unsent(NodeError::unreachable("the connection was silent"));
+        } else {
+            self.give_up();
+        }
+    }
+
+    /// Waits for no other reply. The last command may have been carried out, or may still be.
+    pub(super) fn give_up(self) {
+        if let Some(answer) = self.exchange.interim() {
+            self.question.answer(Ok(answer));
+        }
+        // Otherwise, dropping the question reports it as unanswered.
     }
 
     /// Reports that the last command has certainly not been sent.

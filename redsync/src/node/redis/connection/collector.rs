@@ -20,7 +20,7 @@ use super::{
     kind::SharedConnection,
     list::{Found, List},
     replies::refusal,
-    sent::{Replies, Sent, Spares, UnderWay, patience},
+    sent::{Replies, Sent, Spares, UnderWay},
 };
 use crate::{
     node::{NodeError, redis::conversation::Conversation},
@@ -191,7 +191,9 @@ impl<C: SharedConnection> Collector<C> {
         if items.is_empty() {
             return self.spares.keep_items(items);
         }
-        let abandon_at = now + patience(&items, now).unwrap_or(MAX_PATIENCE);
+        // Their replies arrive together. So none is abandoned before the one with the latest limit.
+        let patience = items.iter().filter_map(|item| item.patience(now)).max();
+        let abandon_at = now + patience.unwrap_or(MAX_PATIENCE);
         let mut under_way = self.under_way.lock();
         under_way.sent.push(Sent {
             replies: self.spares.sending(self.connection.clone(), &items),
@@ -201,9 +203,9 @@ impl<C: SharedConnection> Collector<C> {
         });
         if under_way.has_successor {
             // They were taken out of the list before that.
-            let repeatable = under_way.take_repeatable(now);
+            let conversations = under_way.take_conversations();
             drop(under_way);
-            repeatable.into_iter().for_each(Conversation::ask_elsewhere);
+            conversations.into_iter().for_each(Conversation::leave);
         }
     }
 

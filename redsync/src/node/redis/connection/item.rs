@@ -77,18 +77,15 @@ impl Item {
         }
     }
 
-    /// Takes the question, if it can be asked over another connection although it may be answered here.
-    /// Nobody takes the reply then.
-    pub(super) fn take_repeatable(&mut self) -> Option<Conversation> {
+    /// Takes the question, if there is one. Nobody takes the reply then.
+    pub(super) fn take_conversation(&mut self) -> Option<Conversation> {
         let nobody = || Self::Command(Cmd::new(), oneshot::channel().0);
         match self {
-            Self::Conversation(conversation) if conversation.may_be_repeated() => {
-                match mem::replace(self, nobody()) {
-                    Self::Conversation(conversation) => Some(conversation),
-                    Self::Command(..) => None,
-                }
-            }
-            _ => None,
+            Self::Conversation(_) => match mem::replace(self, nobody()) {
+                Self::Conversation(conversation) => Some(conversation),
+                Self::Command(..) => None,
+            },
+            Self::Command(..) => None,
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
     list::List,
     sent::UnderWay,
 };
-use crate::sync::Mutex;
+use crate::{node::redis::conversation::Conversation, sync::Mutex};
 
 /// The sending side of a connection that many commands share.
 pub(crate) struct Sender<C: SharedConnection> {
@@ -61,12 +61,13 @@ impl<C: SharedConnection> Sender<C> {
     /// Sends no more commands, because another connection takes over. The commands in the list go to that
     /// connection, because they have certainly not been sent. So do releases and extensions that were sent,
     /// because they may be carried out twice; otherwise a release that was sent into the silence would leave
-    /// its key. The collector still waits for the answers to the other commands that it has sent: an
-    /// acquisition may arrive late, and its key is released after that.
+    /// its key. An acquisition that was sent is given up: it may still arrive, so it is not sent again, and its
+    /// release does not wait for it. The collector still waits for the replies to commands whose callers do.
     pub(crate) fn abandon_for(&self, other: &Self) {
         let now = Instant::now();
-        // Before the list is closed, because that wakes the collector, which then looks how long to wait.
-        let repeatable = self.under_way.lock().take_repeatable(now);
+        let sent = self.under_way.lock().take_conversations();
+        let (repeatable, given_up): (Vec<_>, Vec<_>) =
+            sent.into_iter().partition(Conversation::may_be_repeated);
         let repeatable = repeatable.into_iter().map(|conversation| {
             conversation.is_asked_again();
             Item::Conversation(conversation)
@@ -78,6 +79,7 @@ impl<C: SharedConnection> Sender<C> {
                 item.fail::<C>(Undelivered::unsent());
             }
         }
+        given_up.into_iter().for_each(Conversation::give_up);
     }
 
     /// Drops the commands that the collector has sent. Its runtime stands still, so the collector cannot drop

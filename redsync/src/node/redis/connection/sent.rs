@@ -1,6 +1,6 @@
 //! Commands that were sent together, and the memory that is used again for the next ones.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::time::Instant;
@@ -22,24 +22,13 @@ impl UnderWay {
         self.sent.iter().map(|sent| sent.items.len()).sum()
     }
 
-    /// Lets another connection take over. Takes the questions that can be asked over it although they may
-    /// be answered here. The others are waited for, but no longer because of those.
-    pub(super) fn take_repeatable(&mut self, now: Instant) -> Vec<Conversation> {
+    /// Lets another connection take over. Takes the questions of locks, whose answers nobody waits for here any
+    /// longer.
+    pub(super) fn take_conversations(&mut self) -> Vec<Conversation> {
         self.has_successor = true;
-        let mut repeatable = Vec::new();
-        for sent in &mut self.sent {
-            repeatable.extend(sent.items.iter_mut().filter_map(Item::take_repeatable));
-            let patience = patience(&sent.items, now).map(|patience| now + patience);
-            sent.abandon_at = sent.abandon_at.min(patience.unwrap_or(sent.abandon_at));
-        }
-        repeatable
+        let items = self.sent.iter_mut().flat_map(|sent| &mut sent.items);
+        items.filter_map(Item::take_conversation).collect()
     }
-}
-
-/// How long to wait at `now` for the replies to commands that were sent together, if they have a limit of their
-/// own. The replies arrive together, so none is abandoned before the one with the latest limit.
-pub(super) fn patience(items: &[Item], now: Instant) -> Option<Duration> {
-    items.iter().filter_map(|item| item.patience(now)).max()
 }
 
 /// Commands that were sent together.
