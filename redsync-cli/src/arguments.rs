@@ -142,7 +142,7 @@ pub(crate) struct Conduct {
     #[arg(long, value_name = "TIME", value_parser = time::parse, default_value = "5s")]
     pub(crate) grace: Duration,
 
-    /// Show no progress on a terminal.
+    /// While it waits, show no progress on a terminal, and say nothing of an outage.
     #[arg(short, long)]
     pub(crate) quiet: bool,
 

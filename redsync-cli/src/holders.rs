@@ -97,6 +97,18 @@ impl Holders {
         }
     }
 
+    /// Which nodes did not answer, for the end of a line; nothing if all did.
+    pub(crate) fn failures_briefly(&self) -> String {
+        match &*self.failures {
+            [] => String::new(),
+            [(one, _)] => format!("; no answer from {}", Printable(one)),
+            [(one, _), others @ ..] => {
+                let (one, others) = (Printable(one), others.len());
+                format!("; no answer from {one} and {others} more")
+            }
+        }
+    }
+
     /// The same as JSON.
     pub(crate) fn to_json(&self) -> Value {
         let holders = self.holders.iter().map(|it| {

@@ -1,7 +1,8 @@
-//! Waiting for the lock, with a line of progress on a terminal.
+//! Waiting for the lock, with a line of progress on a terminal, and with a word about an outage elsewhere.
 
 use std::{
     convert::Infallible,
+    future::pending,
     io::{self, IsTerminal},
     time::Duration,
 };
@@ -11,13 +12,20 @@ use redsync::{Guard, LockError, Mutex, Printable};
 use tokio::time::{Instant, sleep};
 
 use super::signals::Signals;
-use crate::{arguments::Run, holders::Holders, say::write};
+use crate::{
+    arguments::Run,
+    holders::Holders,
+    say::{say, write},
+};
 
 /// A wait that is shorter is not worth a line.
 const SOON: Duration = Duration::from_millis(500);
 
 /// How often the line is renewed, and the nodes are asked who holds the lock.
 const PACE: Duration = Duration::from_secs(1);
+
+/// How often the nodes are asked where there is no line. Very many jobs may wait at the same time.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Acquires the lock, unless a signal comes that would end the command.
 pub(super) async fn acquire(
@@ -31,10 +39,13 @@ pub(super) async fn acquire(
         None => mutex.lock_within(Duration::MAX),
     };
     let progress = async {
-        if arguments.conduct.quiet || !io::stderr().is_terminal() {
-            return std::future::pending().await;
+        match &arguments.conduct {
+            conduct if conduct.quiet => pending().await,
+            _ if io::stderr().is_terminal() => show(mutex, arguments).await,
+            // Its events say it, too.
+            conduct if conduct.verbose => pending().await,
+            _ => report_outages(mutex, arguments).await,
         }
-        show(mutex, arguments).await
     };
     tokio::select! {
         biased;
@@ -65,12 +76,35 @@ async fn show(mutex: &Mutex, arguments: &Run) -> Infallible {
         let holders = Holders::of(&nodes, arguments.nodes.quorum());
         let names = arguments.names.join(", ");
         line.show(&format!(
-            "waiting for `{}`{} ({} s)",
+            "waiting for `{}`{} ({} s){}",
             Printable(names),
             holders.briefly(),
-            start.elapsed().as_secs()
+            start.elapsed().as_secs(),
+            holders.failures_briefly()
         ));
         sleep(PACE).await;
+    }
+}
+
+/// Says when too few nodes answer, and when enough of them answer again.
+async fn report_outages(mutex: &Mutex, arguments: &Run) -> Infallible {
+    let mut is_on = false;
+    loop {
+        sleep(LOOK).await;
+        let nodes = mutex.inspect().await.unwrap_or_default();
+        let holders = Holders::of(&nodes, arguments.nodes.quorum());
+        match (is_on, holders.is_known()) {
+            (false, false) => {
+                let failures: Vec<_> = holders.failures().collect();
+                say(format_args!(
+                    "waiting, because too few nodes answer: {}",
+                    failures.join("; ")
+                ));
+            }
+            (true, true) => say("enough nodes answer again"),
+            _ => {}
+        }
+        is_on = !holders.is_known();
     }
 }
 

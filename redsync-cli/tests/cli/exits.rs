@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use redsync_tests::Servers;
+use redsync_tests::{Servers, wait::until};
 
-use crate::support::{ENDLESS, PROGRAM, Running, ends, redsync_at};
+use crate::support::{ENDLESS, PROGRAM, Running, SOON, ends, redsync, redsync_at};
 
 #[test]
 fn the_exit_code_of_the_command_is_passed_on() {
@@ -83,6 +83,42 @@ fn an_outage_and_a_key_that_is_not_a_lock_and_wrong_arguments_have_codes_of_thei
     }
     let url = Running::start(redsync_at("http://10.0.0.1", &["inspect", "job"])).ended();
     url.assert_code(64);
+}
+
+#[test]
+fn a_wait_says_when_an_outage_begins_and_when_it_is_over() {
+    let servers = Servers::start(3);
+    let holder = Running::begun(&servers, &["job"], ENDLESS);
+    let wait = |options: &[&str]| {
+        let mut arguments = vec!["run", "--node-timeout", "1s"];
+        arguments.extend(options);
+        arguments.extend(["job", "--", "true"]);
+        Running::start(redsync(&servers, &arguments))
+    };
+    let (speaks, quiet) = (wait(&[]), wait(&["--quiet"]));
+    servers[0].stop();
+    servers[1].stop();
+    until("a word about the outage", SOON, || {
+        speaks.stderr().contains("too few nodes answer")
+    });
+    servers[0].cont();
+    servers[1].cont();
+    until("a word about its end", SOON, || {
+        speaks.stderr().contains("enough nodes answer again")
+    });
+    drop(holder);
+    let (spoken, quiet) = (speaks.ended(), quiet.ended());
+    for ended in [&spoken, &quiet] {
+        ended.assert_code(0);
+    }
+    let lines: Vec<_> = spoken.stderr.lines().collect();
+    let [begin, end] = &lines[..] else {
+        panic!("two lines: {lines:?}");
+    };
+    let address = servers[1].address();
+    assert!(begin.contains(&*address.to_string()), "{begin}");
+    assert_eq!(*end, "redsync: enough nodes answer again");
+    assert_eq!(quiet.stderr, "");
 }
 
 #[test]

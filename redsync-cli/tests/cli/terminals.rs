@@ -166,6 +166,21 @@ fn a_wait_on_a_terminal_shows_nothing_if_the_user_says_so() {
 }
 
 #[test]
+fn a_wait_on_a_terminal_shows_which_nodes_do_not_answer() {
+    let servers = Servers::start(3);
+    let _holder = Running::begun(&servers, &["--label", "web-7", "job"], ENDLESS);
+    servers[1].stop();
+    let run = [PROGRAM, "run", "job", "--", "true"];
+    let terminal = Terminal::start(&servers, &run);
+    let silent = servers[1].address();
+    terminal.until("the node", |screen| {
+        screen.contains("waiting for `job`, held by web-7 (")
+            && screen.contains(&format!("; no answer from {silent}"))
+    });
+    servers[1].cont();
+}
+
+#[test]
 fn a_job_of_a_shell_stops_at_ctrl_z_and_continues_in_the_foreground() {
     let servers = Servers::start(1);
     let mut shell = Terminal::start(&servers, &["bash", "--norc", "--noprofile", "-i"]);
