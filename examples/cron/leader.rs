@@ -32,7 +32,11 @@ impl Leader {
         tokio::select! {
             // First, so that an instance that was paused makes no further step.
             biased;
-            () = guard.lost() => tracing::warn!("{run}: stopped, because its lock is lost"),
+            () = guard.lost() => {
+                // redsync has warned, and said why.
+                tracing::info!("{run}: stopped, because its lock is lost");
+                return;
+            }
             () = self.job.run(run, token) => tracing::info!("{run}: done"),
         }
         match guard.release().await {
