@@ -133,8 +133,8 @@ impl fmt::Display for NodeError {
             }
             Self::CannotRelease { error } => write!(
                 f,
-                "cannot release locks, because it runs neither the scripts for that nor a command \
-                 that compares and deletes: {}",
+                "{}; so it cannot release locks, for which it has to run scripts, or a command that \
+                 compares and deletes",
                 Printable(error)
             ),
             Self::Overloaded => f.write_str("has left too many commands unanswered"),

@@ -205,6 +205,8 @@ async fn a_server_without_scripts_and_without_a_command_that_compares_and_delete
         let error = redsync.mutex("a").try_lock().await.unwrap_err();
         let shown = error.to_string();
         assert!(shown.contains("cannot release locks"), "{shown}");
+        let reason = shown.find(words.trim_start_matches('-'));
+        assert!(reason < shown.find("cannot release locks"), "{shown}");
         assert!(!shown.contains("the-value"), "{shown}");
         let votes = redsync.probe().await;
         assert_eq!(votes.granted(), 0, "{votes}");
