@@ -11,7 +11,8 @@
 //!   library of your choice: see [`redis`].
 //! * For any other store, implement [`Node`], and test the promises below with the module
 //!   `contract` (feature `contract`).
-//! * To observe or change some operations of another node, implement [`NodeWrapper`].
+//! * To observe or change some operations of another node, implement [`NodeWrapper`]: see its
+//!   [example](NodeWrapper#example).
 //!
 //! # What a node has to promise
 //!

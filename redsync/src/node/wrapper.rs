@@ -17,6 +17,8 @@ use crate::FencingToken;
 /// [`RedisNode`](super::redis::RedisNode) it costs some speed: the commands of different locks are
 /// not put together into one list.
 ///
+/// # Example
+///
 /// ```
 /// use std::sync::atomic::{AtomicUsize, Ordering};
 /// use redsync::{NodeError, Redsync};
