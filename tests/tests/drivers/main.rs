@@ -10,6 +10,7 @@ mod interop;
 mod keys;
 mod not_a_lock;
 mod permissions;
+mod pools;
 mod probe;
 mod refusals;
 mod refused_releases;

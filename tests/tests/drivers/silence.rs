@@ -127,7 +127,8 @@ async fn a_release_that_was_sent_into_the_silence_is_repeated_over_the_next_conn
 }
 
 #[tokio::test]
-async fn a_key_whose_acquisition_was_answered_into_the_silence_is_released_over_the_next_connection() {
+async fn a_key_whose_acquisition_was_answered_into_the_silence_is_released_over_the_next_connection()
+ {
     let (servers, proxies, redsync) = behind_proxies(1).await;
     assert!(locks(&redsync.mutex("other")).await);
     redsync.drain().await;

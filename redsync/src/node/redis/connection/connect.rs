@@ -20,6 +20,11 @@ pub(crate) trait Connect: Clone + Send + Sync + 'static {
     /// Whether a `PING` on a connection reaches the server that executes the commands.
     const PINGS: bool = true;
 
+    /// Why no connection may be made for a long time, if that is known.
+    fn obstacle(&self) -> Option<&'static str> {
+        None
+    }
+
     fn connect(
         &self,
     ) -> impl Future<Output = Result<(Self::Connection, Self::Place), NodeError>> + Send;

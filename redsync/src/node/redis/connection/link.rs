@@ -4,7 +4,10 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use redis::{Cmd, Value};
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 use super::{
     connect::{Connect, Connection},
@@ -32,6 +35,10 @@ const IDLE_ELSEWHERE: Duration = Duration::from_millis(100);
 /// whole after a silence of this length. By then it has had the time to do so itself several times: see
 /// `CONNECT_TIMEOUT`.
 const STALL: Duration = Duration::from_secs(5);
+
+/// After this long without a connection, a caller asks what it waits for. It is a part of the usual node time
+/// limit, so that its error can say so.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How many commands may be unanswered on a connection that has been silent for longer than
 /// `STUCK`. Without this limit, a node that hangs would collect the commands of all locks, which
@@ -149,7 +156,14 @@ impl<M: Connect> Link<M> {
                 Ok(connection) => return Ok(connection),
                 Err(connecting) => connecting,
             };
-            let result = connecting.result().await;
+            let result = match timeout(PATIENCE, connecting.result()).await {
+                Ok(result) => result,
+                Err(_) => match self.obstacle(&connecting) {
+                    // It goes on, for later callers.
+                    Some(obstacle) => return Err(obstacle),
+                    None => connecting.result().await,
+                },
+            };
             self.settle(&connecting, &result);
             // It may have failed because its runtime has ended, and not because of the server.
             if result.is_err() && !connecting.is_on(&runtime) && mem::take(&mut again) {
@@ -157,6 +171,13 @@ impl<M: Connect> Link<M> {
             }
             return result;
         }
+    }
+
+    /// Why a connection is not made for so long, if that is known.
+    fn obstacle(&self, connecting: &Connecting<M>) -> Option<NodeError> {
+        let is_made = connecting.checked().is_none();
+        let obstacle = is_made.then(|| self.connect.obstacle()).flatten();
+        obstacle.map(NodeError::unreachable)
     }
 
     /// The connection, if it may be used at once; otherwise what to wait for, which is begun if it has not

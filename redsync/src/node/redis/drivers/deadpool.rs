@@ -1,6 +1,6 @@
 //! The driver for deadpool-redis.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use deadpool_redis::{Manager, PoolError, Runtime, TimeoutType};
 use redis::{AsyncConnectionConfig, RedisResult, Value};
@@ -31,6 +31,13 @@ use crate::{
 /// end. A firewall may have forgotten both since, and another one is made in about this time.
 const RECYCLE_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// How long to wait for a connection from a pool before another is tried: the pool may have no time limit of its
+/// own, and check one that a firewall has forgotten. The next one is given twice as long, because the server may
+/// be far away.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+const EXHAUSTED: &str = "all connections of the pool are checked out";
+
 /// The driver for pools of [deadpool-redis](deadpool_redis).
 ///
 /// The pool makes connections and replaces broken ones. Commands do not each check out a
@@ -48,6 +55,9 @@ pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
 
 impl<P: Pool> Deadpool<P> {
     /// Creates a driver on a pool. Errors and logs refer to the server as `address`.
+    ///
+    /// The pool needs a connection to spare. While all of them are checked out by others, locks fail with an
+    /// error that says so. Its time limits, or their absence, have no effect on that.
     ///
     /// The pool should have no response timeout, or a long one: redsync limits the time itself, and
     /// the release of a slow acquisition has to follow it on the same connection. (The default of
@@ -115,16 +125,32 @@ struct FromPool<P> {
 
 impl<P: Pool> FromPool<P> {
     async fn check_out(&self) -> Result<P::CheckedOut, NodeError> {
-        let checked_out = Sealed::get(&self.pool).await;
-        checked_out.map_err(|error| match error {
+        self.get().await.map_err(|error| match error {
             PoolError::Backend(error) => {
                 refusal(&error).unwrap_or_else(|| NodeError::unreachable(error))
             }
-            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Create | TimeoutType::Recycle) => {
+            PoolError::Timeout(TimeoutType::Wait) => NodeError::unreachable(EXHAUSTED),
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
                 NodeError::unreachable("no connection could be made in time")
             }
             error => NodeError::unreachable(error),
         })
+    }
+
+    /// Takes a connection out of the pool, whatever time limits that has.
+    async fn get(&self) -> Result<P::CheckedOut, PoolError> {
+        let mut patience = PATIENCE;
+        let mut checked_out = pin!(Sealed::get(&self.pool));
+        loop {
+            if let Ok(checked_out) = timeout(patience, &mut checked_out).await {
+                return checked_out;
+            }
+            // It keeps its place among those that wait.
+            if !self.pool.is_exhausted() {
+                checked_out.set(Sealed::get(&self.pool));
+                patience *= 2;
+            }
+        }
     }
 
     /// Checks out a connection that works. A server that hangs still accepts connections, because its system
@@ -165,6 +191,10 @@ impl<P: Pool> Connect for FromPool<P> {
     type Place = P::CheckedOut;
 
     const PINGS: bool = P::PINGS;
+
+    fn obstacle(&self) -> Option<&'static str> {
+        self.pool.is_exhausted().then_some(EXHAUSTED)
+    }
 
     async fn connect(&self) -> Result<(P::Connection, P::CheckedOut), NodeError> {
         let mut checked_out = self.check_out_answering().await?;

@@ -23,6 +23,10 @@ pub(super) mod sealed {
 
         fn get(&self) -> impl Future<Output = Result<Self::CheckedOut, PoolError>> + Send;
 
+        /// Whether the pool has as many connections as it may have, all are checked out, and somebody waits
+        /// for one.
+        fn is_exhausted(&self) -> bool;
+
         fn share(checked_out: &Self::CheckedOut) -> Self::Connection;
 
         /// Takes the connection out of the pool.
@@ -41,6 +45,10 @@ macro_rules! pool {
 
             async fn get(&self) -> Result<Self::CheckedOut, PoolError> {
                 self.get().await
+            }
+
+            fn is_exhausted(&self) -> bool {
+                self.status().waiting > 0
             }
 
             fn share(checked_out: &Self::CheckedOut) -> $connection {
