@@ -1,4 +1,5 @@
-//! Waiting for the lock, with a line of progress on a terminal, and with a word about an outage elsewhere.
+//! Waiting for the lock, with a line of progress on a terminal, and with a word about an outage
+//! elsewhere.
 
 use std::{
     convert::Infallible,

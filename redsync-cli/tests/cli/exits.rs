@@ -115,8 +115,7 @@ fn a_wait_says_when_an_outage_begins_and_when_it_is_over() {
     let [begin, end] = &lines[..] else {
         panic!("two lines: {lines:?}");
     };
-    let address = servers[1].address();
-    assert!(begin.contains(&*address.to_string()), "{begin}");
+    assert!(begin.contains(&servers[1].address()), "{begin}");
     assert_eq!(*end, "redsync: enough nodes answer again");
     assert_eq!(quiet.stderr, "");
 }

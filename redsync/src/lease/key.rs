@@ -42,15 +42,17 @@ struct Rare {
     overdue: Option<Overdue>,
 }
 
-/// A command that may still arrive and set the key, after commands that were sent later: one of the first holder
-/// of a lock that was resumed, or one over a connection that has been replaced. So a release is repeated.
+/// A command that may still arrive and set the key, after commands that were sent later: one of the
+/// first holder of a lock that was resumed, or one over a connection that has been replaced. So a
+/// release is repeated.
 #[derive(Clone, Copy)]
 struct Overdue {
     /// Up to when it may arrive.
     until: Instant,
     /// How many times the release was repeated.
     repeats: u32,
-    /// Whether the key was to be set again meanwhile. Then a release that deletes it is repeated, too.
+    /// Whether the key was to be set again meanwhile. Then a release that deletes it is repeated,
+    /// too.
     is_healed: bool,
 }
 
@@ -263,7 +265,8 @@ impl Key {
         self.rare.get_or_insert_default().unclear = Some(NodeError::TimedOut);
     }
 
-    /// Notes that a command whose answer nobody gets may still set the key, up to the given instant.
+    /// Notes that a command whose answer nobody gets may still set the key, up to the given
+    /// instant.
     pub(super) fn may_be_set(&mut self, until: Instant) {
         let rare = self.rare.get_or_insert_default();
         let overdue = rare.overdue.get_or_insert(Overdue::until(until));
@@ -280,8 +283,8 @@ impl Overdue {
         }
     }
 
-    /// The pause before the release is repeated, if the command may still arrive. Each is longer than the one
-    /// before.
+    /// The pause before the release is repeated, if the command may still arrive. Each is longer
+    /// than the one before.
     fn next_pause(&mut self, now: Instant) -> Option<Duration> {
         let left = self.until.saturating_duration_since(now);
         if left.is_zero() {

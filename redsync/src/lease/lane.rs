@@ -1,10 +1,11 @@
 //! The lane from a lease to one node: the order of the commands, and the key there.
 //!
 //! A command that can set a key keeps the lane until it has been answered. These are the
-//! acquisition and a command that sets missing keys again. A release keeps the lane, too. Every other
-//! command waits for that answer and then passes. So a key is never set after it was released,
-//! however slow the node is. If nobody gets the answer, because the connection was replaced, the next command
-//! follows at once, and a release is repeated for as long as the key may still be set.
+//! acquisition and a command that sets missing keys again. A release keeps the lane, too. Every
+//! other command waits for that answer and then passes. So a key is never set after it was
+//! released, however slow the node is. If nobody gets the answer, because the connection was
+//! replaced, the next command follows at once, and a release is repeated for as long as the key may
+//! still be set.
 //!
 //! Pure: it does no I/O and has no clock of its own. So the model checker drives it as it is.
 
@@ -135,8 +136,8 @@ impl<C> Lane<C> {
         self.settle(operation, settled)
     }
 
-    /// Counts an operation whose answer nobody gets. If it can set a key, that may happen up to `until`, after
-    /// commands that follow over another connection.
+    /// Counts an operation whose answer nobody gets. If it can set a key, that may happen up to
+    /// `until`, after commands that follow over another connection.
     pub(super) fn unanswered(
         &mut self,
         operation: Operation,

@@ -69,8 +69,9 @@ pub(crate) trait Asker: Send + Sync {
     /// this is its answer.
     fn expect(&self, node: usize, answer: Answer);
 
-    /// Learns that the question was dropped unanswered, because its time was over, its runtime has ended, or
-    /// its connection was replaced. The node may have carried the operation out, or may do so later.
+    /// Learns that the question was dropped unanswered, because its time was over, its runtime has
+    /// ended, or its connection was replaced. The node may have carried the operation out, or may
+    /// do so later.
     fn unanswered(self: Arc<Self>, node: usize, operation: Operation);
 
     /// Learns that the question is asked again, although the node may have carried the operation

@@ -95,7 +95,8 @@ impl Conversation {
         self.question.is_asked_again();
     }
 
-    /// Leaves a connection that another has replaced: it is asked over that one if it may be repeated.
+    /// Leaves a connection that another has replaced: it is asked over that one if it may be
+    /// repeated.
     pub(super) fn leave(self) {
         if self.may_be_repeated() {
             self.is_asked_again();

@@ -36,8 +36,8 @@ const IDLE_ELSEWHERE: Duration = Duration::from_millis(100);
 /// `CONNECT_TIMEOUT`.
 const STALL: Duration = Duration::from_secs(5);
 
-/// After this long without a connection, a caller asks what it waits for. It is a part of the usual node time
-/// limit, so that its error can say so.
+/// After this long without a connection, a caller asks what it waits for. It is a part of the usual
+/// node time limit, so that its error can say so.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How many commands may be unanswered on a connection that has been silent for longer than

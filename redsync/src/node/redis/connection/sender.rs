@@ -58,11 +58,12 @@ impl<C: SharedConnection> Sender<C> {
         self.list.trust_until(until);
     }
 
-    /// Sends no more commands, because another connection takes over. The commands in the list go to that
-    /// connection, because they have certainly not been sent. So do releases and extensions that were sent,
-    /// because they may be carried out twice; otherwise a release that was sent into the silence would leave
-    /// its key. An acquisition that was sent is given up: it may still arrive, so it is not sent again, and its
-    /// release does not wait for it. The collector still waits for the replies to commands whose callers do.
+    /// Sends no more commands, because another connection takes over. The commands in the list go
+    /// to that connection, because they have certainly not been sent. So do releases and extensions
+    /// that were sent, because they may be carried out twice; otherwise a release that was sent
+    /// into the silence would leave its key. An acquisition that was sent is given up: it may still
+    /// arrive, so it is not sent again, and its release does not wait for it. The collector still
+    /// waits for the replies to commands whose callers do.
     pub(crate) fn abandon_for(&self, other: &Self) {
         let now = Instant::now();
         let sent = self.under_way.lock().take_conversations();

@@ -22,8 +22,8 @@ impl UnderWay {
         self.sent.iter().map(|sent| sent.items.len()).sum()
     }
 
-    /// Lets another connection take over. Takes the questions of locks, whose answers nobody waits for here any
-    /// longer.
+    /// Lets another connection take over. Takes the questions of locks, whose answers nobody waits
+    /// for here any longer.
     pub(super) fn take_conversations(&mut self) -> Vec<Conversation> {
         self.has_successor = true;
         let items = self.sent.iter_mut().flat_map(|sent| &mut sent.items);

@@ -31,9 +31,9 @@ use crate::{
 /// end. A firewall may have forgotten both since, and another one is made in about this time.
 const RECYCLE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long to wait for a connection from a pool before another is tried: the pool may have no time limit of its
-/// own, and check one that a firewall has forgotten. The next one is given twice as long, because the server may
-/// be far away.
+/// How long to wait for a connection from a pool before another is tried: the pool may have no time
+/// limit of its own, and check one that a firewall has forgotten. The next one is given twice as
+/// long, because the server may be far away.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 const EXHAUSTED: &str = "all connections of the pool are checked out";
@@ -56,8 +56,8 @@ pub struct Deadpool<P: Pool = deadpool_redis::Pool> {
 impl<P: Pool> Deadpool<P> {
     /// Creates a driver on a pool. Errors and logs refer to the server as `address`.
     ///
-    /// The pool needs a connection to spare. While all of them are checked out by others, locks fail with an
-    /// error that says so. Its time limits, or their absence, have no effect on that.
+    /// The pool needs a connection to spare. While all of them are checked out by others, locks
+    /// fail with an error that says so. Its time limits, or their absence, have no effect on that.
     ///
     /// The pool should have no response timeout, or a long one: redsync limits the time itself, and
     /// the release of a slow acquisition has to follow it on the same connection. (The default of

@@ -23,8 +23,8 @@ pub(super) mod sealed {
 
         fn get(&self) -> impl Future<Output = Result<Self::CheckedOut, PoolError>> + Send;
 
-        /// Whether the pool has as many connections as it may have, all are checked out, and somebody waits
-        /// for one.
+        /// Whether the pool has as many connections as it may have, all are checked out, and
+        /// somebody waits for one.
         fn is_exhausted(&self) -> bool;
 
         fn share(checked_out: &Self::CheckedOut) -> Self::Connection;
