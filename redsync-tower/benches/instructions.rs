@@ -1,15 +1,16 @@
-//! How many instructions a lock and its release take, in the core and through the layer: figures that do not
-//! depend on what else the machine does.
+//! How many instructions a lock and its release take, in the core and through the layer: figures
+//! that do not depend on what else the machine does.
 //!
 //! ```sh
 //! cargo bench -p redsync-tower --bench instructions
 //! cargo bench -p redsync-tower --bench instructions --features metrics
 //! ```
 //!
-//! The first command measures without the feature `metrics`, the second with it and a recorder that counts. The
-//! program runs itself under `valgrind --tool=callgrind`, twice for each figure, with different numbers of
-//! locks: the difference is without the start and the end. If the environment variable `REDIS_URLS` has the URLs
-//! of running servers, separated by commas, they are measured too. What the system does is not counted.
+//! The first command measures without the feature `metrics`, the second with it and a recorder that
+//! counts. The program runs itself under `valgrind --tool=callgrind`, twice for each figure, with
+//! different numbers of locks: the difference is without the start and the end. If the environment
+//! variable `REDIS_URLS` has the URLs of running servers, separated by commas, they are measured
+//! too. What the system does is not counted.
 
 use std::{
     convert::Infallible,
@@ -27,7 +28,8 @@ use tower::{Layer, Service};
 const FEW: u64 = 1000;
 const MANY: u64 = 3000;
 
-/// This many locks with names of their own are under way at the same time, as in a service under load.
+/// This many locks with names of their own are under way at the same time, as in a service under
+/// load.
 const TASKS: u64 = 20;
 
 const MEMORY: &str = "memory";

@@ -48,8 +48,8 @@ impl Bound {
     }
 }
 
-/// Aligns the cells of lines in columns: the first `to_the_left` columns to the left, the others to the
-/// right.
+/// Aligns the cells of lines in columns: the first `to_the_left` columns to the left, the others to
+/// the right.
 #[must_use]
 pub fn aligned(lines: &[Vec<String>], to_the_left: usize) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
@@ -108,8 +108,8 @@ pub fn grouped(number: f64) -> String {
     grouped
 }
 
-/// A percentile of sorted nanoseconds, in microseconds: the smallest time that this part of them does
-/// not exceed.
+/// A percentile of sorted nanoseconds, in microseconds: the smallest time that this part of them
+/// does not exceed.
 #[must_use]
 pub fn percentile(sorted: &[u64], part: f64) -> Option<f64> {
     let rank = (sorted.len() as f64 * part).ceil() as usize;

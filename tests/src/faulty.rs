@@ -187,8 +187,8 @@ impl Gate {
     }
 
     async fn passed(&self) {
-        // There is never a permit. Closing the semaphore wakes the waiting messages in their order, so
-        // that a test with a seed can be replayed.
+        // There is never a permit. Closing the semaphore wakes the waiting messages in their order,
+        // so that a test with a seed can be replayed.
         let _ = self.0.acquire().await;
     }
 }
@@ -216,8 +216,8 @@ type Plan = Box<dyn FnMut(Operation) -> Fault + Send>;
 
 /// A node behind a network with faults, on tokio's clock.
 ///
-/// As on a real network, a request that was sent reaches the node even if the caller no longer waits
-/// for it: a task of its own carries it. Requests with different delays overtake each other.
+/// As on a real network, a request that was sent reaches the node even if the caller no longer
+/// waits for it: a task of its own carries it. Requests with different delays overtake each other.
 pub struct FaultyNode<N = MemoryNode>(Arc<Shared<N>>);
 
 struct Shared<N> {
@@ -300,7 +300,8 @@ impl<N: Node> FaultyNode<N> {
         self.0.state().identity = Some(identity.to_owned());
     }
 
-    /// The requests that have reached the node so far, in their order, except those for its identity.
+    /// The requests that have reached the node so far, in their order, except those for its
+    /// identity.
     #[must_use]
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.0.state().arrivals.clone()
@@ -321,8 +322,8 @@ impl<N: Node> FaultyNode<N> {
         sent.map(|(at, _)| *at).collect()
     }
 
-    /// The holder of a key on the node behind the faults, asked without faults: the first one, if the
-    /// key is shared.
+    /// The holder of a key on the node behind the faults, asked without faults: the first one, if
+    /// the key is shared.
     ///
     /// # Panics
     ///

@@ -1,6 +1,6 @@
 //! What the tests share: real Redis servers that can be killed, stopped and restarted, a proxy that
-//! breaks the network between them and their clients, another that refuses commands, and a node with
-//! planned faults.
+//! breaks the network between them and their clients, another that refuses commands, and a node
+//! with planned faults.
 //!
 //! A test starts everything here, and it is gone when the test is over, even if the test panics.
 //! [`RedisServer`] has a blocking API, so that it can be used from plain and from async tests

@@ -21,7 +21,8 @@ use crate::{
 /// A generous time limit for a condition that has to hold soon.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// The settings of all examples. A program gets those that its test gives it, and not those of the terminal.
+/// The settings of all examples. A program gets those that its test gives it, and not those of the
+/// terminal.
 const SETTINGS: &[&str] = &[
     "HOST",
     "PORT",

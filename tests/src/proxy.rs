@@ -35,8 +35,8 @@ use settings::{Flow, Settings};
 /// connection, its requests still arrive once they are let through, and then the end of the
 /// connection. A direction that is held or dropped hides the end of the connection as well.
 ///
-/// It runs on a Tokio runtime in a thread of its own, so it neither blocks the test's runtime nor is
-/// blocked by it. Dropping it closes everything and ends the thread.
+/// It runs on a Tokio runtime in a thread of its own, so it neither blocks the test's runtime nor
+/// is blocked by it. Dropping it closes everything and ends the thread.
 pub struct Proxy {
     port: u16,
     settings: watch::Sender<Settings>,
@@ -49,8 +49,8 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy for `127.0.0.1:upstream_port` on a free port. It passes everything.
     ///
-    /// The server need not run yet. If it does not run, a connection is reset, because the proxy has
-    /// already accepted it and can no longer refuse it.
+    /// The server need not run yet. If it does not run, a connection is reset, because the proxy
+    /// has already accepted it and can no longer refuse it.
     ///
     /// # Panics
     ///
@@ -125,16 +125,16 @@ impl Proxy {
 
     /// Drops what the server sends, held replies included. Requests arrive.
     ///
-    /// After [`pass`](Self::pass), clients would take the replies that come then for answers to their
-    /// earlier requests. So [`reset`](Self::reset) before.
+    /// After [`pass`](Self::pass), clients would take the replies that come then for answers to
+    /// their earlier requests. So [`reset`](Self::reset) before.
     pub fn drop_replies(&self) {
         self.switch(|settings| settings.replies = Flow::Drop);
     }
 
     /// Drops what either side sends, and what is held. Connections stay open, and new ones are
     /// accepted without being answered. As for [`drop_replies`](Self::drop_replies),
-    /// [`reset`](Self::reset) before [`pass`](Self::pass), unless clients have closed their connections by
-    /// then.
+    /// [`reset`](Self::reset) before [`pass`](Self::pass), unless clients have closed their
+    /// connections by then.
     pub fn blackhole(&self) {
         self.switch(|settings| {
             settings.requests = Flow::Drop;
@@ -165,9 +165,9 @@ impl Proxy {
         self.order(Order::Reset);
     }
 
-    /// Forgets the current connections, as a firewall does that has seen no traffic for a while: what
-    /// clients send over them is swallowed, and they see neither an answer nor an end. New connections
-    /// work. The server sees the forgotten ones closed, and what is held is lost.
+    /// Forgets the current connections, as a firewall does that has seen no traffic for a while:
+    /// what clients send over them is swallowed, and they see neither an answer nor an end. New
+    /// connections work. The server sees the forgotten ones closed, and what is held is lost.
     pub fn forget(&self) {
         self.order(Order::Forget);
     }

@@ -16,8 +16,9 @@ use crate::ports::{listen, port_of};
 
 /// A proxy for a server on 127.0.0.1, which refuses some commands and passes all others.
 ///
-/// It sends another command in place of each that it refuses: a script that answers with the error. So
-/// the replies pass as they are, in their order and in any protocol. The server must want no password.
+/// It sends another command in place of each that it refuses: a script that answers with the error.
+/// So the replies pass as they are, in their order and in any protocol. The server must want no
+/// password.
 ///
 /// Dropping it closes all connections.
 pub struct RefusingProxy {
@@ -37,8 +38,8 @@ struct Shared {
 }
 
 impl RefusingProxy {
-    /// Starts a proxy for `127.0.0.1:upstream_port` on a free port. It refuses these commands, such as
-    /// `INFO` or `CLIENT TRACKING`, with this error, such as `ERR unknown command`.
+    /// Starts a proxy for `127.0.0.1:upstream_port` on a free port. It refuses these commands, such
+    /// as `INFO` or `CLIENT TRACKING`, with this error, such as `ERR unknown command`.
     ///
     /// # Panics
     ///

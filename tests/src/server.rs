@@ -168,9 +168,9 @@ impl RedisServer {
         self.start_again(Until::Loaded);
     }
 
-    /// As [`restart`](Self::restart), but returns as soon as the server answers. It then answers with
-    /// `LOADING`, provided that there is enough to load. `--key-load-delay`, with the microseconds for
-    /// each key, makes loading take longer.
+    /// As [`restart`](Self::restart), but returns as soon as the server answers. It then answers
+    /// with `LOADING`, provided that there is enough to load. `--key-load-delay`, with the
+    /// microseconds for each key, makes loading take longer.
     ///
     /// # Panics
     ///
@@ -201,8 +201,8 @@ impl RedisServer {
         self.command(&["FLUSHALL"]);
     }
 
-    /// Runs a command on a separate connection, which is made when it is first needed and again after a
-    /// restart. The password of `--requirepass` is sent on it.
+    /// Runs a command on a separate connection, which is made when it is first needed and again
+    /// after a restart. The password of `--requirepass` is sent on it.
     ///
     /// # Panics
     ///
@@ -243,8 +243,8 @@ impl RedisServer {
             .unwrap_or_else(|error| panic!("{words:?} on {}: {error}", self.address()))
     }
 
-    /// A figure of the `INFO` command, such as `tracking_total_keys`; or how often a command was called, such as
-    /// `cmdstat_exists`. A figure that is not there is 0.
+    /// A figure of the `INFO` command, such as `tracking_total_keys`; or how often a command was
+    /// called, such as `cmdstat_exists`. A figure that is not there is 0.
     ///
     /// # Panics
     ///
@@ -271,8 +271,8 @@ impl RedisServer {
         self.query(&["GET", key])
     }
 
-    /// The remaining time of `key` in milliseconds: -1 if it does not expire, -2 if there is no such
-    /// key.
+    /// The remaining time of `key` in milliseconds: -1 if it does not expire, -2 if there is no
+    /// such key.
     ///
     /// # Panics
     ///

@@ -6,8 +6,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::wait::until;
 
-/// Stops a child process with SIGSTOP, and returns when all of its threads stand still: until then, it may go on
-/// for a moment.
+/// Stops a child process with SIGSTOP, and returns when all of its threads stand still: until then,
+/// it may go on for a moment.
 ///
 /// # Panics
 ///

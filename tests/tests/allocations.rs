@@ -20,9 +20,9 @@ fn an_uncontended_lock_and_its_release_allocate_little() {
     let servers = Servers::start(3);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let redsync = Redsync::connect(servers.urls()).unwrap();
-    // Each step waits for all nodes. Otherwise the answer of the slowest node would arrive during the
-    // next step, sometimes together with an answer that belongs to that, and the figure would depend
-    // on the load of the machine.
+    // Each step waits for all nodes. Otherwise the answer of the slowest node would arrive during
+    // the next step, sometimes together with an answer that belongs to that, and the figure would
+    // depend on the load of the machine.
     let mutex = redsync.mutex("order:42").with_fail_fast(false);
     let sample = || {
         let lock_and_release = async {

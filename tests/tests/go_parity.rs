@@ -20,8 +20,8 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A client of all servers, with a generous time limit. It waits for all answers, so that the tests know
-/// which servers have the key.
+/// A client of all servers, with a generous time limit. It waits for all answers, so that the tests
+/// know which servers have the key.
 fn redsync(servers: &[RedisServer]) -> Redsync {
     Redsync::connect(servers.iter().map(RedisServer::url))
         .and_then(|redsync| {

@@ -1,5 +1,5 @@
-//! The pauses between the polls of a waiter where those that the user chose are too short: while the
-//! waiter is woken, and in an outage.
+//! The pauses between the polls of a waiter where those that the user chose are too short: while
+//! the waiter is woken, and in an outage.
 
 use std::time::Duration;
 

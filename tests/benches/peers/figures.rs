@@ -65,7 +65,8 @@ impl Figures {
         }
     }
 
-    /// Adds the rate and cost of operations that took this long, and this much CPU time, all together.
+    /// Adds the rate and cost of operations that took this long, and this much CPU time, all
+    /// together.
     pub(crate) fn with_costs(self, operations: usize, took: Duration, cpu: Duration) -> Self {
         let operations = operations as f64;
         let cost = cpu.as_secs_f64() / operations * 100_000.0;

@@ -1,4 +1,5 @@
-//! The implementations that are compared: each as its documentation recommends, with the same expiry.
+//! The implementations that are compared: each as its documentation recommends, with the same
+//! expiry.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,8 +22,8 @@ pub(crate) const EXPIRY: Duration = Duration::from_secs(10);
 /// Longer than any measurement.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How many locks each client acquires before it is measured, so that connections exist and scripts are
-/// loaded.
+/// How many locks each client acquires before it is measured, so that connections exist and scripts
+/// are loaded.
 pub(crate) const WARM_UP: u64 = 16;
 
 /// A client of the same servers.

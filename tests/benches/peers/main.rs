@@ -1,8 +1,9 @@
-//! redsync compared with its peers, and with what is possible: `cargo bench --bench peers -- --help`.
+//! redsync compared with its peers, and with what is possible: `cargo bench --bench peers --
+//! --help`.
 //!
 //! Everything is measured in rounds, and within a round one implementation after the other, so that
-//! a machine that is slower for a while is slower for all. Figures are medians over the rounds. Compare
-//! their ratios between machines, not the figures themselves.
+//! a machine that is slower for a while is slower for all. Figures are medians over the rounds.
+//! Compare their ratios between machines, not the figures themselves.
 
 mod arguments;
 mod chart;
@@ -122,8 +123,8 @@ fn measure(arguments: &Arguments) -> Outcome<Results> {
     Ok(results)
 }
 
-/// Calls a function when the process is asked to end. By default it would end at once, and leave servers
-/// behind.
+/// Calls a function when the process is asked to end. By default it would end at once, and leave
+/// servers behind.
 fn on_interrupt(notify: impl FnOnce() + Send + 'static) {
     std::thread::spawn(|| {
         runtime::run(Threads::Single, async {

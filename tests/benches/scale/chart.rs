@@ -39,8 +39,8 @@ const PANELS: [(&str, &str); 3] = [
     ),
 ];
 
-/// The color of text and axes if a page shows the file as an image. If the page contains the drawing, the
-/// drawing is not the root, and has the color of the page.
+/// The color of text and axes if a page shows the file as an image. If the page contains the
+/// drawing, the drawing is not the root, and has the color of the page.
 const STYLE: &str = "<style>svg:root { color: #1f2328 } \
     @media (prefers-color-scheme: dark) { svg:root { color: #e6edf3 } }</style>";
 

@@ -2,9 +2,9 @@
 //! `cargo bench --bench scale -- --help`.
 //!
 //! Each part runs in a process of its own, so that memory and CPU time are those of the part. The
-//! process and the servers that it starts share one core: then figures do not depend on how many the
-//! machine has, and the load of the servers counts. Only the part about overload gives the process a
-//! core of its own, so that it can ask for more than the servers can do.
+//! process and the servers that it starts share one core: then figures do not depend on how many
+//! the machine has, and the load of the servers counts. Only the part about overload gives the
+//! process a core of its own, so that it can ask for more than the servers can do.
 
 mod arguments;
 mod chart;

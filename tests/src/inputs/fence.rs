@@ -40,9 +40,9 @@ pub fn check(number: &[u8]) {
     }
 }
 
-/// Checks that whatever numbers three nodes return, a lock has the number of a node that at least one other
-/// does not exceed, and the next holder the number that follows; and that there is no lock only if two of the
-/// numbers were never granted.
+/// Checks that whatever numbers three nodes return, a lock has the number of a node that at least
+/// one other does not exceed, and the next holder the number that follows; and that there is no
+/// lock only if two of the numbers were never granted.
 ///
 /// # Panics
 ///

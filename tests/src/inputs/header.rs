@@ -4,8 +4,8 @@ use futures_util::FutureExt;
 use http::{HeaderValue, Request};
 use redsync_tower::key::{self, Key, KeyError};
 
-/// Checks that a request with these values of the header has the name that the value says, if there is
-/// exactly one and all of it is visible, and else none.
+/// Checks that a request with these values of the header has the name that the value says, if there
+/// is exactly one and all of it is visible, and else none.
 ///
 /// # Panics
 ///

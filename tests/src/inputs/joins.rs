@@ -8,8 +8,8 @@ use redsync_tower::{
     key::{self, LockKey},
 };
 
-/// Checks that two lists of names make the same lock only if they have the same names, in whatever order,
-/// and that all names but the empty one can be locked.
+/// Checks that two lists of names make the same lock only if they have the same names, in whatever
+/// order, and that all names but the empty one can be locked.
 ///
 /// # Panics
 ///

@@ -6,8 +6,8 @@ use redsync::{FencingToken, GuardParts, Redsync};
 
 use super::block_on;
 
-/// Checks that a text is parts of a guard or is refused, that parts are written as they were read, and that
-/// they do not make a guard where nobody holds the lock.
+/// Checks that a text is parts of a guard or is refused, that parts are written as they were read,
+/// and that they do not make a guard where nobody holds the lock.
 ///
 /// # Panics
 ///
@@ -44,8 +44,8 @@ fn fields(parts: &GuardParts) -> impl PartialEq + Debug + use<> {
     )
 }
 
-/// Checks that a lock that is held can be resumed with another token or time left, if these are possible,
-/// and with another owner value not.
+/// Checks that a lock that is held can be resumed with another token or time left, if these are
+/// possible, and with another owner value not.
 ///
 /// # Panics
 ///

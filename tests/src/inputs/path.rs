@@ -9,8 +9,8 @@ use std::{
 
 use redsync_tower::key::{self, PathKey};
 
-/// Checks that a template makes a key or is refused, and that two lists of values make the same name only
-/// if they are equal. A value that a list lacks is empty.
+/// Checks that a template makes a key or is refused, and that two lists of values make the same
+/// name only if they are equal. A value that a list lacks is empty.
 ///
 /// # Panics
 ///
@@ -49,7 +49,8 @@ fn parameters(template: &str) -> Vec<&str> {
     names
 }
 
-/// The key of a template, or nothing if the template is refused in the words that the docs announce.
+/// The key of a template, or nothing if the template is refused in the words that the docs
+/// announce.
 fn parsed(template: &str) -> Option<PathKey> {
     thread_local!(static MAY_BE_REFUSED: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();

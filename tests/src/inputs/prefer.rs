@@ -10,8 +10,8 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::block_on;
 
-/// Checks that a request is answered whatever its preferences say, and that a wait that is applied is a
-/// number.
+/// Checks that a request is answered whatever its preferences say, and that a wait that is applied
+/// is a number.
 ///
 /// # Panics
 ///

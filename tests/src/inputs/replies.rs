@@ -22,7 +22,8 @@ pub struct Asked {
     pub kind: u8,
 }
 
-/// Checks that an operation ends with a vote or an error, whatever the server replies to its commands.
+/// Checks that an operation ends with a vote or an error, whatever the server replies to its
+/// commands.
 ///
 /// # Panics
 ///

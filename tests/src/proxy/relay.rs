@@ -95,8 +95,8 @@ async fn relay(
     End::Closed
 }
 
-/// Drops what a new connection sends for as long as requests are dropped. Until then the server does
-/// not see the connection.
+/// Drops what a new connection sends for as long as requests are dropped. Until then the server
+/// does not see the connection.
 ///
 /// Returns whether the client is still there.
 async fn swallow(client: &TcpStream, settings: &mut watch::Receiver<Settings>) -> bool {

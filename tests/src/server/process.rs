@@ -84,8 +84,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // This kills a stopped process too. The process is not continued before: it would carry out the
-        // commands that have come in since.
+        // This kills a stopped process too. The process is not continued before: it would carry out
+        // the commands that have come in since.
         let _ = self.child.kill();
         let reaped = self.child.wait().is_ok();
         if let (true, Some(file)) = (reaped, &self.pid_file) {

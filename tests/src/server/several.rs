@@ -40,8 +40,8 @@ impl Servers {
         self.iter().map(RedisServer::url).collect()
     }
 
-    /// The value that each server has at `key`: `None` if there is none, or if the server is killed or
-    /// stopped and cannot be asked.
+    /// The value that each server has at `key`: `None` if there is none, or if the server is killed
+    /// or stopped and cannot be asked.
     ///
     /// # Panics
     ///

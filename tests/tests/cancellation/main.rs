@@ -1,11 +1,11 @@
 //! Every public future of the two libraries, dropped at each of its awaits.
 //!
-//! A future is polled once and dropped, then twice and dropped, and so on, until it ends by itself. Each time, no
-//! node may keep a key for longer than the lock was meant to be kept, no waiter may be stuck, and the next
-//! one has to get the lock at once.
+//! A future is polled once and dropped, then twice and dropped, and so on, until it ends by itself.
+//! Each time, no node may keep a key for longer than the lock was meant to be kept, no waiter may
+//! be stuck, and the next one has to get the lock at once.
 //!
-//! The tables of this program name the functions that they cover. A new public async function that is in no
-//! table makes [`every_public_future_is_in_a_table`] fail.
+//! The tables of this program name the functions that they cover. A new public async function that
+//! is in no table makes [`every_public_future_is_in_a_table`] fail.
 
 mod core;
 mod dropping;
@@ -27,7 +27,8 @@ use self::table::Row;
 use redsync::Redsync;
 use redsync_tests::Servers;
 
-/// Drops the future of a row after one poll, after two, and so on. Returns how often it was dropped.
+/// Drops the future of a row after one poll, after two, and so on. Returns how often it was
+/// dropped.
 async fn everywhere(
     row: &Row,
     situation: Situation,
@@ -75,7 +76,8 @@ async fn on_real_servers() {
             .into_iter()
             .filter(|kind| row.is_for(*kind))
         {
-            // A rival holds the keys for so long that it is left to slow nodes, whose time is virtual.
+            // A rival holds the keys for so long that it is left to slow nodes, whose time is
+            // virtual.
             for situation in row.situations().filter(|it| *it != Situation::Rival) {
                 dropped += everywhere(row, situation, async || {
                     let world = World::new(redsync.clone(), kind);

@@ -1,5 +1,5 @@
-//! The futures of nodes and drivers. A dropped command may or may not be carried out, and does not disturb the
-//! commands after it.
+//! The futures of nodes and drivers. A dropped command may or may not be carried out, and does not
+//! disturb the commands after it.
 
 use std::time::Duration;
 
@@ -90,7 +90,8 @@ async fn carry_out<N: Node>(node: &N, operation: usize, name: &str) {
     }
 }
 
-/// Drops every operation at each of its awaits. After that, the node still answers what it is asked.
+/// Drops every operation at each of its awaits. After that, the node still answers what it is
+/// asked.
 async fn disturb<D: Driver>(server: &RedisServer, node: RedisNode<D>) {
     let known = Entry::new(KNOWN, "value of another".into(), EXPIRY);
     node.acquire(&known).await.expect("an answer");

@@ -48,8 +48,8 @@ impl World {
         }
     }
 
-    /// Drops the future of a row after so many polls, and checks what has to hold then. Returns whether it had
-    /// ended.
+    /// Drops the future of a row after so many polls, and checks what has to hold then. Returns
+    /// whether it had ended.
     pub(crate) async fn drop_once(
         &self,
         row: &Row,
@@ -127,7 +127,8 @@ impl World {
         self.mutex.keys().collect()
     }
 
-    /// Locks all that there is to lock, and releases it after a while. One shared holder keeps exclusive ones out.
+    /// Locks all that there is to lock, and releases it after a while. One shared holder keeps
+    /// exclusive ones out.
     async fn hold_for_a_while(&self) -> JoinHandle<()> {
         let (mutex, mut guards) = (self.against(), Vec::new());
         while mutex.mode() == Mode::Exclusive || guards.is_empty() {
@@ -143,7 +144,8 @@ impl World {
         })
     }
 
-    /// Waits until one who wants a lock that is held here has joined the queue, unless it has got the lock.
+    /// Waits until one who wants a lock that is held here has joined the queue, unless it has got
+    /// the lock.
     async fn let_queue_form(&self) {
         let probe = self.against().with_max_waiting(1);
         for _ in 0..50 {
@@ -155,8 +157,8 @@ impl World {
         }
     }
 
-    /// Waits for the lock, and releases it at once: with no order among first attempts, it may be the dropped
-    /// future that comes after this one.
+    /// Waits for the lock, and releases it at once: with no order among first attempts, it may be
+    /// the dropped future that comes after this one.
     fn wait_behind(&self) -> JoinHandle<Result<(), LockError>> {
         let mutex = self.against();
         tokio::spawn(async move {

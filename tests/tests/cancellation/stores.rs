@@ -22,8 +22,8 @@ pub(crate) trait Stores {
     /// Lets another process hold these keys on a majority for [`RIVAL`].
     fn occupy<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, ()>;
 
-    /// How long a waiter may wait for what the dropped future has left. The nodes keep a name reserved for half
-    /// a second, unless the reservation is withdrawn.
+    /// How long a waiter may wait for what the dropped future has left. The nodes keep a name
+    /// reserved for half a second, unless the reservation is withdrawn.
     fn soon(&self) -> Duration;
 
     /// All names that are held.
@@ -34,8 +34,9 @@ pub(crate) trait Stores {
 pub(crate) struct Memory(Vec<Watched>);
 
 impl Memory {
-    /// The nodes answer at different times, so that rounds are dropped between the answers of any two. Each is
-    /// slowest to acquire: a release that does not wait for the answer to the acquisition overtakes it.
+    /// The nodes answer at different times, so that rounds are dropped between the answers of any
+    /// two. Each is slowest to acquire: a release that does not wait for the answer to the
+    /// acquisition overtakes it.
     pub(crate) fn new() -> Self {
         let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
         for (index, watched) in (1..).zip(&nodes) {
@@ -57,7 +58,8 @@ impl Memory {
     }
 }
 
-/// With pauses and expiries so long that neither a poll nor an expiry helps a waiter that is not woken.
+/// With pauses and expiries so long that neither a poll nor an expiry helps a waiter that is not
+/// woken.
 pub(crate) fn woken_only(redsync: Redsync) -> Redsync {
     let never = 2 * LONG;
     let woken = redsync.with_defaults(|mutex| {

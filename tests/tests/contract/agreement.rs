@@ -1,8 +1,8 @@
 //! Random operations, on which the memory node and a real server must agree.
 //!
-//! Each sequence starts with an empty server and a new memory node. After each operation, both have to give
-//! the same answer, and to keep the same keys. Time passes at once: on tokio's paused clock for the memory
-//! node, and on the server by a script that moves every expiry.
+//! Each sequence starts with an empty server and a new memory node. After each operation, both have
+//! to give the same answer, and to keep the same keys. Time passes at once: on tokio's paused clock
+//! for the memory node, and on the server by a script that moves every expiry.
 //!
 //! `REDIS_SERVER` says which server is asked, `PROPTEST_CASES` how many sequences there are, and
 //! `PROPTEST_RNG_SEED` repeats a run.
@@ -33,9 +33,9 @@ const SEQUENCES: u32 = 2_000;
 /// How many operations a sequence has.
 const OPERATIONS: std::ops::RangeInclusive<usize> = 5..=30;
 
-/// The server's own clock goes on during a sequence. The shortest time that matters is the half second for
-/// which shared holders are kept out, so a sequence that takes nearly as long proves nothing, and is
-/// replaced by another.
+/// The server's own clock goes on during a sequence. The shortest time that matters is the half
+/// second for which shared holders are kept out, so a sequence that takes nearly as long proves
+/// nothing, and is replaced by another.
 const TOO_LONG: Duration = Duration::from_millis(400);
 
 #[test]

@@ -185,8 +185,8 @@ struct Grant {
     token: FencingToken,
 }
 
-/// Checks that the tokens of overlapping acquisitions differ, and that a later acquisition has a larger
-/// one.
+/// Checks that the tokens of overlapping acquisitions differ, and that a later acquisition has a
+/// larger one.
 fn check(grants: &[Grant]) -> Result<(), String> {
     for a in grants {
         for b in grants {

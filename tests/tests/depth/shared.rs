@@ -46,8 +46,8 @@ async fn many_shared_or_one_exclusive_on_real_servers() {
     for count in [3, 5] {
         let servers = Servers::start(count);
         exclude(&patient(Redsync::connect(servers.urls()).unwrap())).await;
-        // A node keeps the turn of an exclusive attempt that found the name shared. It ends by itself
-        // after half a second; the locks would expire much later.
+        // A node keeps the turn of an exclusive attempt that found the name shared. It ends by
+        // itself after half a second; the locks would expire much later.
         until("all is released", Duration::from_secs(20), || {
             servers.iter().all(|server| server.keys().is_empty())
         });

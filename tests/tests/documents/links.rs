@@ -1,4 +1,5 @@
-//! The links between documents lead to files and headings that exist. (rustdoc checks those to items.)
+//! The links between documents lead to files and headings that exist. (rustdoc checks those to
+//! items.)
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
-//! Input from outside, of every shape, made by chance: nothing panics, and what is known of the result holds.
+//! Input from outside, of every shape, made by chance: nothing panics, and what is known of the
+//! result holds.
 //!
 //! [`redsync_tests::inputs`] says what has to hold. The targets in `fuzz/` check the same.
 

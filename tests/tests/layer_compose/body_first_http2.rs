@@ -27,7 +27,8 @@ async fn measure(lock: HeldLock, request: Request) -> String {
     format!("{} {} {sum:?}", lock.name(), body.to_bytes().len())
 }
 
-/// A client of a service that reads up to this many bytes. `stage` has the requests that are under way.
+/// A client of a service that reads up to this many bytes. `stage` has the requests that are under
+/// way.
 async fn start(world: &World, stage: &Stage, bytes: usize) -> Http2 {
     let lock = world
         .layer()

@@ -1,4 +1,5 @@
-//! Responses without a body, whatever body the handler returned, with a lock held until the body's end.
+//! Responses without a body, whatever body the handler returned, with a lock held until the body's
+//! end.
 
 use std::net::SocketAddr;
 

@@ -73,8 +73,8 @@ async fn hanging_up_in_the_middle_of_the_body_frees_the_lock() {
     world.ends_empty().await;
 }
 
-/// What hyper does not notice: it reads no more while it has bytes of the next request, or of a body
-/// that nobody asks for. A limit of time ends those.
+/// What hyper does not notice: it reads no more while it has bytes of the next request, or of a
+/// body that nobody asks for. A limit of time ends those.
 const UNNOTICED: [&str; 3] = [
     "/reading/1 HTTP/1.1\r\nhost: x\r\n\r\nGET /keeping/2 HTTP/1.1\r\nhost: x\r\n\r\n",
     "/dropping/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\nbody",

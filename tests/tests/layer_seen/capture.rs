@@ -60,8 +60,8 @@ impl Capture {
         said.open.values().next().unwrap().clone()
     }
 
-    /// The level and the message of each event of the layer that is above the level of debugging, since
-    /// the last call.
+    /// The level and the message of each event of the layer that is above the level of debugging,
+    /// since the last call.
     pub(crate) fn loud(&self) -> Vec<(Level, String)> {
         std::mem::take(&mut self.0.lock().unwrap().loud)
     }

@@ -197,8 +197,8 @@ fn of_alerts(mode: &str) -> [String; 5] {
     ]
 }
 
-/// Otherwise Prometheus would see the first loss as a counter that has appeared, and not as one that has
-/// grown.
+/// Otherwise Prometheus would see the first loss as a counter that has appeared, and not as one
+/// that has grown.
 #[tokio::test(start_paused = true)]
 async fn the_counters_of_alerts_exist_before_there_is_anything_to_count() {
     let (recorded, _listening) = listen();
@@ -316,9 +316,9 @@ async fn contention_on_real_servers_is_counted() {
                 server.address()
             )
         };
-        // Each node is asked for its identity once, and for a lock at least once: a request that comes
-        // while the other holds the lock asks none, if the lock is handed over to it. A node that says
-        // that the lock is taken has nothing to release.
+        // Each node is asked for its identity once, and for a lock at least once: a request that
+        // comes while the other holds the lock asks none, if the lock is handed over to it. A node
+        // that says that the lock is taken has nothing to release.
         assert_eq!(figures[&of("identity")].0, 1);
         assert!(figures[&of("acquire")].0 >= 1);
         assert!(figures[&of("release")].0 >= 1);

@@ -1,5 +1,5 @@
-//! Thousands of guards, waiters and attempts at once. The benchmark `scale` measures what they cost;
-//! these tests assert what must hold at any speed.
+//! Thousands of guards, waiters and attempts at once. The benchmark `scale` measures what they
+//! cost; these tests assert what must hold at any speed.
 
 mod busy;
 mod crowds;

@@ -1,9 +1,9 @@
 //! How the crates' modules import each other: no module is part of a circle, and no room. A room is
 //! a file at the top of a crate, together with the folder of its name.
 //!
-//! A module is a file. It imports another if a `use`, or a path in its code, leads to an item that the
-//! other file *defines*. Re-exports are followed: a name from the root of the crate is an import of the
-//! module that defines it. These are not imports:
+//! A module is a file. It imports another if a `use`, or a path in its code, leads to an item that
+//! the other file *defines*. Re-exports are followed: a name from the root of the crate is an
+//! import of the module that defines it. These are not imports:
 //!
 //! * the declaration of a module inside this one, and the re-export of its items;
 //! * method calls, which name no module;

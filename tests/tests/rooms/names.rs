@@ -36,8 +36,8 @@ pub(crate) fn item(modules: &Modules, module: usize, path: &[String]) -> Option<
     }
 }
 
-/// The macro that a path in this module leads to: an item, or one that is defined in a module around
-/// this one, earlier in the text.
+/// The macro that a path in this module leads to: an item, or one that is defined in a module
+/// around this one, earlier in the text.
 pub(crate) fn called_macro(modules: &Modules, module: usize, path: &[String]) -> Option<Defined> {
     let is_macro = |it: &Defined| modules.get(it.module).macros.contains(&it.name);
     if let Some(found) = item(modules, module, path).filter(is_macro) {

@@ -1,5 +1,5 @@
-//! Rule 8: an extension, by hand or by the keep-alive, succeeds on a majority, started and confirmed
-//! within the validity.
+//! Rule 8: an extension, by hand or by the keep-alive, succeeds on a majority, started and
+//! confirmed within the validity.
 
 use std::{pin::pin, time::Duration};
 

@@ -44,8 +44,8 @@ async fn a_stale_release_of_one_attempt_leaves_the_key_of_the_next_alone() {
         let nodes = nodes::<3>();
         for (number, node) in nodes.iter().enumerate() {
             if number == granting {
-                // The release deletes the key, but its answer is lost. So it is repeated, and finds the
-                // key of a later attempt.
+                // The release deletes the key, but its answer is lost. So it is repeated, and finds
+                // the key of a later attempt.
                 node.once(Operation::Release, Fault::broken_reply());
             } else {
                 // Up to the second attempt, which comes before the release is repeated.

@@ -48,7 +48,8 @@ async fn an_acquisition_whose_answer_is_lost_is_not_sent_again() {
     let server = RedisServer::start();
     let proxy = Proxy::start(server.port()).await;
     let node = RedisNode::connect(&proxy.url()).unwrap();
-    // This makes the connection. Before its first lock, a server is asked whether it can release one.
+    // This makes the connection. Before its first lock, a server is asked whether it can release
+    // one.
     let first = Entry::new("first", "owner".into(), ms(60_000));
     node.acquire(&first).await.unwrap();
     node.inspect(NAME).await.unwrap();

@@ -1,4 +1,5 @@
-//! All that the layer answers and says in front of a gRPC service: headers, metadata, messages and trailers.
+//! All that the layer answers and says in front of a gRPC service: headers, metadata, messages and
+//! trailers.
 
 use std::{
     convert::Infallible,

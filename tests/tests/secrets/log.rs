@@ -1,5 +1,5 @@
-//! Everything that can be read: events and spans of all targets at all levels, metrics, and what the test
-//! notes.
+//! Everything that can be read: events and spans of all targets at all levels, metrics, and what
+//! the test notes.
 
 use std::{
     fmt::Debug,

@@ -1,5 +1,5 @@
-//! Owner values are seen nowhere: in no event or span of any target at any level, in no error, `Debug` output,
-//! header, body, trailer or metric, and in no part or encoding of these.
+//! Owner values are seen nowhere: in no event or span of any target at any level, in no error,
+//! `Debug` output, header, body, trailer or metric, and in no part or encoding of these.
 //!
 //! It is one test with everything in it, because the log of a process is one.
 

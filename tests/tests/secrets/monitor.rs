@@ -42,8 +42,8 @@ impl Monitors {
     }
 }
 
-/// The digits of a word that is an owner value, with or without a label. The random part of the name of a
-/// probe is public.
+/// The digits of a word that is an owner value, with or without a label. The random part of the
+/// name of a probe is public.
 fn digits(word: &str) -> Option<&str> {
     if word.starts_with("redsync:probe:") {
         return None;

@@ -7,8 +7,8 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
 
-/// How many characters of a value are a part that should not be seen. A fingerprint has as many, but it is a
-/// part of a hash.
+/// How many characters of a value are a part that should not be seen. A fingerprint has as many,
+/// but it is a part of a hash.
 const PART: usize = 12;
 
 /// What is looked for: parts of all encodings of all values.

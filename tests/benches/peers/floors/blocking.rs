@@ -1,9 +1,9 @@
 //! The floor without a runtime: a thread with one connection per node, which serves as many clients
 //! as there are tasks in the other floor.
 //!
-//! It writes its clients' commands, polls until a node has answered, and counts the votes. After the
-//! vote that decides, the client adds its next commands. With one client, this is what a blocking client
-//! does that returns at a quorum.
+//! It writes its clients' commands, polls until a node has answered, and counts the votes. After
+//! the vote that decides, the client adds its next commands. With one client, this is what a
+//! blocking client does that returns at a quorum.
 
 use std::{
     collections::VecDeque,

@@ -63,8 +63,8 @@ pub(super) fn loaded(reply: &[u8]) -> io::Result<Option<Script>> {
     Ok(hash.map(|hash| hash.try_into().expect("40 bytes")))
 }
 
-/// Takes the complete replies from the bytes that were read, and leaves the rest. Calls `vote` for each
-/// reply, with whether it grants the command.
+/// Takes the complete replies from the bytes that were read, and leaves the rest. Calls `vote` for
+/// each reply, with whether it grants the command.
 pub(super) fn votes(
     replies: &mut Vec<u8>,
     mut vote: impl FnMut(bool) -> io::Result<()>,

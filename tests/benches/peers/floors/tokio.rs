@@ -1,7 +1,7 @@
 //! The floor in a tokio runtime.
 //!
-//! There is one connection per node. Its task sends all waiting commands in one write, and counts the
-//! votes where it reads the replies. Only the vote that decides wakes the task that locks.
+//! There is one connection per node. Its task sends all waiting commands in one write, and counts
+//! the votes where it reads the replies. Only the vote that decides wakes the task that locks.
 
 use std::{
     collections::VecDeque,
@@ -150,7 +150,8 @@ impl Held {
 /// The votes on one command.
 struct Count {
     nodes: u32,
-    /// The number of votes that grant in the lower half, and of those that refuse in the upper half.
+    /// The number of votes that grant in the lower half, and of those that refuse in the upper
+    /// half.
     votes: AtomicU32,
     waker: AtomicWaker,
 }

@@ -84,8 +84,8 @@ fn held(setting: Setting, bound: f64) -> Goal {
     Goal::of(what, (setting, Deadpool), AtLeast(bound), held)
 }
 
-/// The longest waits, compared with the ideal: tasks that hold the name one after the other, without
-/// a pause between.
+/// The longest waits, compared with the ideal: tasks that hold the name one after the other,
+/// without a pause between.
 fn wait(setting: Setting, bound: f64) -> Goal {
     let tasks = setting.tasks * setting.processes;
     let wait = move |it: &Figures| Some(it.p99_us? / (it.held_us? * tasks as f64));

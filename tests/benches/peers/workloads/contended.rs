@@ -123,8 +123,8 @@ pub(crate) async fn contend(client: &Arc<Client>, crowd: &Crowd) -> Outcome<Visi
 }
 
 impl Visits {
-    /// Repeats until the future is dropped, or until `end` if it never has to wait. `since` says whether
-    /// it is waiting, and since when.
+    /// Repeats until the future is dropped, or until `end` if it never has to wait. `since` says
+    /// whether it is waiting, and since when.
     async fn repeat(
         &mut self,
         since: &mut Option<Instant>,

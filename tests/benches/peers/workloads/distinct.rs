@@ -14,8 +14,8 @@ use tokio::{
 
 use crate::{Outcome, figures::Figures, implementation::Client, times::Times};
 
-/// How long after its time a measurement waits for locks that were begun in time. After that they are
-/// cancelled, and do not count.
+/// How long after its time a measurement waits for locks that were begun in time. After that they
+/// are cancelled, and do not count.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Lets tasks lock and release for a time, with a pause before each lock.

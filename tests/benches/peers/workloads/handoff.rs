@@ -16,8 +16,8 @@ use crate::{
     setting::Setting,
 };
 
-/// How long the other process has waited when the lock is released, in milliseconds. It varies, because
-/// implementations may poll at intervals.
+/// How long the other process has waited when the lock is released, in milliseconds. It varies,
+/// because implementations may poll at intervals.
 const WAITED: std::ops::Range<u64> = 10..30;
 
 #[derive(Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Requests through axum over loopback, with and without the layer.
 //!
-//! Client and server share a process and its two threads, so the CPU time is that of both. The telling
-//! figure is the difference that the layer makes.
+//! Client and server share a process and its two threads, so the CPU time is that of both. The
+//! telling figure is the difference that the layer makes.
 
 use std::{
     net::SocketAddr,

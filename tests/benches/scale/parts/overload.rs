@@ -30,8 +30,8 @@ const WAIT: Duration = Duration::from_secs(1);
 /// How many tasks measure what the nodes can carry.
 const TASKS: usize = 512;
 
-/// More nodes than usual and fencing tokens make more work for the nodes than for the client, because
-/// the nodes are to be overloaded.
+/// More nodes than usual and fencing tokens make more work for the nodes than for the client,
+/// because the nodes are to be overloaded.
 const SLOW_NODES: usize = 5;
 
 const TICK: Duration = Duration::from_millis(5);

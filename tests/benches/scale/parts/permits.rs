@@ -1,4 +1,5 @@
-//! Many waiters of one semaphore, whose permits another process holds and then releases all at once.
+//! Many waiters of one semaphore, whose permits another process holds and then releases all at
+//! once.
 
 use std::{
     sync::{

@@ -19,7 +19,8 @@ pub(super) struct Counting(Arc<Inner>);
 struct Inner {
     driver: Deadpool,
     scripts: Scripts,
-    /// The optional commands, in the order in which they are tried, and whether the server has them.
+    /// The optional commands, in the order in which they are tried, and whether the server has
+    /// them.
     native: [(&'static str, bool); 2],
     counts: Mutex<BTreeMap<String, u64>>,
 }

@@ -21,7 +21,8 @@ pub(super) enum Expected {
 }
 
 impl Expected {
-    /// Carries the operation out on the memory node, if a server with these keys would carry it out.
+    /// Carries the operation out on the memory node, if a server with these keys would carry it
+    /// out.
     pub(super) async fn of(operation: &Operation, memory: &MemoryNode, strange: &Strange) -> Self {
         if let Some(expected) = Self::without_memory(operation, memory, strange).await {
             return expected;
@@ -81,7 +82,8 @@ impl Expected {
                 }
                 Some(Self::Error)
             }
-            // Whoever releases or forces a release finds that nobody holds such a name, as in memory.
+            // Whoever releases or forces a release finds that nobody holds such a name, as in
+            // memory.
             _ => None,
         }
     }

@@ -14,7 +14,8 @@ pub(super) const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Counters start here, above the wall clock, so that they depend only on the operations.
 pub(super) const COUNTERS: u64 = 4_000_000_000_000_000_000;
 
-/// By how much remaining times may differ. Times that are meant to differ do so by at least a second.
+/// By how much remaining times may differ. Times that are meant to differ do so by at least a
+/// second.
 const TOLERANCE: Duration = Duration::from_millis(900);
 
 /// One operation.
@@ -155,8 +156,8 @@ impl Answer {
     }
 }
 
-/// A number that a counter has grown to. One below the start comes from the wall clock, which the two
-/// sides read at different times, after the counter has expired.
+/// A number that a counter has grown to. One below the start comes from the wall clock, which the
+/// two sides read at different times, after the counter has expired.
 fn from_counter(number: FencingToken) -> Option<u64> {
     Some(number.get()).filter(|number| *number >= COUNTERS)
 }

@@ -39,8 +39,8 @@ const PASS: &str = "
       end
     end";
 
-/// Returns the type, the remaining time and the content of each key. With the members of a sorted set is
-/// for how long they are in it.
+/// Returns the type, the remaining time and the content of each key. With the members of a sorted
+/// set is for how long they are in it.
 const READ: &str = "
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -63,8 +63,8 @@ const READ: &str = "
 /// For how long a counter is kept.
 const RETENTION: &str = "86400000";
 
-/// By how much the expiry of a set may seem to differ from that of its last member, in ms. The commands of a
-/// script read the clock at different times.
+/// By how much the expiry of a set may seem to differ from that of its last member, in ms. The
+/// commands of a script read the clock at different times.
 const ROUNDING: u64 = 50;
 
 /// A key on the server.

@@ -82,7 +82,8 @@ async fn a_release_whose_answer_was_lost_is_repeated_and_found_to_be_done() {
     }
 }
 
-/// A driver whose connection is given up for another one. What was sent over the first may still arrive.
+/// A driver whose connection is given up for another one. What was sent over the first may still
+/// arrive.
 struct TwoConnections {
     first: Deadpool,
     second: Deadpool,
