@@ -43,8 +43,7 @@ pub(crate) struct Nodes {
         value_name = "URL",
         env = "REDSYNC_NODES",
         value_delimiter = ',',
-        hide_env_values = true,
-        required = true
+        hide_env_values = true
     )]
     pub(crate) urls: Vec<String>,
 

@@ -145,7 +145,9 @@ impl fmt::Display for Holders {
         {
             let name = Printable(&holder.name);
             let holds = match remaining {
-                None => "is not a lock: it has no expiry, and its value is that of",
+                None => {
+                    "is not a lock (it has no expiry or is of another type). The fingerprint of its value is"
+                }
                 Some(_) if *nodes < self.quorum => "is on too few nodes to be locked, by",
                 Some(_) if holder.mode == Mode::Shared => "is shared by",
                 Some(_) => "is held by",

@@ -2,15 +2,26 @@
 
 use redsync::{ConfigError, Mutex, Redsync, node::redis::RedisNode};
 
-use crate::arguments::Nodes;
+use crate::{
+    arguments::Nodes,
+    exit::{Failure, code},
+};
 
 /// The name of the connections in the servers' `CLIENT LIST`.
 const CLIENT: &str = "redsync-cli";
 
 impl Nodes {
-    pub(crate) fn connect(&self) -> Result<Redsync, ConfigError> {
+    pub(crate) fn connect(&self) -> Result<Redsync, Failure> {
+        if self.urls.iter().all(|url| url.trim().is_empty()) {
+            return Err(Failure::new(
+                code::USAGE,
+                "no nodes are given; use --node, or the environment variable REDSYNC_NODES",
+            ));
+        }
         let nodes: Result<Vec<_>, _> = self.urls.iter().map(|url| node(url)).collect();
-        Redsync::new(nodes?)?.with_defaults(|mutex| mutex.with_node_timeout(self.node_timeout))
+        let redsync = Redsync::new(nodes?)?
+            .with_defaults(|mutex| mutex.with_node_timeout(self.node_timeout))?;
+        Ok(redsync)
     }
 
     /// How many nodes make a quorum.

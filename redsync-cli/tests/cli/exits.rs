@@ -52,6 +52,21 @@ fn contention_has_a_code_that_the_user_can_choose() {
 }
 
 #[test]
+fn a_node_that_is_missing_or_has_no_scheme_is_refused_with_what_is_needed() {
+    for (nodes, needed) in [
+        ("", "the environment variable REDSYNC_NODES"),
+        ("10.0.0.1:6379", "redis://"),
+        ("redis://10.0.0.1,,redis://10.0.0.3", "redis://"),
+    ] {
+        for arguments in [&["run", "job", "--", "true"][..], &["inspect", "job"]] {
+            let ended = Running::start(redsync_at(nodes, arguments)).ended();
+            ended.assert_code(64);
+            assert!(ended.stderr.contains(needed), "{ended:?}");
+        }
+    }
+}
+
+#[test]
 fn an_outage_and_a_key_that_is_not_a_lock_and_wrong_arguments_have_codes_of_their_own() {
     let servers = Servers::start(3);
     servers[0].command(&["SET", "job", "no lock"]);

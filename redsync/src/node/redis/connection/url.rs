@@ -49,10 +49,24 @@ fn tcp_settings() -> TcpSettings {
 
 /// Makes the error for a URL, without its credentials.
 pub(crate) fn refused(url: &str, reason: &impl fmt::Display) -> ConfigError {
+    // The client libraries only say that it does not parse.
+    let reason = if has_scheme(url) {
+        reason.to_string()
+    } else {
+        "it does not begin with redis://, or with rediss:// for TLS".to_owned()
+    };
     ConfigError::Url {
         url: without_credentials(url).into(),
-        reason: reason.to_string().into(),
+        reason: reason.into(),
     }
+}
+
+/// Whether the URL begins with the scheme of a server, of whichever client library.
+fn has_scheme(url: &str) -> bool {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    ["redis", "valkey", "unix"]
+        .iter()
+        .any(|known| scheme.starts_with(known))
 }
 
 /// The URL without its user, password and query. A query can contain a password, too. The user and
@@ -85,6 +99,22 @@ fn may_be_credentials(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_without_a_scheme_is_refused_with_the_scheme_that_is_missing() {
+        for url in [
+            "",
+            "localhost",
+            "10.0.0.1:6379",
+            "http://10.0.0.1",
+            "redis.example.com:6379",
+        ] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(error.contains("it does not begin with redis://"), "{error}");
+        }
+        let error = parse("redis://10.0.0.1/x").unwrap_err().to_string();
+        assert!(error.contains("database"), "{error}");
+    }
 
     #[test]
     fn a_connection_that_its_other_side_has_left_is_noticed_by_the_system() {
