@@ -71,6 +71,11 @@ impl Holders {
         self.holders.is_empty()
     }
 
+    /// Whether there are keys with the names, but none that is a lock.
+    pub(crate) fn are_no_locks(&self) -> bool {
+        !self.is_empty() && self.holders.iter().all(|it| it.remaining.is_none())
+    }
+
     /// Whether all of these are among the others.
     pub(crate) fn are_among(&self, others: &Self) -> bool {
         self.holders

@@ -19,8 +19,15 @@ pub(crate) async fn release(arguments: &Release) -> Result<u8, Failure> {
     let redsync = arguments.nodes.connect()?;
     let mutex = nodes::mutex(&redsync, &arguments.names).with_permits(arguments.permits);
     let quorum = arguments.nodes.quorum();
+    let mut holders = Holders::of(&mutex.inspect().await?, quorum);
+    if holders.is_known() && holders.are_no_locks() {
+        write(&holders.to_string());
+        return Err(Failure::new(
+            code::NOT_A_LOCK,
+            "nothing was released; if the key is in the way, delete it",
+        ));
+    }
     if !arguments.yes {
-        let mut holders = Holders::of(&mutex.inspect().await?, quorum);
         loop {
             if holders.is_empty() && holders.is_known() {
                 say("nobody holds it");

@@ -63,7 +63,7 @@ fn a_key_that_is_not_a_lock_is_shown_as_such_and_is_not_released() {
     let shown = ends(&servers, &["inspect", "job"]).stdout;
     assert!(shown.contains("is not a lock"), "{shown}");
     let released = ends(&servers, &["release", "--force", "--yes", "job"]);
-    released.assert_code(0);
+    released.assert_code(65);
     assert!(released.stderr.contains("nothing was released"));
     assert_eq!(servers[0].get("job").as_deref(), Some("a value"));
 }
