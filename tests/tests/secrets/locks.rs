@@ -76,7 +76,7 @@ async fn contended(redsync: &Redsync, log: &Log) {
         mutex.clone().with_max_waiting(0).lock_within(wait).await,
         log,
     );
-    let error = mutex.run(async |_| ()).await;
+    let error = mutex.clone().with_tries(2).run(async |_| ()).await;
     log.note_error(&error.unwrap_err());
     drop(tokio::time::timeout(wait, mutex.lock_within(SOON)).await);
     drop(guard);
