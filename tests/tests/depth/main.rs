@@ -2,6 +2,7 @@
 //! another process, limits, and work under a lock.
 
 mod covering;
+mod deployments;
 mod fencing;
 mod force_release;
 mod holding;
