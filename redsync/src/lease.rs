@@ -46,6 +46,7 @@ use crate::{
     DrainGuard, ExtendError, FencingToken, OwnerValue,
     node::{Entry, Operation},
     nodes::Nodes,
+    observed::observed,
     options::Options,
     printable::Label,
     quorum::{count::RoundVotes, votes::Votes},
@@ -289,7 +290,7 @@ impl Lease {
     pub(crate) fn report_loss(&self) {
         if !self.has_ended() && self.count_loss() {
             let reason = self.hold.loss().reason();
-            tracing::warn!(name = %self.label(), %reason, "the lock was lost");
+            observed(|| tracing::warn!(name = %self.label(), %reason, "the lock was lost"));
         }
     }
 
@@ -297,7 +298,7 @@ impl Lease {
     pub(crate) fn count_loss(&self) -> bool {
         let is_first = self.hold.note_loss();
         if is_first {
-            self.site.lock_metrics().lost(self.entry().mode);
+            observed(|| self.site.lock_metrics().lost(self.entry().mode));
         }
         is_first
     }
@@ -330,7 +331,7 @@ impl Lease {
         let Some(since) = since else {
             return;
         };
-        (self.site.lock_metrics()).held(self.entry().mode, since);
+        observed(|| self.site.lock_metrics().held(self.entry().mode, since));
         if was_lost {
             self.count_loss();
         }

@@ -139,6 +139,7 @@ mod model;
 mod mutex;
 pub mod node;
 mod nodes;
+mod observed;
 mod options;
 mod printable;
 mod probe;

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::schedule::KeptAlive;
-use crate::{ExtendError, lease::Extension};
+use crate::{ExtendError, lease::Extension, observed::observed};
 
 pin_project! {
     /// The extension of a guard, which does not keep the guard alive itself.
@@ -67,7 +67,8 @@ impl Renewed {
         let next = match self.result {
             Ok(()) => times.after_success(self.start, Instant::now()),
             Err(error @ ExtendError::Failed(_)) => {
-                tracing::debug!(name = %kept.lease().label(), %error, "the lock was not extended");
+                let name = kept.lease().label();
+                observed(|| tracing::debug!(%name, %error, "the lock was not extended"));
                 times.after_failure(self.start)
             }
             Err(ExtendError::Lost(_)) => {

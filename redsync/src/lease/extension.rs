@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::{Lease, Pending, hold::Extended};
-use crate::ExtendError;
+use crate::{ExtendError, observed::observed};
 
 pin_project! {
     /// An extension that has been sent.
@@ -68,7 +68,7 @@ impl Future for Extension {
         let extended = lease.hold.extended(verdict, lease.until_from(start));
         Poll::Ready(match extended {
             Extended::Prolonged => {
-                tracing::trace!(name = %lease.label(), "extended");
+                observed(|| tracing::trace!(name = %lease.label(), "extended"));
                 if lease.options().kind.heals && lease.lanes.lack_a_key() {
                     lease.heal();
                 }

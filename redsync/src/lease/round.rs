@@ -19,6 +19,7 @@ use crate::{
     FencingToken, Printable,
     background::DrainGuard,
     node::{Answering, Operation, Question},
+    observed::observed,
     quorum::{count::Count, tally::Verdict, votes::Vote},
     sync::Mutex,
 };
@@ -161,13 +162,15 @@ impl Round {
     fn vote(&self, node: usize, vote: Vote) {
         if let Vote::Failed(error) = &vote {
             // Logged here, because the error is lost if the round already has its verdict.
-            tracing::debug!(
-                name = %self.lease.label(),
-                node = %Printable(&**self.lease.site.nodes().address(node)),
-                operation = self.command.operation.name(),
-                %error,
-                "a node failed"
-            );
+            observed(|| {
+                tracing::debug!(
+                    name = %self.lease.label(),
+                    node = %Printable(&**self.lease.site.nodes().address(node)),
+                    operation = self.command.operation.name(),
+                    %error,
+                    "a node failed"
+                );
+            });
         }
         if self.count.vote(node, vote) {
             self.let_drain_end();

@@ -16,7 +16,8 @@
 //! 13. [`interoperability`]: clients of go-redsync can share a mutex.
 //!
 //! And [`errors`]: an error shows what it is about on one line, whatever the name contains; [`panics`]: a
-//! node whose code panics is one that has failed.
+//! node whose code panics is one that has failed; [`recorders`]: and a recorder of metrics that panics leaves
+//! nothing behind.
 
 mod dropping;
 mod errors;
@@ -28,6 +29,8 @@ mod losing;
 mod lost;
 mod owner_value;
 mod panics;
+#[cfg(feature = "metrics")]
+mod recorders;
 mod release;
 mod repetition;
 mod time_limit;

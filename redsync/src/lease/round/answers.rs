@@ -17,6 +17,7 @@ use super::{
 use crate::{
     FencingToken, Printable,
     node::{AcquireVote, Answer, Asker, Entry, NodeAnswer, NodeError, Operation},
+    observed::observed,
     quorum::votes::Vote,
 };
 
@@ -159,11 +160,12 @@ impl Asker for Round {
     }
 
     fn answered(self: Arc<Self>, node: usize, operation: Operation, answer: NodeAnswer) {
-        if !matches!(answer, Err(NodeError::NotSent)) {
-            let metrics = self.lease.site.nodes().metrics(node);
-            metrics.answered(operation, self.command.start, answer.as_ref().err());
+        let (nodes, error) = (self.lease.site.nodes(), answer.as_ref().err());
+        if !matches!(error, Some(NodeError::NotSent)) {
+            let start = self.command.start;
+            observed(|| nodes.metrics(node).answered(operation, start, error));
         }
-        (self.lease.site.nodes()).note(node, operation, answer.as_ref().err());
+        observed(|| nodes.note(node, operation, error));
         let is_fenced = self.lease.entry().fenced;
         self.settle(node, |lane| {
             lane.answered(operation, answer, is_fenced, Instant::now())
@@ -177,11 +179,10 @@ impl Asker for Round {
     }
 
     fn unanswered(self: Arc<Self>, node: usize, operation: Operation) {
-        let metrics = self.lease.site.nodes().metrics(node);
-        metrics.unanswered(operation, self.command.start);
-        let start = self.command.start;
+        let (nodes, start) = (self.lease.site.nodes(), self.command.start);
+        observed(|| nodes.metrics(node).unanswered(operation, start));
         let is_over = Instant::now() >= start + self.lease.options().timing.node_timeout();
-        (self.lease.site.nodes()).note_unanswered(node, operation, is_over.then_some(start));
+        observed(|| nodes.note_unanswered(node, operation, is_over.then_some(start)));
         // The node may have carried it out, or may do so later.
         let until = self.pursued_until(start);
         self.settle(node, |lane| {
