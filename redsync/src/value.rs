@@ -65,6 +65,11 @@ impl OwnerValue {
         self.as_str().strip_suffix(RELEASED) == Some(other.as_str())
     }
 
+    /// Whether its holder has released the names, which are kept for the rest of a minimum hold.
+    pub(crate) fn is_released(&self) -> bool {
+        self.as_str().ends_with(RELEASED)
+    }
+
     /// The value of the holder, even after its release.
     fn of_holder(&self) -> &str {
         let value = self.as_str();
@@ -172,6 +177,7 @@ mod tests {
         assert_ne!(released, value);
         assert!(released.is_release_of(&value) && !released.is_release_of(&other));
         assert!(!value.is_release_of(&value));
+        assert!(released.is_released() && !value.is_released());
         assert_eq!(released.label(), Some("pod-7"));
         assert_eq!(released.fingerprint(), value.fingerprint());
     }

@@ -24,8 +24,10 @@ pub(crate) async fn resume(
     resumed: Resume,
 ) -> Result<Guard, LockError> {
     let permit = check(&request, &resumed)?;
+    // The value of a released lock stays on the nodes for the rest of a minimum hold, and can be read there.
+    let is_over = resumed.was_lost || resumed.value.is_released();
     let lease = Lease::resumed(common.site(), &request, permit, resumed.value);
-    if resumed.was_lost {
+    if is_over {
         return Err(LockError::NotHeld(lease.votes(RoundVotes::new())));
     }
     if let Some(token) = resumed.token {

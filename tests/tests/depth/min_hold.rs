@@ -350,8 +350,14 @@ async fn a_lock_that_was_released_cannot_be_resumed_in_the_rest_of_its_minimum()
         let guard = kind(&redsync).lock().await.unwrap();
         let value = guard.expose_value().clone();
         guard.release().await.unwrap();
-        let resumed = kind(&redsync).resume(value).await;
-        assert!(matches!(resumed, Err(LockError::NotHeld(_))), "{resumed:?}");
+        // Nor by the value that the nodes have now.
+        let found = nodes[0].inspect("job").await.unwrap().unwrap();
+        let left_there = found.holders[0].value.clone();
+        assert_ne!(left_there, value);
+        for value in [value, left_there] {
+            let resumed = kind(&redsync).resume(value).await;
+            assert!(matches!(resumed, Err(LockError::NotHeld(_))), "{resumed:?}");
+        }
         assert_eq!(left(&nodes[0]).await, MINIMUM);
     }
 }
