@@ -13,6 +13,9 @@ use super::{
 };
 use crate::{exit, say::say};
 
+/// Practically without an end, and still within the range of the clock: the user can choose any grace.
+const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// How the command has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
@@ -46,7 +49,7 @@ pub(super) async fn supervise(
             () = &mut lost, if deadline.is_none() => {
                 let name = Printable(guard.name());
                 say(format_args!("the lock `{name}` is lost; stopping the command"));
-                deadline = Some(Instant::now() + grace);
+                deadline = Some(Instant::now() + grace.min(LONGEST_GRACE));
                 command.signal(Signal::SIGTERM);
                 // A stopped process does not notice that.
                 command.signal(Signal::SIGCONT);

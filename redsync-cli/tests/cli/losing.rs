@@ -71,6 +71,22 @@ fn a_command_that_does_not_end_is_killed_with_its_children() {
     until_group_ended(number(&ended.stdout, "group"));
 }
 
+/// Of any length: also of one that a clock does not reach.
+#[test]
+fn a_command_may_take_as_long_as_the_grace_to_end() {
+    let servers = Servers::start(1);
+    let script =
+        "trap 'sleep 0.3; echo cleaned; exit' TERM; echo begun; while :; do sleep 0.05; done";
+    for grace in ["60s", "10000000000000000000"] {
+        let options = ["--grace", grace, "--expiry", "500ms", "job"];
+        let running = Running::begun(&servers, &options, script);
+        ends(&servers, &["release", "--force", "--yes", "job"]).assert_code(0);
+        let ended = running.ended();
+        ended.assert_code(79);
+        assert!(ended.stdout.ends_with("cleaned\n"), "{ended:?}");
+    }
+}
+
 #[test]
 fn children_that_outlive_their_parent_are_killed_when_the_grace_is_over() {
     let servers = Servers::start(1);
