@@ -1,6 +1,6 @@
 //! The event that says who holds a lock for which a request was refused.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use redsync::{Fingerprint, Mutex, NameHolder, Printable};
 use tokio::runtime::Handle;
@@ -8,7 +8,10 @@ use tracing::{Instrument, Span};
 
 use crate::live::Inspections;
 
-/// Asks the nodes who holds the lock, in the background, and logs each holder. It does nothing if
+/// The most holders of a lock that are logged one by one. A shared lock can have thousands.
+const MOST: usize = 8;
+
+/// Asks the nodes who holds the lock, in the background, and logs the holders. It does nothing if
 /// the nodes are being asked for that already, or for too many other locks.
 pub(crate) fn log(mutex: Mutex, inspections: &Inspections, span: Span) {
     let Ok(runtime) = Handle::try_current() else {
@@ -23,13 +26,19 @@ pub(crate) fn log(mutex: Mutex, inspections: &Inspections, span: Span) {
         let Ok(nodes) = mutex.inspect().await else {
             return;
         };
-        let mut seen: Vec<Fingerprint> = Vec::new();
+        let mut seen: HashSet<Fingerprint> = HashSet::new();
         let holders = nodes.iter().flat_map(|node| node.holders.iter().flatten());
         for holder in holders {
-            if !seen.contains(&holder.fingerprint) {
-                seen.push(holder.fingerprint);
+            if seen.insert(holder.fingerprint) && seen.len() <= MOST {
                 event(holder);
             }
+        }
+        let others = seen.len().saturating_sub(MOST);
+        if others > 0 {
+            tracing::info!(
+                others,
+                "a request was refused because of other holders, too"
+            );
         }
     };
     runtime.spawn(asks.instrument(span));

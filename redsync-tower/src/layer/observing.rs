@@ -32,9 +32,10 @@ impl<K> RedlockLayer<K> {
     /// The nodes are asked in the background. This delays no response, but each refusal costs a
     /// command on each node. While the nodes are being asked who holds a lock, further refusals for
     /// the same lock do not ask again. A layer asks for at most eight locks at a time; refusals
-    /// beyond that are not logged. The event names each holder by the
+    /// beyond that are not logged. The event names the holder by the
     /// [label](redsync::Mutex::with_owner_label) that it has chosen, such as its host, and by the
-    /// fingerprint of its owner value.
+    /// fingerprint of its owner value. If there are several, as of a shared lock, each of the first
+    /// eight has an event, and one more has the number of the others.
     ///
     /// ```
     /// # use std::convert::Infallible;

@@ -10,7 +10,7 @@ use redsync_tests::{
 use tokio::time::sleep;
 use tracing::Level;
 
-use crate::{capture::Capture, ms, orders, status, taking};
+use crate::{capture::Capture, ms, nodes, orders, status, taking};
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_says_who_holds_the_lock_only_if_that_is_asked_for() {
@@ -75,4 +75,24 @@ async fn many_refusals_at_once_ask_the_nodes_once() {
         assert_eq!(questions(), expected);
         assert_eq!(capture.loud().len(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_shared_holders_the_first_are_logged_and_the_others_are_counted() {
+    let (capture, _listening) = Capture::listen();
+    let (redsync, _) = nodes();
+    let readers = redsync.mutex("order:1").shared();
+    let mut held = Vec::new();
+    for count in [8, 100] {
+        while held.len() < count {
+            held.push(readers.lock().await.unwrap());
+        }
+        let lock = orders(&redsync).with_logged_holders(true);
+        assert_eq!(status(&taking(lock, ms(0))).await, 409);
+        sleep(ms(10)).await;
+        // Eight holders, and one event for the others.
+        assert_eq!(capture.loud().len(), count.min(9));
+    }
+    let all = capture.all();
+    assert!(all.contains("others=92\n"), "{all}");
 }
