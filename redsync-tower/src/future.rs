@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `FindingKey` | `Acquiring`; `Passing`, if there is no key or an outer layer holds the lock; `Refused`, if the key is invalid or too many requests are pending |
 //! | `Acquiring` | `Working`, with the lock; `Passing`, if the layer fails open; otherwise, or if the service shuts down meanwhile, `Refused` |
-//! | `Working` | `Releasing`; the response, if its body goes on holding the lock or the handler has detached it; `Refused`, if the lock is lost and the layer aborts |
+//! | `Working` | by way of `Worked`, in the same poll: `Releasing`; the response, if its body goes on holding the lock or the handler has detached it; `Refused`, if the lock is lost and the layer aborts |
 //! | `Releasing` | the response; `Refused`, if the lock was lost and the layer aborts |
 //! | `Passing`, `Refused` | the response |
 
@@ -111,6 +111,7 @@ where
                     let response = response.take().expect("polled after it was ready");
                     return Poll::Ready(Ok(context.finish(response.map(ResponseBody::answer))));
                 }
+                StateProj::Worked => unreachable!("polled after it was ready"),
                 StateProj::FindingKey { key, service } => {
                     let output = ready!(key.poll(cx));
                     State::key_found(output, service.take().expect(TAKEN_ONCE), context)
@@ -139,6 +140,8 @@ where
                     match context.telemetry.span().in_scope(|| inner.poll(cx)) {
                         Poll::Ready(result) => {
                             let lock = lock.take().expect(TAKEN_ONCE);
+                            // What the work has kept ends before its lock does.
+                            this.state.set(State::Worked);
                             match State::work_done(result, lock, context) {
                                 ControlFlow::Continue(next) => next,
                                 ControlFlow::Break(output) => return Poll::Ready(output),

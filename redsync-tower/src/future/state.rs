@@ -62,6 +62,8 @@ pin_project! {
             lost: Lost,
             lock: Option<RequestLock>,
         },
+        // The work is done and dropped, and its lock is about to be released.
+        Worked,
         Releasing {
             #[pin]
             release: Release,
@@ -225,7 +227,7 @@ where
     S: Service<Request<B>, Response = Response<ResBody>>,
     ResBody: Body,
 {
-    /// Leaves `Working`, with the response if there is nothing to release before it.
+    /// Leaves `Worked`, with the response if there is nothing to release before it.
     pub(super) fn work_done(
         result: Result<Response<ResBody>, S::Error>,
         lock: RequestLock,

@@ -2,11 +2,14 @@
 
 use std::{
     convert::Infallible,
+    future::Future,
     io,
+    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     thread,
 };
 
@@ -14,7 +17,7 @@ use axum::{Router, routing};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use redsync_tower::{RedlockLayer, key};
+use redsync_tower::{HeldLock, HoldUntil, RedlockLayer, key};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
@@ -201,6 +204,44 @@ async fn the_handler_is_gone_before_the_lock() {
     assert!(dropped.load(Ordering::SeqCst));
     redsync.drain().await;
     assert_eq!(nodes.keys(), [0, 0, 0]);
+}
+
+/// A handler that is done at once, and keeps something up to its drop, as a combinator of futures can.
+struct Keeping {
+    lock: HeldLock,
+    drops: Arc<AtomicUsize>,
+}
+
+impl Future for Keeping {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(Response::new(Full::from("done"))))
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        assert!(!self.lock.is_lost());
+        self.drops.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn what_a_handler_that_is_done_has_kept_is_gone_before_the_lock() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    for until in [HoldUntil::Response, HoldUntil::BodyEnd] {
+        let layer = RedlockLayer::new(Nodes::new().redsync(), order_one).with_hold_until(until);
+        let drops = Arc::clone(&drops);
+        let service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| Keeping {
+            lock: request.extensions().get::<HeldLock>().unwrap().clone(),
+            drops: Arc::clone(&drops),
+        }));
+        let request = Request::post("/").body(Full::default()).unwrap();
+        let response = service.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
