@@ -46,12 +46,31 @@ impl Runtimes {
         }
     }
 
+    /// Returns the current runtime, if it is known.
+    pub(crate) fn known_current(&self) -> Option<Handle> {
+        let current = Handle::try_current().ok();
+        current.filter(|current| self.0.lock().iter().any(|it| it.id() == current.id()))
+    }
+
     /// Returns a runtime that lives: the current one, or `home`, or otherwise any that is known.
+    ///
+    /// A current runtime that is not known may have neither timers nor sockets: services have such
+    /// runtimes for long computations. So `home` is preferred to it, if that has workers, which do
+    /// not stand still.
     pub(crate) fn living(&self, home: Option<&Handle>) -> Option<Handle> {
+        let current = match home {
+            Some(home) if has_workers(home) => self.known_current(),
+            _ => Handle::try_current().ok(),
+        };
         // The current runtime may be one that is being shut down and drops its tasks.
-        let nearest = Handle::try_current().ok().into_iter().chain(home.cloned());
+        let nearest = current.into_iter().chain(home.cloned());
         let mut nearest = nearest.filter(|runtime| !has_ended(runtime));
-        nearest.next().or_else(|| self.preferred(|_| true))
+        (nearest.next())
+            .or_else(|| self.preferred(|_| true))
+            .or_else(|| {
+                let current = Handle::try_current().ok();
+                current.filter(|current| !has_ended(current))
+            })
     }
 
     /// Returns a known runtime that lives and is not the given one.
@@ -126,6 +145,18 @@ mod tests {
             assert_eq!(chosen.id(), lives.handle().id());
             assert!(known.besides(lives.handle().id()).is_none());
         }
+    }
+
+    #[test]
+    fn a_current_runtime_that_is_not_known_is_chosen_only_without_a_home_that_has_workers() {
+        let (home, unknown) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+        let _entered = unknown.enter();
+        let known = Runtimes::default();
+        let chosen = |home: &Runtime| known.living(Some(home.handle())).unwrap().id();
+        assert_eq!(chosen(&home), home.handle().id());
+        assert_eq!(chosen(&one_thread()), unknown.handle().id());
+        known.note(unknown.handle());
+        assert_eq!(chosen(&home), unknown.handle().id());
     }
 
     #[test]

@@ -108,9 +108,11 @@ fn leave_behind(round: &Arc<Round>, answering: &mut Vec<Answering>, asked_on: Op
         return;
     }
     let answering = mem::take(answering);
-    let is_elsewhere = asked_on.is_some() && asked_on != current();
-    if !(is_elsewhere && round.is_release()) {
-        round.drive_on(join_all(answering).map(drop));
+    let answering = join_all(answering).map(drop);
+    if asked_on.is_none() {
+        round.drive(answering);
+    } else if asked_on == current() || !round.is_release() {
+        round.drive_on(answering);
     }
 }
 

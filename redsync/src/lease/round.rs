@@ -148,8 +148,15 @@ impl Round {
     fn ask_in_background(self: &Arc<Self>, node: usize, question: Question) {
         let site = &self.lease.site;
         if let Some(answering) = site.nodes().ask(node, question, Instant::now()) {
-            site.in_background(self.pursued_until(Instant::now()), answering);
+            self.drive(answering);
         }
+    }
+
+    /// Drives questions that nobody has begun to drive.
+    pub(super) fn drive(&self, answering: impl Future<Output = ()> + Send + 'static) {
+        self.lease
+            .site
+            .in_background(self.pursued_until(Instant::now()), answering);
     }
 
     /// Continues to drive questions that the caller no longer drives.

@@ -35,7 +35,7 @@ impl Site {
         Self {
             nodes: Arc::clone(&self.nodes),
             services: Arc::clone(&self.services),
-            home: self.runtimes().current().or_else(|| self.home.clone()),
+            home: (self.runtimes().known_current()).or_else(|| self.home.clone()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One `Redsync` on several runtimes, of which some end or are not driven.
 
 use std::pin::Pin;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -232,5 +233,28 @@ fn a_guard_that_is_dropped_on_a_runtime_that_ends_is_released_on_another() {
         let drained = lives.block_on(async { timeout(LIMIT, redsync.drain()).await });
         drained.expect("nothing waits for the runtime that has ended");
         servers.assert_no_keys();
+    }
+}
+
+/// As services have them for work that takes much time of a processor.
+#[test]
+fn a_guard_that_is_dropped_on_a_runtime_without_timers_or_sockets_is_released_nevertheless() {
+    let servers = Servers::start(3);
+    let redsync = connect(servers.urls());
+    let home = Builder::new_multi_thread().enable_all().build().unwrap();
+    let without_timers = Builder::new_multi_thread().build().unwrap();
+    let with_timers = Builder::new_multi_thread().enable_time().build().unwrap();
+    for other in [without_timers, with_timers] {
+        let mutex = redsync.mutex("a").with_expiry(10 * LIMIT);
+        let guard = home.block_on(async { mutex.lock_within(LIMIT).await.unwrap() });
+        // The connections are checked before they are used again.
+        thread::sleep(Duration::from_millis(1200));
+        home.block_on(other.spawn(async move { drop(guard) }))
+            .unwrap();
+        home.block_on(until_async("no key", LIMIT, async || {
+            servers.iter().all(|server| server.keys().is_empty())
+        }));
+        let drained = home.block_on(async { timeout(LIMIT, redsync.drain()).await });
+        drained.expect("nothing waits for the other runtime");
     }
 }

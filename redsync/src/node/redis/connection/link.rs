@@ -93,6 +93,7 @@ impl<M: Connect> Link<M> {
                 let may_be_used = |health: &Health, _| is_trusted(health) && has_room(health);
                 let refused = connection.sender.push_if(may_be_used, now, item);
                 if refused.is_err()
+                    && connection.is_here()
                     && !connection.sender.is_closed()
                     && !is_trusted(&connection.sender.health())
                     && let Ok(runtime) = Handle::try_current()
