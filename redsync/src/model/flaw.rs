@@ -31,6 +31,10 @@ pub(super) enum Flaw {
     NoExpiry,
     /// A command that waits for another one of its lease is forgotten.
     ForgottenCommand,
+    /// A node deletes the key for a lease that does not own it.
+    ReleaseWithoutOwner,
+    /// A node deletes the key of several shared holders for one of them.
+    ReleaseOfAllReaders,
     /// A node admits a shared holder beside an exclusive one.
     ReaderBesideWriter,
 }

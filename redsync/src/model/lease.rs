@@ -26,6 +26,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Lease {
     pub(super) mode: Mode,
+    pub(super) value: OwnerValue,
     lanes: Vec<Lane<usize>>,
     rounds: Vec<Round>,
     pub(super) phase: Phase,
@@ -114,6 +115,7 @@ pub(super) enum Outcome {
 impl Lease {
     /// Starts an attempt. Returns the commands that it sends.
     pub(super) fn start(
+        number: usize,
         mode: Mode,
         setting: &Setting,
         time: u32,
@@ -121,6 +123,7 @@ impl Lease {
     ) -> (Self, Vec<Command>) {
         let mut lease = Self {
             mode,
+            value: value(number, setting),
             lanes: (0..NODES).map(|_| Lane::new(Key::absent())).collect(),
             rounds: Vec::new(),
             phase: Phase::Acquiring,
@@ -143,24 +146,13 @@ impl Lease {
         }
     }
 
-    /// The entry of the lease with this number.
-    pub(super) fn entry(number: usize, mode: Mode, setting: &Setting) -> Entry {
-        static VALUES: OnceLock<Vec<OwnerValue>> = OnceLock::new();
-        let values = VALUES.get_or_init(|| {
-            (0..64)
-                .map(|it: usize| it.to_string().as_str().into())
-                .collect()
-        });
-        let value = if setting.has(Flaw::OneValueForAllAttempts) {
-            number / ATTEMPTS
-        } else {
-            number
-        };
+    /// What the nodes are asked about.
+    pub(super) fn entry(&self, setting: &Setting) -> Entry {
         Entry {
             names: Arc::clone(names()),
-            value: values[value].clone(),
+            value: self.value.clone(),
             expiry: EXPIRY,
-            mode,
+            mode: self.mode,
             fenced: setting.is_fenced,
             repeated: false,
         }
@@ -169,6 +161,10 @@ impl Lease {
     /// Whether its holder believes that it holds the lock.
     pub(super) fn believes(&self, time: u32) -> bool {
         self.is_held() && instant(time) < self.period.until()
+    }
+
+    pub(super) const fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
     }
 
     pub(super) const fn is_held(&self) -> bool {
@@ -497,6 +493,22 @@ impl Round {
             self.tally.count(vote);
         }
     }
+}
+
+/// The owner value of the lease with this number.
+fn value(number: usize, setting: &Setting) -> OwnerValue {
+    static VALUES: OnceLock<Vec<OwnerValue>> = OnceLock::new();
+    let values = VALUES.get_or_init(|| {
+        (0..64)
+            .map(|it: usize| it.to_string().as_str().into())
+            .collect()
+    });
+    let number = if setting.has(Flaw::OneValueForAllAttempts) {
+        number / ATTEMPTS
+    } else {
+        number
+    };
+    values[number].clone()
 }
 
 fn until_from(start: u32, setting: &Setting) -> tokio::time::Instant {

@@ -45,7 +45,7 @@ pub(super) fn of(setting: &Setting) -> Vec<Property<Setting>> {
             world.leases().any(|(_, lease)| lease.is_held())
         }),
     ];
-    if setting.is_timed() {
+    if setting.has_validity() {
         properties.push(Property::always(EXCLUSION, is_exclusive));
     }
     if setting.is_fenced {

@@ -14,7 +14,9 @@ use super::{
 use crate::{
     FencingToken, Mode,
     fence::STRIDE,
-    node::{AcquireVote, Answer, Entry, MemoryState, Operation, RaiseVote},
+    node::{
+        AcquireVote, Answer, Entry, Holder, Holders, MemoryState, Operation, RaiseVote, ReleaseVote,
+    },
 };
 
 /// How many times its expiry a key is kept that never expires.
@@ -68,7 +70,7 @@ impl Server {
             }
             Operation::Extend => Answer::Extend(self.state.extend(entry, token, false, now)),
             Operation::Heal => Answer::Extend(self.state.extend(entry, token, true, now)),
-            Operation::Release => Answer::Release(self.state.release(entry, Duration::ZERO, now).0),
+            Operation::Release => Answer::Release(self.release(entry, now, flaw)),
         }
     }
 
@@ -110,6 +112,29 @@ impl Server {
         }
     }
 
+    fn release(&mut self, entry: &Entry, now: Instant, flaw: Option<Flaw>) -> ReleaseVote {
+        let is_for_all = match flaw {
+            Some(Flaw::ReleaseWithoutOwner) => true,
+            Some(Flaw::ReleaseOfAllReaders) => self.is_held_by(entry, now),
+            _ => false,
+        };
+        if !is_for_all {
+            return self.state.release(entry, Duration::ZERO, now).0;
+        }
+        let Some(Holders { mode, holders }) = self.state.holders(&names()[0], now) else {
+            return ReleaseVote::NotOwner;
+        };
+        for Holder { value, .. } in holders {
+            let entry = Entry {
+                value,
+                mode,
+                ..entry.clone()
+            };
+            self.state.release(&entry, Duration::ZERO, now);
+        }
+        ReleaseVote::Released
+    }
+
     fn is_held_by(&self, entry: &Entry, now: Instant) -> bool {
         let holders = self.state.holders(&entry.names[0], now);
         holders.is_some_and(|it| it.holders.iter().any(|it| it.value == entry.value))
@@ -126,22 +151,21 @@ impl Server {
     }
 
     pub(super) fn is_free(&self, time: u32) -> bool {
-        self.state.holders(&names()[0], self.clock(time)).is_none()
+        self.holders(time).is_none()
     }
 
-    /// Adds to a hash all that an operation can depend on.
+    pub(super) fn holders(&self, time: u32) -> Option<Holders> {
+        self.state.holders(&names()[0], self.clock(time))
+    }
+
+    /// Adds to a hash all that an operation can depend on, but for who the holders are.
     pub(super) fn digest<H: Hasher>(&self, time: u32, hasher: &mut H) {
         let (now, name) = (self.clock(time), &names()[0]);
         self.away.hash(hasher);
         self.state.counter(name, now).hash(hasher);
-        let holders = self.state.holders(name, now);
-        holders.is_some().hash(hasher);
-        if let Some(holders) = holders {
-            (holders.mode == Mode::Shared).hash(hasher);
-            for holder in holders.holders {
-                holder.value.as_str().hash(hasher);
-                holder.remaining.hash(hasher);
-            }
-        }
+        let mode = self
+            .holders(time)
+            .map(|holders| holders.mode == Mode::Shared);
+        mode.hash(hasher);
     }
 }

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{flaw::Flaw, world::World};
+use super::{
+    flaw::Flaw,
+    world::{Orders, World},
+};
 use crate::{Mode, options::Timing};
 
 /// The unit of time.
@@ -67,7 +70,7 @@ pub(super) struct Budget {
     pub(super) extensions: u8,
     /// For each lock.
     pub(super) hand_overs: u8,
-    /// How much time passes. With none, keys expire at any time, and the validity has no meaning.
+    /// How much time passes. With none, keys expire when one expires early.
     pub(super) ticks: u32,
     /// How often a key expires early, if no time passes.
     pub(super) expiries: u8,
@@ -79,6 +82,9 @@ pub(super) struct Budget {
     pub(super) losses: u8,
     /// How often a node crashes, and keeps its data.
     pub(super) crashes: u8,
+    /// How often the time limit of a round ends before its verdict is clear; [`None`] if there is no
+    /// limit.
+    pub(super) time_outs: Option<u8>,
     /// How often the background stops waiting for an answer.
     pub(super) give_ups: u8,
 }
@@ -153,6 +159,33 @@ impl Setting {
 
     pub(super) fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
+    }
+
+    /// The numbers of the leases, in every order of clients that are alike.
+    pub(super) fn orders(&self) -> Orders {
+        let mut orders = vec![Vec::new()];
+        for client in &self.clients {
+            let longer = |order: &Vec<usize>| {
+                let is_next = |it: &usize| !order.contains(it) && self.clients[*it] == *client;
+                let next = (0..self.clients.len()).filter(is_next);
+                next.map(|it| [&order[..], &[it]].concat())
+                    .collect::<Vec<_>>()
+            };
+            orders = orders.iter().flat_map(longer).collect();
+        }
+        let leases = |client| client * ATTEMPTS..(client + 1) * ATTEMPTS;
+        let of_leases = |order: Vec<usize>| order.into_iter().flat_map(leases).collect();
+        orders.into_iter().map(of_leases).collect()
+    }
+
+    /// Whether the background waits for all answers, and none of them is lost in a crash.
+    pub(super) const fn has_patience(&self) -> bool {
+        self.budget.give_ups == 0 && self.budget.crashes == 0
+    }
+
+    /// Whether no key ends before the validity of its lock does.
+    pub(super) const fn has_validity(&self) -> bool {
+        self.is_timed() || self.budget.expiries == 0 && self.budget.losses == 0
     }
 
     /// Whether time passes.

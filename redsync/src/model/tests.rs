@@ -27,6 +27,7 @@ const NOTHING: Budget = Budget {
     duplicates: 0,
     losses: 0,
     crashes: 0,
+    time_outs: None,
     give_ups: 0,
 };
 
@@ -34,12 +35,12 @@ const NOTHING: Budget = Budget {
 #[track_caller]
 fn explore(title: &str, setting: Setting) {
     let begun = Instant::now();
-    let checker = setting.checker().threads(THREADS).spawn_bfs().join();
+    // Depth first, because that keeps few states in memory.
+    let checker = setting.checker().threads(THREADS).spawn_dfs().join();
     println!(
-        "{title}: {} states, {} of them distinct, depth {}, {:.1} s",
+        "{title}: {} states, {} of them distinct, {:.1} s",
         checker.state_count(),
         checker.unique_state_count(),
-        checker.max_depth(),
         begun.elapsed().as_secs_f64()
     );
     checker.assert_properties();
@@ -133,6 +134,19 @@ mod holds {
     }
 
     explorations! {
+        #[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
+        three_clients => explore(
+            "exclusion and tokens of three clients",
+            Setting::of(Budget { time_outs: Some(0), ..NOTHING }).fenced().with_attempts([1, 1, 1]),
+        );
+        two_readers_and_a_writer => explore(
+            "exclusion of two readers and a writer",
+            Setting::of(Budget { time_outs: Some(0), ..NOTHING })
+                .with_modes([Shared, Shared, Exclusive]),
+        );
+    }
+
+    explorations! {
         #[ignore = "a long form"]
         tokens_of_a_lock_that_is_handed_over_and_extended => explore(
             "tokens of a lock that is handed over and extended",
@@ -141,6 +155,14 @@ mod holds {
         tokens_after_different_counters => explore(
             "tokens, after different counters",
             Setting::of(Budget { expiries: 1, ..NOTHING }).with_different_counters(),
+        );
+        three_clients_of_which_one_gives_up => explore(
+            "exclusion and tokens of three clients, of which one gives up",
+            Setting::of(Budget { time_outs: Some(1), ..NOTHING }).fenced().with_attempts([1, 1, 1]),
+        );
+        exclusion_of_three_clients => explore(
+            "exclusion of three clients",
+            Setting::of(Budget { ticks: 1, time_outs: Some(0), ..NOTHING }).with_attempts([1, 1, 1]),
         );
         exclusion_for_longer => explore(
             "exclusion for longer",
@@ -236,6 +258,29 @@ mod finds {
             Flaw::ReaderBesideWriter,
             EXCLUSION,
             Setting::of(Budget { ticks: 1, ..NOTHING }).with_modes([Exclusive, Shared]),
+        );
+        a_largest_number_of_three_clients => find(
+            Flaw::LargestNumber,
+            TOKENS,
+            Setting::of(Budget { time_outs: Some(0), ..NOTHING }).fenced().with_attempts([1, 1, 1]),
+        );
+        a_release_without_the_key => find(
+            Flaw::ReleaseWithoutOwner,
+            EXCLUSION,
+            reach(
+                World::releases_for_another,
+                &Setting::of(Budget { ticks: 1, give_ups: 1, ..NOTHING })
+                    .with_attempts([1, 1, 1]),
+            ),
+        );
+        a_release_of_all_readers => find(
+            Flaw::ReleaseOfAllReaders,
+            EXCLUSION,
+            reach(
+                World::has_two_holders,
+                &Setting::of(Budget { ticks: 1, ..NOTHING })
+                    .with_modes([Shared, Shared, Exclusive]),
+            ),
         );
         merged_extensions => find(
             Flaw::MergedExtensions,

@@ -1,18 +1,17 @@
 //! The state that the checker explores, and how each [action](actions) changes it.
 
 mod actions;
+mod identity;
+mod milestones;
 
-use std::{
-    array, fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::{array, fmt, sync::Arc};
 
 use stateright::{Model, Property};
 
 use super::{
     action::Action,
     flaw::Flaw,
-    lease::{Command, Lease, Outcome, Phase},
+    lease::{Command, Lease, Outcome},
     message::Message,
     properties,
     server::{Away, Server},
@@ -35,7 +34,11 @@ pub(super) struct World {
     /// The tokens that were granted, in order.
     pub(super) tokens: Vec<FencingToken>,
     pub(super) mistake: Option<Mistake>,
+    orders: Orders,
 }
+
+/// The numbers of the leases, in every order of clients that are alike.
+pub(super) type Orders = Arc<[Vec<usize>]>;
 
 /// Something that may never happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,33 +49,6 @@ pub(super) enum Mistake {
     RepeatedToken,
     /// A lock that was lost is valid again.
     Revived,
-}
-
-/// Worlds that differ only in the order of their nodes have the same hash, because nothing depends on
-/// that order.
-impl Hash for World {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.leases.hash(state);
-        self.time.hash(state);
-        self.left.hash(state);
-        self.tokens.hash(state);
-        self.mistake.hash(state);
-        let mut nodes: [u64; NODES] = array::from_fn(|node| self.digest(node));
-        nodes.sort_unstable();
-        nodes.hash(state);
-    }
-}
-
-/// As far as the checker can tell worlds apart: by their hash.
-impl PartialEq for World {
-    fn eq(&self, other: &Self) -> bool {
-        let hash = |world: &Self| {
-            let mut hasher = DefaultHasher::new();
-            world.hash(&mut hasher);
-            hasher.finish()
-        };
-        hash(self) == hash(other)
-    }
 }
 
 impl fmt::Debug for World {
@@ -102,20 +78,8 @@ impl World {
             left: setting.budget,
             tokens: Vec::new(),
             mistake: None,
+            orders: setting.orders(),
         }
-    }
-
-    /// A hash of all that concerns one node.
-    fn digest(&self, node: usize) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.servers[node].digest(self.time, &mut hasher);
-        for (number, lease) in self.leases() {
-            number.hash(&mut hasher);
-            lease.digest(node, &mut hasher);
-        }
-        let messages = self.messages.iter().filter(|message| message.node == node);
-        messages.for_each(|message| message.hash(&mut hasher));
-        hasher.finish()
     }
 
     /// The leases, with their numbers.
@@ -126,7 +90,7 @@ impl World {
 
     /// Whether all leases have ended, and all messages have arrived.
     pub(super) fn is_settled(&self) -> bool {
-        let have_ended = || (self.leases()).all(|(_, lease)| lease.phase == Phase::Ended);
+        let have_ended = || (self.leases()).all(|(_, lease)| lease.has_ended());
         self.messages.is_empty() && have_ended()
     }
 
@@ -155,29 +119,6 @@ impl World {
         world.mistake.is_none()
     }
 
-    /// Whether a raise is under way to a node where the acquisition of the same lease is about to be
-    /// carried out once more.
-    pub(super) fn raises_before_a_duplicate(&self) -> bool {
-        let asked = |operation| {
-            let is_asked = move |message: &&Message| {
-                let lease = self.leases[message.lease].as_ref();
-                let is_meant = |lease: &Lease| lease.operation(message.round) == operation;
-                message.answer.is_none() && lease.is_some_and(is_meant)
-            };
-            self.messages.iter().filter(is_asked)
-        };
-        asked(Operation::Raise).any(|raise| {
-            asked(Operation::Acquire).any(|it| (it.lease, it.node) == (raise.lease, raise.node))
-        })
-    }
-
-    /// Whether a lock is held after an extension that one node has granted, and a clock may still run
-    /// ahead.
-    pub(super) fn has_an_extension_on_one_node(&self) -> bool {
-        let is_extended = |(_, lease): (_, &Lease)| lease.is_extended_on_one_node();
-        self.left.ticks_ahead > 0 && self.leases().any(is_extended)
-    }
-
     fn lease(&mut self, number: usize) -> &mut Lease {
         let lease = self.leases[number].as_mut();
         lease.expect("a lease that has started")
@@ -188,9 +129,7 @@ impl World {
         let first = client * ATTEMPTS;
         let mut numbers = first..first + setting.clients[client].attempts;
         let next = numbers.find(|number| self.leases[*number].is_none())?;
-        let has_ended = |lease: &Option<Lease>| {
-            (lease.as_ref()).is_some_and(|lease| lease.phase == Phase::Ended)
-        };
+        let has_ended = |lease: &Option<Lease>| lease.as_ref().is_some_and(Lease::has_ended);
         (next == first || has_ended(&self.leases[next - 1])).then_some(next)
     }
 
@@ -213,6 +152,7 @@ impl World {
             }
             Action::Decide { lease } => self.decide(lease, setting),
             Action::TimeOut { lease } => {
+                self.left.time_outs = self.left.time_outs.map(|left| left - 1);
                 self.lease(lease).time_out();
                 self.decide(lease, setting);
             }
@@ -272,7 +212,7 @@ impl World {
 
     fn start(&mut self, number: usize, mode: Mode, setting: &Setting) {
         let above = self.tokens.iter().max().copied();
-        let (lease, commands) = Lease::start(mode, setting, self.time, above);
+        let (lease, commands) = Lease::start(number, mode, setting, self.time, above);
         self.leases[number] = Some(lease);
         self.send(number, commands);
     }
@@ -299,11 +239,16 @@ impl World {
         let lease = self.leases[number].as_mut();
         let lease = lease.expect("a lease that has asked");
         let (operation, token) = (lease.operation(round), lease.token_of(round));
-        let entry = Lease::entry(number, lease.mode, setting);
+        let entry = lease.entry(setting);
         let server = &mut self.servers[node];
         let answer = server.carry_out(operation, &entry, token, time, setting.flaw);
-        if operation == Operation::Release {
-            // Nothing depends on when it arrives, because nothing is sent after a release.
+        // Nothing depends on when such an answer arrives: nothing is sent after a release, and all
+        // that a lease sends after its end is a release, which may be on its way for as long.
+        let arrives_at_once = match operation {
+            Operation::Release => true,
+            _ => setting.has_patience() && lease.has_ended() && lease.awaits(round, node),
+        };
+        if arrives_at_once {
             let commands = lease.answered(round, node, Ok(answer), setting, time);
             self.send(number, commands);
         } else {

@@ -60,7 +60,8 @@ impl World {
         if lease.verdict().is_some() {
             actions.push(Action::Decide { lease: number });
         }
-        if lease.is_waiting() && (!setting.is_timed() || lease.has_waited(self.time)) {
+        let has_waited = !setting.is_timed() || lease.has_waited(self.time);
+        if lease.is_waiting() && has_waited && self.left.time_outs != Some(0) {
             actions.push(Action::TimeOut { lease: number });
         }
         if self.left.give_ups > 0 {
