@@ -142,11 +142,11 @@ impl PathKey {
 
     /// Passes a request that no route matched.
     fn pass_unmatched<B>(&self, request: &Request<B>) {
-        // Relaxed: nothing else depends on it.
         let Shared {
             template,
             has_passed_unmatched,
         } = &*self.0;
+        // Relaxed: nothing else depends on it.
         if !has_passed_unmatched.swap(true, Relaxed) {
             let (method, path) = (request.method(), Printable(request.uri().path()));
             let template = template.to_string();

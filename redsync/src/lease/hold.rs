@@ -133,10 +133,12 @@ impl Hold {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
+
+    use loom::thread::spawn;
 
     use super::*;
-    use crate::options::Options;
+    use crate::{options::Options, sync::interleaved::memory};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -184,5 +186,19 @@ mod tests {
         limited.begin(now, now + 9 * SECOND);
         assert!(limited.is_at_its_limit());
         assert_eq!(limited.until(), now + 3 * SECOND);
+    }
+
+    #[test]
+    fn an_end_is_not_taken_for_a_loss_in_any_order_of_memory() {
+        memory::explore(|| {
+            let now = Instant::now();
+            let lease = Arc::new(hold(now, None));
+            lease.begin(now, now + 3_600 * SECOND);
+            assert!(!lease.has_ended());
+            let other = Arc::clone(&lease);
+            let ends = spawn(move || _ = other.end(now));
+            assert!(!lease.is_over() || lease.has_ended());
+            ends.join().expect("the holder");
+        });
     }
 }

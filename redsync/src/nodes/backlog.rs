@@ -64,7 +64,8 @@ impl Backlog {
 
     /// Notes that the node has carried out a release.
     pub(super) fn succeeded(&self) {
-        // Relaxed: this is about the answers to what the repeater has asked, after it was made.
+        // Relaxed: this is about the answers to what the repeater has asked, which it did after it was
+        // made, and so after the flag was set. The mutex orders the writers.
         if self.is_repeated.load(Ordering::Relaxed) {
             self.state.lock().counts.succeeded += 1;
             self.counted.notify_one();
@@ -102,6 +103,7 @@ impl Backlog {
         let ends = state.waiting.is_empty();
         if ends {
             state.has_repeater = false;
+            // Relaxed: see `succeeded`.
             self.is_repeated.store(false, Ordering::Relaxed);
         }
         ends

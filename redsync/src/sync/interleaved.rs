@@ -8,9 +8,12 @@
 //!
 //! tokio's own primitives are not interleaved: what they do happens at once. Nor is memory: every thread
 //! sees what the others have written, so an ordering of an atomic that is too weak is not found. Each of
-//! these orderings has its reason beside it.
+//! these orderings has its reason beside it, and [memory] has explorations of what the reasons say
+//! about other data than the atomic itself.
 
+pub(crate) mod atomic;
 mod exploration;
+pub(crate) mod memory;
 
 use std::{
     cell::Cell,
@@ -20,49 +23,93 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::exploration::{Background, explore};
+pub(crate) use self::exploration::{Background, explore, find};
+
+/// What runs the scenario of this thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Explorer {
+    Shuttle,
+    Loom,
+}
 
 thread_local! {
-    static IS_EXPLORED: Cell<bool> = const { Cell::new(false) };
+    static EXPLORER: Cell<Option<Explorer>> = const { Cell::new(None) };
     /// How often a primitive was used.
     static USES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whether this thread explores a scenario. If it does, the use of a primitive is counted.
-fn is_explored() -> bool {
-    let is_explored = IS_EXPLORED.get();
-    if is_explored {
+/// What explores the scenario of this thread, if anything does. The use of a primitive is counted.
+fn explorer() -> Option<Explorer> {
+    let explorer = EXPLORER.get();
+    if explorer.is_some() {
         USES.set(USES.get() + 1);
     }
-    is_explored
+    explorer
 }
 
-/// A mutex of `std` that is locked in the order in which shuttle's mutex is.
+/// A mutex of `std` that is locked in the order in which that of the explorer is.
 #[derive(Default)]
 pub(crate) struct Mutex<T> {
     value: std::sync::Mutex<T>,
-    turn: OnceLock<shuttle::sync::Mutex<()>>,
+    turns: Turns,
+}
+
+#[derive(Default)]
+struct Turns {
+    shuttle: OnceLock<shuttle::sync::Mutex<()>>,
+    loom: OnceLock<loom::sync::Mutex<()>>,
+}
+
+type Turn<'a> = (
+    Option<shuttle::sync::MutexGuard<'a, ()>>,
+    Option<loom::sync::MutexGuard<'a, ()>>,
+);
+
+impl Turns {
+    const fn new() -> Self {
+        Self {
+            shuttle: OnceLock::new(),
+            loom: OnceLock::new(),
+        }
+    }
+
+    fn wait(&self) -> Turn<'_> {
+        match explorer() {
+            Some(Explorer::Shuttle) => {
+                let turn = self.shuttle.get_or_init(shuttle::sync::Mutex::default);
+                (
+                    Some(turn.lock().unwrap_or_else(PoisonError::into_inner)),
+                    None,
+                )
+            }
+            Some(Explorer::Loom) => {
+                let turn = self.loom.get_or_init(loom::sync::Mutex::default);
+                (
+                    None,
+                    Some(turn.lock().unwrap_or_else(PoisonError::into_inner)),
+                )
+            }
+            None => (None, None),
+        }
+    }
 }
 
 /// The fields are dropped in this order: after its turn, another thread may lock the value.
 pub(crate) struct MutexGuard<'a, T> {
     value: std::sync::MutexGuard<'a, T>,
-    turn: Option<shuttle::sync::MutexGuard<'a, ()>>,
+    turn: Turn<'a>,
 }
 
 impl<T> Mutex<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self {
             value: std::sync::Mutex::new(value),
-            turn: OnceLock::new(),
+            turns: Turns::new(),
         }
     }
 
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        let turn = is_explored().then(|| {
-            let turn = self.turn.get_or_init(shuttle::sync::Mutex::default);
-            turn.lock().unwrap_or_else(PoisonError::into_inner)
-        });
+        let turn = self.turns.wait();
         match self.value.lock() {
             Ok(value) => Ok(MutexGuard { value, turn }),
             Err(poisoned) => {
@@ -121,58 +168,5 @@ impl Condvar {
         let waited = self.0.wait_timeout(guard.value, limit);
         let (value, result) = waited.unwrap_or_else(PoisonError::into_inner);
         Ok((MutexGuard { value, turn }, result.timed_out()))
-    }
-}
-
-pub(crate) mod atomic {
-    use std::sync::atomic::Ordering;
-
-    use super::is_explored;
-
-    /// Lets another thread go on, under an exploration.
-    fn may_switch() {
-        if is_explored() {
-            // Any use of one of shuttle's atomics lets the scheduler choose.
-            shuttle::sync::atomic::AtomicBool::new(false).load(Ordering::SeqCst);
-        }
-    }
-
-    #[derive(Debug, Default)]
-    pub(crate) struct AtomicBool(std::sync::atomic::AtomicBool);
-
-    impl AtomicBool {
-        pub(crate) const fn new(value: bool) -> Self {
-            Self(std::sync::atomic::AtomicBool::new(value))
-        }
-
-        pub(crate) fn load(&self, ordering: Ordering) -> bool {
-            may_switch();
-            self.0.load(ordering)
-        }
-
-        pub(crate) fn store(&self, value: bool, ordering: Ordering) {
-            may_switch();
-            self.0.store(value, ordering);
-        }
-
-        pub(crate) fn swap(&self, value: bool, ordering: Ordering) -> bool {
-            may_switch();
-            self.0.swap(value, ordering)
-        }
-    }
-
-    #[derive(Debug, Default)]
-    pub(crate) struct AtomicUsize(std::sync::atomic::AtomicUsize);
-
-    impl AtomicUsize {
-        pub(crate) fn load(&self, ordering: Ordering) -> usize {
-            may_switch();
-            self.0.load(ordering)
-        }
-
-        pub(crate) fn store(&self, value: usize, ordering: Ordering) {
-            may_switch();
-            self.0.store(value, ordering);
-        }
     }
 }

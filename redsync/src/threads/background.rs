@@ -8,13 +8,13 @@ use shuttle::{
     thread::{spawn, yield_now},
 };
 
-use super::{locks::polled, rounds::Nodes};
+use super::{locks::polled, node::Faults, rounds::Nodes};
 use crate::sync::interleaved::explore;
 
 #[test]
 fn interleaved_a_drain_ends_after_the_releases_that_nobody_waits_for() {
     explore("releases beside a drain", 300, |runtime| {
-        let nodes = Nodes::start(runtime, 0.0);
+        let nodes = Nodes::start(runtime, Faults::default());
         let mutex = nodes.mutex().with_hand_over(0, Duration::ZERO);
         let guard = block_on(mutex.lock()).expect("a lock");
         let [leaves, waits] = [(); 2].map(|()| nodes.redsync.drain_guard());

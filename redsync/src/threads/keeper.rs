@@ -63,3 +63,24 @@ fn interleaved_guards_are_kept_alive_though_the_keeper_goes_to_sleep() {
         background.end();
     });
 }
+
+#[test]
+fn interleaved_a_guard_is_kept_alive_though_the_keeper_goes_to_sleep_for_longer() {
+    explore(
+        "a guard, while the keeper goes to sleep for longer",
+        400,
+        |runtime| {
+            let background = Background::run(runtime);
+            let redsync = Redsync::new([MemoryNode::new()]).expect("a node");
+            let longer = mutex(&redsync, "a").with_expiry(10 * EXPIRY);
+            let other = spawn(move || kept(&longer));
+            let guard = kept(&mutex(&redsync, "b"));
+            block_on(sleep(LONG));
+            assert!(!guard.is_lost(), "the keeper has not extended the lock");
+            drop(guard);
+            drop(other.join().expect("a holder"));
+            block_on(redsync.drain());
+            background.end();
+        },
+    );
+}

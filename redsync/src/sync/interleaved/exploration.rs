@@ -2,10 +2,12 @@
 
 use std::{
     io::{self, Write},
+    panic::{catch_unwind, resume_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -20,7 +22,7 @@ use tokio::{
     time::advance,
 };
 
-use super::{IS_EXPLORED, USES};
+use super::{EXPLORER, Explorer, USES};
 
 /// The same orders in each run.
 const SEED: u64 = 42;
@@ -35,23 +37,42 @@ const MOST_STEPS: usize = 200_000;
 /// Runs a scenario in as many orders as this, of which half are chosen by chance, and half by priorities
 /// that change a few times. Prints how many there were, also if the output of tests is captured.
 pub(crate) fn explore(title: &str, orders: usize, scenario: fn(&Arc<Runtime>)) {
-    // One after the other, because all share the mutex of the watchdog's orders.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let begun = Instant::now();
-    IS_EXPLORED.set(true);
-    run(RandomScheduler::new_from_seed(SEED, orders / 2), scenario);
-    run(
-        PctScheduler::new_from_seed(SEED, DEPTH, orders - orders / 2),
-        scenario,
-    );
-    IS_EXPLORED.set(false);
+    let (begun, outcome) = (Instant::now(), run_all(orders, scenario));
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
     let seconds = begun.elapsed().as_secs_f64();
     // Nothing depends on it.
     let _ = writeln!(
         io::stderr(),
         "{title}: {orders} interleavings, {seconds:.1} s"
     );
+}
+
+/// Runs a scenario with a planted mistake. In one of the orders it has to panic with this message.
+pub(crate) fn find(title: &str, orders: usize, message: &str, scenario: fn(&Arc<Runtime>)) {
+    let panic = run_all(orders, scenario).expect_err("the mistake is not found");
+    let found = panic.downcast_ref::<&str>().copied();
+    let found = found.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    assert_eq!(found, Some(message));
+    // Nothing depends on it.
+    let _ = writeln!(io::stderr(), "{title}: found");
+}
+
+fn run_all(orders: usize, scenario: fn(&Arc<Runtime>)) -> thread::Result<()> {
+    // One after the other, because all share the mutex of the watchdog's orders.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    EXPLORER.set(Some(Explorer::Shuttle));
+    let outcome = catch_unwind(|| {
+        run(RandomScheduler::new_from_seed(SEED, orders / 2), scenario);
+        run(
+            PctScheduler::new_from_seed(SEED, DEPTH, orders - orders / 2),
+            scenario,
+        );
+    });
+    EXPLORER.set(None);
+    outcome
 }
 
 fn run(scheduler: impl Scheduler + 'static, scenario: fn(&Arc<Runtime>)) {
