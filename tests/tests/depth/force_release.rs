@@ -102,11 +102,12 @@ async fn a_guard_that_is_kept_alive_finds_the_loss_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiter_of_another_process_gets_the_lock() {
     let (servers, here, there) = start();
-    let _guard = here.mutex("a").lock().await.unwrap();
+    // The waiter asks again when the lock would expire.
+    let _guard = here.mutex("a").with_expiry(LONG).lock().await.unwrap();
     // A waiter does not watch a server that it gets before the holder.
     here.drain().await;
-    let mutex = there.mutex("a").with_retry_delay(Duration::from_secs(600));
-    let waiter = tokio::spawn(mutex.lock_within(Duration::from_secs(300)));
+    let mutex = there.mutex("a").with_expiry(LONG).with_retry_delay(LONG);
+    let waiter = tokio::spawn(mutex.lock_within(LONG));
     for server in &servers {
         until("the server would report a change", SOON, || {
             server.info("tracking_total_keys") > 0
