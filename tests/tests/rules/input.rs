@@ -11,6 +11,7 @@ use redsync_tests::{
     faulty::{Fault, Operation},
     wait,
 };
+use tokio::time::timeout;
 
 use crate::{NAME, assert_unavailable, ms, nodes, redsync};
 
@@ -266,6 +267,28 @@ async fn options_at_the_limits_of_their_ranges_work() {
         let guard = mutex.lock().await.unwrap();
         assert_eq!(guard.release().await.unwrap(), Released::Held);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_and_a_pause_may_have_any_length() {
+    let nodes = nodes::<1>();
+    let mutex = redsync(&nodes).mutex(NAME);
+    let held = mutex.clone().with_max_hold(Duration::MAX);
+    let held = held.with_hand_over(u32::MAX, Duration::MAX);
+    let mut guard = held.lock().await.unwrap();
+    guard.keep_alive();
+    let minute = Duration::from_secs(60);
+    let within = mutex.lock_within(Duration::MAX);
+    assert!(timeout(minute, within).await.is_err(), "it waits");
+    for range in [
+        Duration::MAX..Duration::MAX,
+        Duration::MAX..Duration::ZERO,
+        ms(1)..Duration::MAX,
+    ] {
+        let mutex = mutex.clone().with_retry_delay_range(range);
+        assert!(timeout(minute, mutex.lock()).await.is_err(), "it waits");
+    }
+    assert_eq!(guard.release().await.unwrap(), Released::Held);
 }
 
 #[test]
