@@ -18,6 +18,7 @@ mod restarts;
 mod runtimes;
 mod sentinel;
 mod silence;
+mod strange;
 mod tls;
 mod together;
 mod urls;
