@@ -1,5 +1,5 @@
 //! The pauses between the polls of a waiter where those that the user chose are too short: while
-//! the waiter is woken, and in an outage.
+//! the waiter is woken, in an outage, and after an attempt that took long.
 
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ const FREE_OUTAGES: u32 = 3;
 const SHORTEST_IN_OUTAGE: Duration = Duration::from_millis(250);
 const LONGEST_IN_OUTAGE: Duration = Duration::from_secs(1);
 
+/// The longest pause after an attempt that took longer than its pause.
+const LONGEST_AFTER_SLOW: Duration = Duration::from_secs(1);
+
 /// Draws the least pause after this number of rare polls in a row.
 pub(super) fn rare(retry: &Retry, polls: u32) -> Duration {
     let longest = if retry.outage_attempts < u32::MAX {
@@ -41,6 +44,12 @@ pub(super) fn in_outage(outages: u32) -> Option<Duration> {
     let times = outages.checked_sub(FREE_OUTAGES)?;
     let pause = doubled(SHORTEST_IN_OUTAGE, times).min(LONGEST_IN_OUTAGE);
     Some(jittered(pause))
+}
+
+/// The least pause after an attempt that took this long, and longer than its pause: as long again. So
+/// waiters ask less of nodes that answer late, and in a process that is late itself.
+pub(super) fn after_slow(attempt: Duration) -> Duration {
+    attempt.min(LONGEST_AFTER_SLOW)
 }
 
 /// Doubles a pause this many times.

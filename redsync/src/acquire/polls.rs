@@ -225,6 +225,11 @@ impl Polls {
             self.pause.due = self.pause.due.max(now);
             self.put_off(retry, after(now, pause));
         }
+        if self.pause.due <= now {
+            let took = now.saturating_duration_since(self.pause.since);
+            let due = after(now, pauses::after_slow(took));
+            self.pause.due = self.limit.deadline().map_or(due, |it| due.min(it));
+        }
     }
 }
 

@@ -212,8 +212,9 @@ impl<'a> Waiter<'a> {
             Action::WatchAcquired => {
                 (self.watches).start_for_acquisition(&self.common.nodes, &request.names);
             }
-            // They go on during an attempt that no end of them has caused.
-            Action::Attempt if self.watches.work() => {}
+            // They go on during an attempt that no end of them has caused. If it ended those that have not
+            // been answered, waiters of nodes that answer late would poll, and be later still.
+            Action::Attempt if self.watches.work() || self.watches.are_whole() => {}
             _ if !self.course.state().is_watching() => self.watches.end(),
             _ => {}
         }

@@ -99,7 +99,8 @@ async fn a_handler_that_hangs_frees_its_lock_on_real_servers() {
     let redsync = Redsync::connect(servers.urls()).expect("URLs");
     let lock = orders(redsync.clone())
         .with_node_timeout(secs(8))
-        .with_max_hold(secs(1));
+        // A busy machine takes part of it for the acquisition.
+        .with_max_hold(secs(3));
     let response = send(&app(&lock), post("/hang/1")).await;
     refusal(response, StatusCode::INTERNAL_SERVER_ERROR, Reason::Lost).await;
     let guard = redsync.mutex("order:1").lock_within(secs(20)).await;

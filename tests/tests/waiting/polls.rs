@@ -16,7 +16,10 @@ use redsync::{
         redis::{Deadpool, RedisNode},
     },
 };
-use redsync_tests::{Proxy, RedisServer, Servers, wait::until};
+use redsync_tests::{
+    Proxy, RedisServer, Servers,
+    wait::{until, until_async},
+};
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
     time::{Instant, sleep},
@@ -281,6 +284,33 @@ async fn polls_are_back_when_a_majority_of_servers_can_no_longer_notify() {
         assert!(waiting.await.is_err());
         redsync.drain().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_answer_a_watch_later_than_the_next_poll_notify_nevertheless() {
+    let servers = Servers::start(3);
+    let (mut nodes, mut proxies) = (Vec::new(), Vec::new());
+    for server in &servers {
+        let proxy = Proxy::start(server.port()).await;
+        proxy.delay(ms(150));
+        let node = RedisNode::new(Deadpool::connect(&server.url()).unwrap());
+        nodes.push(node.with_wake_ups(&proxy.url()).unwrap());
+        proxies.push(proxy);
+        server.command(&["SET", NAME, "theirs", "PX", "300000"]);
+    }
+    let redsync = Redsync::new(nodes).unwrap();
+    let mutex = redsync.mutex(NAME).with_retry_delay(ms(50));
+    let waiting = tokio::spawn(mutex.lock_within(WAIT));
+    let polls = async || {
+        let before = calls_of(&servers[0], "set");
+        sleep(Duration::from_secs(3)).await;
+        calls_of(&servers[0], "set") - before
+    };
+    // Without wake-ups, there would be sixty.
+    until_async("it polls rarely", SOON, async || polls().await <= 3).await;
+    waiting.abort();
+    assert!(waiting.await.is_err());
+    redsync.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

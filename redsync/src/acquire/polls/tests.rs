@@ -197,3 +197,22 @@ fn the_outages_of_others_make_a_poll_the_last() {
     polls.failed(Found::NoQuorum, &retry, now);
     assert!(polls.are_over(&retry, now));
 }
+
+#[test]
+fn after_an_attempt_that_took_longer_than_its_pause_there_is_a_pause_of_the_same_length() {
+    let rest_after = |took: Duration, limit: fn(Instant) -> Limit| {
+        let mut test = Test::new(limit, every(100 * MS));
+        assert_eq!(test.poll(ALONE), (100 * MS, Poll::Attempt));
+        test.now += took;
+        test.polls.failed(Found::Taken, &test.retry, test.now);
+        test.polls.due().saturating_duration_since(test.now)
+    };
+    let endless = |_: Instant| Limit::Tries(u32::MAX);
+    assert_eq!(rest_after(40 * MS, endless), 60 * MS);
+    assert_eq!(rest_after(300 * MS, endless), 300 * MS);
+    assert_eq!(rest_after(60 * SECOND, endless), SECOND);
+    // The last attempt is made at the deadline.
+    let second = |now| Limit::within(now, SECOND);
+    assert_eq!(rest_after(300 * MS, second), 300 * MS);
+    assert_eq!(rest_after(700 * MS, second), 200 * MS);
+}
