@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use deadpool_redis::{Config, Pool, Runtime};
+use deadpool_redis::{Config, Manager, Pool, Runtime};
+use redis::AsyncConnectionConfig;
 use redsync::node::redis::{Deadpool, RedisNode};
 use redsync::{LockError, Redsync};
 use redsync_tests::wait::until_async;
@@ -13,8 +14,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// A pool of this size, with no time limits.
 fn pool(url: &str, size: usize) -> Pool {
-    let config = Config::from_url(url);
-    let builder = config.builder().unwrap().max_size(size);
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let manager = Manager::new_with_config(url, config).unwrap();
+    let builder = Pool::builder(manager).max_size(size);
     builder.runtime(Runtime::Tokio1).build().unwrap()
 }
 
