@@ -114,3 +114,16 @@ async fn a_pool_without_time_limits_does_not_wait_for_a_connection_that_was_forg
     guard.release().await.unwrap();
     assert_eq!(pool.status().size, 1, "the one that was forgotten has left");
 }
+
+#[tokio::test]
+async fn a_connection_that_takes_long_to_make_is_not_taken_for_one_that_is_checked_out() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    // Nothing is made within the time after which a caller asks what it waits for.
+    proxy.delay(Duration::from_millis(300));
+    let redsync = redsync(&pool(&proxy.url(), 1));
+    let mutex = redsync.mutex("a").with_node_timeout(LIMIT);
+    let attempt = timeout(LIMIT, mutex.with_expiry(2 * LIMIT).try_lock()).await;
+    let guard = attempt.expect("it does not hang").unwrap();
+    guard.release().await.unwrap();
+}

@@ -145,8 +145,8 @@ impl<P: Pool> FromPool<P> {
             if let Ok(checked_out) = timeout(patience, &mut checked_out).await {
                 return checked_out;
             }
-            // It keeps its place among those that wait.
-            if !self.pool.is_exhausted() {
+            // Otherwise it keeps its place among those that wait, or goes on making a connection.
+            if !self.pool.is_waited_for() {
                 checked_out.set(Sealed::get(&self.pool));
                 patience *= 2;
             }

@@ -27,6 +27,9 @@ pub(super) mod sealed {
         /// somebody waits for one.
         fn is_exhausted(&self) -> bool;
 
+        /// Whether somebody waits for a connection that is checked out, or is being made.
+        fn is_waited_for(&self) -> bool;
+
         fn share(checked_out: &Self::CheckedOut) -> Self::Connection;
 
         /// Takes the connection out of the pool.
@@ -48,6 +51,12 @@ macro_rules! pool {
             }
 
             fn is_exhausted(&self) -> bool {
+                let status = self.status();
+                // One that is being made is not counted yet, and whoever makes it waits.
+                status.size >= status.max_size && status.waiting > 0
+            }
+
+            fn is_waited_for(&self) -> bool {
                 self.status().waiting > 0
             }
 
