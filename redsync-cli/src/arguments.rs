@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::refusal::refused;
 use crate::exit::{CODES, code};
 
-/// Runs a command under a distributed lock on Redis or Valkey nodes, and shows or releases such locks.
+/// Runs a command under a distributed lock on Redis or Valkey nodes, and shows or releases such
+/// locks.
 #[derive(Debug, Parser)]
 #[command(name = "redsync", version, after_help = CODES)]
 pub(crate) struct Arguments {
@@ -32,12 +33,12 @@ pub(crate) enum Action {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Nodes")]
 pub(crate) struct Nodes {
-    /// The URL of a node, such as redis://user:password@10.0.0.1:6379, or rediss:// for TLS. Repeat it, or
-    /// separate the URLs by commas (and write %2C for a comma in a password). Use an odd number of
-    /// independent nodes, none of them a replica of another.
+    /// The URL of a node, such as redis://user:password@10.0.0.1:6379, or rediss:// for TLS. Repeat
+    /// it, or separate the URLs by commas (and write %2C for a comma in a password). Use an odd
+    /// number of independent nodes, none of them a replica of another.
     ///
-    /// Other users of the machine can see arguments, but not the environment: put URLs with passwords
-    /// there.
+    /// Other users of the machine can see arguments, but not the environment: put URLs with
+    /// passwords there.
     #[arg(
         long = "node",
         value_name = "URL",
@@ -54,13 +55,13 @@ pub(crate) struct Nodes {
 
 /// Runs a command while it holds a lock.
 ///
-/// The lock is extended for as long as the command runs. If it is lost nevertheless, the command and its
-/// process group are stopped: first with TERM, then with KILL. TERM, INT, HUP, QUIT, USR1 and USR2 are passed
-/// on to them.
+/// The lock is extended for as long as the command runs. If it is lost nevertheless, the command
+/// and its process group are stopped: first with TERM, then with KILL. TERM, INT, HUP, QUIT, USR1
+/// and USR2 are passed on to them.
 ///
-/// The command finds in its environment REDSYNC_NAME, the name (several are separated by line breaks),
-/// REDSYNC_FENCING_TOKEN, a number that grows with every acquisition, and REDSYNC_UNTIL, the time up to which
-/// the lock is valid if it is never extended, in seconds since 1970.
+/// The command finds in its environment REDSYNC_NAME, the name (several are separated by line
+/// breaks), REDSYNC_FENCING_TOKEN, a number that grows with every acquisition, and REDSYNC_UNTIL,
+/// the time up to which the lock is valid if it is never extended, in seconds since 1970.
 #[derive(Args, Debug)]
 #[command(after_help = CODES)]
 pub(crate) struct Run {
@@ -95,13 +96,13 @@ pub(crate) struct Lock {
     #[arg(short, long, conflicts_with = "wait")]
     pub(crate) no_wait: bool,
 
-    /// How long the nodes keep the lock if redsync no longer extends it, because it was killed or the
-    /// network is down. 8s by default, or the --min-hold if that is longer.
+    /// How long the nodes keep the lock if redsync no longer extends it, because it was killed or
+    /// the network is down. 8s by default, or the --min-hold if that is longer.
     #[arg(short, long, value_name = "TIME", value_parser = time::parse)]
     pub(crate) expiry: Option<Duration>,
 
-    /// How long the lock stays, even if the command ends before, so that a job that several machines start
-    /// at about the same time runs once.
+    /// How long the lock stays, even if the command ends before, so that a job that several
+    /// machines start at about the same time runs once.
     #[arg(long, value_name = "TIME", value_parser = time::parse, default_value = "0")]
     pub(crate) min_hold: Duration,
 
@@ -109,8 +110,8 @@ pub(crate) struct Lock {
     #[arg(short, long)]
     pub(crate) shared: bool,
 
-    /// How many holders there may be at the same time. All of them have to give the same number. With more
-    /// than one, there is no fencing token.
+    /// How many holders there may be at the same time. All of them have to give the same number.
+    /// With more than one, there is no fencing token.
     #[arg(
         short,
         long,
@@ -172,8 +173,8 @@ pub(crate) struct Inspect {
 
 /// Takes a lock from its holder.
 ///
-/// The holder does not know it at once. It goes on until its next extension, and meanwhile the next holder
-/// works at the same time. A lock whose holder has crashed expires by itself.
+/// The holder does not know it at once. It goes on until its next extension, and meanwhile the next
+/// holder works at the same time. A lock whose holder has crashed expires by itself.
 #[derive(Args, Debug)]
 #[command(after_help = CODES)]
 pub(crate) struct Release {
@@ -181,8 +182,8 @@ pub(crate) struct Release {
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
 
-    /// How many holders there may be at the same time, as it was given to `redsync run`. The locks of all
-    /// of them are released.
+    /// How many holders there may be at the same time, as it was given to `redsync run`. The locks
+    /// of all of them are released.
     #[arg(short, long, value_name = "K", default_value_t = 1)]
     pub(crate) permits: usize,
 

@@ -19,8 +19,8 @@ Exit codes:
   126  the command cannot be executed
   127  the command was not found";
 
-/// The exit codes of redsync itself. Those from 64 to 78 are those of BSD's `sysexits.h`, those from 126
-/// are those of shells.
+/// The exit codes of redsync itself. Those from 64 to 78 are those of BSD's `sysexits.h`, those
+/// from 126 are those of shells.
 pub(crate) mod code {
     pub(crate) const DECLINED: u8 = 1;
     pub(crate) const USAGE: u8 = 64;

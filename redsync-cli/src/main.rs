@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     match perform(arguments.action) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            // With `--conflict-exit-code 0`, the user has said that this is no failure. cron would send a mail.
+            // With `--conflict-exit-code 0`, the user has said that this is no failure. cron would
+            // send a mail.
             if failure.code != 0 {
                 say(&failure);
             }

@@ -38,8 +38,9 @@ use crate::{
 /// The expiry, unless the user says otherwise: that of the library, and of go-redsync.
 const EXPIRY: Duration = Duration::from_secs(8);
 
-/// After this many attempts in a row that found no quorum of nodes, which take about eight seconds, or longer
-/// if nodes hang, waiting ends. So a node that restarts does not end it, and an outage does not keep a job waiting forever.
+/// After this many attempts in a row that found no quorum of nodes, which take about eight seconds,
+/// or longer if nodes hang, waiting ends. So a node that restarts does not end it, and an outage
+/// does not keep a job waiting forever.
 const OUTAGE_ATTEMPTS: u32 = 12;
 
 /// How long to wait at the end for releases on nodes that do not answer. Their keys expire.
@@ -50,7 +51,8 @@ pub(crate) async fn run(arguments: &Run) -> Result<u8, Failure> {
     if arguments.conduct.verbose {
         show_events();
     }
-    // From here on no signal ends this process, which has to release the lock and to stop the command.
+    // From here on no signal ends this process, which has to release the lock and to stop the
+    // command.
     let mut signals = Signals::listen()?;
     let redsync = arguments.nodes.connect()?;
     let mutex = arguments.lock.mutex(&redsync, &arguments.names);

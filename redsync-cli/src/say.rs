@@ -1,7 +1,8 @@
 //! Words for the user, on stderr.
 //!
-//! The terminal may have been closed, or whatever reads stderr may have ended. That must not end this process, as the
-//! macros of the standard library would do: it has a command to stop, and a lock to release.
+//! The terminal may have been closed, or whatever reads stderr may have ended. That must not end
+//! this process, as the macros of the standard library would do: it has a command to stop, and a
+//! lock to release.
 
 use std::{
     fmt::Display,

@@ -107,8 +107,8 @@ impl Background {
         DrainGuard(self.tasks.token())
     }
 
-    /// Waits for the work. If that takes long, `unblock` is called over and over, and the current runtime
-    /// watches over work on runtimes that may stand still.
+    /// Waits for the work. If that takes long, `unblock` is called over and over, and the current
+    /// runtime watches over work on runtimes that may stand still.
     pub(crate) async fn drain<F: Future>(&self, unblock: impl Fn() -> F) {
         let mut done = pin!(self.tasks.wait());
         if self.runtimes.current().is_none() {

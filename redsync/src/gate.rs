@@ -1,16 +1,17 @@
 //! The gate: how many attempts of a process are under way at the same time.
 //!
-//! Without a gate, a process that wants more locks than its nodes can grant would begin attempts that
-//! wait at the nodes until their time is over. The nodes would work for nothing. An attempt that waits
-//! at the gate costs the nodes nothing, and one that passes is answered in time: a [bound](bound)
-//! follows how long answers take, and a call with too little time left for an answer does not pass.
+//! Without a gate, a process that wants more locks than its nodes can grant would begin attempts
+//! that wait at the nodes until their time is over. The nodes would work for nothing. An attempt
+//! that waits at the gate costs the nodes nothing, and one that passes is answered in time: a
+//! [bound](bound) follows how long answers take, and a call with too little time left for an answer
+//! does not pass.
 //!
-//! Attempts pass in the order in which they came. So under overload, an attempt that passes has waited for
-//! long. Another order would let no more of them pass.
+//! Attempts pass in the order in which they came. So under overload, an attempt that passes has
+//! waited for long. Another order would let no more of them pass.
 //!
-//! An attempt ends when its future is polled or dropped. A runtime that stands still does neither, and may
-//! have all places. So if no place was taken or given back for longer than attempts take, those that are
-//! taken are replaced.
+//! An attempt ends when its future is polled or dropped. A runtime that stands still does neither,
+//! and may have all places. So if no place was taken or given back for longer than attempts take,
+//! those that are taken are replaced.
 
 mod bound;
 
@@ -24,8 +25,8 @@ use tokio::{
 use self::bound::Bound;
 use crate::sync::{Mutex, MutexGuard};
 
-/// An attempt has at most this many rounds: one that acquires, and one that raises counters. Each takes at
-/// most the node time limit.
+/// An attempt has at most this many rounds: one that acquires, and one that raises counters. Each
+/// takes at most the node time limit.
 const ROUNDS: u32 = 2;
 
 /// Limits the attempts of one [`Redsync`](crate::Redsync).
@@ -39,8 +40,8 @@ struct State {
 }
 
 struct Places {
-    /// How many there are, free or taken. While it is above the bound, places that are given back are
-    /// closed.
+    /// How many there are, free or taken. While it is above the bound, places that are given back
+    /// are closed.
     open: usize,
     bound: Bound,
     /// When one was last taken or given back.
@@ -54,8 +55,8 @@ pub(crate) struct Pass {
     gate: Gate,
     /// When the present attempt began.
     since: Instant,
-    /// How many times places had been replaced when it was taken. If there are more by now, it has no place
-    /// to give back.
+    /// How many times places had been replaced when it was taken. If there are more by now, it has
+    /// no place to give back.
     replacements: u64,
 }
 
@@ -79,8 +80,8 @@ impl Gate {
         Some(self.pass())
     }
 
-    /// Waits for a place, up to a limit. If places do not move for as long as an attempt may take, they are
-    /// replaced.
+    /// Waits for a place, up to a limit. If places do not move for as long as an attempt may take,
+    /// they are replaced.
     ///
     /// # Cancel safety
     ///
@@ -160,8 +161,8 @@ impl Gate {
 }
 
 impl Pass {
-    /// Counts an attempt that has been answered, or whose nodes have used up their time. Another attempt may
-    /// follow with the same pass.
+    /// Counts an attempt that has been answered, or whose nodes have used up their time. Another
+    /// attempt may follow with the same pass.
     pub(crate) fn answered(&mut self, node_timeout: Duration) {
         let State { free, places } = &*self.gate.0;
         let (now, is_full) = (Instant::now(), free.available_permits() == 0);

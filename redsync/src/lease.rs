@@ -53,9 +53,9 @@ use crate::{
     request::Request,
 };
 
-/// How much longer than the node time limit a command of the first holder may be under way after the
-/// lock was resumed. Up to then, a release is repeated on a node that has no key. A packet that was lost is
-/// sent again well within this time.
+/// How much longer than the node time limit a command of the first holder may be under way after
+/// the lock was resumed. Up to then, a release is repeated on a node that has no key. A packet that
+/// was lost is sent again well within this time.
 const RESUME_MARGIN: Duration = Duration::from_secs(1);
 
 /// The keys with one owner value on all nodes, and their known state.
@@ -70,8 +70,8 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Makes a lease for the attempt with this number, on one of the permits. The attempt starts now, and
-    /// may be `repeated`.
+    /// Makes a lease for the attempt with this number, on one of the permits. The attempt starts
+    /// now, and may be `repeated`.
     pub(crate) fn new(
         site: Site,
         request: &Request,
@@ -131,8 +131,8 @@ impl Lease {
     /// Returns [`None`] if this is not allowed, for instance later than `time` after the
     /// acquisition.
     ///
-    /// The end is for the caller to [announce](Self::announce), because that runs code of users, and
-    /// the caller has the queues locked.
+    /// The end is for the caller to [announce](Self::announce), because that runs code of users,
+    /// and the caller has the queues locked.
     ///
     /// The new lease is complete before this one ends, so the keys are never without a holder. Both
     /// share their lanes, so a command of the old holder that is still under way stays ahead of the
@@ -303,8 +303,8 @@ impl Lease {
         is_first
     }
 
-    /// For how long the nodes are to keep the keys when the lease is released at `now`. An attempt that
-    /// has failed leaves none.
+    /// For how long the nodes are to keep the keys when the lease is released at `now`. An attempt
+    /// that has failed leaves none.
     fn kept_after_release(&self, now: Instant) -> Duration {
         let minimum = self.options().timing.min_hold;
         if minimum.is_zero() || !self.was_held() {
@@ -323,8 +323,8 @@ impl Lease {
         self.announce(&self.hold.end(now));
     }
 
-    /// Notifies whoever waits for the end of this lease, and records the end in the metrics. This runs code of
-    /// users, so no mutex may be locked.
+    /// Notifies whoever waits for the end of this lease, and records the end in the metrics. This
+    /// runs code of users, so no mutex may be locked.
     pub(crate) fn announce(&self, end: &Ended) {
         self.hold.notify_ended();
         let Ended { since, was_lost } = *end;

@@ -81,7 +81,8 @@ pub trait Node: Send + Sync + 'static {
     /// An exclusive acquisition requires that each name is free. A shared acquisition requires that
     /// each name is free or has shared holders. It is also refused while a name is reserved: for
     /// half a second after shared holders kept out an exclusive acquisition that will be
-    /// [repeated](Entry::repeated). Otherwise a stream of shared holders could keep it out for ever.
+    /// [repeated](Entry::repeated). Otherwise a stream of shared holders could keep it out for
+    /// ever.
     ///
     /// If a name is already held with the same owner value, the same acquisition has arrived
     /// before. It succeeds again, and leaves the expiry as it is.
@@ -138,14 +139,15 @@ pub trait Node: Send + Sync + 'static {
     fn release(&self, entry: &Entry)
     -> impl Future<Output = Result<ReleaseVote, NodeError>> + Send;
 
-    /// Releases those of the names that `entry` holds, and keeps them for `time`, which is not zero: from then
-    /// on they are free. It may shorten the time for which a name is kept. For a lock with a [minimum
-    /// hold](crate::Mutex::with_min_hold) that is released before the minimum is over.
+    /// Releases those of the names that `entry` holds, and keeps them for `time`, which is not
+    /// zero: from then on they are free. It may shorten the time for which a name is kept. For a
+    /// lock with a [minimum hold](crate::Mutex::with_min_hold) that is released before the minimum
+    /// is over.
     ///
-    /// Up to then, another owner has the names: an extension of `entry` that arrives late is answered with
-    /// [`NotOwner`](ExtendVote::NotOwner), and changes nothing. This crate's own nodes append `:released` to the
-    /// owner value. If the same release after a time arrives again, it succeeds again, and changes
-    /// nothing.
+    /// Up to then, another owner has the names: an extension of `entry` that arrives late is
+    /// answered with [`NotOwner`](ExtendVote::NotOwner), and changes nothing. This crate's own
+    /// nodes append `:released` to the owner value. If the same release after a time arrives again,
+    /// it succeeds again, and changes nothing.
     ///
     /// # Errors, cancel safety
     ///
@@ -175,13 +177,13 @@ pub trait Node: Send + Sync + 'static {
     ///
     /// This *wake-up* notifies waiters whose lock another process holds. It is a hint, never proof:
     /// it may come for no reason, and an attempt then follows. It may also be missing: waiters make
-    /// attempts after pauses, too. While this is pending on a majority of nodes, these pauses grow to ten
-    /// seconds. On a node that does not implement this method, waiters only poll.
+    /// attempts after pauses, too. While this is pending on a majority of nodes, these pauses grow
+    /// to ten seconds. On a node that does not implement this method, waiters only poll.
     ///
     /// # Errors
     ///
-    /// Any error means that the node has no wake-ups for now; return one as soon as that is known. The
-    /// default implementation returns [`NodeError::NotSent`].
+    /// Any error means that the node has no wake-ups for now; return one as soon as that is known.
+    /// The default implementation returns [`NodeError::NotSent`].
     ///
     /// # Cancel safety
     ///
@@ -192,8 +194,8 @@ pub trait Node: Send + Sync + 'static {
     }
 
     /// Does the same as [`watch`](Self::watch), and is counted among the nodes that report from the
-    /// moment when the node has said that a name is held. A node that cannot say so counts for as long
-    /// as its answer is pending. For this crate's own Redis nodes.
+    /// moment when the node has said that a name is held. A node that cannot say so counts for as
+    /// long as its answer is pending. For this crate's own Redis nodes.
     #[doc(hidden)]
     fn watch_counted(
         &self,
@@ -232,8 +234,8 @@ pub trait Node: Send + Sync + 'static {
     /// Returns a text that identifies the server, such as the run id of Redis; [`None`] if it is
     /// unknown.
     ///
-    /// It is asked before the node's first vote, so that a server with two addresses does not get two
-    /// votes. A [drain](crate::Redsync::drain) that takes long asks again, to make contact, and
+    /// It is asked before the node's first vote, so that a server with two addresses does not get
+    /// two votes. A [drain](crate::Redsync::drain) that takes long asks again, to make contact, and
     /// discards the answer.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! The queues of this process, one for each name: first come, first served.
 //!
-//! A waiter for several names has one [ticket] for the queues of all of them. It has the same number
-//! in each, and joins them at once, under one lock. So all queues agree on the order of any two
-//! waiters. The waiter with the smallest number is at the head of all its queues, so there is no
-//! deadlock.
+//! A waiter for several names has one [ticket] for the queues of all of them. It has the same
+//! number in each, and joins them at once, under one lock. So all queues agree on the order of any
+//! two waiters. The waiter with the smallest number is at the head of all its queues, so there is
+//! no deadlock.
 //!
 //! A waiter that is at the [head](order) of all its queues *acts*: it asks the nodes. It is
 //! notified when it gets there, and then whenever the name is released in this process.

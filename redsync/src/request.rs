@@ -21,8 +21,8 @@ use crate::{
 pub(crate) struct Request {
     /// The name in errors and logs.
     pub(crate) label: Label,
-    /// The names with their prefix, sorted and without duplicates: the keys of the first permit, and the
-    /// names of the queues that a waiter joins.
+    /// The names with their prefix, sorted and without duplicates: the keys of the first permit,
+    /// and the names of the queues that a waiter joins.
     pub(crate) names: Arc<[Arc<str>]>,
     /// The keys of the other permits, of which a mutex has none.
     more: Box<[Arc<[Arc<str>]>]>,
@@ -91,8 +91,8 @@ impl Request {
 
     /// How many attempts have begun.
     pub(crate) fn attempts(&self) -> u32 {
-        // Relaxed: the count is for errors. The task that reads it has made the attempts, or has got
-        // the request from the task that did, through a mutex.
+        // Relaxed: the count is for errors. The task that reads it has made the attempts, or has
+        // got the request from the task that did, through a mutex.
         self.attempts.load(Ordering::Relaxed)
     }
 }

@@ -12,8 +12,8 @@ use tokio::{
 
 use crate::sync::Mutex;
 
-/// A runtime that does not run a task for this long stands still. A handler that blocks its thread is
-/// usually done by then, and an expiry of 8 s leaves time to release the lock elsewhere.
+/// A runtime that does not run a task for this long stands still. A handler that blocks its thread
+/// is usually done by then, and an expiry of 8 s leaves time to release the lock elsewhere.
 pub(crate) const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// The known runtimes, the one that was used last at the end. A runtime that has ended is forgotten
@@ -109,8 +109,9 @@ pub(crate) fn has_workers(runtime: &Handle) -> bool {
 
 /// Whether a runtime has ended, or is about to: then it drops a task as soon as it is spawned.
 fn has_ended(runtime: &Handle) -> bool {
-    // Unconstrained: when a task has used up its budget, a task that has ended would look as if it had
-    // not. A runtime that ends may drop very many tasks of ours at once, each of which asks this.
+    // Unconstrained: when a task has used up its budget, a task that has ended would look as if it
+    // had not. A runtime that ends may drop very many tasks of ours at once, each of which asks
+    // this.
     let spawned = unconstrained(runtime.spawn(ready(()))).now_or_never();
     matches!(spawned, Some(Err(_)))
 }

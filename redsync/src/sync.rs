@@ -7,8 +7,8 @@
 //! expire.
 //!
 //! So the wakers of tasks are collected while a mutex is locked, and called after it is unlocked.
-//! Metrics and events follow then, too. A waker may drop a task with a guard, which locks the queues
-//! and its lease anew: under the same mutex, the thread would wait for itself.
+//! Metrics and events follow then, too. A waker may drop a task with a guard, which locks the
+//! queues and its lease anew: under the same mutex, the thread would wait for itself.
 //!
 //! Most mutexes are locked alone. If a second one is locked under the first, it protects a part of
 //! the first one's data, or belongs to a lower room. So no two threads lock the same two in
@@ -16,7 +16,8 @@
 //! and the known runtimes; the schedule of the keeper before a guard's due time, the validity and
 //! the orders of the watchdog; the slot of a connection before its list.
 //!
-//! In unit tests, the primitives are those of [`interleaved`], which a test can interleave in any order.
+//! In unit tests, the primitives are those of [`interleaved`], which a test can interleave in any
+//! order.
 
 #[cfg(test)]
 pub(crate) mod interleaved;

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// A value on whose changes tasks wait. They are woken in the order in which they came, so that a run can be
-/// replayed. (Those of tokio's `watch` are woken at random.)
+/// A value on whose changes tasks wait. They are woken in the order in which they came, so that a
+/// run can be replayed. (Those of tokio's `watch` are woken at random.)
 pub(super) struct Condition<T> {
     value: Mutex<T>,
     changed: Notify,

@@ -7,8 +7,8 @@ use crate::history::Rule;
 pub enum Flaw {
     /// All attempts of a call have the same owner value.
     OneValueForAllAttempts,
-    /// The validity counts from the reply. (The keys end sooner by the time of the round trip, which is the
-    /// same.)
+    /// The validity counts from the reply. (The keys end sooner by the time of the round trip,
+    /// which is the same.)
     ValidityFromTheReply,
     /// The clocks of nodes run faster than the drift allows for.
     FastClocks,
@@ -40,7 +40,8 @@ pub enum Flaw {
     LostReleases,
     /// The release of a failed attempt overtakes its acquisition.
     ReleaseAhead,
-    /// The answer to an acquisition that came too late counts in the next round that acquires the names.
+    /// The answer to an acquisition that came too late counts in the next round that acquires the
+    /// names.
     AnswerOfAnotherRound,
     /// Nodes do not reserve a name for an exclusive waiter that shared holders keep out.
     NoReservation,

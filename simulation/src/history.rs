@@ -1,12 +1,12 @@
-//! Histories of a run: what clients believed about their locks and what the nodes did, and a check of
-//! them that serves every kind of run.
+//! Histories of a run: what clients believed about their locks and what the nodes did, and a check
+//! of them that serves every kind of run.
 //!
-//! A run writes an [`Event`] for every result that a client gets, and for everything that is known of the
-//! nodes: in memory, on virtual time, or from several processes into files of one line for each event,
-//! which [`Recorder::read`] merges. [`check`] then says which [`Rule`]s did not hold.
+//! A run writes an [`Event`] for every result that a client gets, and for everything that is known
+//! of the nodes: in memory, on virtual time, or from several processes into files of one line for
+//! each event, which [`Recorder::read`] merges. [`check`] then says which [`Rule`]s did not hold.
 //!
-//! The clock of a history counts nanoseconds. On virtual time it begins with the run. Otherwise it is the
-//! monotonic clock of the machine, which all of its processes share.
+//! The clock of a history counts nanoseconds. On virtual time it begins with the run. Otherwise it
+//! is the monotonic clock of the machine, which all of its processes share.
 //!
 //! # What a client has to record
 //!
@@ -20,12 +20,12 @@
 //! | `extend` has returned `Ok` | [`Extends`](What::Extends) |
 //! | before the guard is released, dropped or left, or when it is lost | [`Ends`](What::Ends) |
 //!
-//! The end is recorded *before* the lock is released, and the grant after the call has returned. So a
-//! belief in the history is never longer than the true one, and an overlap of two is never a mistake of
-//! the record.
+//! The end is recorded *before* the lock is released, and the grant after the call has returned. So
+//! a belief in the history is never longer than the true one, and an overlap of two is never a
+//! mistake of the record.
 //!
-//! If the owner values of a call begin with its [label](Call::label), the record of a node can say whose
-//! keys it has.
+//! If the owner values of a call begin with its [label](Call::label), the record of a node can say
+//! whose keys it has.
 
 mod beliefs;
 mod calls;

@@ -1,9 +1,9 @@
-//! Simulations on virtual time: processes with all that the crate has, clients that poll, nodes in memory,
-//! and a bad network between them, from a seed.
+//! Simulations on virtual time: processes with all that the crate has, clients that poll, nodes in
+//! memory, and a bad network between them, from a seed.
 //!
-//! Everything in a run follows from its seed, so that a run that fails can be replayed. The clients record
-//! their results and the nodes record their keys, and the [check of histories](history) judges both.
-//! A [`Flaw`] can be planted, to see that it is found.
+//! Everything in a run follows from its seed, so that a run that fails can be replayed. The clients
+//! record their results and the nodes record their keys, and the [check of histories](history)
+//! judges both. A [`Flaw`] can be planted, to see that it is found.
 
 pub mod history;
 

@@ -32,8 +32,8 @@ use super::{
     setting::{LATEST, NODE_TIMEOUT},
 };
 
-/// For how long a message that was lost without a sign counts as a fault: what is sent for the same lease
-/// waits behind it.
+/// For how long a message that was lost without a sign counts as a fault: what is sent for the same
+/// lease waits behind it.
 const LOST_FOR: Duration = ms(1000);
 
 /// How bad the network is.
@@ -113,7 +113,8 @@ impl Wire {
         let latency = match setting.flaw {
             // Holders overlap for about as long as a message takes.
             Some(Flaw::ValidityFromTheReply) if is_far => rng.u64(30..50),
-            // Those who are much farther away than others get the lock too rarely to bound their waits.
+            // Those who are much farther away than others get the lock too rarely to bound their
+            // waits.
             _ if is_far => rng.u64(5..12),
             _ => rng.u64(0..4).saturating_sub(1),
         };
@@ -324,7 +325,8 @@ impl Link {
             .await
     }
 
-    /// Acquires, and returns the oldest answer that is outstanding, which may be that to an earlier question.
+    /// Acquires, and returns the oldest answer that is outstanding, which may be that to an earlier
+    /// question.
     async fn oldest_answer(
         &self,
         entry: &Entry,

@@ -1,8 +1,9 @@
 //! Simulates hours of clients, nodes and a bad network on virtual time, and prints figures.
 //!
-//! `--hours N` simulates as many hours, 150 by default, with one run after the other on each of `--threads N`,
-//! two by default. `SEED=n` replays the run that was printed with that seed, and `HISTORY=file` writes its
-//! history into a file. `--flaws` plants each flaw instead, and says which seed finds it.
+//! `--hours N` simulates as many hours, 150 by default, with one run after the other on each of
+//! `--threads N`, two by default. `SEED=n` replays the run that was printed with that seed, and
+//! `HISTORY=file` writes its history into a file. `--flaws` plants each flaw instead, and says
+//! which seed finds it.
 
 use std::{
     env, fs,

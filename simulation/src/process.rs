@@ -32,7 +32,8 @@ const TASKS: usize = 4;
 /// The pause of those who do not poll.
 pub(super) const NEVER: Duration = Duration::from_secs(3600);
 
-/// When clients of some processes read all the time: at these seconds before the end of every ten minutes.
+/// When clients of some processes read all the time: at these seconds before the end of every ten
+/// minutes.
 const READING: Range<u64> = 60..170;
 const EVERY: u64 = 600;
 
@@ -140,7 +141,8 @@ impl Process {
     }
 }
 
-/// Starts a process, and another one whenever it is killed. Returns the last one, or what was wrong.
+/// Starts a process, and another one whenever it is killed. Returns the last one, or what was
+/// wrong.
 pub(super) async fn live(
     world: Arc<World>,
     is_reader: bool,

@@ -194,7 +194,8 @@ impl Server {
         } else {
             after.mul_f64(self.rate)
         };
-        // Otherwise the key may be that of a later attempt of the same call, or this release has arrived before.
+        // Otherwise the key may be that of a later attempt of the same call, or this release has
+        // arrived before.
         let is_held = entry.names.iter().all(|name| self.holds(name, entry));
         let vote = now(self.keys.release_after(entry, after));
         if vote == ReleaseVote::Released && is_held {

@@ -61,8 +61,9 @@ pub(super) const FEWER_PERMITS: usize = 2;
 /// What a guard has left of its validity, at least, when it is granted.
 pub(super) const MIN_VALIDITY: Duration = ms(100);
 
-/// The longest pause between polls, as the page on waiting has it: a second if too few nodes answered, up
-/// to the next quarter of a second. A round may follow that waits for nodes that do not answer.
+/// The longest pause between polls, as the page on waiting has it: a second if too few nodes
+/// answered, up to the next quarter of a second. A round may follow that waits for nodes that do
+/// not answer.
 const POLL: Duration = ms(1250).saturating_add(NODE_TIMEOUT);
 
 /// The same if a wake-up is lost although its connection lives.

@@ -16,8 +16,8 @@ use super::{
     setting::{EXPIRY, LONGEST_FAULT},
 };
 
-/// For how long a server stays away that has lost its keys: the longest expiry by any clock, and, as tokens
-/// start from the wall clock, a second and the difference between two wall clocks.
+/// For how long a server stays away that has lost its keys: the longest expiry by any clock, and,
+/// as tokens start from the wall clock, a second and the difference between two wall clocks.
 const AWAY: Duration = ms(1000 + SKEW)
     .saturating_add(EXPIRY)
     .saturating_add(ms(20));

@@ -56,8 +56,8 @@ pub(super) async fn acquire(
     }
 }
 
-/// Returns the first signal that ends a command that does not handle it. The others are for a command
-/// that handles them, and there is none yet.
+/// Returns the first signal that ends a command that does not handle it. The others are for a
+/// command that handles them, and there is none yet.
 async fn ending(signals: &mut Signals) -> Signal {
     loop {
         match signals.next().await {

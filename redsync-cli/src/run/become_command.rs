@@ -13,10 +13,12 @@ use crate::{
     exit::{Failure, code},
 };
 
-/// Executes the command in this process, which ends when `redsync run` ends. Returns why it could not.
+/// Executes the command in this process, which ends when `redsync run` ends. Returns why it could
+/// not.
 ///
-/// If `redsync run` is killed, nobody extends the lock any longer, and nobody stops the command when the lock
-/// expires. So the system kills it at once, and does not ask it to end: it could take longer than the lock.
+/// If `redsync run` is killed, nobody extends the lock any longer, and nobody stops the command
+/// when the lock expires. So the system kills it at once, and does not ask it to end: it could take
+/// longer than the lock.
 pub(crate) fn become_command(arguments: &Become) -> Failure {
     if let Err(error) = set_pdeathsig(Signal::SIGKILL) {
         return Failure::system("the command cannot be tied to redsync", error);

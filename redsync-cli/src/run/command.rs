@@ -92,8 +92,8 @@ impl Command {
                 Ok(WaitStatus::Signaled(_, signal, _)) => return Change::Killed(signal),
                 Ok(WaitStatus::Stopped(_, signal)) => return Change::Stopped(signal),
                 Err(Errno::EINTR) => {}
-                // Nothing has happened since the last signal. (There is no other error: the child is there,
-                // and nobody else waits for it.)
+                // Nothing has happened since the last signal. (There is no other error: the child
+                // is there, and nobody else waits for it.)
                 _ => drop(self.child.recv().await),
             }
         }
@@ -113,8 +113,8 @@ impl Command {
     }
 }
 
-/// On Linux, the command is started by way of this program, so that the system kills it if this process is
-/// killed: see [`become_command`](super::become_command()).
+/// On Linux, the command is started by way of this program, so that the system kills it if this
+/// process is killed: see [`become_command`](super::become_command()).
 #[cfg(target_os = "linux")]
 fn command(words: &[OsString]) -> process::Command {
     /// This program, even if its file has been replaced.

@@ -23,8 +23,8 @@ pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
 impl Signals {
     /// Receives signals from here on.
     ///
-    /// A signal that this process was started to ignore stays ignored, in the command too: for `nohup`, and
-    /// for the jobs in the background of a script, which Ctrl-C does not end.
+    /// A signal that this process was started to ignore stays ignored, in the command too: for
+    /// `nohup`, and for the jobs in the background of a script, which Ctrl-C does not end.
     pub(super) fn listen() -> Result<Self, Failure> {
         let ignored = ignored();
         let heard = PASSED_ON

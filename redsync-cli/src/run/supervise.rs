@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{exit, say::say};
 
-/// Practically without an end, and still within the range of the clock: the user can choose any grace.
+/// Practically without an end, and still within the range of the clock: the user can choose any
+/// grace.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How the command has ended.
@@ -25,7 +26,8 @@ pub(super) enum End {
     Stopped,
 }
 
-/// Passes signals on to the command, and stops it if the lock is lost. Returns when the command has ended.
+/// Passes signals on to the command, and stops it if the lock is lost. Returns when the command has
+/// ended.
 pub(super) async fn supervise(
     mut command: Command,
     guard: &Guard,

@@ -1,12 +1,14 @@
 //! The terminal, which a command with a process group of its own does not have at first.
 //!
-//! A terminal sends Ctrl-C and Ctrl-Z to one process group, its *foreground*, and stops the processes of others
-//! that read from it. The command begins in the background: Ctrl-C comes to this process, which passes it on,
-//! so the command gets it once. When the command wants to read, or to change the terminal's settings, the system
-//! stops it. Then it gets the foreground and continues, and Ctrl-C comes to the command alone.
+//! A terminal sends Ctrl-C and Ctrl-Z to one process group, its *foreground*, and stops the
+//! processes of others that read from it. The command begins in the background: Ctrl-C comes to
+//! this process, which passes it on, so the command gets it once. When the command wants to read,
+//! or to change the terminal's settings, the system stops it. Then it gets the foreground and
+//! continues, and Ctrl-C comes to the command alone.
 //!
-//! This is what a shell does with its jobs. To the shell that has started it, this process and the command
-//! are one job: if the command is stopped by Ctrl-Z, this process stops too, and continues with it.
+//! This is what a shell does with its jobs. To the shell that has started it, this process and the
+//! command are one job: if the command is stopped by Ctrl-Z, this process stops too, and continues
+//! with it.
 
 use std::fs::File;
 
@@ -86,8 +88,8 @@ impl Terminal {
             }
             Signal::SIGTSTP if self.terminal.is_some() => {
                 self.take_back();
-                // The whole job, as Ctrl-Z would have done it. Not by SIGTSTP, which this process handles,
-                // nor by SIGSTOP, which stops it even if no shell is there to continue it.
+                // The whole job, as Ctrl-Z would have done it. Not by SIGTSTP, which this process
+                // handles, nor by SIGSTOP, which stops it even if no shell is there to continue it.
                 let _ = killpg(getpgrp(), Signal::SIGTTOU);
                 self.resume(command);
             }

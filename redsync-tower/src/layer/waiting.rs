@@ -167,8 +167,8 @@ impl<K> RedlockLayer<K> {
     /// late, instead of being refused with 503 or 504. False by default.
     ///
     /// Each request that passes in this way causes a warning event, and has a
-    /// [`NotLocked`](crate::NotLocked) in its extensions. It has no [`HeldLock`](crate::HeldLock), so the handler
-    /// extracts `Option<HeldLock>`: the plain extractor would answer with 500.
+    /// [`NotLocked`](crate::NotLocked) in its extensions. It has no [`HeldLock`](crate::HeldLock),
+    /// so the handler extracts `Option<HeldLock>`: the plain extractor would answer with 500.
     ///
     /// ```
     /// # #[cfg(feature = "axum")] {

@@ -46,8 +46,8 @@ pub(super) fn in_outage(outages: u32) -> Option<Duration> {
     Some(jittered(pause))
 }
 
-/// The least pause after an attempt that took this long, and longer than its pause: as long again. So
-/// waiters ask less of nodes that answer late, and in a process that is late itself.
+/// The least pause after an attempt that took this long, and longer than its pause: as long again.
+/// So waiters ask less of nodes that answer late, and in a process that is late itself.
 pub(super) fn after_slow(attempt: Duration) -> Duration {
     attempt.min(LONGEST_AFTER_SLOW)
 }

@@ -24,7 +24,8 @@ pub(crate) async fn resume(
     resumed: Resume,
 ) -> Result<Guard, LockError> {
     let permit = check(&request, &resumed)?;
-    // The value of a released lock stays on the nodes for the rest of a minimum hold, and can be read there.
+    // The value of a released lock stays on the nodes for the rest of a minimum hold, and can be
+    // read there.
     let is_over = resumed.was_lost || resumed.value.is_released();
     let lease = Lease::resumed(common.site(), &request, permit, resumed.value);
     if is_over {

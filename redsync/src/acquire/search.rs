@@ -21,8 +21,8 @@ use crate::{
 };
 
 pin_project! {
-    /// An attempt on each of some permits, up to the first that is free. A mutex has one permit, so its
-    /// search is a single attempt.
+    /// An attempt on each of some permits, up to the first that is free. A mutex has one permit, so
+    /// its search is a single attempt.
     ///
     /// # Cancel safety
     ///
@@ -36,8 +36,8 @@ pin_project! {
         // No further attempt begins at this instant or later.
         deadline: Option<Instant>,
         common: Arc<Common>,
-        // Given back with the result, and not when this is dropped, because a future that has resolved
-        // may be kept for a long time.
+        // Given back with the result, and not when this is dropped, because a future that has
+        // resolved may be kept for a long time.
         pass: Option<Pass>,
     }
 }
@@ -52,9 +52,9 @@ struct Failures {
 }
 
 impl Search {
-    /// Starts with the first attempt. If no permit is free, the search may be `repeated`. It then ends at
-    /// the deadline of the limit. One that starts at the deadline, as the last, goes on: it would say little
-    /// if it tried a single permit.
+    /// Starts with the first attempt. If no permit is free, the search may be `repeated`. It then
+    /// ends at the deadline of the limit. One that starts at the deadline, as the last, goes on: it
+    /// would say little if it tried a single permit.
     pub(crate) fn start(
         request: &Request,
         mut permits: Permits,
@@ -89,7 +89,8 @@ impl Search {
         let options = &request.options;
         loop {
             let result = ready!(this.attempt.as_mut().poll(cx));
-            // Without `fail_fast`, it may have waited for one slow node, which says nothing about the load.
+            // Without `fail_fast`, it may have waited for one slow node, which says nothing about
+            // the load.
             if let Some(pass) = this.pass.as_mut().filter(|_| options.rounds.fail_fast) {
                 pass.answered(options.timing.node_timeout());
             }
@@ -132,8 +133,9 @@ impl Failures {
         });
     }
 
-    /// Takes the failure of the whole request, at the end of the search. With a key that is not a lock in
-    /// the place of only some permits, the others are taken: held here, or not tried before the deadline.
+    /// Takes the failure of the whole request, at the end of the search. With a key that is not a
+    /// lock in the place of only some permits, the others are taken: held here, or not tried before
+    /// the deadline.
     fn take(&mut self, request: &Request) -> Failure {
         let mut failure = self.soonest.take().expect("an attempt has failed");
         if failure.reason == Reason::NotALock && self.occupied < request.permits().count() {
@@ -145,8 +147,8 @@ impl Failures {
 }
 
 impl Failure {
-    /// This failure, or another if that one's permit will be free sooner. A key that is not a lock is not
-    /// expected to be free at all.
+    /// This failure, or another if that one's permit will be free sooner. A key that is not a lock
+    /// is not expected to be free at all.
     fn or_sooner(self, other: Self) -> Self {
         let free_in = |failure: &Self| failure.votes.free_in();
         let is_sooner = match (self.reason, other.reason) {

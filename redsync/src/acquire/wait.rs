@@ -1,4 +1,5 @@
-//! Waiting for a name that is taken: the [course](course) of a waiter, and the I/O that it asks for.
+//! Waiting for a name that is taken: the [course](course) of a waiter, and the I/O that it asks
+//! for.
 
 mod course;
 mod event;
@@ -82,8 +83,8 @@ struct Waiter<'a> {
     ticket: &'a Ticket,
     common: &'a Arc<Common>,
     course: Course,
-    /// There are some only in the states `Watching` and `Opening`, and during an attempt that no end of
-    /// them has caused.
+    /// There are some only in the states `Watching` and `Opening`, and during an attempt that no
+    /// end of them has caused.
     watches: Watches,
     /// The last failure of this waiter, for the error.
     failure: Option<Failure>,
@@ -212,8 +213,9 @@ impl<'a> Waiter<'a> {
             Action::WatchAcquired => {
                 (self.watches).start_for_acquisition(&self.common.nodes, &request.names);
             }
-            // They go on during an attempt that no end of them has caused. If it ended those that have not
-            // been answered, waiters of nodes that answer late would poll, and be later still.
+            // They go on during an attempt that no end of them has caused. If it ended those that
+            // have not been answered, waiters of nodes that answer late would poll, and be later
+            // still.
             Action::Attempt if self.watches.work() || self.watches.are_whole() => {}
             _ if !self.course.state().is_watching() => self.watches.end(),
             _ => {}

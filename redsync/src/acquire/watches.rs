@@ -10,11 +10,11 @@ use smallvec::SmallVec;
 use super::watch::{Watch, Watched};
 use crate::{nodes::Nodes, request::Request};
 
-/// The watches of a waiter: one [`Watch`] for each permit. The first that finds its permit free ends all of
-/// them. There are none before they start and after they have ended.
+/// The watches of a waiter: one [`Watch`] for each permit. The first that finds its permit free
+/// ends all of them. There are none before they start and after they have ended.
 ///
-/// The names of a mutex with several names have one watch, because all of them have to be free. Of several
-/// permits, one has to be.
+/// The names of a mutex with several names have one watch, because all of them have to be free. Of
+/// several permits, one has to be.
 #[derive(Default)]
 pub(super) struct Watches {
     permits: SmallVec<[Option<Watch>; 1]>,
@@ -23,8 +23,8 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    /// Watches all permits anew. The nodes marked as `own` hold nothing but a key that is about to be
-    /// released.
+    /// Watches all permits anew. The nodes marked as `own` hold nothing but a key that is about to
+    /// be released.
     pub(super) fn start(&mut self, nodes: &Nodes, request: &Request, own: &[bool]) {
         // The keys of a failed search may be on other nodes for each permit.
         let own = if request.is_semaphore() { &[] } else { own };
@@ -53,8 +53,8 @@ impl Watches {
         !self.permits.is_empty() && self.permits.iter().all(works)
     }
 
-    /// Whether nothing has come of them yet, and they can go on after an attempt. A search may have changed
-    /// the keys of any permit.
+    /// Whether nothing has come of them yet, and they can go on after an attempt. A search may have
+    /// changed the keys of any permit.
     pub(super) fn are_whole(&self) -> bool {
         match &self.permits[..] {
             [Some(watch)] => watch.is_whole(),
@@ -62,7 +62,8 @@ impl Watches {
         }
     }
 
-    /// Resolves when a permit may be free, or when none can be watched. The watches have then ended.
+    /// Resolves when a permit may be free, or when none can be watched. The watches have then
+    /// ended.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Watched> {
         if self.permits.is_empty() {
             return Poll::Pending;

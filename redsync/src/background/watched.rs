@@ -1,9 +1,9 @@
 //! Work on a runtime that may stand still: another runtime watches over it.
 //!
-//! A runtime with a single thread runs only while a thread blocks on it. So work that was left to it
-//! may wait for ever, and so may everything that waits for this work. If the runtime that watches ends
-//! before the work is done, the watch moves to another one that is known. If none is known, it begins when
-//! one is.
+//! A runtime with a single thread runs only while a thread blocks on it. So work that was left to
+//! it may wait for ever, and so may everything that waits for this work. If the runtime that
+//! watches ends before the work is done, the watch moves to another one that is known. If none is
+//! known, it begins when one is.
 
 use std::{
     future::Future,
@@ -37,8 +37,8 @@ struct Watch {
     has_dropped: bool,
 }
 
-/// The runtimes that can watch, and the watches that have not begun, because no other runtime than that of
-/// the work is known.
+/// The runtimes that can watch, and the watches that have not begun, because no other runtime than
+/// that of the work is known.
 pub(super) struct Watches {
     runtimes: Arc<Runtimes>,
     kept: Mutex<Vec<Watch>>,

@@ -107,8 +107,9 @@ impl Hold {
 
     /// Ends the hold, because the lease ends.
     pub(super) fn end(&self, now: Instant) -> Ended {
-        // Relaxed: `cut_short` locks `period` after this. A thread that then sees the shorter validity
-        // has locked `period` later still, so it sees the end, too, and does not take it for a loss.
+        // Relaxed: `cut_short` locks `period` after this. A thread that then sees the shorter
+        // validity has locked `period` later still, so it sees the end, too, and does not take it
+        // for a loss.
         let is_first = !self.has_ended.swap(true, Ordering::Relaxed);
         Ended {
             was_lost: !self.cut_short(now),

@@ -50,8 +50,8 @@ pub(super) enum Action {
     LoseData {
         node: usize,
     },
-    /// A node crashes, and stays away for a while. It keeps its data. Commands on their way to it are
-    /// lost, and their leases do not know whether it has carried them out.
+    /// A node crashes, and stays away for a while. It keeps its data. Commands on their way to it
+    /// are lost, and their leases do not know whether it has carried them out.
     Crash {
         node: usize,
     },

@@ -1,5 +1,5 @@
-//! A lease of the model: what `lease`, `acquire` and `guard` do, without I/O, on the very same lanes,
-//! keys, tallies and periods.
+//! A lease of the model: what `lease`, `acquire` and `guard` do, without I/O, on the very same
+//! lanes, keys, tallies and periods.
 
 use std::{
     hash::{Hash, Hasher},
@@ -69,7 +69,8 @@ impl Hash for Lease {
     }
 }
 
-/// Where a lease is. The round that `Acquiring`, `Raising` and `Extending` wait for is the last one.
+/// Where a lease is. The round that `Acquiring`, `Raising` and `Extending` wait for is the last
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Acquiring,

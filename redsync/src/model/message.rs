@@ -17,8 +17,8 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// What distinguishes messages. It leaves out for how long a name is taken, on which only pauses
-    /// depend.
+    /// What distinguishes messages. It leaves out for how long a name is taken, on which only
+    /// pauses depend.
     fn identity(&self) -> (usize, usize, usize, u8, u64) {
         let (kind, number) = match &self.answer {
             None => (0, 0),

@@ -18,8 +18,8 @@ const TICK: Duration = Duration::from_millis(2);
 
 pub(super) const NODES: usize = 3;
 
-/// An expiry of 3 ticks. The drift is 2 ms, or one tick, because the clocks of the model run ahead by
-/// whole ticks.
+/// An expiry of 3 ticks. The drift is 2 ms, or one tick, because the clocks of the model run ahead
+/// by whole ticks.
 pub(super) const EXPIRY: Duration = Duration::from_millis(6);
 
 pub(super) const EXPIRY_TICKS: u32 = 3;
@@ -54,11 +54,13 @@ pub(super) struct Setting {
     pub(super) is_fenced: bool,
     /// Whether an extension sets missing keys.
     pub(super) heals: bool,
-    /// Whether the counters of the nodes differ from the start, because of locks of an earlier time.
+    /// Whether the counters of the nodes differ from the start, because of locks of an earlier
+    /// time.
     pub(super) counters_differ: bool,
     pub(super) budget: Budget,
     pub(super) flaw: Option<Flaw>,
-    /// Where a long exploration stops for a moment, and what it then starts from: see `tests::reach`.
+    /// Where a long exploration stops for a moment, and what it then starts from: see
+    /// `tests::reach`.
     pub(super) milestone: Option<fn(&World) -> bool>,
     pub(super) start: Option<Box<World>>,
 }
@@ -82,8 +84,8 @@ pub(super) struct Budget {
     pub(super) losses: u8,
     /// How often a node crashes, and keeps its data.
     pub(super) crashes: u8,
-    /// How often the time limit of a round ends before its verdict is clear; [`None`] if there is no
-    /// limit.
+    /// How often the time limit of a round ends before its verdict is clear; [`None`] if there is
+    /// no limit.
     pub(super) time_outs: Option<u8>,
     /// How often the background stops waiting for an answer.
     pub(super) give_ups: u8,

@@ -46,8 +46,8 @@ fn explore(title: &str, setting: Setting) {
     checker.assert_properties();
 }
 
-/// Explores up to a milestone, from where the next exploration starts. So a flaw that shows after many
-/// steps is found, though not all that could happen instead is explored.
+/// Explores up to a milestone, from where the next exploration starts. So a flaw that shows after
+/// many steps is found, though not all that could happen instead is explored.
 fn reach(milestone: fn(&World) -> bool, setting: &Setting) -> Setting {
     let setting = Setting {
         milestone: Some(milestone),
@@ -64,8 +64,8 @@ fn reach(milestone: fn(&World) -> bool, setting: &Setting) -> Setting {
     }
 }
 
-/// Explores until the planted flaw breaks this property. It may break another one earlier, or not, as the
-/// threads explore in no certain order.
+/// Explores until the planted flaw breaks this property. It may break another one earlier, or not,
+/// as the threads explore in no certain order.
 #[track_caller]
 fn find(flaw: Flaw, broken: &'static str, setting: Setting) {
     let begun = Instant::now();

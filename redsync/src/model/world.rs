@@ -25,7 +25,8 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) servers: [Server; NODES],
-    /// The leases of all clients. That of attempt `a` of client `c` has the number `c * ATTEMPTS + a`.
+    /// The leases of all clients. That of attempt `a` of client `c` has the number `c * ATTEMPTS +
+    /// a`.
     pub(super) leases: Vec<Option<Lease>>,
     /// On their way, in an order that is the same for equal worlds.
     pub(super) messages: Vec<Message>,
@@ -99,7 +100,8 @@ impl World {
         self.is_settled() && self.servers.iter().all(|server| server.away.is_none())
     }
 
-    /// Whether one more attempt gets the lock after an expiry, if all its messages arrive, in order.
+    /// Whether one more attempt gets the lock after an expiry, if all its messages arrive, in
+    /// order.
     pub(super) fn grants_a_fresh_attempt(&self, setting: &Setting) -> bool {
         let mut world = self.clone();
         world.time += EXPIRY_TICKS;

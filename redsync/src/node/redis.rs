@@ -1,8 +1,8 @@
 //! Redis and Valkey servers as nodes.
 //!
-//! A [`RedisNode`] translates each operation of a [`Node`](super::Node) into commands, and the replies
-//! into a vote. A [`Driver`] sends a command through a client library and returns the reply. These
-//! drivers exist, each behind a feature:
+//! A [`RedisNode`] translates each operation of a [`Node`](super::Node) into commands, and the
+//! replies into a vote. A [`Driver`] sends a command through a client library and returns the
+//! reply. These drivers exist, each behind a feature:
 //!
 //! | feature | driver | takes |
 //! |---|---|---|
@@ -43,14 +43,14 @@
 //! * **Scripts**: before its first exclusive lock on one name, a server is asked whether it could
 //!   extend and release it. If its user may neither run the scripts for that nor the command for
 //!   cheaper releases, the server gets no lock, and its vote is the error
-//!   [`NodeError::CannotRelease`](crate::NodeError::CannotRelease). All other commands are optional:
-//!   if the server or a proxy refuses one, with any error, the feature is missing, and nothing else.
-//!   A proxy may also refuse a command by closing the connection. Unless the command was answered before,
-//!   it is then not sent for a minute, and for twice as long each further time. Commands that were under
-//!   way on that connection fail.
+//!   [`NodeError::CannotRelease`](crate::NodeError::CannotRelease). All other commands are
+//!   optional: if the server or a proxy refuses one, with any error, the feature is missing, and
+//!   nothing else. A proxy may also refuse a command by closing the connection. Unless the command
+//!   was answered before, it is then not sent for a minute, and for twice as long each further
+//!   time. Commands that were under way on that connection fail.
 //!
-//! [`Redsync::probe`](crate::Redsync::probe) tests whether servers do what a lock needs, when a service
-//! starts or as a health check: it locks a name of its own on each.
+//! [`Redsync::probe`](crate::Redsync::probe) tests whether servers do what a lock needs, when a
+//! service starts or as a health check: it locks a name of its own on each.
 //!
 //! # Sentinel and Cluster
 //!
@@ -101,10 +101,11 @@
 //! * An **exclusive lock** is a string at the name of the mutex. Its value is the owner value, and
 //!   it is set by `SET NX PX`, as in go-redsync. So a Go service and a Rust service can share a
 //!   mutex.
-//! * A **shared lock** is a sorted set at the name of the mutex. A go-redsync client sees the name as
-//!   taken, and cannot delete the key.
-//! * A lock that is released before the end of its **[minimum hold](crate::Mutex::with_min_hold)** keeps its key
-//!   up to then. The owner value has `:released` behind it, and is nobody's any longer.
+//! * A **shared lock** is a sorted set at the name of the mutex. A go-redsync client sees the name
+//!   as taken, and cannot delete the key.
+//! * A lock that is released before the end of its **[minimum hold](crate::Mutex::with_min_hold)**
+//!   keeps its key up to then. The owner value has `:released` behind it, and is nobody's any
+//!   longer.
 //! * The **counter** of a fenced lock is a string beside it: that of `order:42` is at
 //!   `{order:42}:fence`, and that of `{shop-7}:order:42`, which already has a part in braces, is at
 //!   `{shop-7}:order:42:fence`. An ACL has to permit these keys. A counter takes about a hundred

@@ -34,8 +34,8 @@ pub(crate) struct Reporting(Reporters);
 impl Reporters {
     /// Counts a node, which has begun to report.
     pub(crate) fn begin(&self) -> Reporting {
-        // Relaxed, like all orderings here: the count orders nothing else, and a node that is counted
-        // a moment too late costs one poll.
+        // Relaxed, like all orderings here: the count orders nothing else, and a node that is
+        // counted a moment too late costs one poll.
         self.0.fetch_add(1, Ordering::Relaxed);
         Reporting(self.clone())
     }

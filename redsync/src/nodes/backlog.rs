@@ -64,8 +64,8 @@ impl Backlog {
 
     /// Notes that the node has carried out a release.
     pub(super) fn succeeded(&self) {
-        // Relaxed: this is about the answers to what the repeater has asked, which it did after it was
-        // made, and so after the flag was set. The mutex orders the writers.
+        // Relaxed: this is about the answers to what the repeater has asked, which it did after it
+        // was made, and so after the flag was set. The mutex orders the writers.
         if self.is_repeated.load(Ordering::Relaxed) {
             self.state.lock().counts.succeeded += 1;
             self.counted.notify_one();

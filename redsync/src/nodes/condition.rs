@@ -106,7 +106,8 @@ impl Condition {
             return false;
         };
         let mut problem = self.problem.lock();
-        // Relaxed, here and below: it is only a hint, and `works` locks before it relies on anything.
+        // Relaxed, here and below: it is only a hint, and `works` locks before it relies on
+        // anything.
         self.has_problem.store(true, Ordering::Relaxed);
         let problem = problem.get_or_insert_with(|| Problem {
             since: now,

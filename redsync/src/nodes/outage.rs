@@ -44,7 +44,8 @@ impl Outage {
     pub(super) fn failed(&self, now: Instant) -> Option<u64> {
         let mut current = self.state.lock();
         let Some(state) = &mut *current else {
-            // Relaxed, here and below: it is only a hint, and `answered` locks before it relies on anything.
+            // Relaxed, here and below: it is only a hint, and `answered` locks before it relies on
+            // anything.
             self.is_on.store(true, Ordering::Relaxed);
             *current = Some(State {
                 since: now,

@@ -1,5 +1,5 @@
-//! The data that the lock of all queues protects: the queue of each name, and where a waiter is in its
-//! queues.
+//! The data that the lock of all queues protects: the queue of each name, and where a waiter is in
+//! its queues.
 
 use std::{
     collections::HashMap,
@@ -109,8 +109,9 @@ impl Book {
         }
     }
 
-    /// Adds a waiter at the end of the queue of each of its names. If one of them is full, the request is
-    /// returned, to be dropped after the book is unlocked: it may own what users have put into its options.
+    /// Adds a waiter at the end of the queue of each of its names. If one of them is full, the
+    /// request is returned, to be dropped after the book is unlocked: it may own what users have
+    /// put into its options.
     pub(super) fn join(&mut self, request: Request) -> Result<Arc<Entrant>, Request> {
         let longest = (self.queues(&request.names)).map(|queue| queue.order.len());
         if longest.max().unwrap_or(0) >= request.options.queueing.max_waiting {

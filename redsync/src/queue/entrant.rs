@@ -23,11 +23,11 @@ use crate::{
 pub(super) struct Entrant {
     pub(super) number: Number,
     pub(super) request: Request,
-    /// The notice that it has not read yet. It is written while the book is locked, and read without
-    /// that: a waiter may read a notice before it is woken for it, and then finds none.
+    /// The notice that it has not read yet. It is written while the book is locked, and read
+    /// without that: a waiter may read a notice before it is woken for it, and then finds none.
     notice: Mutex<Option<Notice>>,
-    /// Up to the waiter with this number, those that can share the names with this one were notified
-    /// together with it; zero if they were not.
+    /// Up to the waiter with this number, those that can share the names with this one were
+    /// notified together with it; zero if they were not.
     shared_up_to: AtomicU64,
     pub(super) notify: Notify,
 }
@@ -36,7 +36,8 @@ pub(super) struct Entrant {
 pub(crate) enum Notice {
     /// The waiter that acts has found no quorum of nodes.
     Outage,
-    /// The waiter has moved to the head, or the name was released here: it may now be the one that acts.
+    /// The waiter has moved to the head, or the name was released here: it may now be the one that
+    /// acts.
     Act,
     /// A waiter of this process shares the names now, so that it can share them too.
     Share,
@@ -64,13 +65,15 @@ impl Entrant {
         self.request.options.kind.mode
     }
 
-    /// The number of the last waiter that was notified together with this one that it can share the names.
+    /// The number of the last waiter that was notified together with this one that it can share the
+    /// names.
     pub(super) fn shared_up_to(&self) -> Number {
         // Relaxed, like the others: an outdated number costs a notice too many.
         self.shared_up_to.load(Ordering::Relaxed)
     }
 
-    /// Leaves the notice that it can share the names, as do all others up to the one with this number.
+    /// Leaves the notice that it can share the names, as do all others up to the one with this
+    /// number.
     pub(super) fn notify_to_share_up_to(self: &Arc<Self>, last: Number, to_wake: &mut ToWake) {
         self.shared_up_to.store(last, Ordering::Relaxed);
         self.notify(Notice::Share, to_wake);

@@ -2,9 +2,9 @@
 //!
 //! Processes that wait for one name do not know of each other. A process can see that the name was
 //! held while nobody here held it, and how often it changed hands. From that it derives how long it
-//! may keep the name for its own waiters, how long it [stays back](stays) after it has released it, and
-//! whether another process [comes first](changes). Now and then it leaves the name [open](openings) for
-//! clients that poll.
+//! may keep the name for its own waiters, how long it [stays back](stays) after it has released it,
+//! and whether another process [comes first](changes). Now and then it leaves the name
+//! [open](openings) for clients that poll.
 //!
 //! All of this is advice: it decides when a waiter makes an attempt, and never whether it holds the
 //! lock. Each [constant](constants) has beside it the figure that a benchmark gives without it.
@@ -101,8 +101,8 @@ impl Fairness {
         self.stays.by_chance(time, now).map(Stay::For)
     }
 
-    /// Returns for how long to leave the name open, if at all, now that the nodes report it as free.
-    /// It may have been released here, by a holder that the queue does not know.
+    /// Returns for how long to leave the name open, if at all, now that the nodes report it as
+    /// free. It may have been released here, by a holder that the queue does not know.
     pub(crate) fn opening(&mut self, share: f64, now: Instant) -> Option<Duration> {
         if self.is_contended(now) {
             return None;
@@ -135,9 +135,9 @@ pub(crate) fn blind_stay(time: Duration) -> Duration {
     (time / BLIND_PART).mul_f64(fastrand::f64())
 }
 
-/// Draws at random whether to pause for the [`DIVISION_PAUSE`] after an attempt in which this process
-/// and others each acquired only some of the nodes. Without such pauses, they would all collide
-/// again: the wait is then 321 ms, and the smallest share 0.44.
+/// Draws at random whether to pause for the [`DIVISION_PAUSE`] after an attempt in which this
+/// process and others each acquired only some of the nodes. Without such pauses, they would all
+/// collide again: the wait is then 321 ms, and the smallest share 0.44.
 pub(crate) fn pauses_after_division() -> bool {
     fastrand::bool()
 }

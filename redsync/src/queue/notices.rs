@@ -9,8 +9,8 @@ use super::{
 use crate::Mode;
 
 impl Book {
-    /// Notifies each waiter that acts now because one before it has left. The waiters before that one
-    /// acted already.
+    /// Notifies each waiter that acts now because one before it has left. The waiters before that
+    /// one acted already.
     ///
     /// One of the names may be held here. A waiter checks that when it reads the notice.
     pub(super) fn notify_behind(&self, left: &Entrant, to_wake: &mut ToWake) {
@@ -48,8 +48,9 @@ impl Book {
     /// Notifies others after a waiter has acquired its names as a shared holder and left: the
     /// waiters that can share the names, and exclusive ones that have moved to the head.
     ///
-    /// The first of a run notifies the others. Each of these notifies only those that have come since, and
-    /// the one that is first now. So the notices of a crowd are not as many as its square.
+    /// The first of a run notifies the others. Each of these notifies only those that have come
+    /// since, and the one that is first now. So the notices of a crowd are not as many as its
+    /// square.
     pub(super) fn notify_shared(&self, holder: &Entrant, to_wake: &mut ToWake) {
         let names = &holder.request.names;
         let notified = holder.shared_up_to();
@@ -70,8 +71,8 @@ impl Book {
         self.notify_first(exclusive.filter(|it| it.number > holder.number), to_wake);
     }
 
-    /// The waiters at the heads of the queues of these names. Of a crowd with the same names, it is the first:
-    /// the others follow it.
+    /// The waiters at the heads of the queues of these names. Of a crowd with the same names, it is
+    /// the first: the others follow it.
     fn heads(&self, names: &[Arc<str>]) -> impl Iterator<Item = &Arc<Entrant>> {
         let mut last: Option<&Arc<[Arc<str>]>> = None;
         let heads = self.queues(names).flat_map(|queue| queue.order.heads());

@@ -1,5 +1,5 @@
-//! A lease with an owner. When the owner ends it, the lock is handed over to the next waiter of this
-//! process, or released.
+//! A lease with an owner. When the owner ends it, the lock is handed over to the next waiter of
+//! this process, or released.
 
 use std::{
     future::Future,

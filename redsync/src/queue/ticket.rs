@@ -110,14 +110,16 @@ impl Ticket {
         stays.into_iter().flatten().max()
     }
 
-    /// Returns for how long to leave the name open, if at all, now that the nodes report it as free.
+    /// Returns for how long to leave the name open, if at all, now that the nodes report it as
+    /// free.
     pub(crate) fn opening(&self) -> Option<Duration> {
         let (share, now) = (self.open_share(), Instant::now());
         let openings = self.each_queue(|queue| queue.fairness.opening(share, now));
         openings.into_iter().flatten().max()
     }
 
-    /// For how much of its time the name may be left open for clients that poll, which know of no permits.
+    /// For how much of its time the name may be left open for clients that poll, which know of no
+    /// permits.
     fn open_share(&self) -> f64 {
         if self.request().is_semaphore() {
             0.0

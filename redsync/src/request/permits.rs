@@ -19,8 +19,8 @@ impl Permits {
         Self::of(request, |_| true)
     }
 
-    /// The permits that are worth an attempt. If there are none, one is tried all the same, because the
-    /// caller needs its failure.
+    /// The permits that are worth an attempt. If there are none, one is tried all the same, because
+    /// the caller needs its failure.
     pub(crate) fn of(request: &Request, is_worth: impl Fn(usize) -> bool) -> Self {
         if !request.is_semaphore() {
             return Self { set: 1, at: 0 };

@@ -1,15 +1,16 @@
 //! For unit tests: primitives that [shuttle](https://docs.rs/shuttle) can interleave, and the
 //! exploration of what several threads do with them.
 //!
-//! Under an [exploration](explore), all threads of a scenario run on one thread of the system, one at a
-//! time. Before each use of a primitive, a scheduler chooses which of them goes on. So the tests run the
-//! very code that runs in production, in hundreds of orders. An order that fails is printed, and
-//! `shuttle::replay` runs it again. Outside of an exploration, the primitives are those of `std`.
+//! Under an [exploration](explore), all threads of a scenario run on one thread of the system, one
+//! at a time. Before each use of a primitive, a scheduler chooses which of them goes on. So the
+//! tests run the very code that runs in production, in hundreds of orders. An order that fails is
+//! printed, and `shuttle::replay` runs it again. Outside of an exploration, the primitives are
+//! those of `std`.
 //!
-//! tokio's own primitives are not interleaved: what they do happens at once. Nor is memory: every thread
-//! sees what the others have written, so an ordering of an atomic that is too weak is not found. Each of
-//! these orderings has its reason beside it, and [memory] has explorations of what the reasons say
-//! about other data than the atomic itself.
+//! tokio's own primitives are not interleaved: what they do happens at once. Nor is memory: every
+//! thread sees what the others have written, so an ordering of an atomic that is too weak is not
+//! found. Each of these orderings has its reason beside it, and [memory] has explorations of what
+//! the reasons say about other data than the atomic itself.
 
 pub(crate) mod atomic;
 mod exploration;

@@ -23,7 +23,8 @@ fn interleaved_a_drain_ends_after_the_releases_that_nobody_waits_for() {
             drop(polled(other.lock(), thread_rng().gen_range(1..6)));
             drop(leaves);
         });
-        // A waiter is notified when the release of the guard before is confirmed, in the background.
+        // A waiter is notified when the release of the guard before is confirmed, in the
+        // background.
         let waiter = spawn(move || {
             drop(block_on(mutex.lock()).expect("a lock"));
             drop(waits);

@@ -38,8 +38,8 @@ fn holds_shortly(mutex: Mutex) -> JoinHandle<()> {
     })
 }
 
-/// A thread that holds a lock for longer than it is valid by itself. It asks for extensions when the keeper
-/// finds that no guard is left of those that were due.
+/// A thread that holds a lock for longer than it is valid by itself. It asks for extensions when
+/// the keeper finds that no guard is left of those that were due.
 fn holds_long(mutex: Mutex) -> JoinHandle<()> {
     spawn(move || {
         let mut guard = block_on(mutex.lock()).expect("a lock");

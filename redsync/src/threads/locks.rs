@@ -1,4 +1,5 @@
-//! Waiters and holders of one process, on threads of their own: whether each enters in time, and alone.
+//! Waiters and holders of one process, on threads of their own: whether each enters in time, and
+//! alone.
 
 use std::{
     future::Future,
@@ -27,7 +28,8 @@ use crate::{
 /// A waiter that has missed a notice waits for a poll, and so longer than this.
 const LONGEST_WAIT: Duration = Duration::from_millis(40);
 
-/// A writer that has met readers polls, because the nodes do not report when the name is free for it.
+/// A writer that has met readers polls, because the nodes do not report when the name is free for
+/// it.
 const TWO_POLLS: Duration = Duration::from_millis(2 * 250);
 
 /// Who holds a name: -1 for an exclusive holder, or the number of shared ones.

@@ -23,9 +23,9 @@ pub(super) struct Faults {
     pub(super) mixed_up: bool,
 }
 
-/// Starts a node that takes questions into a list, as a Redis node does. A thread sends them, carries
-/// them out and answers them, in any order: the questions of different locks, and those that may
-/// overtake each other, need not keep theirs.
+/// Starts a node that takes questions into a list, as a Redis node does. A thread sends them,
+/// carries them out and answers them, in any order: the questions of different locks, and those
+/// that may overtake each other, need not keep theirs.
 pub(super) fn start(node: &MemoryNode, faults: Faults) -> (impl Node + use<>, JoinHandle<()>) {
     let (questions, list) = channel::<Question>();
     let mut desk = Desk::new(node, faults);

@@ -1,4 +1,5 @@
-//! Rounds whose answers arrive on threads of their own: while the lock's task polls, leaves or releases.
+//! Rounds whose answers arrive on threads of their own: while the lock's task polls, leaves or
+//! releases.
 
 use std::{array, sync::Arc, time::Duration};
 
@@ -65,8 +66,8 @@ impl Nodes {
         assert!(count >= 2, "the lock is valid for longer than its keys");
     }
 
-    /// Waits until all work is done, checks that no key is left, and returns how long all threads have
-    /// waited.
+    /// Waits until all work is done, checks that no key is left, and returns how long all threads
+    /// have waited.
     pub(super) fn end(self) -> Duration {
         block_on(self.redsync.drain());
         self.check_that_no_key_is_left();

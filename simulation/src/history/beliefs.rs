@@ -87,7 +87,8 @@ fn too_early(key: &str, held: &[Held<'_>]) -> Option<Wrong> {
     Some(Wrong::new(Rule::Minimum, held.belief.from, text))
 }
 
-/// Finds the first belief that begins before the `end` of an earlier one, if one of them at least is exclusive.
+/// Finds the first belief that begins before the `end` of an earlier one, if one of them at least
+/// is exclusive.
 fn collide<'a>(held: &[Held<'a>], end: impl Fn(&Belief) -> u64) -> Option<(Held<'a>, Held<'a>)> {
     let mut last: Option<Held<'_>> = None;
     let mut last_exclusive: Option<Held<'_>> = None;

@@ -185,8 +185,8 @@ impl Belief {
         self.to = at.min(self.until).max(self.from);
     }
 
-    /// The end of its minimum hold, up to which nobody else gets it. A lock that was left belongs to whoever
-    /// resumes it.
+    /// The end of its minimum hold, up to which nobody else gets it. A lock that was left belongs
+    /// to whoever resumes it.
     pub(super) fn kept_until(&self) -> Option<u64> {
         self.minimum.filter(|_| self.end != Some(End::Left))
     }
@@ -196,7 +196,8 @@ impl Belief {
         self.ended.max(self.kept_until().unwrap_or_default())
     }
 
-    /// Whether it was true when it was recorded. A process that stood still may have recorded it too late.
+    /// Whether it was true when it was recorded. A process that stood still may have recorded it
+    /// too late.
     pub(super) const fn was_valid(&self) -> bool {
         self.from < self.until
     }

@@ -17,40 +17,43 @@ use super::{
 pub enum Rule {
     /// The events of a call are in an order that is possible.
     Record,
-    /// What a client checks itself holds, and no client panics. This is not checked here: a run reports it.
+    /// What a client checks itself holds, and no client panics. This is not checked here: a run
+    /// reports it.
     Client,
-    /// Beliefs in a key are disjoint, unless both are shared. A semaphore has at most as many holders as
-    /// permits. So nobody intrudes while somebody believes, however often it extends its lock.
+    /// Beliefs in a key are disjoint, unless both are shared. A semaphore has at most as many
+    /// holders as permits. So nobody intrudes while somebody believes, however often it extends its
+    /// lock.
     Overlap,
-    /// Nobody is granted a key before the end of the [minimum hold](What::Minimum) of an earlier holder, unless
-    /// both are shared, or the lock was [left](End::Left).
+    /// Nobody is granted a key before the end of the [minimum hold](What::Minimum) of an earlier
+    /// holder, unless both are shared, or the lock was [left](End::Left).
     Minimum,
     /// The tokens of a key are unique, and that of a later holder is larger.
     Token,
     /// No extension succeeds that was called for after the end of the validity.
     Revived,
-    /// No waiter waits while a majority of nodes is well and would grant it what it wants, for longer than
-    /// [`Expected::idle`] without a break.
+    /// No waiter waits while a majority of nodes is well and would grant it what it wants, for
+    /// longer than [`Expected::idle`] without a break.
     ///
     /// A waiter behind others of its process waits for them. So all waiters of the process that are
-    /// connected with it by the keys that they want have to be in the same position, and none of them may
-    /// [stand](What::Stands) still. An attempt of another client, for the time for which it has keys on a
-    /// node, ends the time in question.
+    /// connected with it by the keys that they want have to be in the same position, and none of
+    /// them may [stand](What::Stands) still. An attempt of another client, for the time for which
+    /// it has keys on a node, ends the time in question.
     IdleLock,
-    /// No call takes longer than [`Expected::wait`], or [`Expected::poller_wait`] if its process only
-    /// [polls](What::Polls). Only that time counts in which a majority of nodes was well.
+    /// No call takes longer than [`Expected::wait`], or [`Expected::poller_wait`] if its process
+    /// only [polls](What::Polls). Only that time counts in which a majority of nodes was well.
     EndlessWait,
-    /// A guard that is kept alive is not lost if a majority of nodes was well for [`Expected::keep`] without a
-    /// break, in the last expiry before the end of its validity and after it was first kept alive. Only nodes
-    /// count that had its keys all the time: if a majority is to extend a lock, it must have it. (Without a
-    /// record of the nodes, these are the nodes that were well from the beginning of the call.) Guards of a
-    /// process that stood still in this time do not count.
+    /// A guard that is kept alive is not lost if a majority of nodes was well for
+    /// [`Expected::keep`] without a break, in the last expiry before the end of its validity and
+    /// after it was first kept alive. Only nodes count that had its keys all the time: if a
+    /// majority is to extend a lock, it must have it. (Without a record of the nodes, these are the
+    /// nodes that were well from the beginning of the call.) Guards of a process that stood still
+    /// in this time do not count.
     LostGuard,
-    /// A node keeps no key for longer than [`Expected::stale`] after its client was done with it, or after the end
-    /// of its [minimum hold](What::Minimum), provided
-    /// that the node was well for this time, and for an expiry before, and that the process was not killed, and
-    /// neither it nor a call of it, to which the lock may have been handed over, stood still. Keys that were left to expire do not
-    /// count.
+    /// A node keeps no key for longer than [`Expected::stale`] after its client was done with it,
+    /// or after the end of its [minimum hold](What::Minimum), provided that the node was well for
+    /// this time, and for an expiry before, and that the process was not killed, and neither it nor
+    /// a call of it, to which the lock may have been handed over, stood still. Keys that were left
+    /// to expire do not count.
     StaleKey,
     /// Every key that was ever asked for is granted within [`Expected::healed`] after
     /// [`Healed`](What::Healed), if there is this event.
@@ -119,13 +122,15 @@ pub struct Figures {
     pub calls: usize,
     /// Those that returned a guard.
     pub grants: usize,
-    /// Grants without a key of their own: of locks that were handed over, as far as the nodes record keys.
+    /// Grants without a key of their own: of locks that were handed over, as far as the nodes
+    /// record keys.
     pub hand_overs: usize,
     /// Guards that said that they are lost.
     pub lost: usize,
     /// The faults of nodes.
     pub faults: usize,
-    /// The longest wait, counted as for [`Rule::EndlessWait`], of a process that does not only poll.
+    /// The longest wait, counted as for [`Rule::EndlessWait`], of a process that does not only
+    /// poll.
     pub longest_wait: Duration,
     /// The longest time that counts for [`Rule::IdleLock`].
     pub longest_idle: Duration,

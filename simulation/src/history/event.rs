@@ -97,8 +97,8 @@ pub enum What {
         /// The call whose lock it has taken over with `resume`.
         resumes: Option<Call>,
     },
-    /// The guard's lock has a minimum hold: up to an instant, nobody else gets it, even if it is released
-    /// before.
+    /// The guard's lock has a minimum hold: up to an instant, nobody else gets it, even if it is
+    /// released before.
     Minimum {
         /// The call.
         call: Call,
@@ -128,8 +128,8 @@ pub enum What {
         /// How it ended.
         end: End,
     },
-    /// A client does not poll the future of a call up to [`Goes`](Self::Goes). So neither do those behind
-    /// it in the queues of its process get on.
+    /// A client does not poll the future of a call up to [`Goes`](Self::Goes). So neither do those
+    /// behind it in the queues of its process get on.
     Stands {
         /// The call.
         call: Call,
@@ -159,8 +159,8 @@ pub enum What {
         /// The process.
         process: u32,
     },
-    /// A node, or the way to it, has a fault up to the [`Well`](Self::Well) that belongs to this event.
-    /// Faults of a node may overlap.
+    /// A node, or the way to it, has a fault up to the [`Well`](Self::Well) that belongs to this
+    /// event. Faults of a node may overlap.
     Ill {
         /// The number of the node.
         node: u32,

@@ -78,8 +78,8 @@ impl Span {
     }
 }
 
-/// The keys that a history without a record of the nodes lets one suppose: on each node for as long as
-/// somebody believes in them, and for as long after that as they may stay.
+/// The keys that a history without a record of the nodes lets one suppose: on each node for as long
+/// as somebody believes in them, and for as long after that as they may stay.
 pub(super) fn supposed(courses: &[Course], expected: &Expected) -> Vec<Span> {
     let mut spans = Vec::new();
     for course in courses {

@@ -36,8 +36,8 @@ impl Recorder {
         Self::new(Some(Instant::now()), Place::Memory(Vec::new()))
     }
 
-    /// Records at the end of a file, on the machine's monotonic clock. Every event is written at once, so
-    /// that none is lost with a process that is killed.
+    /// Records at the end of a file, on the machine's monotonic clock. Every event is written at
+    /// once, so that none is lost with a process that is killed.
     ///
     /// # Errors
     ///
@@ -65,7 +65,8 @@ impl Recorder {
     /// An instant on the history's clock.
     #[must_use]
     pub fn instant(&self, instant: Instant) -> u64 {
-        // On the machine's clock, the earlier of two readings makes the result too small, if anything.
+        // On the machine's clock, the earlier of two readings makes the result too small, if
+        // anything.
         let (here, now) = (self.now(), Instant::now());
         match instant.checked_duration_since(now) {
             Some(later) => here.saturating_add(later.as_nanos() as u64),
@@ -106,8 +107,8 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read, or has a line that is no event. The last line may be incomplete, if its
-    /// process was killed.
+    /// If a file cannot be read, or has a line that is no event. The last line may be incomplete,
+    /// if its process was killed.
     pub fn read<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> io::Result<Vec<Event>> {
         let mut events = Vec::new();
         for path in paths {

@@ -56,8 +56,8 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Returns the longest time for which a waiter could have been served and was not, beside what is
-    /// wrong.
+    /// Returns the longest time for which a waiter could have been served and was not, beside what
+    /// is wrong.
     pub(super) fn run(mut self, events: &'a [Event], spans: Vec<&'a Span>) -> (u64, Vec<Wrong>) {
         let mut wrongs = Vec::new();
         let changes = changes(self.courses, events, spans);
@@ -165,8 +165,8 @@ impl<'a> Sweep<'a> {
         self.waiting = waiting;
     }
 
-    /// Whether all waiters that may be before this one in a queue can be served. Their order is not known:
-    /// those who begin at about the same time may join the queue in any order.
+    /// Whether all waiters that may be before this one in a queue can be served. Their order is not
+    /// known: those who begin at about the same time may join the queue in any order.
     fn can_all_connected(&self, place: usize, waiters: &[Waiter], can: &[bool]) -> bool {
         let keys = |place: usize| self.courses[waiters[place].course].wants.keys();
         let mut others: Vec<usize> = (0..waiters.len()).filter(|it| *it != place).collect();

@@ -1,4 +1,5 @@
-//! The course of a waiter: how [events](super::event) lead from one [state](super::state) to the next.
+//! The course of a waiter: how [events](super::event) lead from one [state](super::state) to the
+//! next.
 //!
 //! Pure: no I/O, no clock of its own, and no randomness except in the pauses that the options draw.
 
@@ -23,8 +24,8 @@ use crate::{
 /// millisecond after.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(2);
 
-/// If the nodes report a name as free that was taken a moment before, an attempt follows at once, up to
-/// this many times in a row. The name may have been released and acquired in between.
+/// If the nodes report a name as free that was taken a moment before, an attempt follows at once,
+/// up to this many times in a row. The name may have been released and acquired in between.
 const BELIEVED_CONTRADICTIONS: u32 = 5;
 
 /// After that, the next attempt follows after this pause.
@@ -219,8 +220,9 @@ impl Course {
         if !has_changed {
             watching.checks.saturating_sub(1)
         } else if self.failed_wake_ups >= FAILED_WAKE_UPS {
-            // The next wake-up is followed by an attempt at once. Otherwise a process that has lost some
-            // races would lose all that follow, to waiters that have just come and do not check.
+            // The next wake-up is followed by an attempt at once. Otherwise a process that has lost
+            // some races would lose all that follow, to waiters that have just come and do not
+            // check.
             self.failed_wake_ups = FAILED_WAKE_UPS - 1;
             checks.max(1)
         } else {
@@ -298,8 +300,8 @@ impl Course {
         Action::Watch
     }
 
-    /// Watches the nodes for the same cause as before, because the name has to be found free this many
-    /// more times.
+    /// Watches the nodes for the same cause as before, because the name has to be found free this
+    /// many more times.
     const fn watch_again(&mut self, watching: &Watching, checks: u32, now: Instant) -> Action {
         self.state = State::Watching(Watching {
             since: now,

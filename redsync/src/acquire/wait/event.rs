@@ -11,8 +11,8 @@ use crate::queue::fairness::Stay;
 pub(super) enum Event {
     /// The waiter has joined the queues.
     Joined { may_act: bool },
-    /// The waiter has moved to the head, or the name was released here, and it may act. `can_watch` says
-    /// whether the nodes can tell when the name is free.
+    /// The waiter has moved to the head, or the name was released here, and it may act. `can_watch`
+    /// says whether the nodes can tell when the name is free.
     Notified {
         stay_back: Option<Stay>,
         can_watch: bool,

@@ -22,8 +22,8 @@ use crate::{
 };
 
 impl Round {
-    /// Changes the lane to a node. Then the commands that may continue do so, and the consequence of the
-    /// answer is carried out.
+    /// Changes the lane to a node. Then the commands that may continue do so, and the consequence
+    /// of the answer is carried out.
     fn settle(
         self: &Arc<Self>,
         node: usize,
@@ -104,8 +104,8 @@ impl Round {
         background.spawn_on(&runtime, self.pursued_until(Instant::now()), repeats);
     }
 
-    /// A runtime on which the release can be repeated at an instant. If there is none, or if the pursuit has
-    /// ended by then, the node has not answered in time.
+    /// A runtime on which the release can be repeated at an instant. If there is none, or if the
+    /// pursuit has ended by then, the node has not answered in time.
     fn runtime_to_repeat_on(self: &Arc<Self>, at: Instant, node: usize) -> Option<Handle> {
         if at >= self.pursued_until(Instant::now()) {
             self.time_out(node);

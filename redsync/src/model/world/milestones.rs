@@ -7,8 +7,8 @@ use super::{
 use crate::{node::Operation, quorum::majority};
 
 impl World {
-    /// Whether a raise is under way to a node where the acquisition of the same lease is about to be
-    /// carried out once more.
+    /// Whether a raise is under way to a node where the acquisition of the same lease is about to
+    /// be carried out once more.
     pub(in crate::model) fn raises_before_a_duplicate(&self) -> bool {
         self.asked(Operation::Raise).any(|raise| {
             let mut repeated = self.asked(Operation::Acquire);
@@ -16,8 +16,8 @@ impl World {
         })
     }
 
-    /// Whether a lock is held after an extension that one node has granted, and a clock may still run
-    /// ahead.
+    /// Whether a lock is held after an extension that one node has granted, and a clock may still
+    /// run ahead.
     pub(in crate::model) fn has_an_extension_on_one_node(&self) -> bool {
         let is_extended = |(_, lease): (_, &Lease)| lease.is_extended_on_one_node();
         self.left.ticks_ahead > 0 && self.leases().any(is_extended)

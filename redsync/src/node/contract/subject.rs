@@ -10,8 +10,8 @@ use crate::{
 /// An expiry that does not pass during a check.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
-/// An expiry that a check waits for. It is longer than a busy machine needs for the few commands that
-/// have to arrive before it has passed.
+/// An expiry that a check waits for. It is longer than a busy machine needs for the few commands
+/// that have to arrive before it has passed.
 pub(super) const SHORT: Duration = Duration::from_millis(1500);
 
 /// After this time, a key that was set for [`SHORT`] has expired. It is a little longer, because

@@ -57,8 +57,8 @@ impl Reply {
         matches!(self, Self::Array(parts) if parts.first() == Some(&Self::Bytes(FOREIGN.into())))
     }
 
-    /// Reads the reply of the script that inspects a name. To people, a key that is not a lock is an
-    /// exclusive holder.
+    /// Reads the reply of the script that inspects a name. To people, a key that is not a lock is
+    /// an exclusive holder.
     pub(super) fn holders(&self) -> Result<Option<Holders>, NodeError> {
         let parts = match self {
             Self::Nil => return Ok(None),

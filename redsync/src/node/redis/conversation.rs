@@ -46,8 +46,9 @@ impl Conversation {
         self.question.may_be_sent(now)
     }
 
-    /// Whether it may be asked over another connection although it may have been carried out. An extension
-    /// that is carried out twice has the effect of one, and a release deletes nothing but its own key.
+    /// Whether it may be asked over another connection although it may have been carried out. An
+    /// extension that is carried out twice has the effect of one, and a release deletes nothing but
+    /// its own key.
     pub(super) const fn may_be_repeated(&self) -> bool {
         self.is_extension() || self.is_release()
     }

@@ -67,7 +67,8 @@ impl Dialect {
 
     /// Whether the server is known to release what it has acquired.
     pub(super) fn can_release(&self) -> bool {
-        // Relaxed, like the other: it protects no other data, and an outdated value costs one more command.
+        // Relaxed, like the other: it protects no other data, and an outdated value costs one more
+        // command.
         self.can_release.load(Ordering::Relaxed)
     }
 

@@ -77,8 +77,8 @@ impl Exchange {
         }
     }
 
-    /// Notes that the connection was closed in place of a reply. A proxy may refuse a command in this
-    /// way.
+    /// Notes that the connection was closed in place of a reply. A proxy may refuse a command in
+    /// this way.
     pub(super) fn disconnected(&self) {
         match &self.step {
             Step::DeleteIfEqual(command) | Step::Check(Check::DeleteIfEqual(command, _)) => {
@@ -169,8 +169,9 @@ impl Exchange {
             operation, entry, ..
         } = content;
         Ok(match (&self.step, reply) {
-            // It was taken when it was to be set, and has become free. A user with no more rights than
-            // go-redsync needs may not run this script, which sets the name last, or not at all.
+            // It was taken when it was to be set, and has become free. A user with no more rights
+            // than go-redsync needs may not run this script, which sets the name last, or not at
+            // all.
             (Step::Script(Run::Operation(_), _), Err(error))
                 if operation == Operation::Acquire
                     && content.is_plain()
@@ -185,8 +186,8 @@ impl Exchange {
             {
                 self.run(Run::EndReservation, content)
             }
-            // The owner does not hold the key: this much is known. A reservation ends by itself, and
-            // a user with no more rights than go-redsync needs has made none.
+            // The owner does not hold the key: this much is known. A reservation ends by itself,
+            // and a user with no more rights than go-redsync needs has made none.
             (Step::Script(Run::EndReservation, _), Err(_)) => {
                 Outcome::Answered(Answer::Release(ReleaseVote::NotOwner))
             }

@@ -137,8 +137,8 @@ impl<D: Driver> RedisNode<D> {
     }
 
     /// Names the connections that are made from here on, so that an administrator finds them in the
-    /// server's `CLIENT LIST`: those for commands and for wake-ups. A name has no spaces. If the server
-    /// refuses it, the connections go on without a name.
+    /// server's `CLIENT LIST`: those for commands and for wake-ups. A name has no spaces. If the
+    /// server refuses it, the connections go on without a name.
     ///
     /// ```
     /// # #[cfg(feature = "deadpool-redis")] {
@@ -152,8 +152,8 @@ impl<D: Driver> RedisNode<D> {
     /// ```
     ///
     /// A connection from a pool of the service is named when it is checked out. The connections of
-    /// [`Multiplexed`](super::Multiplexed) and [`Fred`](super::Fred) are made by the service, which names
-    /// them itself; of such a node, only the connection for wake-ups is named here.
+    /// [`Multiplexed`](super::Multiplexed) and [`Fred`](super::Fred) are made by the service, which
+    /// names them itself; of such a node, only the connection for wake-ups is named here.
     #[cfg(feature = "_redis")]
     #[cfg_attr(
         docsrs,
@@ -171,9 +171,9 @@ impl<D: Driver> RedisNode<D> {
 impl<D: Driver> RedisNode<D> {
     /// Asks the server about itself.
     ///
-    /// A proxy may answer this by closing the connection. So may a server that restarts, so it is asked
-    /// twice. If it closes both connections, and a third answers a command that every lock needs, then
-    /// it does not answer this question: [`None`].
+    /// A proxy may answer this by closing the connection. So may a server that restarts, so it is
+    /// asked twice. If it closes both connections, and a third answers a command that every lock
+    /// needs, then it does not answer this question: [`None`].
     async fn info(&self) -> Result<Option<Reply>, NodeError> {
         let info: [&[u8]; 2] = [b"INFO", b"server"];
         for _ in 0..2 {

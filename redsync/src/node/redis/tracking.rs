@@ -63,8 +63,8 @@ impl Tracking {
         })
     }
 
-    /// See [`Node::watch`](crate::node::Node::watch). From the server's answer on, the server is one of
-    /// the `reporters`.
+    /// See [`Node::watch`](crate::node::Node::watch). From the server's answer on, the server is
+    /// one of the `reporters`.
     pub(super) async fn watch(
         &self,
         names: &[Arc<str>],
@@ -104,7 +104,8 @@ impl Tracking {
 
     /// Asks whether none of the names exists. The server reports their next change.
     ///
-    /// The future is large. It is boxed, so that a watch takes little memory once it has its answer.
+    /// The future is large. It is boxed, so that a watch takes little memory once it has its
+    /// answer.
     async fn are_free(&self, names: &[Arc<str>]) -> Result<bool, NodeError> {
         let mut exists = redis::cmd("EXISTS");
         for name in names {

@@ -4,8 +4,9 @@ use super::constants::{MOST_CHANGES, RELEARNED_AFTER};
 
 /// The changes of hands between two acquisitions of this process.
 ///
-/// A process that has waited for the usual number of changes lets no other come first. A process that
-/// has waited for fewer does. So the name goes around among the processes, instead of at random.
+/// A process that has waited for the usual number of changes lets no other come first. A process
+/// that has waited for fewer does. So the name goes around among the processes, instead of at
+/// random.
 #[derive(Default)]
 pub(super) struct Changes {
     /// Since the last acquisition of this process.

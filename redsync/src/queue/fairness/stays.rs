@@ -28,7 +28,8 @@ impl Stays {
         self.too_short = stay;
     }
 
-    /// Returns how long to stay back for others that are known to want the name, unless they are gone.
+    /// Returns how long to stay back for others that are known to want the name, unless they are
+    /// gone.
     pub(super) fn for_known(&self, time: Duration) -> Option<Duration> {
         let longest = time / 2;
         (self.too_short < longest).then(|| (2 * self.too_short).clamp(SHORTEST_STAY, longest))

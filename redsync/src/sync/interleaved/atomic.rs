@@ -1,5 +1,5 @@
-//! Atomics before whose use the explorer lets another thread go on, or chooses which of the values in
-//! memory is read.
+//! Atomics before whose use the explorer lets another thread go on, or chooses which of the values
+//! in memory is read.
 
 use std::{
     mem::ManuallyDrop,

@@ -27,15 +27,16 @@ use super::{EXPLORER, Explorer, USES};
 /// The same orders in each run.
 const SEED: u64 = 42;
 
-/// How many times the order of two steps of different threads has to be chosen for a mistake to show, at
-/// most: what the scheduler with priorities is made for.
+/// How many times the order of two steps of different threads has to be chosen for a mistake to
+/// show, at most: what the scheduler with priorities is made for.
 const DEPTH: usize = 3;
 
 /// A scenario takes hundreds or a few thousand steps. One that takes so many does not end.
 const MOST_STEPS: usize = 200_000;
 
-/// Runs a scenario in as many orders as this, of which half are chosen by chance, and half by priorities
-/// that change a few times. Prints how many there were, also if the output of tests is captured.
+/// Runs a scenario in as many orders as this, of which half are chosen by chance, and half by
+/// priorities that change a few times. Prints how many there were, also if the output of tests is
+/// captured.
 pub(crate) fn explore(title: &str, orders: usize, scenario: fn(&Arc<Runtime>)) {
     let (begun, outcome) = (Instant::now(), run_all(orders, scenario));
     if let Err(panic) = outcome {
@@ -98,8 +99,8 @@ pub(crate) struct Background {
     passed: Arc<AtomicU64>,
 }
 
-/// So many times in a row the thread has to find that no other has done anything. By chance, it may be
-/// chosen some times in a row although others could go on.
+/// So many times in a row the thread has to find that no other has done anything. By chance, it may
+/// be chosen some times in a row although others could go on.
 const IDLE: u32 = 40;
 
 impl Background {

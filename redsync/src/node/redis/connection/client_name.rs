@@ -16,8 +16,8 @@ impl ClientName {
         *self.0.lock() = Some(name);
     }
 
-    /// Names a connection, and goes on without a name if the server refuses that. Returns whether the
-    /// connection can be used: a proxy may have closed it at a command that it does not know.
+    /// Names a connection, and goes on without a name if the server refuses that. Returns whether
+    /// the connection can be used: a proxy may have closed it at a command that it does not know.
     pub(crate) async fn give_to<C: Sealed>(&self, connection: &mut C) -> bool {
         let name = self.0.lock().clone();
         let Some(name) = name else {

@@ -32,9 +32,9 @@ use crate::{
 /// locks a second, 64 yields 140,000, 256 yields 150,000, and 1,024 yields 135,000.)
 const MAX_TOGETHER: usize = 256;
 
-/// While this number of commands are under way, the others stay in the list. A server that is slower
-/// than its clients answers no sooner if it is sent more. In the list a command costs little, and is
-/// dropped if its lock no longer wants it.
+/// While this number of commands are under way, the others stay in the list. A server that is
+/// slower than its clients answers no sooner if it is sent more. In the list a command costs
+/// little, and is dropped if its lock no longer wants it.
 const MAX_UNDER_WAY: usize = 1024;
 
 /// Sends the commands in the list, until the list is closed and all commands are answered.
@@ -74,10 +74,10 @@ impl<C: SharedConnection> Collector<C> {
         while poll_fn(|cx| self.poll_for_more(cx)).await {
             // After idle time: let the runtime poll its I/O first. If the server has closed the
             // connection, the connection's task learns of it now, and it is certain that a command
-            // which follows was not sent. (On several threads that are all busy, the task may learn of
-            // it later. The command is then written, and it is unknown whether it was carried out, so
-            // it fails. An acquisition is not sent again, because the first may still arrive after its
-            // release.)
+            // which follows was not sent. (On several threads that are all busy, the task may learn
+            // of it later. The command is then written, and it is unknown whether it was carried
+            // out, so it fails. An acquisition is not sent again, because the first may still
+            // arrive after its release.)
             let has_rested = self.list.take_rested();
             // On a busy connection: let other threads add to the list, so that more commands share
             // a write. (With 512 tasks on two threads, this saves a third of the CPU time. On a
@@ -111,8 +111,8 @@ impl<C: SharedConnection> Collector<C> {
         }
     }
 
-    /// Takes the next commands that have been answered, from `index` on. Moves `index` past commands
-    /// that have not been answered.
+    /// Takes the next commands that have been answered, from `index` on. Moves `index` past
+    /// commands that have not been answered.
     fn take_answered(&self, index: &mut usize, cx: &mut Context<'_>) -> Option<Answered> {
         let sent = &mut self.under_way.lock().sent;
         while let Some(together) = sent.get_mut(*index) {
@@ -164,8 +164,8 @@ impl<C: SharedConnection> Collector<C> {
         true
     }
 
-    /// Sends commands in the list, up to the number that may be under way at the same time. Returns how
-    /// many it has sent. They are written when their future is first polled.
+    /// Sends commands in the list, up to the number that may be under way at the same time. Returns
+    /// how many it has sent. They are written when their future is first polled.
     fn send(&mut self) -> usize {
         let mut count = 0;
         while self.under_way.lock().commands() < MAX_UNDER_WAY {

@@ -7,8 +7,9 @@ use tokio::{runtime::Handle, time::timeout};
 use super::{kind::SharedConnection, sender::Sender};
 use crate::{node::NodeError, runtimes::stands_still, sync::Mutex};
 
-/// How long it may take to make a connection. Where locks are acquired within 400 ms, a handshake takes
-/// milliseconds; and by then TCP has just repeated a first packet that was lost (RFC 6298, section 2).
+/// How long it may take to make a connection. Where locks are acquired within 400 ms, a handshake
+/// takes milliseconds; and by then TCP has just repeated a first packet that was lost (RFC 6298,
+/// section 2).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Makes connections to one server.

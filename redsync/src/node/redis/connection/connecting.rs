@@ -1,5 +1,5 @@
-//! Connecting, for all commands that wait for a connection that works: one is made, or the present one is
-//! checked and perhaps replaced.
+//! Connecting, for all commands that wait for a connection that works: one is made, or the present
+//! one is checked and perhaps replaced.
 
 use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
@@ -16,18 +16,18 @@ use crate::{node::NodeError, sync::Mutex};
 /// How often the task shows that its runtime is alive.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// After this long without such a sign, the task is begun again on another runtime. A runtime that is
-/// busy may be late for some of its five beats.
+/// After this long without such a sign, the task is begun again on another runtime. A runtime that
+/// is busy may be late for some of its five beats.
 const STANDSTILL: Duration = Duration::from_millis(250);
 
 /// How long a connection that has been silent for too long already may take to answer a `PING`. Its
-/// replies may have arrived while the thread that reads them was blocked. It is a small part of the node time
-/// limit, within which a lock that waits for the result still has to be acquired.
+/// replies may have arrived while the thread that reads them was blocked. It is a small part of the
+/// node time limit, within which a lock that waits for the result still has to be acquired.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// How long a silent connection is used without another check, after no other connection could be
-/// made: the server hangs, and its commands must stay in order. So a server that hangs is sent one check
-/// and one connection a second.
+/// made: the server hangs, and its commands must stay in order. So a server that hangs is sent one
+/// check and one connection a second.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What the log says about the connections to one server.
@@ -63,8 +63,8 @@ impl Log {
     }
 }
 
-/// The making or checking of a connection. Clones share it. It is a task, so it goes on when its callers
-/// stop waiting.
+/// The making or checking of a connection. Clones share it. It is a task, so it goes on when its
+/// callers stop waiting.
 pub(super) struct Connecting<M: Connect> {
     result: Shared<BoxFuture<'static, Result<Arc<Connection<M>>, NodeError>>>,
     /// The connection that is checked, if there is one.
@@ -118,8 +118,8 @@ impl<M: Connect> Connecting<M> {
         self.checked.as_ref()
     }
 
-    /// Whether its runtime, which has its timers and I/O, drives it. Another runtime than the current
-    /// one may be kept and not driven, or its thread may be blocked.
+    /// Whether its runtime, which has its timers and I/O, drives it. Another runtime than the
+    /// current one may be kept and not driven, or its thread may be blocked.
     pub(super) fn is_driven(&self, current: &Handle, now: Instant) -> bool {
         let is_over = self.result.peek().is_some();
         let rest = now.saturating_duration_since(*self.pulse.lock());

@@ -59,7 +59,8 @@ impl From<Conversation> for Item {
 }
 
 impl Item {
-    /// How long to wait for the reply to a command that is sent at `now`, if it has a limit of its own.
+    /// How long to wait for the reply to a command that is sent at `now`, if it has a limit of its
+    /// own.
     pub(super) fn patience(&self, now: Instant) -> Option<Duration> {
         match self {
             Self::Conversation(conversation) => Some(conversation.patience(now)),

@@ -1,5 +1,5 @@
-//! The connection to one server: made when it is first needed, shared, checked, and replaced when it
-//! fails.
+//! The connection to one server: made when it is first needed, shared, checked, and replaced when
+//! it fails.
 
 use std::{mem, sync::Arc, time::Duration};
 
@@ -31,9 +31,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// may stand still.
 const IDLE_ELSEWHERE: Duration = Duration::from_millis(100);
 
-/// A connection of a kind that cannot be checked, and replaces its own connections, is replaced as a
-/// whole after a silence of this length. By then it has had the time to do so itself several times: see
-/// `CONNECT_TIMEOUT`.
+/// A connection of a kind that cannot be checked, and replaces its own connections, is replaced as
+/// a whole after a silence of this length. By then it has had the time to do so itself several
+/// times: see `CONNECT_TIMEOUT`.
 const STALL: Duration = Duration::from_secs(5);
 
 /// After this long without a connection, a caller asks what it waits for. It is a part of the usual
@@ -44,8 +44,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// `STUCK`. Without this limit, a node that hangs would collect the commands of all locks, which
 /// are acquired on the other nodes. With it, they take a few megabytes.
 const MAX_UNANSWERED: usize = 4096;
-/// A server that copies its memory for a snapshot, or runs a slow script, may be silent for a second, and
-/// then answers all commands.
+/// A server that copies its memory for a snapshot, or runs a slow script, may be silent for a
+/// second, and then answers all commands.
 const STUCK: Duration = Duration::from_secs(2);
 
 /// The link to one server: the connection that all commands share.
@@ -57,7 +57,8 @@ pub(crate) struct Link<M: Connect> {
 
 enum Slot<M: Connect> {
     Empty,
-    /// A connection is made or checked, for all commands that need it. If that fails, all of them fail.
+    /// A connection is made or checked, for all commands that need it. If that fails, all of them
+    /// fail.
     Connecting(Connecting<M>),
     Connected(Arc<Connection<M>>),
 }
@@ -75,12 +76,13 @@ impl<M: Connect> Link<M> {
         self.slot.lock()
     }
 
-    /// Adds a conversation to the list of the connection, or returns it if no connection is ready for
-    /// use.
+    /// Adds a conversation to the list of the connection, or returns it if no connection is ready
+    /// for use.
     ///
-    /// A connection that is being checked may have commands in its list that have not been sent: a thread
-    /// that drops very many guards reads no replies meanwhile. A command that joins them waits for the result
-    /// of the check at little cost. If another connection takes over, all of them go there.
+    /// A connection that is being checked may have commands in its list that have not been sent: a
+    /// thread that drops very many guards reads no replies meanwhile. A command that joins them
+    /// waits for the result of the check at little cost. If another connection takes over, all of
+    /// them go there.
     #[cfg(feature = "deadpool-redis")]
     pub(crate) fn push(&self, now: Instant, item: Conversation) -> Result<(), Conversation> {
         // There are no more releases than acquisitions that were not refused for this reason.
@@ -98,7 +100,8 @@ impl<M: Connect> Link<M> {
                     && !is_trusted(&connection.sender.health())
                     && let Ok(runtime) = Handle::try_current()
                 {
-                    // The first of them waits for the result, and the next ones find that it is checked.
+                    // The first of them waits for the result, and the next ones find that it is
+                    // checked.
                     *slot = Slot::Connecting(self.begin(&runtime, Some(connection)));
                 }
                 refused
@@ -181,8 +184,8 @@ impl<M: Connect> Link<M> {
         obstacle.map(NodeError::unreachable)
     }
 
-    /// The connection, if it may be used at once; otherwise what to wait for, which is begun if it has not
-    /// been.
+    /// The connection, if it may be used at once; otherwise what to wait for, which is begun if it
+    /// has not been.
     fn ready(&self, runtime: &Handle) -> Result<Arc<Connection<M>>, Connecting<M>> {
         let begin = |checked: Option<&_>| self.begin(runtime, checked);
         let now = Instant::now();

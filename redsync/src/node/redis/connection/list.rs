@@ -64,8 +64,8 @@ impl List {
         self.state().is_closed
     }
 
-    /// Adds an item, or returns it if the list is closed or the connection may not be used. That depends on
-    /// its health, and on how many items wait already.
+    /// Adds an item, or returns it if the list is closed or the connection may not be used. That
+    /// depends on its health, and on how many items wait already.
     pub(super) fn push_if<T: Into<Item>>(
         &self,
         may_be_used: impl FnOnce(&Health, usize) -> bool,

@@ -1,9 +1,9 @@
 //! Sending over one connection: the commands of many locks go out together, in one write.
 //!
 //! Commands for one connection are put into a [list](super::list). One task, the
-//! [collector](super::collector), takes the whole list and sends it as one pipeline, without waiting
-//! for more commands. To redis-rs a pipeline is one message, whose cost its commands share. The same
-//! task reads the replies, and counts each answer for the lock that it belongs to.
+//! [collector](super::collector), takes the whole list and sends it as one pipeline, without
+//! waiting for more commands. To redis-rs a pipeline is one message, whose cost its commands share.
+//! The same task reads the replies, and counts each answer for the lock that it belongs to.
 
 use std::{mem, sync::Arc};
 
@@ -83,8 +83,8 @@ impl<C: SharedConnection> Sender<C> {
         given_up.into_iter().for_each(Conversation::give_up);
     }
 
-    /// Drops the commands that the collector has sent. Its runtime stands still, so the collector cannot drop
-    /// them itself.
+    /// Drops the commands that the collector has sent. Its runtime stands still, so the collector
+    /// cannot drop them itself.
     pub(crate) fn abandon_sent(&self) {
         let sent = mem::take(&mut self.under_way.lock().sent);
         for item in sent.into_iter().flat_map(|sent| sent.items) {
@@ -97,8 +97,9 @@ impl<C: SharedConnection> Sender<C> {
         self.list.is_closed()
     }
 
-    /// Adds an item to the list, or returns it if the list is closed or the connection may not be used. That
-    /// depends on its health, and on how many items are in the list, which have not been sent.
+    /// Adds an item to the list, or returns it if the list is closed or the connection may not be
+    /// used. That depends on its health, and on how many items are in the list, which have not been
+    /// sent.
     pub(crate) fn push_if<T: Into<Item>>(
         &self,
         may_be_used: impl FnOnce(&Health, usize) -> bool,
@@ -134,8 +135,8 @@ impl<C: SharedConnection> Sender<C> {
         self.send_now(command).await
     }
 
-    /// Sends a `PING` and waits for its reply. It does not go through the list, whose commands have to wait
-    /// while too many are under way.
+    /// Sends a `PING` and waits for its reply. It does not go through the list, whose commands have
+    /// to wait while too many are under way.
     ///
     /// # Cancel safety
     ///

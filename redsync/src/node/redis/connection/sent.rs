@@ -55,8 +55,8 @@ pub(super) struct Spares {
     many: Vec<ReusableBoxFuture<'static, Replies>>,
 }
 
-/// How many spares of one kind are kept. A busy connection has at most four writes of the largest size under
-/// way, and a quiet one has fewer commands under way than this.
+/// How many spares of one kind are kept. A busy connection has at most four writes of the largest
+/// size under way, and a quiet one has fewer commands under way than this.
 const MAX_SPARES: usize = 16;
 
 fn keep<T>(spares: &mut Vec<T>, spare: T) {
@@ -84,8 +84,8 @@ impl Spares {
         self.items.pop().unwrap_or_default()
     }
 
-    /// Makes a future that sends items together and resolves to their replies. The commands are written
-    /// when it is first polled.
+    /// Makes a future that sends items together and resolves to their replies. The commands are
+    /// written when it is first polled.
     pub(super) fn sending<C: SharedConnection>(
         &mut self,
         mut connection: C,

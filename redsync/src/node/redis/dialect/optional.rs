@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use crate::sync::Mutex;
 
-/// How long a command is not sent after a connection was closed at it for the first time. A server that
-/// has restarted at that moment then does without the command for no longer.
+/// How long a command is not sent after a connection was closed at it for the first time. A server
+/// that has restarted at that moment then does without the command for no longer.
 const FIRST_DOUBT: Duration = Duration::from_secs(60);
 
-/// The doubt is twice as long each time, up to this. Behind a proxy that closes connections, the commands
-/// that share the connection fail each time.
+/// The doubt is twice as long each time, up to this. Behind a proxy that closes connections, the
+/// commands that share the connection fail each time.
 const LONGEST_DOUBT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An optional command of one server, as far as it is known.
@@ -54,8 +54,8 @@ impl Optional {
     }
 
     fn state(&self) -> u8 {
-        // Relaxed, like all orderings here: the state protects no other data, and an outdated one costs
-        // one more command.
+        // Relaxed, like all orderings here: the state protects no other data, and an outdated one
+        // costs one more command.
         self.state.load(Ordering::Relaxed)
     }
 
@@ -71,8 +71,8 @@ impl Optional {
         self.state.store(REFUSED, Ordering::Relaxed);
     }
 
-    /// Notes that the connection was closed in place of an answer. The server may have carried the command
-    /// out.
+    /// Notes that the connection was closed in place of an answer. The server may have carried the
+    /// command out.
     pub(crate) fn was_cut_off(&self) {
         let mut doubt = self.doubt.lock();
         let doubted =

@@ -27,8 +27,9 @@ use crate::{
     },
 };
 
-/// How long to wait for a connection that was left in the pool, because the one before it answered in the
-/// end. A firewall may have forgotten both since, and another one is made in about this time.
+/// How long to wait for a connection that was left in the pool, because the one before it answered
+/// in the end. A firewall may have forgotten both since, and another one is made in about this
+/// time.
 const RECYCLE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How long to wait for a connection from a pool before another is tried: the pool may have no time
@@ -153,8 +154,8 @@ impl<P: Pool> FromPool<P> {
         }
     }
 
-    /// Checks out a connection that works. A server that hangs still accepts connections, because its system
-    /// does. One that replaces another must not be of that kind.
+    /// Checks out a connection that works. A server that hangs still accepts connections, because
+    /// its system does. One that replaces another must not be of that kind.
     async fn check_out_answering(&self) -> Result<P::CheckedOut, NodeError> {
         let checked_out = self.check_out().await?;
         if !P::PINGS {
@@ -174,8 +175,8 @@ impl<P: Pool> FromPool<P> {
     }
 }
 
-/// Sends a command that no proxy refuses by closing the connection, since each lock needs it. Any reply is
-/// an answer.
+/// Sends a command that no proxy refuses by closing the connection, since each lock needs it. Any
+/// reply is an answer.
 async fn is_answered<C: SharedConnection>(connection: &mut C) -> RedisResult<()> {
     let mut command = redis::cmd("GET");
     command.arg("redsync");

@@ -1,4 +1,5 @@
-//! The steps of an exchange: which command is sent, and which one in place of a command that was refused.
+//! The steps of an exchange: which command is sent, and which one in place of a command that was
+//! refused.
 
 use super::super::{
     Reply,
@@ -78,8 +79,8 @@ impl Step {
 
     /// Runs a script: by its hash, if that is safe.
     pub(super) fn run(run: Run, operation: Operation, dialect: &Dialect) -> Self {
-        // A proxy may close the connection at a script that is sent by its hash. Until it has passed one, none
-        // is sent in this way whose effect must not be repeated.
+        // A proxy may close the connection at a script that is sent by its hash. Until it has
+        // passed one, none is sent in this way whose effect must not be repeated.
         let is_repeated = match operation {
             Operation::Acquire => matches!(run, Run::AskForHolder),
             Operation::Raise | Operation::Heal => false,
@@ -93,7 +94,8 @@ impl Step {
         Self::Script(run, if by_hash { By::Hash } else { By::Code })
     }
 
-    /// Deletes the key if it has the owner value: by a command, if the server may have one for that.
+    /// Deletes the key if it has the owner value: by a command, if the server may have one for
+    /// that.
     fn delete_if_equal(operation: Operation, dialect: &Dialect) -> Self {
         match dialect.delete_if_equal() {
             Some(command) => Self::DeleteIfEqual(command),
@@ -123,7 +125,8 @@ impl Step {
         }
     }
 
-    /// The step after an error, if another command does the same; [`None`] if the error is the answer.
+    /// The step after an error, if another command does the same; [`None`] if the error is the
+    /// answer.
     pub(super) fn after(
         &self,
         error: &NodeError,

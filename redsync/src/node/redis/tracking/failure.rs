@@ -9,9 +9,9 @@ use crate::node::NodeError;
 /// The pause after a server could not be reached, or has failed otherwise for the first time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A server or proxy that refuses to track, or closes the connection instead, is asked again after ever
-/// longer pauses, each twice as long, up to this. A server that can track may take its place at any time,
-/// and waiters poll until that is noticed.
+/// A server or proxy that refuses to track, or closes the connection instead, is asked again after
+/// ever longer pauses, each twice as long, up to this. A server that can track may take its place
+/// at any time, and waiters poll until that is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]

@@ -80,8 +80,8 @@ impl ConnectionLike for Connection {
 
 impl Sealed for Connection {}
 
-/// A thread that sends some commands, each after the reply to the one before. It counts those that have
-/// failed.
+/// A thread that sends some commands, each after the reply to the one before. It counts those that
+/// have failed.
 fn sends(sender: &Arc<Sender<Connection>>, failures: &Arc<AtomicUsize>) -> JoinHandle<()> {
     let (sender, failures) = (Arc::clone(sender), Arc::clone(failures));
     spawn(move || {
