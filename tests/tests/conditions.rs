@@ -396,6 +396,27 @@ async fn an_outage_is_not_over_when_half_of_the_nodes_refuse() {
     log.assert_once(&["enough nodes answer again"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_over_when_a_majority_refuses() {
+    let (log, _guard) = Log::listen();
+    let nodes = [(); 3].map(|()| FaultyNode::new());
+    let redsync = Redsync::new(nodes.clone()).unwrap();
+    for node in &nodes[1..] {
+        node.always(Fault::unreachable());
+    }
+    let mutex = redsync.mutex("a");
+    mutex.try_lock().await.unwrap_err();
+    redsync.drain().await;
+    nodes[1].always(Fault::none());
+    let another = Entry::new("a", "another".into(), SOON);
+    for node in &nodes[..2] {
+        node.acquire(&another).await.unwrap();
+    }
+    sleep(SOON / 4).await;
+    assert!(mutex.try_lock().await.unwrap_err().is_contention());
+    log.assert_once(&["enough nodes answer again"]);
+}
+
 /// Only the log has them: the caller gets the error of the node.
 #[tokio::test]
 async fn each_holder_that_a_node_releases_by_force_is_named_although_it_fails_at_the_next() {
