@@ -41,7 +41,7 @@ async fn two_hundred_requests_at_once_lose_no_update_with_the_lock_and_some_with
 async fn different_orders_do_not_wait_for_each_other() {
     let service = start(&[("WAIT_MS", "0")]).await;
     let first = client::add_and_hang(&service, "1", 60_000).await;
-    service.until_logged(1, &[" locked ", "order:1"]).await;
+    service.until_logged(1, &[" locked name=", "order:1"]).await;
     assert_eq!(client::add(&service, "/orders/1", 1).await.status, 409);
     let order = client::add(&service, "/orders/2", 1).await.order();
     assert_eq!(order, Order::new("2", 1, 1));
@@ -90,7 +90,7 @@ async fn without_waiting_some_requests_are_refused_and_the_others_counted() {
 async fn a_wait_that_is_too_short_ends_with_423() {
     let service = start(&[("WAIT_MS", "100")]).await;
     let first = client::add_and_hang(&service, "1", 60_000).await;
-    service.until_logged(1, &[" locked ", "order:1"]).await;
+    service.until_logged(1, &[" locked name=", "order:1"]).await;
     let answer = client::add(&service, "/orders/1", 1).await;
     assert_eq!(answer.status, 423);
     assert!(answer.retry_after() <= 8);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use redsync_tests::wait::until_async;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -70,15 +69,9 @@ async fn a_process_that_was_paused_for_too_long_overwrites_nothing() {
     let env = [("EXPIRY_MS", "500"), ("WAIT_MS", "60000")];
     let paused = world.copy(&env).await;
     let other = world.copy(&env).await;
-    let late = tokio::spawn(client::add(&paused, "/orders/1", 300));
-    until_async("it is worked on", SOON, async || {
-        world
-            .servers()
-            .holders("order:1")
-            .iter()
-            .all(Option::is_some)
-    })
-    .await;
+    let late = tokio::spawn(client::add(&paused, "/orders/1", 2000));
+    // Its keys alone do not say that it knows of its lock. Without it, it would lock again later.
+    paused.until_logged(1, &[" locked name="]).await;
     paused.pause();
     let order = client::add(&other, "/orders/1", 1).await.order();
     assert_eq!(order, Order::new("1", 1, 1));

@@ -41,7 +41,7 @@ async fn a_shutdown_does_not_wait_for_the_holder_of_another_process() {
     let expiry = ("EXPIRY_MS", "600000");
     let other = start(&[("REDIS_URLS", &urls), expiry]).await;
     let _working = client::add_and_hang(&other, "1", 600_000).await;
-    other.until_logged(1, &[" locked "]).await;
+    other.until_logged(1, &[" locked name="]).await;
     let env = [
         ("REDIS_URLS", &*urls),
         ("WAIT_MS", "600000"),
@@ -65,7 +65,7 @@ async fn requests_that_are_cut_off_leave_no_lock() {
     for _ in 0..10 {
         let mut service = start(&[("REDIS_URLS", &urls), ("EXPIRY_MS", "600000")]).await;
         let client = client::add_and_hang(&service, "1", 600_000).await;
-        service.until_logged(1, &[" locked "]).await;
+        service.until_logged(1, &[" locked name="]).await;
         service.terminate();
         service.until_logged(1, &["shutting down"]).await;
         drop(client);

@@ -29,12 +29,18 @@ async fn a_server_that_closes_idle_connections_costs_no_attempt() {
     let redsync = Redsync::connect(servers.urls()).unwrap();
     let redsync = redsync.with_defaults(|mutex| mutex.with_node_timeout(Duration::from_secs(5)));
     let redsync = redsync.unwrap();
+    let until_closed = async || {
+        until_async("all are closed", LIMIT, async || {
+            // That of the test, which asks.
+            servers.iter().all(|it| it.info("connected_clients") == 1)
+        })
+        .await;
+    };
     for _ in 0..3 {
         let guard = redsync.mutex("a").try_lock().await.unwrap();
-        // The server looks for idle clients now and then.
-        sleep(Duration::from_millis(2500)).await;
+        until_closed().await;
         guard.release().await.unwrap();
-        sleep(Duration::from_millis(2500)).await;
+        until_closed().await;
     }
 }
 
