@@ -35,7 +35,7 @@ impl Row {
         }
     }
 
-    /// The bytes that each of so many needs.
+    /// The memory that each of `count` things needs, of all these bytes.
     pub(crate) fn memory(bytes: f64, count: usize) -> Self {
         Self::plain("memory each, kB", bytes / count as f64 / 1e3)
     }

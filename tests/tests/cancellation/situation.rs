@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// Drops the future of a row after so many polls, and checks what has to hold then. Returns
+    /// Drops the future of a row after this number of polls, and checks what has to hold then. Returns
     /// whether it had ended.
     pub(crate) async fn drop_once(
         &self,

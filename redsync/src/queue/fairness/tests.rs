@@ -221,7 +221,7 @@ fn a_process_that_cannot_see_others_stays_back_for_a_part_of_the_time() {
     let stays: Vec<_> = (0..200).map(|_| blind_stay(TIME)).collect();
     let longest = TIME / BLIND_PART;
     assert!(stays.iter().all(|stay| *stay < longest));
-    // Of so many, some come near it.
+    // With 200 of them, some are close to the longest.
     assert!(stays.iter().any(|stay| *stay > longest / 2));
     let pauses: Vec<_> = (0..200).map(|_| pauses_after_division()).collect();
     assert!(pauses.contains(&true) && pauses.contains(&false));

@@ -99,8 +99,8 @@ pub(crate) struct Background {
     passed: Arc<AtomicU64>,
 }
 
-/// So many times in a row the thread has to find that no other has done anything. By chance, it may
-/// be chosen some times in a row although others could go on.
+/// How many times in a row the thread has to find that no other has done anything. Fewer prove
+/// nothing: by chance, it may be chosen several times in a row although others could go on.
 const IDLE: u32 = 40;
 
 impl Background {
