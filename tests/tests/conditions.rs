@@ -1,21 +1,27 @@
 //! What an operator sees at level `info`: nodes that fail and work again, outages, and lost locks.
 
-use std::fmt;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
-use redsync::Redsync;
-use redsync::node::{Entry, MemoryNode, Node};
-use redsync_tests::faulty::{Fault, Operation};
-use redsync_tests::wait::until_async;
-use redsync_tests::{FaultyNode, Proxy, RedisServer, RefusingProxy, Servers};
-use tokio::runtime::Builder;
-use tokio::task::yield_now;
-use tokio::time::sleep;
-use tracing::field::{Field, Visit};
-use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Subscriber};
+use redsync::{
+    Redsync,
+    node::{Entry, MemoryNode, Node},
+};
+use redsync_tests::{
+    FaultyNode, Proxy, RedisServer, RefusingProxy, Servers,
+    faulty::{Fault, Operation},
+    wait::until_async,
+};
+use tokio::{runtime::Builder, task::yield_now, time::sleep};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    subscriber::DefaultGuard,
+};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 const SOON: Duration = Duration::from_secs(20);

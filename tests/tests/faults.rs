@@ -1,16 +1,22 @@
 //! Real servers that fail, and networks that break.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use redsync::{ExtendError, LockError, Redsync, Released, Vote};
 use redsync_tests::{Proxy, RedisServer, Servers, wait};
-use tokio::sync::Barrier;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Barrier,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 const NAME: &str = "order:42";
 

@@ -1,17 +1,25 @@
 //! The task that extends guards: independent of the threads and runtimes that work under the locks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
-use redsync::node::{Entry, ExtendVote, MemoryNode, Node, NodeWrapper};
-use redsync::{FencingToken, Guard, NodeError, Redsync, Released};
-use redsync_tests::Servers;
-use redsync_tests::faulty::{Fault, FaultyNode, Operation};
-use redsync_tests::wait::until;
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, sleep_until};
+use redsync::{
+    FencingToken, Guard, NodeError, Redsync, Released,
+    node::{Entry, ExtendVote, MemoryNode, Node, NodeWrapper},
+};
+use redsync_tests::{
+    Servers,
+    faulty::{Fault, FaultyNode, Operation},
+    wait::until,
+};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::yield_now,
+    time::{Instant, sleep, sleep_until},
+};
 
 const SOON: Duration = Duration::from_secs(20);
 

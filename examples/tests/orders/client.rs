@@ -1,13 +1,12 @@
 //! An HTTP client.
 
 use axum::http::header;
-use serde::Deserialize;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
-
 use redsync_tests::{
     Service,
     http::{self, Answer},
 };
+use serde::Deserialize;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Order {

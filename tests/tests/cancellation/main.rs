@@ -19,13 +19,16 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use self::dropping::poll_and_drop;
-use self::kind::Kind;
-use self::situation::{Situation, World};
-use self::stores::{Memory, Stores};
-use self::table::Row;
 use redsync::Redsync;
 use redsync_tests::Servers;
+
+use self::{
+    dropping::poll_and_drop,
+    kind::Kind,
+    situation::{Situation, World},
+    stores::{Memory, Stores},
+    table::Row,
+};
 
 /// Drops the future of a row after one poll, after two, and so on. Returns how often it was
 /// dropped.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use redsync::{Guard, GuardParts};
 
-use super::kind::Kind;
-use super::situation::{Situation, World};
+use super::{
+    kind::Kind,
+    situation::{Situation, World},
+};
 
 pub(crate) struct Row {
     /// The functions whose futures are dropped.

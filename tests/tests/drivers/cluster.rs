@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 
 use deadpool_redis::cluster::{Config, Runtime};
 use redis::cluster::ClusterClientBuilder;
-use redsync::node::redis::{Deadpool, Multiplexed};
-use redsync::node::{Node, contract, redis::RedisNode};
-use redsync_tests::RedisServer;
-use redsync_tests::wait;
+use redsync::node::{
+    Node, contract,
+    redis::{Deadpool, Multiplexed, RedisNode},
+};
+use redsync_tests::{RedisServer, wait};
 
 use crate::{acquire, entry, release};
 

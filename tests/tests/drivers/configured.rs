@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use redsync::Redsync;
-use redsync::node::contract;
-use redsync_tests::RedisServer;
-use redsync_tests::wait::until_async;
+use redsync::{Redsync, node::contract};
+use redsync_tests::{RedisServer, wait::until_async};
 
 use crate::{deadpool, manager};
 

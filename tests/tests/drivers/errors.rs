@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use redsync::NodeError;
-use redsync::node::{ExtendVote, Node, ReleaseVote};
-use redsync_tests::RedisServer;
-use redsync_tests::wait::until_async;
+use redsync::{
+    NodeError,
+    node::{ExtendVote, Node, ReleaseVote},
+};
+use redsync_tests::{RedisServer, wait::until_async};
 
 use crate::{acquire, deadpool, entry, fred, manager, refused, release};
 

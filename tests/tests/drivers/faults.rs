@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use redsync::NodeError;
-use redsync::node::Node;
-use redsync_tests::wait::{until, until_async};
-use redsync_tests::{Proxy, RedisServer};
+use redsync::{NodeError, node::Node};
+use redsync_tests::{
+    Proxy, RedisServer,
+    wait::{until, until_async},
+};
 use tokio::time::timeout;
 
 use crate::{acquire, deadpool, entry, fred, manager};

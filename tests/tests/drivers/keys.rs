@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use redsync::FencingToken;
 use redsync::{
-    Mode,
+    FencingToken, Mode,
     node::{Node, RaiseVote},
 };
-use redsync_tests::RedisServer;
-use redsync_tests::wait::until_async;
+use redsync_tests::{RedisServer, wait::until_async};
 
 use crate::{acquire, deadpool, entry, refused, release};
 

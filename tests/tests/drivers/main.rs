@@ -27,8 +27,10 @@ use std::time::Duration;
 
 use fred::prelude::{Builder, ClientLike, Config, ReconnectPolicy};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redsync::node::redis::{Deadpool, Fred, Multiplexed};
-use redsync::node::{AcquireVote, Entry, Node, ReleaseVote, redis::RedisNode};
+use redsync::node::{
+    AcquireVote, Entry, Node, ReleaseVote,
+    redis::{Deadpool, Fred, Multiplexed, RedisNode},
+};
 use redsync_tests::RedisServer;
 
 /// A node on a connection manager that does not retry for long, as the docs recommend.

@@ -1,13 +1,13 @@
 //! The permissions that each feature needs, as the docs list them, for users of a real server.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use redis::Value;
-use redsync::node::{ExtendVote, Node};
-use redsync::{LockError, Mutex, Redsync, Released};
-use redsync_tests::Servers;
-use redsync_tests::wait::until_async;
+use redsync::{
+    LockError, Mutex, Redsync, Released,
+    node::{ExtendVote, Node},
+};
+use redsync_tests::{Servers, wait::until_async};
 use tokio::time::timeout;
 
 use crate::{acquire, deadpool, entry};

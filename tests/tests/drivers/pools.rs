@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use deadpool_redis::{Config, Manager, Pool, Runtime};
 use redis::AsyncConnectionConfig;
-use redsync::node::redis::{Deadpool, RedisNode};
-use redsync::{LockError, Redsync};
-use redsync_tests::wait::until_async;
-use redsync_tests::{Proxy, RedisServer};
+use redsync::{
+    LockError, Redsync,
+    node::redis::{Deadpool, RedisNode},
+};
+use redsync_tests::{Proxy, RedisServer, wait::until_async};
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(20);

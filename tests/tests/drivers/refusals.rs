@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use redsync::node::{AnyNode, ExtendVote, Node, ReleaseVote, redis::RedisNode};
-use redsync::{LockError, NodeError, Redsync, Released, Vote};
+use redsync::{
+    LockError, NodeError, Redsync, Released, Vote,
+    node::{AnyNode, ExtendVote, Node, ReleaseVote, redis::RedisNode},
+};
 use redsync_tests::{RedisServer, RefusingProxy};
 
 use crate::{acquire, deadpool, entry, fred, manager, refused, release};

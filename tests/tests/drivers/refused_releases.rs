@@ -1,11 +1,12 @@
 //! Releases that a server refuses for a while.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use redsync::node::AnyNode;
-use redsync::{LockError, Redsync, Released};
+use redsync::{LockError, Redsync, Released, node::AnyNode};
 use redsync_tests::{RedisServer, wait::until_async};
 use tokio::task::spawn_blocking;
 

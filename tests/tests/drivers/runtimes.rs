@@ -1,17 +1,14 @@
 //! One `Redsync` on several runtimes, of which some end or are not driven.
 
-use std::pin::Pin;
-use std::thread;
-use std::time::Duration;
+use std::{pin::Pin, thread, time::Duration};
 
-use futures_util::FutureExt;
-use futures_util::future::join_all;
-use redsync::future::Lock;
-use redsync::{Mutex, Redsync};
-use redsync_tests::wait::until_async;
-use redsync_tests::{RedisServer, Servers};
-use tokio::runtime::{Builder, Runtime};
-use tokio::time::{sleep, timeout};
+use futures_util::{FutureExt, future::join_all};
+use redsync::{Mutex, Redsync, future::Lock};
+use redsync_tests::{RedisServer, Servers, wait::until_async};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::{sleep, timeout},
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

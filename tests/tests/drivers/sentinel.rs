@@ -1,12 +1,16 @@
 //! The primary that a Sentinel manages, as a node.
 
-use std::fs;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use deadpool_redis::sentinel::{Config, Runtime, SentinelServerType};
-use redsync::node::redis::Deadpool;
-use redsync::node::{AcquireVote, Node, contract, redis::RedisNode};
+use redsync::node::{
+    AcquireVote, Node, contract,
+    redis::{Deadpool, RedisNode},
+};
 use redsync_tests::{RedisServer, wait};
 use tempfile::TempDir;
 

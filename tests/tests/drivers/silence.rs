@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use redsync::node::redis::{Deadpool, RedisNode};
-use redsync::{Guard, Mutex, Redsync};
-use redsync_tests::wait::until_async;
-use redsync_tests::{Proxy, RedisServer, Servers};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use redsync::{
+    Guard, Mutex, Redsync,
+    node::redis::{Deadpool, RedisNode},
+};
+use redsync_tests::{Proxy, RedisServer, Servers, wait::until_async};
+use tokio::{task::JoinSet, time::sleep};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -3,11 +3,8 @@
 use std::time::{Duration, Instant};
 
 use redsync::{LockError, Redsync};
-use redsync_tests::wait::until_async;
-use redsync_tests::{RedisServer, Servers};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::time::sleep;
+use redsync_tests::{RedisServer, Servers, wait::until_async};
+use tokio::{io::AsyncWriteExt, net::TcpListener, time::sleep};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -1,12 +1,15 @@
 //! TLS, with a self-signed certificate.
 
-use std::fs;
-use std::process::Command;
+use std::{fs, process::Command};
 
 use redis::{Client, TlsCertificates};
-use redsync::NodeError;
-use redsync::node::redis::{Deadpool, Multiplexed};
-use redsync::node::{Node, contract, redis::RedisNode};
+use redsync::{
+    NodeError,
+    node::{
+        Node, contract,
+        redis::{Deadpool, Multiplexed, RedisNode},
+    },
+};
 use redsync_tests::RedisServer;
 use tempfile::TempDir;
 

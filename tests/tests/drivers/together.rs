@@ -1,19 +1,28 @@
 //! Commands of many locks that are sent together: each gets its own answer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use futures_util::FutureExt;
-use futures_util::future::join_all;
-use redsync::node::redis::{Deadpool, RedisNode};
-use redsync::node::{AcquireVote, Entry, Node, ReleaseVote};
-use redsync::{LockError, NodeError, Redsync};
+use futures_util::{FutureExt, future::join_all};
+use redsync::{
+    LockError, NodeError, Redsync,
+    node::{
+        AcquireVote, Entry, Node, ReleaseVote,
+        redis::{Deadpool, RedisNode},
+    },
+};
 use redsync_tests::{Proxy, RedisServer, Servers, wait};
-use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::watch;
+use tokio::{
+    io::{self, AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Handle},
+    sync::watch,
+};
 
 use crate::{acquire, deadpool, entry, manager, release};
 

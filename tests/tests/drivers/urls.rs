@@ -1,7 +1,9 @@
 //! The parts of a URL.
 
-use redsync::node::{Node, redis::RedisNode};
-use redsync::{ConfigError, Redsync};
+use redsync::{
+    ConfigError, Redsync,
+    node::{Node, redis::RedisNode},
+};
 use redsync_tests::RedisServer;
 
 use crate::{acquire, deadpool, entry, manager, release};

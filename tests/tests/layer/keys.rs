@@ -8,7 +8,6 @@ use redsync_tower::{
     HeldLock, RedlockLayer,
     key::{self, LockKey},
 };
-
 use tower::Layer;
 
 use crate::support::{Log, Nodes, post, send, text};

@@ -2,8 +2,7 @@
 
 use std::env;
 
-use crate::plant::Plant;
-use crate::{Error, Outcome};
+use crate::{Error, Outcome, plant::Plant};
 
 pub(crate) const HELP: &str = "\
 Locks on real servers, with faults, and a check of what the clients believed.

@@ -1,24 +1,32 @@
 //! A client: tasks that lock names, and work on the counters that these protect.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use fastrand::Rng;
 use redsync::{Guard, LockError, Mutex, Redsync};
 use redsync_simulation::history::{Call, End, Recorder, Wants, What};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::{Answer, Message};
-use crate::plant::Plant;
-use crate::{EXPIRY, Outcome};
+use crate::{
+    EXPIRY, Outcome,
+    desk::{Answer, Message},
+    plant::Plant,
+};
 
 /// How long a call waits for its lock at most.
 pub(crate) const WAIT: Duration = Duration::from_secs(10);

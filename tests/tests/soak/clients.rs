@@ -1,18 +1,17 @@
 //! The processes of the clients: this program, started again.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    time::Duration,
+};
 
 use redsync_simulation::history::{Recorder, What};
-use redsync_tests::stop::stop;
-use redsync_tests::wait;
+use redsync_tests::{stop::stop, wait};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::client::Order;
-use crate::{Outcome, SOON};
+use crate::{Outcome, SOON, client::Order};
 
 /// The environment variable with the order for a client.
 const ORDER: &str = "REDSYNC_SOAK_CLIENT";

@@ -1,17 +1,21 @@
 //! The way to the ledger: a socket, so that a client that is stopped or killed holds up nobody else.
 
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
-use crate::ledger::{Entered, Ledger};
-use crate::tally::Tally;
+use crate::{
+    Outcome,
+    ledger::{Entered, Ledger},
+    tally::Tally,
+};
 
 /// What a client says.
 #[derive(Debug, Serialize, Deserialize)]

@@ -27,15 +27,16 @@ mod run;
 mod schedule;
 mod tally;
 
-use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant};
-
-use tokio::runtime;
+use std::{
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
 
 use arguments::{Arguments, Asked, HELP};
 use plant::Plant;
 use run::{Goal, Seen, Setting, run};
+use tokio::runtime;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;

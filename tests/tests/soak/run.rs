@@ -1,26 +1,30 @@
 //! One run: servers, clients, faults, and the check of what came of it.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
-use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    fmt::Write as _,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use redsync_simulation::history::{Event, Expected, Recorder, What, check};
 use redsync_tests::wait;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::client::{Order, WAIT};
-use crate::clients::{self, Clients};
-use crate::desk::Desk;
-use crate::growth::{self, Sample};
-use crate::ledger::Ledger;
-use crate::nodes::{Nodes, RECOVERY};
-use crate::plant::Plant;
-use crate::schedule::{Fault, Schedule, Step, Target};
-use crate::{EXPIRY, Error, Outcome, SOON};
+use crate::{
+    EXPIRY, Error, Outcome, SOON,
+    client::{Order, WAIT},
+    clients::{self, Clients},
+    desk::Desk,
+    growth::{self, Sample},
+    ledger::Ledger,
+    nodes::{Nodes, RECOVERY},
+    plant::Plant,
+    schedule::{Fault, Schedule, Step, Target},
+};
 
 /// Processes of clients.
 const CLIENTS: usize = 4;

@@ -1,7 +1,6 @@
 //! Which fault comes when: the same for the same seed.
 
-use std::ops::Range;
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use fastrand::Rng;
 

@@ -1,7 +1,6 @@
 //! Figures of a run: grants, waits and failures.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
