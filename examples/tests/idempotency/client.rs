@@ -59,9 +59,12 @@ impl World {
     }
 
     pub(crate) fn database(&self) -> Connection {
-        let database = Connection::open(self.0.database()).expect("a database");
-        database.busy_timeout(SOON).expect("set");
-        database
+        self.0.database()
+    }
+
+    /// Pauses a copy while it does not write to the database.
+    pub(crate) fn pause(&self, copy: &Service) {
+        self.0.pause(copy);
     }
 
     /// The fencing token of the request that works on the only key, once it has begun.

@@ -58,11 +58,11 @@ async fn a_duplicate_in_flight_is_refused_by_another_copy() {
 async fn a_copy_that_was_paused_until_another_took_over_writes_nothing() {
     let world = World::start();
     let copies = [world.copy().await, world.copy().await];
-    let late = charge(&copies[0], "k", 100, 1000);
+    let late = charge(&copies[0], "k", 100, 3000);
     let later = async {
         until_async("it is worked on", SOON, async || world.token().is_some()).await;
         let token = world.token();
-        copies[0].pause();
+        world.pause(&copies[0]);
         until_async("its lock expires", SOON, async || world.is_free("k")).await;
         let second = charge(&copies[1], "k", 100, 3000);
         let resume = async {

@@ -46,9 +46,9 @@ async fn a_late_write_is_refused_as_soon_as_a_later_holder_has_read() {
     ];
     let first = world.copy(&env).await;
     let second = world.copy(&env).await;
-    let late = tokio::spawn(client::add(&first, "/orders/1", 300));
+    let late = tokio::spawn(client::add(&first, "/orders/1", 2000));
     first.until_logged(1, &["order 1 was read"]).await;
-    first.pause();
+    world.pause(&first);
     // As if the lock of the first had expired.
     for server in world.servers() {
         server.command(&["DEL", "order:1"]);
@@ -66,13 +66,17 @@ async fn a_late_write_is_refused_as_soon_as_a_later_holder_has_read() {
 #[tokio::test]
 async fn a_process_that_was_paused_for_too_long_overwrites_nothing() {
     let world = World::start();
-    let env = [("EXPIRY_MS", "500"), ("WAIT_MS", "60000")];
+    let env = [
+        ("EXPIRY_MS", "2000"),
+        ("WAIT_MS", "60000"),
+        ("RUST_LOG", "info,orders=debug"),
+    ];
     let paused = world.copy(&env).await;
     let other = world.copy(&env).await;
     let late = tokio::spawn(client::add(&paused, "/orders/1", 2000));
     // Its keys alone do not say that it knows of its lock. Without it, it would lock again later.
-    paused.until_logged(1, &[" locked name="]).await;
-    paused.pause();
+    paused.until_logged(1, &["order 1 was read"]).await;
+    world.pause(&paused);
     let order = client::add(&other, "/orders/1", 1).await.order();
     assert_eq!(order, Order::new("1", 1, 1));
     paused.resume();

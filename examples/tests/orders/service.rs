@@ -21,6 +21,11 @@ impl World {
         healthy(self.0.start(env).await).await
     }
 
+    /// Pauses a copy while it does not write to the database.
+    pub(crate) fn pause(&self, copy: &Service) {
+        self.0.pause(copy);
+    }
+
     pub(crate) const fn servers(&self) -> &Servers {
         &self.0.servers
     }

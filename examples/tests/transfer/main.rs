@@ -9,7 +9,6 @@ use redsync_tests::{
     program::SOON,
     wait::until_async,
 };
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -19,12 +18,6 @@ struct World(Copies);
 impl World {
     fn start() -> Self {
         Self(Copies::of("transfer"))
-    }
-
-    fn database(&self) -> Connection {
-        let database = Connection::open(self.0.database()).expect("a database");
-        database.busy_timeout(SOON).expect("set");
-        database
     }
 
     async fn copy(&self) -> Service {
@@ -38,7 +31,7 @@ impl World {
 
     /// The token of the last transfer that has begun with Alice's account.
     fn token(&self) -> i64 {
-        let database = self.database();
+        let database = self.0.database();
         let token = "SELECT token FROM accounts WHERE name = 'alice'";
         database
             .query_one(token, [], |row| row.get(0))
@@ -160,7 +153,7 @@ async fn overtake(
 async fn a_copy_that_was_paused_until_another_transfer_began_writes_nothing() {
     let world = World::start();
     let copies = [world.copy().await, world.copy().await];
-    overtake(&world, &copies, 1000, async |copy| copy.pause()).await;
+    overtake(&world, &copies, 3000, async |copy| world.0.pause(copy)).await;
 }
 
 /// The fencing token refuses what the loss of the lock does not stop.
@@ -170,7 +163,7 @@ async fn a_copy_that_was_paused_after_its_check_writes_nothing() {
     let copies = [world.copy().await, world.copy().await];
     overtake(&world, &copies, 3000, async |copy| {
         // It cannot write before it is paused.
-        let database = world.database();
+        let database = world.0.database();
         database.execute_batch("BEGIN IMMEDIATE").expect("begun");
         copy.until_logged(1, &["checked: 100"]).await;
         copy.pause();
