@@ -37,7 +37,7 @@ pub const UNLOCK_OF_GO: &str = r#"
     end"#;
 
 /// How long a server may take to answer after its start.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(60);
 
 /// How long a started server may take to reply.
 const REPLY: Duration = Duration::from_secs(10);

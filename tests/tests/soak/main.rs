@@ -53,8 +53,8 @@ const SHORT: Goal = Goal::Counts {
     grants: 11_000,
 };
 
-/// Within this time, what is planted is found.
-const PLANTED: Goal = Goal::Time(Duration::from_secs(40));
+/// Within this time, what is planted is found, also on a busy machine. On an idle one it takes seconds.
+const PLANTED: Goal = Goal::Time(Duration::from_secs(300));
 
 /// How long growth takes to be seen.
 const GROWTH: Goal = Goal::Time(Duration::from_secs(60));

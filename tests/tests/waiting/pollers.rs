@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use redis::{Script, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Script, aio::MultiplexedConnection};
 use redsync::{
     Redsync,
     node::{AcquireVote, Entry, MemoryNode, Node, WakeUp, redis::RedisNode},
@@ -72,8 +72,11 @@ impl OnServers {
     async fn connect(urls: &[String]) -> Self {
         let connections = urls.iter().map(async |url| {
             let client = redis::Client::open(url.as_str()).expect("a URL");
-            let connection = client.get_multiplexed_async_connection().await;
-            connection.expect("a connection")
+            let patient = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(SOON))
+                .set_response_timeout(Some(SOON));
+            let connection = client.get_multiplexed_async_connection_with_config(&patient);
+            connection.await.expect("a connection")
         });
         Self(join_all(connections).await)
     }
@@ -312,7 +315,11 @@ async fn a_poller_gets_as_much_as_beside_its_own_kind_from_a_process_that_leaves
 async fn calls_on_servers(hold: Duration, share: f64, span: Duration) -> Calls {
     let servers = Servers::start(3);
     let redsync = Redsync::connect(servers.urls()).unwrap();
-    let redsync = redsync.with_defaults(|mutex| mutex.with_time_for_pollers(share));
+    // Nothing ends a round early on a busy machine.
+    let redsync = redsync.with_defaults(|mutex| {
+        let mutex = mutex.with_time_for_pollers(share);
+        mutex.with_node_timeout(SOON)
+    });
     // A pause of zero ends with the next millisecond.
     let section = move || async move {
         match hold {
