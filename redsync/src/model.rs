@@ -14,6 +14,10 @@
 //! ([`MemoryState`](crate::node::MemoryState), which a suite of tests compares with the scripts of
 //! Redis). The model adds only what is around it: who sends what next, and the network.
 //!
+//! Worlds that differ in nothing that can matter later are explored once: see
+//! [`Step`](action::Step), `World::settle` and [`identity`](world). A few small settings are
+//! explored without that, too, to see that it hides nothing.
+//!
 //! To see that the checker would find a mistake, each [`Flaw`](flaw::Flaw) is planted in turn, and
 //! has to be found.
 //!

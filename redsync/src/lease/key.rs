@@ -296,6 +296,17 @@ impl Overdue {
     }
 }
 
+/// For the model checker.
+#[cfg(test)]
+impl Key {
+    /// Whether a command may still set the key, whose answer nobody gets.
+    pub(crate) fn may_be_set_late(&self) -> bool {
+        self.rare
+            .as_ref()
+            .is_some_and(|rare| rare.overdue.is_some())
+    }
+}
+
 /// For the model checker. The number of repetitions decides on nothing but pauses.
 #[cfg(test)]
 impl std::hash::Hash for Key {

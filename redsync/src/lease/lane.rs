@@ -138,7 +138,7 @@ impl<C> Lane<C> {
 
     /// Counts an operation whose answer nobody gets. If it can set a key, that may happen up to
     /// `until`, after commands that follow over another connection.
-    pub(super) fn unanswered(
+    pub(crate) fn unanswered(
         &mut self,
         operation: Operation,
         until: Instant,

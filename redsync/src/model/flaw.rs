@@ -27,6 +27,8 @@ pub(super) enum Flaw {
     HandOverWithoutToken,
     /// A release does not wait for the acquisition that is under way.
     ReleaseAhead,
+    /// A release is not repeated, although an acquisition may arrive after it.
+    ReleaseOnce,
     /// A key does not expire.
     NoExpiry,
     /// A command that waits for another one of its lease is forgotten.

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     flaw::Flaw,
+    message::Message,
     setting::{ATTEMPTS, EXPIRY, NODES, Setting, instant, names, timing},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     acquire::{Decision, decide},
     fence::{Agreement, agree},
     lease::{Beginning, Extended, Key, Lane, Next, Period, Settled},
-    node::{Entry, NodeAnswer, NodeError, Operation},
+    node::{Answer, Entry, ExtendVote, NodeAnswer, NodeError, Operation},
     quorum::{
         majority,
         tally::{Tally, Verdict},
@@ -45,6 +46,9 @@ impl Hash for Lease {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.mode == Mode::Shared).hash(state);
         self.phase.hash(state);
+        if self.has_ended() {
+            return;
+        }
         for round in &self.rounds {
             round.operation.hash(state);
             round.token.hash(state);
@@ -63,7 +67,7 @@ impl Hash for Lease {
                 self.period.hash(state);
                 self.token.hash(state);
             }
-            Phase::Ended => return,
+            Phase::Ended => {}
         }
         (self.extensions, self.hand_overs).hash(state);
     }
@@ -139,11 +143,68 @@ impl Lease {
         (lease, commands)
     }
 
-    /// Adds to a hash what concerns one node.
+    /// Adds to a hash what the future depends on and concerns one node.
     pub(super) fn digest<H: Hasher>(&self, node: usize, hasher: &mut H) {
+        if self.has_ended() {
+            self.digest_of_ended(node, hasher);
+            return;
+        }
         self.lanes[node].hash(hasher);
         for round in &self.rounds {
-            round.nodes[node].hash(hasher);
+            let asked = match round.nodes[node] {
+                // Only the flaw of merged extensions asks again how a node has voted.
+                Asked::Voted { .. } if round.operation != Operation::Extend => {
+                    Asked::Voted { granted: false }
+                }
+                asked => asked,
+            };
+            asked.hash(hasher);
+        }
+    }
+
+    /// After the end, nothing depends on the lane once its last command, the release, has been
+    /// sent, unless it may have to be repeated. Nothing depends on rounds that are over.
+    fn digest_of_ended<H: Hasher>(&self, node: usize, hasher: &mut H) {
+        let is_waiting = |round: &Round| round.nodes[node] == Asked::Not;
+        if self.rounds.iter().any(is_waiting) || self.lanes[node].key.may_be_set_late() {
+            self.lanes[node].hash(hasher);
+        }
+        for (number, round) in self.rounds.iter().enumerate() {
+            if is_waiting(round) || self.awaits(number, node) {
+                (round.operation, round.token, round.nodes[node]).hash(hasher);
+            }
+        }
+    }
+
+    /// Adds a message to a hash. After the end, it does not matter how many rounds there were.
+    pub(super) fn hash_message<H: Hasher>(&self, message: &Message, hasher: &mut H) {
+        if self.has_ended() {
+            let round = &self.rounds[message.round];
+            let is_awaited = self.awaits(message.round, message.node);
+            (round.operation, round.token, is_awaited).hash(hasher);
+            message.hash_answer(hasher);
+        } else {
+            message.hash(hasher);
+        }
+    }
+
+    /// What can be seen of it from outside.
+    pub(super) fn appearance(&self) -> impl Hash {
+        let holds = self.is_held().then_some((self.period, self.token));
+        let has_left = (self.extensions, self.hand_overs);
+        let phase = (!self.has_ended()).then_some((self.phase, has_left));
+        (self.mode == Mode::Shared, phase, holds)
+    }
+
+    /// Adds everything to a hash, as it is.
+    pub(super) fn hash_plainly<H: Hasher>(&self, state: &mut H) {
+        (self.mode == Mode::Shared).hash(state);
+        (self.phase, self.period, self.started_at).hash(state);
+        (self.token, self.above, self.extensions, self.hand_overs).hash(state);
+        self.lanes.hash(state);
+        for round in &self.rounds {
+            (round.operation, round.token, round.start).hash(state);
+            (&round.tally, round.nodes, round.is_over).hash(state);
         }
     }
 
@@ -162,6 +223,17 @@ impl Lease {
     /// Whether its holder believes that it holds the lock.
     pub(super) fn believes(&self, time: u32) -> bool {
         self.is_held() && instant(time) < self.period.until()
+    }
+
+    pub(super) fn may_be_extended(&self, setting: &Setting, time: u32) -> bool {
+        let is_valid = !setting.is_timed() || self.believes(time);
+        let may_begin = is_valid || setting.has(Flaw::ExtensionAfterTheEnd);
+        self.phase == Phase::Held && self.extensions > 0 && may_begin
+    }
+
+    pub(super) fn may_be_handed_over(&self, setting: &Setting, time: u32) -> bool {
+        let is_valid = !setting.is_timed() || self.believes(time);
+        self.phase == Phase::Held && self.hand_overs > 0 && is_valid
     }
 
     pub(super) const fn has_ended(&self) -> bool {
@@ -396,6 +468,57 @@ impl Lease {
         self.rounds[round].nodes[node] == Asked::Not
     }
 
+    /// Whether nothing that this lease does depends on the answers to a round, but for what has
+    /// waited for them in the lanes.
+    pub(super) fn acts_on_no_answer(&self, round: usize) -> bool {
+        let is_awaited = self.awaited().is_some() && round + 1 == self.rounds.len();
+        match self.rounds[round].operation {
+            Operation::Acquire | Operation::Raise | Operation::Release => !is_awaited,
+            // They tell which nodes lack the key.
+            Operation::Extend | Operation::Heal => self.has_ended(),
+        }
+    }
+
+    /// Whether an answer changes nothing but what this lease knows.
+    pub(super) fn takes_privately(&self, message: &Message, setting: &Setting, time: u32) -> bool {
+        let Message {
+            round,
+            node,
+            answer: Some(answer),
+            ..
+        } = message
+        else {
+            return false;
+        };
+        // An extension that finds no key notes when it is answered. After the end, it matters
+        // whether all is over.
+        let is_timeless = matches!(
+            answer,
+            Answer::Acquire(_) | Answer::Raise(_) | Answer::Extend(ExtendVote::Extended)
+        );
+        if !is_timeless || self.has_ended() {
+            return false;
+        }
+        let commands = (self.clone()).answered(*round, *node, Ok(answer.clone()), setting, time);
+        commands.is_empty()
+    }
+
+    /// Takes such an answer, unless it has taken another one to the same command, which has been
+    /// carried out twice.
+    pub(super) fn hear(&mut self, message: Message, setting: &Setting, time: u32) {
+        let Message {
+            round,
+            node,
+            answer,
+            ..
+        } = message;
+        if self.awaits(round, node) {
+            let answer = answer.expect("an answer");
+            let commands = self.answered(round, node, Ok(answer), setting, time);
+            assert!(commands.is_empty(), "others notice that it was heard");
+        }
+    }
+
     /// Takes an answer. Returns the commands that may be sent now.
     pub(super) fn answered(
         &mut self,
@@ -409,6 +532,22 @@ impl Lease {
         let answered =
             self.lanes[node].answered(operation, answer, setting.is_fenced, instant(time));
         self.settled(round, node, answered, setting)
+    }
+
+    /// Stops waiting for the answer of a node. Returns the commands that may be sent now.
+    pub(super) fn give_up(
+        &mut self,
+        round: usize,
+        node: usize,
+        setting: &Setting,
+        time: u32,
+    ) -> Vec<Command> {
+        let Round {
+            operation, start, ..
+        } = self.rounds[round];
+        let until = instant(start) + EXPIRY;
+        let unanswered = self.lanes[node].unanswered(operation, until, instant(time));
+        self.settled(round, node, unanswered, setting)
     }
 
     fn settled(
@@ -429,8 +568,11 @@ impl Lease {
             Settled::Vote(vote) => self.rounds[round].vote(node, &vote),
             Settled::Repeat => commands.extend(self.ask(round, node)),
             Settled::VoteAndRepeatAfter(vote, _) => {
-                // Only a lock that was resumed repeats a release that has voted.
                 self.rounds[round].vote(node, &vote);
+                if !setting.has(Flaw::ReleaseOnce) {
+                    self.rounds[round].is_over = true;
+                    commands.extend(self.ask(round, node));
+                }
             }
         }
         commands
@@ -471,15 +613,12 @@ impl Lease {
             .collect()
     }
 
-    /// Whether it is held after an extension that one node has granted.
-    pub(super) fn is_extended_on_one_node(&self) -> bool {
-        let granted = |asked: &&Asked| **asked == Asked::Voted { granted: true };
-        let last = self.rounds.last();
-        self.phase == Phase::Held
-            && last.is_some_and(|round| {
-                round.operation == Operation::Extend
-                    && round.nodes.iter().filter(granted).count() == 1
-            })
+    pub(super) const fn last_round(&self) -> usize {
+        self.rounds.len() - 1
+    }
+
+    pub(super) fn is_held_after_an_extension(&self) -> bool {
+        self.phase == Phase::Held && self.operation(self.last_round()) == Operation::Extend
     }
 }
 

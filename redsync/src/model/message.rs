@@ -59,6 +59,14 @@ impl Ord for Message {
     }
 }
 
+impl Message {
+    /// Adds to a hash what it says, without the command that it belongs to.
+    pub(super) fn hash_answer<H: Hasher>(&self, state: &mut H) {
+        let (.., kind, number) = self.identity();
+        (kind, number).hash(state);
+    }
+}
+
 /// Without its node: the messages of a node are hashed together.
 impl Hash for Message {
     fn hash<H: Hasher>(&self, state: &mut H) {

@@ -4,7 +4,7 @@ use stateright::Property;
 
 use super::{
     lease::Phase,
-    setting::Setting,
+    setting::{EXPIRY_TICKS, Setting},
     world::{Mistake, World},
 };
 use crate::Mode;
@@ -78,9 +78,10 @@ fn is_exclusive(_: &Setting, world: &World) -> bool {
 /// When the world is settled, no node has a key, also if another node is away.
 fn is_cleaned(setting: &Setting, world: &World) -> bool {
     let (left, budget) = (world.left, setting.budget);
-    // An acquisition that is given up or repeated may arrive after its release.
-    let nothing_comes_late =
-        (left.give_ups, left.duplicates) == (budget.give_ups, budget.duplicates);
+    // An acquisition that is carried out twice may arrive after its release, and one that is given
+    // up may do so when the release is no longer repeated.
+    let is_repeated = left.give_ups == budget.give_ups || world.time < EXPIRY_TICKS;
+    let nothing_comes_late = left.duplicates == budget.duplicates && is_repeated;
     let is_free = || (world.servers.iter()).all(|server| server.is_free(world.time));
     !world.is_settled() || !nothing_comes_late || is_free()
 }

@@ -12,7 +12,7 @@ use super::{
     setting::{instant, names},
 };
 use crate::{
-    FencingToken, Mode,
+    FencingToken, Mode, OwnerValue,
     fence::STRIDE,
     node::{
         AcquireVote, Answer, Entry, Holder, Holders, MemoryState, Operation, RaiseVote, ReleaseVote,
@@ -138,6 +138,12 @@ impl Server {
     fn is_held_by(&self, entry: &Entry, now: Instant) -> bool {
         let holders = self.state.holders(&entry.names[0], now);
         holders.is_some_and(|it| it.holders.iter().any(|it| it.value == entry.value))
+    }
+
+    /// Whether it has a key with this owner value.
+    pub(super) fn has_holder(&self, value: &OwnerValue, time: u32) -> bool {
+        let holders = self.holders(time);
+        holders.is_some_and(|it| it.holders.iter().any(|it| it.value == *value))
     }
 
     /// Counts as if `locks` had been acquired.

@@ -1,7 +1,8 @@
 //! What the checker explores: how many clients, in which modes, and how much may happen.
 
 use std::{
-    sync::{Arc, OnceLock},
+    collections::HashSet,
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -59,11 +60,18 @@ pub(super) struct Setting {
     pub(super) counters_differ: bool,
     pub(super) budget: Budget,
     pub(super) flaw: Option<Flaw>,
+    /// Whether every event is explored in every order, without any of the reductions.
+    pub(super) is_plain: bool,
+    /// What has been reached, if that is to be compared: see [`World::appearance`].
+    pub(super) reached: Option<Reached>,
     /// Where a long exploration stops for a moment, and what it then starts from: see
     /// `tests::reach`.
     pub(super) milestone: Option<fn(&World) -> bool>,
     pub(super) start: Option<Box<World>>,
 }
+
+/// Hashes of what has been reached, and whether all was over then.
+pub(super) type Reached = Arc<Mutex<HashSet<(u64, bool)>>>;
 
 /// How often something may happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -107,6 +115,8 @@ impl Setting {
             counters_differ: false,
             budget,
             flaw: None,
+            is_plain: false,
+            reached: None,
             milestone: None,
             start: None,
         }
@@ -159,6 +169,13 @@ impl Setting {
         }
     }
 
+    pub(super) fn plain(self) -> Self {
+        Self {
+            is_plain: true,
+            ..self
+        }
+    }
+
     pub(super) fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
     }
@@ -180,9 +197,9 @@ impl Setting {
         orders.into_iter().map(of_leases).collect()
     }
 
-    /// Whether the background waits for all answers, and none of them is lost in a crash.
-    pub(super) const fn has_patience(&self) -> bool {
-        self.budget.give_ups == 0 && self.budget.crashes == 0
+    /// Whether a release does nothing if the key that it is for is gone.
+    pub(super) fn releases_only_own_keys(&self) -> bool {
+        !self.has(Flaw::OneValueForAllAttempts) && !self.has(Flaw::ReleaseWithoutOwner)
     }
 
     /// Whether no key ends before the validity of its lock does.

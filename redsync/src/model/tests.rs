@@ -7,7 +7,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use super::{
     flaw::Flaw,
     properties::{AGAIN, CLEANED, EXCLUSION, LOST, MILESTONE, TOKENS},
-    setting::{Budget, Setting},
+    setting::{Budget, Reached, Setting},
     world::World,
 };
 use crate::Mode::{Exclusive, Shared};
@@ -139,23 +139,6 @@ mod holds {
             "exclusion and tokens of three clients",
             Setting::of(Budget { time_outs: Some(0), ..NOTHING }).fenced().with_attempts([1, 1, 1]),
         );
-        two_readers_and_a_writer => explore(
-            "exclusion of two readers and a writer",
-            Setting::of(Budget { time_outs: Some(0), ..NOTHING })
-                .with_modes([Shared, Shared, Exclusive]),
-        );
-    }
-
-    explorations! {
-        #[ignore = "a long form"]
-        tokens_of_a_lock_that_is_handed_over_and_extended => explore(
-            "tokens of a lock that is handed over and extended",
-            Setting::of(Budget { hand_overs: 1, extensions: 1, ..NOTHING }).fenced(),
-        );
-        tokens_after_different_counters => explore(
-            "tokens, after different counters",
-            Setting::of(Budget { expiries: 1, ..NOTHING }).with_different_counters(),
-        );
         three_clients_of_which_one_gives_up => explore(
             "exclusion and tokens of three clients, of which one gives up",
             Setting::of(Budget { time_outs: Some(1), ..NOTHING }).fenced().with_attempts([1, 1, 1]),
@@ -164,9 +147,30 @@ mod holds {
             "exclusion of three clients",
             Setting::of(Budget { ticks: 1, time_outs: Some(0), ..NOTHING }).with_attempts([1, 1, 1]),
         );
+        two_readers_and_a_writer => explore(
+            "exclusion of two readers and a writer",
+            Setting::of(Budget { time_outs: Some(0), ..NOTHING })
+                .with_modes([Shared, Shared, Exclusive]),
+        );
+        tokens_of_a_lock_that_is_handed_over_and_extended => explore(
+            "tokens of a lock that is handed over and extended",
+            Setting::of(Budget { hand_overs: 1, extensions: 1, ..NOTHING }).fenced(),
+        );
+        tokens_after_different_counters => explore(
+            "tokens, after different counters",
+            Setting::of(Budget { expiries: 1, ..NOTHING }).with_different_counters(),
+        );
         exclusion_for_longer => explore(
             "exclusion for longer",
             Setting::of(Budget { ticks: 3, ticks_ahead: 1, ..NOTHING }),
+        );
+    }
+
+    explorations! {
+        #[ignore = "a long form"]
+        exclusion_of_three_clients_while_a_clock_is_ahead => explore(
+            "exclusion of three clients, while a clock is ahead",
+            Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }).with_attempts([1, 1, 1]),
         );
         exclusion_of_a_lock_that_is_extended => explore(
             "exclusion of a lock that is extended",
@@ -248,6 +252,11 @@ mod finds {
             Setting::of(Budget { hand_overs: 1, ..NOTHING }).fenced(),
         );
         a_release_that_does_not_wait => find(Flaw::ReleaseAhead, CLEANED, Setting::of(NOTHING));
+        a_release_that_is_not_repeated => find(
+            Flaw::ReleaseOnce,
+            CLEANED,
+            Setting::of(Budget { give_ups: 1, ..NOTHING }).with_attempts([1]),
+        );
         a_command_that_is_forgotten => find(Flaw::ForgottenCommand, CLEANED, Setting::of(NOTHING));
         a_key_that_does_not_expire => find(
             Flaw::NoExpiry,
@@ -289,6 +298,85 @@ mod finds {
                 World::has_an_extension_on_one_node,
                 &Setting::of(Budget { ticks: 2, ticks_ahead: 1, extensions: 2, ..NOTHING }),
             ),
+        );
+    }
+}
+
+/// What the reductions leave out makes no difference.
+mod reductions {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// All that can be seen from outside in a setting, and the properties that it breaks.
+    fn reached(title: &str, setting: Setting) -> (HashSet<(u64, bool)>, Vec<&'static str>) {
+        let begun = Instant::now();
+        let reached = Reached::default();
+        let setting = Setting {
+            reached: Some(Reached::clone(&reached)),
+            ..setting
+        };
+        let checker = setting.checker().threads(THREADS).spawn_dfs().join();
+        let mut broken: Vec<_> = (checker.discoveries().into_keys())
+            .filter(|name| [AGAIN, CLEANED, EXCLUSION, LOST, TOKENS].contains(name))
+            .collect();
+        broken.sort_unstable();
+        let reached = std::mem::take(&mut *reached.lock().unwrap());
+        println!(
+            "{title}: {} states, {} of them distinct, {} seen from outside, {:.1} s",
+            checker.state_count(),
+            checker.unique_state_count(),
+            reached.len(),
+            begun.elapsed().as_secs_f64()
+        );
+        (reached, broken)
+    }
+
+    #[track_caller]
+    fn agree(title: &str, setting: Setting) {
+        let plain = setting.clone().plain();
+        let (all, broken) = reached(&format!("{title}, one by one"), plain);
+        let (found, found_broken) = reached(title, setting);
+        assert_eq!(found_broken, broken);
+        assert!(
+            found == all,
+            "{} of {} are not found, {} are new",
+            all.difference(&found).count(),
+            all.len(),
+            found.difference(&all).count()
+        );
+    }
+
+    explorations! {
+        #[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
+        two_clients => agree("two clients", Setting::of(Budget { time_outs: Some(1), ..NOTHING }));
+        two_attempts => agree(
+            "two attempts with tokens",
+            Setting::of(Budget { time_outs: Some(1), ..NOTHING }).fenced().with_attempts([2]),
+        );
+        an_extension_and_a_crash => agree(
+            "an extension and a crash",
+            Setting::of(Budget { ticks: 1, extensions: 1, crashes: 1, ..NOTHING }).with_attempts([1]),
+        );
+        a_heal => agree(
+            "a heal",
+            Setting::of(Budget { ticks: 1, extensions: 1, losses: 1, ..NOTHING })
+                .healing()
+                .with_attempts([1]),
+        );
+        a_hand_over => agree(
+            "a hand-over and an extension",
+            Setting::of(Budget { extensions: 1, hand_overs: 1, ..NOTHING }).fenced().with_attempts([1]),
+        );
+        a_command_that_is_given_up => agree(
+            "a command that is given up",
+            Setting::of(Budget { ticks: 1, give_ups: 1, ..NOTHING }).with_attempts([1]),
+        );
+        a_command_that_is_carried_out_twice => agree(
+            "a command that is carried out twice",
+            Setting::of(Budget { expiries: 1, duplicates: 1, ..NOTHING })
+                .with_different_counters()
+                .with_attempts([1]),
         );
     }
 }

@@ -9,7 +9,7 @@ use std::{array, fmt, sync::Arc};
 use stateright::{Model, Property};
 
 use super::{
-    action::Action,
+    action::{Action, Step},
     flaw::Flaw,
     lease::{Command, Lease, Outcome},
     message::Message,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     FencingToken, Mode,
-    node::{NodeError, Operation},
+    node::{Answer, NodeError, Operation},
 };
 
 #[derive(Clone)]
@@ -36,6 +36,7 @@ pub(super) struct World {
     pub(super) tokens: Vec<FencingToken>,
     pub(super) mistake: Option<Mistake>,
     orders: Orders,
+    is_plain: bool,
 }
 
 /// The numbers of the leases, in every order of clients that are alike.
@@ -80,6 +81,7 @@ impl World {
             tokens: Vec::new(),
             mistake: None,
             orders: setting.orders(),
+            is_plain: setting.is_plain,
         }
     }
 
@@ -135,8 +137,9 @@ impl World {
         (next == first || has_ended(&self.leases[next - 1])).then_some(next)
     }
 
-    fn act(&mut self, action: Action, setting: &Setting) {
+    fn act(&mut self, step: Step, setting: &Setting) {
         let time = self.time;
+        let action = self.hear(step, setting);
         match action {
             Action::Start { client } => {
                 let number = self.next_attempt(client, setting);
@@ -160,8 +163,7 @@ impl World {
             }
             Action::GiveUp { lease, round, node } => {
                 self.left.give_ups -= 1;
-                let late = Err(NodeError::TimedOut);
-                let commands = (self.lease(lease)).answered(round, node, late, setting, time);
+                let commands = self.lease(lease).give_up(round, node, setting, time);
                 self.send(lease, commands);
             }
             Action::Extend { lease } => {
@@ -210,6 +212,84 @@ impl World {
             }
         }
         self.tidy();
+        self.settle(setting);
+    }
+
+    /// Lets the answers arrive that are heard before an action. Returns the action, with the place
+    /// of its message after that.
+    fn hear(&mut self, step: Step, setting: &Setting) -> Action {
+        let Step { heard, action } = step;
+        let heard_answers: Vec<_> = (heard.iter().rev())
+            .map(|message| self.messages.remove(message))
+            .collect();
+        for message in heard_answers.into_iter().rev() {
+            let lease = self.leases[message.lease].as_mut();
+            let lease = lease.expect("a lease that has asked");
+            lease.hear(message, setting, self.time);
+        }
+        match action {
+            Action::Deliver { message } => Action::Deliver {
+                message: heard.place_without(message),
+            },
+            other => other,
+        }
+    }
+
+    /// Whether an answer changes nothing but what its lease knows: nothing is sent because of it,
+    /// and nothing depends on the time at which it arrives. See [`Step`].
+    pub(super) fn is_private(&self, message: &Message, setting: &Setting) -> bool {
+        let lease = self.leases[message.lease].as_ref();
+        let lease = lease.expect("a lease that has asked");
+        !setting.is_plain && lease.takes_privately(message, setting, self.time)
+    }
+
+    /// Lets those messages arrive for which it makes no difference when they do.
+    fn settle(&mut self, setting: &Setting) {
+        while let Some(message) =
+            (self.messages.iter()).position(|message| self.arrives_at_once(message, setting))
+        {
+            let message = self.messages.remove(message);
+            self.deliver(message, setting);
+            self.tidy();
+        }
+    }
+
+    fn arrives_at_once(&self, message: &Message, setting: &Setting) -> bool {
+        let lease = self.leases[message.lease].as_ref();
+        let lease = lease.expect("a lease that has asked");
+        if setting.is_plain {
+            false
+        } else if message.answer.is_some() {
+            // What may be sent because of it may be on its way for as long as the answer. If a
+            // crash loses it, it is sent again. That somebody gives up waiting for the answer leads
+            // to the same, with fewer events left.
+            lease.acts_on_no_answer(message.round)
+        } else {
+            self.is_needless(message, lease, setting)
+        }
+    }
+
+    /// Whether a command is a release that finds no key, and would find none later.
+    fn is_needless(&self, message: &Message, lease: &Lease, setting: &Setting) -> bool {
+        lease.operation(message.round) == Operation::Release
+            && setting.releases_only_own_keys()
+            && self.servers[message.node].away.is_none()
+            && !self.keeps_key(message.lease, message.node)
+    }
+
+    /// Whether a node has the key of a lease that has ended, or a command is on its way that can
+    /// set it.
+    fn keeps_key(&self, number: usize, node: usize) -> bool {
+        let Some(lease) = &self.leases[number] else {
+            return false;
+        };
+        let is_to_it = |it: &&Message| (it.lease, it.node) == (number, node);
+        let sets_key = |it: &Message| {
+            let operation = lease.operation(it.round);
+            it.answer.is_none() && matches!(operation, Operation::Acquire | Operation::Heal)
+        };
+        self.servers[node].has_holder(&lease.value, self.time)
+            || self.messages.iter().filter(is_to_it).any(sets_key)
     }
 
     fn start(&mut self, number: usize, mode: Mode, setting: &Setting) {
@@ -234,6 +314,10 @@ impl World {
         let (number, round, node) = (message.lease, message.round, message.node);
         let time = self.time;
         if let Some(answer) = message.answer {
+            // A release is repeated for as long as its key may still be set. The repetitions that
+            // would find nothing are skipped.
+            let is_last = matches!(answer, Answer::Release(_)) && !self.keeps_key(number, node);
+            let time = if is_last { time + LONG } else { time };
             let commands = (self.lease(number)).answered(round, node, Ok(answer), setting, time);
             self.send(number, commands);
             return;
@@ -244,19 +328,8 @@ impl World {
         let entry = lease.entry(setting);
         let server = &mut self.servers[node];
         let answer = server.carry_out(operation, &entry, token, time, setting.flaw);
-        // Nothing depends on when such an answer arrives: nothing is sent after a release, and all
-        // that a lease sends after its end is a release, which may be on its way for as long.
-        let arrives_at_once = match operation {
-            Operation::Release => true,
-            _ => setting.has_patience() && lease.has_ended() && lease.awaits(round, node),
-        };
-        if arrives_at_once {
-            let commands = lease.answered(round, node, Ok(answer), setting, time);
-            self.send(number, commands);
-        } else {
-            message.answer = Some(answer);
-            self.messages.push(message);
-        }
+        message.answer = Some(answer);
+        self.messages.push(message);
     }
 
     /// Crashes a node. Commands that it has not carried out are lost; answers may still arrive.
@@ -319,22 +392,27 @@ impl World {
 
 impl Model for Setting {
     type State = World;
-    type Action = Action;
+    type Action = Step;
 
     fn init_states(&self) -> Vec<World> {
         let start = self.start.as_deref().cloned();
         vec![start.unwrap_or_else(|| World::new(self))]
     }
 
-    fn actions(&self, state: &World, actions: &mut Vec<Action>) {
+    fn actions(&self, state: &World, steps: &mut Vec<Step>) {
         if state.mistake.is_none() {
-            state.actions(self, actions);
+            state.steps(self, steps);
         }
     }
 
-    fn next_state(&self, last: &World, action: Action) -> Option<World> {
+    fn next_state(&self, last: &World, step: Step) -> Option<World> {
         let mut world = last.clone();
-        world.act(action, self);
+        world.act(step, self);
+        if let Some(reached) = &self.reached {
+            let (appearance, is_settled) = (world.appearance(), world.is_settled());
+            let seen = [(appearance, false), (appearance, is_settled)];
+            reached.lock().unwrap().extend(seen);
+        }
         Some(world)
     }
 

@@ -4,7 +4,10 @@ use super::{
     super::{lease::Lease, message::Message, setting::NODES},
     World,
 };
-use crate::{node::Operation, quorum::majority};
+use crate::{
+    node::{Answer, ExtendVote, Operation},
+    quorum::majority,
+};
 
 impl World {
     /// Whether a raise is under way to a node where the acquisition of the same lease is about to
@@ -19,7 +22,13 @@ impl World {
     /// Whether a lock is held after an extension that one node has granted, and a clock may still
     /// run ahead.
     pub(in crate::model) fn has_an_extension_on_one_node(&self) -> bool {
-        let is_extended = |(_, lease): (_, &Lease)| lease.is_extended_on_one_node();
+        let is_extended = |(number, lease): (usize, &Lease)| {
+            let grants = self.messages.iter().filter(|message| {
+                let is_last = (message.lease, message.round) == (number, lease.last_round());
+                is_last && matches!(message.answer, Some(Answer::Extend(ExtendVote::Extended)))
+            });
+            lease.is_held_after_an_extension() && grants.count() == 1
+        };
         self.left.ticks_ahead > 0 && self.leases().any(is_extended)
     }
 
