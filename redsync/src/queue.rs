@@ -81,13 +81,17 @@ impl Queues {
     ///   of this process. That record was written under the lock, while the queue had a waiter, by
     ///   the task that then became the holder or handed the lock over to it. All that the holder
     ///   does happens after that, so it reads the count of that moment or a later one: no thread
-    ///   reads an older value of an atomic variable than it has already seen. If the holder reads
-    ///   zero, then all waiters have left since, and the queue was removed with its record. A
-    ///   waiter that joins after that is a newcomer as above.
+    ///   reads an older value of an atomic variable than it has already seen. (A waiter can find a
+    ///   lock that was handed over to it before that count is stored. The count before includes
+    ///   this waiter itself, and is not zero.) If the holder reads zero, then all waiters have left
+    ///   since, and the queue was removed with its record. A waiter that joins after that is a
+    ///   newcomer as above.
     ///
-    /// Nothing else is ordered by the count, so `Relaxed` is enough. On nodes that cannot be
-    /// watched, a newcomer may join just after the holder has read the count. It then waits for a
-    /// poll.
+    /// Nothing else is ordered by the count, so `Relaxed` is enough. `ticket/tests/memory.rs` tries
+    /// this in all orders of threads and memory.
+    ///
+    /// On nodes that cannot be watched, a newcomer may join just after the holder has read the
+    /// count. It then waits for a poll.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0
     }

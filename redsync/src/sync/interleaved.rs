@@ -10,7 +10,7 @@
 //! tokio's own primitives are not interleaved: what they do happens at once. Nor is memory: every
 //! thread sees what the others have written, so an ordering of an atomic that is too weak is not
 //! found. Each of these orderings has its reason beside it, and [memory] has explorations of what
-//! the reasons say about other data than the atomic itself.
+//! the reasons say about more than the atomic itself.
 
 pub(crate) mod atomic;
 mod exploration;

@@ -1,3 +1,5 @@
+mod memory;
+
 use std::{sync::Arc, time::Duration};
 
 use super::*;

@@ -16,3 +16,12 @@ pub(crate) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
         resume_unwind(panic);
     }
 }
+
+/// Does something of a scenario that uses a primitive of the whole process, which stays from one
+/// order to the next.
+pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
+    let explorer = EXPLORER.replace(None);
+    let done = work();
+    EXPLORER.set(explorer);
+    done
+}
