@@ -19,18 +19,29 @@ pub(crate) fn refused(error: &Error) -> ExitCode {
     ExitCode::from(code::USAGE)
 }
 
-/// Leaves out what precedes the host in URLs.
+/// Leaves out what precedes the host in URLs, and their queries.
 fn without_passwords(text: String, arguments: impl Iterator<Item = String>) -> String {
     arguments.fold(text, |text, argument| {
-        let Some((before, host)) = argument.rsplit_once('@') else {
-            return text;
-        };
-        let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
-        if scheme.is_empty() {
-            return text;
+        // A refusal may repeat a part of the argument, such as the value behind a `=`.
+        match argument.split_once("://") {
+            Some((_, rest)) if !rest.is_empty() => text.replace(rest, &without_credentials(rest)),
+            _ => text,
         }
-        text.replace(&argument, &format!("{scheme}…@{host}"))
     })
+}
+
+/// The rest of a URL behind the scheme. If its last `@` comes after a `?`, it may be one of the
+/// query.
+fn without_credentials(rest: &str) -> String {
+    let (hidden, host) = match rest.rsplit_once('@') {
+        Some((before, _)) if before.contains('?') => return "…".to_owned(),
+        Some((_, host)) => ("…@", host),
+        None => ("", rest),
+    };
+    match host.split_once('?') {
+        Some((host, _)) => format!("{hidden}{host}?…"),
+        None => format!("{hidden}{host}"),
+    }
 }
 
 #[cfg(test)]
@@ -39,12 +50,29 @@ mod tests {
 
     #[test]
     fn passwords_of_urls_are_left_out() {
-        let url = "--node=redis://me:p://a@ss@10.0.0.1:6379";
-        let text = format!("unexpected argument '{url}' found");
-        let arguments = ["redsync", "admin@example.com", url].map(str::to_owned);
-        assert_eq!(
-            without_passwords(text, arguments.into_iter()),
-            "unexpected argument '--node=redis://…@10.0.0.1:6379' found"
-        );
+        for (argument, repeated, shown) in [
+            (
+                "--node=redis://me:p://a@ss@10.0.0.1:6379",
+                "--node=redis://me:p://a@ss@10.0.0.1:6379",
+                "--node=redis://…@10.0.0.1:6379",
+            ),
+            (
+                "--wait=redis://me:pass@a",
+                "redis://me:pass@a",
+                "redis://…@a",
+            ),
+            ("-wredis://me:pass@a", "redis://me:pass@a", "redis://…@a"),
+            ("unix:///a?pass=b", "unix:///a?pass=b", "unix:///a?…"),
+            ("unix:///a?pass=b@c", "unix:///a?pass=b@c", "unix://…"),
+            ("redis://a/1", "redis://a/1", "redis://a/1"),
+            ("redis://", "redis://", "redis://"),
+        ] {
+            let text = format!("unexpected argument '{repeated}' found");
+            let arguments = ["redsync", "admin@example.com", argument].map(str::to_owned);
+            assert_eq!(
+                without_passwords(text, arguments.into_iter()),
+                format!("unexpected argument '{shown}' found")
+            );
+        }
     }
 }

@@ -79,9 +79,12 @@ fn passwords_are_not_printed() {
         &["inspect", "--help"],
         &["inspect", "--urls", &url],
         &["inspect", "--permits", &url, "job"],
+        &["inspect", &format!("--permits={url}"), "job"],
+        &["inspect", &format!("-p{url}"), "job"],
         &["inspect", &format!("--nodes={url}")],
         &["inspect", "--node", "redis://me:secret@[", "job"],
         &["inspect", "--node", "me:secret@10.0.0.1", "job"],
+        &["inspect", "--node", "unix:///a?db=x&pass=@secret", "job"],
     ] {
         let ended = Running::start(redsync_at(&url, arguments)).ended();
         let output = format!("{}{}", ended.stdout, ended.stderr);

@@ -70,14 +70,17 @@ fn has_scheme(url: &str) -> bool {
 }
 
 /// The URL without its user, password and query. A query can contain a password, too. The user and
-/// the password end at the last `@`. If it is missing, what looks like a host and a port may be a
+/// the password end at the last `@`. If it comes after a `?`, it may be one of the query, and what
+/// follows it a part of a password. If it is missing, what looks like a host and a port may be a
 /// user and a password, so all of it is left out unless the port is a number.
 fn without_credentials(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
+        Some((scheme, rest)) if is_scheme(scheme) => (format!("{scheme}://"), rest),
+        // A password can contain this, too.
+        _ => (String::new(), url),
     };
     let bare = match rest.rsplit_once('@') {
+        Some((before, _)) if before.contains('?') => format!("{scheme}…"),
         Some((_, rest)) => format!("{scheme}…@{rest}"),
         None if may_be_credentials(rest) => format!("{scheme}…"),
         None => format!("{scheme}{rest}"),
@@ -86,6 +89,11 @@ fn without_credentials(url: &str) -> String {
         Some((bare, _)) => format!("{bare}?…"),
         None => bare,
     }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 fn may_be_credentials(rest: &str) -> bool {
@@ -114,6 +122,20 @@ mod tests {
         }
         let error = parse("redis://10.0.0.1/x").unwrap_err().to_string();
         assert!(error.contains("database"), "{error}");
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_shown_in_an_error() {
+        for url in [
+            "unix:///run/redis.sock?db=x&pass=hunter2",
+            "unix:///run/redis.sock?db=x&pass=a@hunter2",
+            "unix:///run/redis.sock?db=x&a@b?hunter2",
+            "me:hunter2://a@10.0.0.1",
+            "hunter2@://",
+        ] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]
