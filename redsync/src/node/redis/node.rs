@@ -349,5 +349,21 @@ impl<D: Driver> fmt::Debug for RedisNode<D> {
 
 fn run_id(info: &str) -> Option<String> {
     let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?;
-    Some(id.trim().to_owned())
+    let id = id.trim();
+    // A proxy may hide it. Two servers whose id is hidden are not the same.
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_hides_its_id_has_none() {
+        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:5ac2\r\n";
+        assert_eq!(run_id(info).as_deref(), Some("5ac2"));
+        assert_eq!(run_id("run_id:\r\nrun_id:5ac2"), None);
+        assert_eq!(run_id("run_id: \r\n"), None);
+        assert_eq!(run_id(""), None);
+    }
 }
