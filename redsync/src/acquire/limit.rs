@@ -89,6 +89,15 @@ mod tests {
         assert!(!Limit::Tries(2).is_over(&retry, 1, 0, now));
         assert!(Limit::Tries(2).is_over(&retry, 2, 0, now));
         assert!(!Limit::Tries(1).retries());
+        assert!(Limit::Tries(2).retries() && Limit::within(now, Duration::ZERO).retries());
+    }
+
+    #[test]
+    fn an_attempt_is_repeated_unless_it_is_the_last() {
+        let now = Instant::now();
+        assert!(!Limit::Tries(1).repeats(now) && Limit::Tries(2).repeats(now));
+        assert!(!Limit::within(now, Duration::ZERO).repeats(now));
+        assert!(Limit::within(now, Duration::from_millis(1)).repeats(now));
     }
 
     #[test]

@@ -162,3 +162,78 @@ impl Failure {
         if is_sooner { self } else { other }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        options::Options,
+        quorum::votes::{NodeVote, Vote, Votes},
+    };
+
+    /// The failure on a permit that will be free after so many seconds, if that is known.
+    fn failure(reason: Reason, free_in: Option<u64>) -> Failure {
+        let remaining = free_in.map(Duration::from_secs);
+        Failure {
+            reason,
+            votes: Votes {
+                name: Arc::<str>::from("export").into(),
+                nodes: 1,
+                votes: vec![NodeVote {
+                    address: "a".into(),
+                    vote: Vote::Refused { remaining },
+                }],
+                attempt: 1,
+            },
+            own: Vec::new(),
+            reserves: false,
+        }
+    }
+
+    fn taken(free_in: Option<u64>) -> Failure {
+        failure(Reason::Taken, free_in)
+    }
+
+    fn not_a_lock() -> Failure {
+        failure(Reason::NotALock, None)
+    }
+
+    /// What a search on a semaphore of three permits says after these failures.
+    fn found(failures: impl IntoIterator<Item = Failure>) -> (Reason, Option<Duration>) {
+        let mut options = Options::default();
+        options.kind.permits = 3;
+        let request = Request::new(&["export".into()].into(), &Arc::new(options)).unwrap();
+        let mut found = Failures::default();
+        for failure in failures {
+            found.add(failure);
+        }
+        let failure = found.take(&request);
+        (failure.reason, failure.votes.free_in())
+    }
+
+    #[test]
+    fn the_permit_that_will_be_free_soonest_says_when() {
+        let after = |first, second, third| found([first, second, third].map(taken)).1;
+        let soonest = Some(Duration::from_secs(1));
+        assert_eq!(after(Some(1), Some(2), Some(3)), soonest);
+        assert_eq!(after(Some(3), Some(2), Some(1)), soonest);
+        assert_eq!(after(None, Some(1), None), soonest);
+        assert_eq!(after(None, None, None), None);
+    }
+
+    #[test]
+    fn keys_that_are_not_locks_are_the_reason_only_if_they_have_all_places() {
+        let soonest = Some(Duration::from_secs(1));
+        let one = || taken(Some(1));
+        assert_eq!(found([not_a_lock(), one()]), (Reason::Taken, soonest));
+        assert_eq!(found([one(), not_a_lock()]), (Reason::Taken, soonest));
+        let (reason, _) = found([not_a_lock(), taken(None)]);
+        assert_eq!(reason, Reason::Taken);
+        let (reason, _) = found([not_a_lock(), not_a_lock()]);
+        assert_eq!(reason, Reason::Taken, "the third was not tried");
+        let (reason, _) = found([not_a_lock(), not_a_lock(), not_a_lock()]);
+        assert_eq!(reason, Reason::NotALock);
+    }
+}

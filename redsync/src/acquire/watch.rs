@@ -117,3 +117,96 @@ impl Watch {
         (!can_be_free).then_some(Watched::Blind)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{pending, ready},
+        task::Waker,
+    };
+
+    use super::*;
+    use crate::node::NodeError;
+
+    type Seen = Poll<Result<WakeUp, NodeError>>;
+
+    const NOTHING: Seen = Poll::Pending;
+    const FREE: Seen = Poll::Ready(Ok(WakeUp::Free));
+    const CHANGED: Seen = Poll::Ready(Ok(WakeUp::Changed));
+    const FAILED: Seen = Poll::Ready(Err(NodeError::TimedOut));
+
+    /// A watch of all nodes but our own, which have seen this.
+    fn watch<const N: usize>(seen: [Seen; N], all: usize) -> Watch {
+        let watching = seen.into_iter().map(|seen| -> Watching {
+            match seen {
+                Poll::Ready(seen) => Box::pin(ready(seen)),
+                Poll::Pending => Box::pin(pending()),
+            }
+        });
+        Watch::of(watching.collect(), Reporters::default(), all)
+    }
+
+    fn poll(watch: &mut Watch) -> Poll<Watched> {
+        watch.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn watched<const N: usize>(seen: [Seen; N], all: usize) -> Poll<Watched> {
+        poll(&mut watch(seen, all))
+    }
+
+    fn free(has_changed: bool) -> Poll<Watched> {
+        Poll::Ready(Watched::Free { has_changed })
+    }
+
+    #[test]
+    fn a_name_is_free_when_a_quorum_says_so() {
+        assert_eq!(watched([NOTHING, NOTHING, NOTHING], 3), Poll::Pending);
+        assert_eq!(watched([FREE, NOTHING, NOTHING], 3), Poll::Pending);
+        assert_eq!(watched([FREE, NOTHING, FREE], 3), free(false));
+    }
+
+    #[test]
+    fn nodes_with_nothing_but_an_own_key_count_as_free() {
+        assert_eq!(watched([NOTHING, NOTHING], 3), Poll::Pending);
+        assert_eq!(watched([NOTHING, FREE], 3), free(false));
+        assert_eq!(watched([NOTHING, NOTHING], 5), free(false));
+    }
+
+    #[test]
+    fn one_change_is_enough() {
+        assert_eq!(watched([NOTHING, CHANGED, NOTHING], 3), free(true));
+        assert_eq!(watched([FAILED, CHANGED, FAILED], 3), free(true));
+    }
+
+    #[test]
+    fn there_is_no_wake_up_if_too_few_nodes_can_be_watched() {
+        assert_eq!(watched([FAILED, NOTHING, NOTHING], 3), Poll::Pending);
+        assert_eq!(watched([FAILED, NOTHING, FREE], 3), Poll::Pending);
+        let blind = Poll::Ready(Watched::Blind);
+        assert_eq!(watched([FAILED, NOTHING, FAILED], 3), blind);
+        assert_eq!(watched([FAILED, FREE, FAILED], 3), blind);
+    }
+
+    #[test]
+    fn a_watch_of_which_a_node_has_failed_is_not_whole() {
+        let mut intact = watch([FREE, NOTHING, NOTHING], 3);
+        assert!(poll(&mut intact).is_pending() && intact.is_whole());
+        let mut failed = watch([FAILED, NOTHING, NOTHING], 3);
+        assert!(failed.is_whole());
+        assert!(poll(&mut failed).is_pending() && !failed.is_whole());
+    }
+
+    #[test]
+    fn a_watch_works_when_a_quorum_reports() {
+        let watch = watch([NOTHING, NOTHING, NOTHING], 3);
+        let mut reporting = Vec::new();
+        for works in [false, true, true] {
+            reporting.push(watch.reporters.begin());
+            assert_eq!(watch.works(), works);
+        }
+        for works in [true, false] {
+            reporting.pop();
+            assert_eq!(watch.works(), works);
+        }
+    }
+}

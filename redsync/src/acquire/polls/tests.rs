@@ -196,6 +196,39 @@ fn the_outages_of_others_make_a_poll_the_last() {
     assert_eq!(polls.count(&retry, behind(2), now), Poll::Attempt);
     polls.failed(Found::NoQuorum, &retry, now);
     assert!(polls.are_over(&retry, now));
+    // If the first outage is to end the call, there still has to be one.
+    let retry = Retry {
+        outage_attempts: 1,
+        ..retry
+    };
+    let mut polls = Polls::new(Limit::Tries(9), &retry, now, now);
+    assert_eq!(polls.count(&retry, BEHIND, now), Poll::Wait);
+}
+
+#[test]
+fn a_waiter_whose_call_an_outage_ends_polls_more_often_while_it_is_woken() {
+    let longest = |outage_attempts| {
+        let retry = Retry {
+            outage_attempts,
+            ..every(100 * MS)
+        };
+        let mut test = Test::new(|now| Limit::within(now, 600 * SECOND), retry);
+        let pauses = (0..9).map(|_| test.poll(WOKEN).0);
+        pauses.max().expect("a pause")
+    };
+    assert!(longest(3) <= 2 * SECOND + GRID);
+    assert!(longest(u32::MAX) > 4 * SECOND);
+}
+
+#[test]
+fn polls_that_are_put_off_are_due_together() {
+    let origin = Instant::now();
+    for (millis, expected) in [(0, 0), (1, 250), (250, 250), (251, 500), (1_020, 1_250)] {
+        assert_eq!(
+            on_grid(origin + millis * MS, origin),
+            origin + expected * MS
+        );
+    }
 }
 
 #[test]
