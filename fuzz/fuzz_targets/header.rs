@@ -5,6 +5,6 @@
 use libfuzzer_sys::fuzz_target;
 use redsync_tests::inputs::header;
 
-fuzz_target!(|values: Vec<Vec<u8>>| {
+fuzz_target!(|values: Vec<&[u8]>| {
     header::check(&values);
 });

@@ -3,9 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use redsync_fuzz::text;
 use redsync_tests::inputs::path;
 
-fuzz_target!(|input: (String, [String; 2], [String; 2])| {
+const TEMPLATE: &[&str] = &["{a}", "{b}", "{a}:{b}", "/", "ä", "{c}"];
+const VALUE: &[&str] = &["{b}", ":", "%3A", "ä", "\u{1f512}"];
+
+fuzz_target!(|input: (&[u8], [&[u8]; 2], [&[u8]; 2])| {
     let (template, one, other) = input;
-    path::check(&template, &one, &other);
+    let values = |values: [&[u8]; 2]| values.map(|value| text(value, VALUE));
+    path::check(&text(template, TEMPLATE), &values(one), &values(other));
 });

@@ -7,10 +7,13 @@ mod answering;
 pub mod fence;
 pub mod header;
 pub mod joins;
+pub mod locks;
 pub mod parts;
 pub mod path;
 pub mod prefer;
+pub mod refusals;
 pub mod replies;
+pub mod urls;
 
 use std::future::Future;
 
