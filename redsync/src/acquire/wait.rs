@@ -225,7 +225,8 @@ impl<'a> Waiter<'a> {
 
     fn start_watch(&mut self, own: &[bool]) {
         let request = self.ticket.request();
-        self.watches.start(&self.common.nodes, request, own);
+        let here = self.ticket.permits_here();
+        self.watches.start(&self.common.nodes, request, own, here);
         self.course.watches_anew(&request.options, Instant::now());
     }
 
@@ -248,14 +249,17 @@ impl<'a> Waiter<'a> {
 
     /// The names may be free.
     fn found_free(&mut self, has_changed: bool) -> Action {
-        if let Some(sign) = self.course.state().sign(has_changed, Instant::now()) {
+        // A permit that this process has released is no sign of others.
+        let by_others = has_changed && !self.watches.freed_here();
+        let sign = self.course.state().sign(has_changed, Instant::now());
+        if let Some(sign) = sign.filter(|_| by_others || !has_changed) {
             self.ticket.note(sign);
         }
         let may_be_ours = has_changed && self.course.state().has_failed();
         self.on(Event::Free(Free {
             has_changed,
             opening: may_be_ours.then(|| self.ticket.opening()).flatten(),
-            checks: if has_changed {
+            checks: if by_others {
                 self.ticket.changed_hands()
             } else {
                 0

@@ -20,16 +20,26 @@ pub(super) struct Watches {
     permits: SmallVec<[Option<Watch>; 1]>,
     /// The permit with which the last watches have ended, because it may be free.
     freed: Option<usize>,
+    /// The permits that this process held or released when the watches began, a bit for each of
+    /// them. Their changes say nothing about other processes.
+    here: u64,
 }
 
 impl Watches {
     /// Watches all permits anew. The nodes marked as `own` hold nothing but a key that is about to
-    /// be released.
-    pub(super) fn start(&mut self, nodes: &Nodes, request: &Request, own: &[bool]) {
+    /// be released. The permits whose bits are set in `here` are held or released in this process.
+    pub(super) fn start(&mut self, nodes: &Nodes, request: &Request, own: &[bool], here: u64) {
         // The keys of a failed search may be on other nodes for each permit.
         let own = if request.is_semaphore() { &[] } else { own };
         let watch = |names| Some(Watch::start(nodes, names, own));
         self.permits = request.permits().map(watch).collect();
+        self.here = here;
+    }
+
+    /// Whether the permit that may be free was held or released here.
+    pub(super) fn freed_here(&self) -> bool {
+        self.freed
+            .is_some_and(|permit| self.here & 1 << permit != 0)
     }
 
     /// Watches all nodes for an acquisition of the names.

@@ -34,8 +34,8 @@ pub(super) struct Book {
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) order: Order<Arc<Entrant>>,
-    /// The exclusive holders of this process, as far as they are known. There can be several if the
-    /// name is that of a semaphore.
+    /// The last exclusive holders of this process, as far as they are known. There can be several
+    /// if the name is that of a semaphore. Of those that have ended, the releases may be under way.
     holders: SmallVec<[Weak<Lease>; 1]>,
     /// Whether the last holder of this process was a shared one, as far as it is known.
     pub(super) was_shared: bool,
@@ -70,7 +70,9 @@ impl Queue {
     pub(super) fn acquired(&mut self, lease: &Arc<Lease>) {
         self.was_shared = lease.entry().mode == Mode::Shared;
         if !self.was_shared {
-            self.holders.retain(|holder| live(holder).is_some());
+            let is_another = |it: Arc<Lease>| it.entry().names != lease.entry().names;
+            self.holders
+                .retain(|holder| holder.upgrade().is_some_and(is_another));
             self.holders.push(Arc::downgrade(lease));
         }
     }
@@ -228,6 +230,17 @@ impl Book {
     /// Whether all permits are known to be held here.
     pub(super) fn is_held_here(&self, request: &Request) -> bool {
         (request.permits()).all(|permit| self.holds(request, permit))
+    }
+
+    /// The permits that are known to be held here, or to be released here: a bit for each of them.
+    pub(super) fn permits_here(&self, request: &Request) -> u64 {
+        let queues = self.queues(&request.names);
+        let holders = queues.flat_map(|queue| queue.holders.iter().filter_map(Weak::upgrade));
+        holders.fold(0, |set, holder| {
+            let is_of_holder = |permit: &Arc<[_]>| holder.entry().names == *permit;
+            let index = request.permits().position(is_of_holder);
+            index.map_or(set, |index| set | 1 << index)
+        })
     }
 
     /// The permits that are not known to be held here.

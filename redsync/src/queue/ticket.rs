@@ -79,6 +79,16 @@ impl Ticket {
         self.queues.lock().permits(self.request())
     }
 
+    /// The permits of a semaphore that are known to be held here, or to be released here: a bit for
+    /// each of them.
+    pub(crate) fn permits_here(&self) -> u64 {
+        if self.request().is_semaphore() {
+            self.queues.lock().permits_here(self.request())
+        } else {
+            0
+        }
+    }
+
     /// Whether there is another exclusive waiter for one of the names.
     pub(crate) fn has_rival(&self) -> bool {
         self.queues.lock().has_rival(&self.entrant)

@@ -147,6 +147,21 @@ fn a_permit_that_is_held_here_is_not_tried_and_the_next_waiter_acts_for_the_rest
     assert!(third.standing().may_act);
 }
 
+#[test]
+fn a_waiter_knows_which_permits_are_held_or_released_here() {
+    let common = process();
+    let [first, second, third] = [(); 3].map(|()| wait_for_permit(&common));
+    assert_eq!(first.permits_here(), 0b00);
+    let _one = enter(&common, &first, 1);
+    assert_eq!(second.permits_here(), 0b10);
+    let other = enter(&common, &second, 0);
+    assert_eq!(third.permits_here(), 0b11);
+    other.end();
+    assert_eq!(third.permits_here(), 0b11, "its release may be under way");
+    drop(other);
+    assert_eq!(third.permits_here(), 0b10);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_handed_over_to_the_next_waiter() {
     let common = process();
