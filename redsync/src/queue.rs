@@ -14,6 +14,7 @@
 //! When a holder is done, the lock is [handed over](hand_over) to the waiter at the head, or
 //! [released](owned).
 
+mod aside;
 mod book;
 mod entrant;
 pub(crate) mod fairness;

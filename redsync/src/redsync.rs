@@ -227,6 +227,10 @@ impl Redsync {
     ///
     /// The waiters of a process get permits in the order in which they came. A permit that is
     /// released here is handed over to the first of them, and wake-ups for any permit notify it.
+    /// While the first one searches for a permit that is free, it steps aside: permits that are
+    /// released here go to those behind it, at most four for each permit that there is. So a process
+    /// with many waiters uses all permits, even if each is held for less time than it takes to see
+    /// that another is free and to acquire it (about two round trips to the nodes).
     ///
     /// # Cost
     ///
@@ -239,11 +243,6 @@ impl Redsync {
     /// At its deadline, a call begins no further round, unless its last attempt begins at the
     /// deadline. That attempt, and [`Mutex::try_lock`], try every permit: each round takes as long
     /// as the nodes take to answer, and at most the [node time limit](Mutex::with_node_timeout).
-    ///
-    /// If a process has many waiters, and permits are held for less time than it takes to see that
-    /// another is free and to acquire it (about two round trips to the nodes), the process hands
-    /// one permit over from waiter to waiter, and mostly leaves the others to other processes. So a
-    /// semaphore is for work that takes longer than that.
     ///
     /// A key that is not a lock takes the place of one permit. It is an error only if there is such
     /// a key in the place of each.

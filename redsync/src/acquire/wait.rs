@@ -160,6 +160,10 @@ impl<'a> Waiter<'a> {
             if let Poll::Ready(watched) = watches.poll(cx) {
                 return Poll::Ready(Signal::Watched(watched));
             }
+            if watches.work() {
+                // All permits are taken: there is nothing to find before one of them changes.
+                ticket.searches(false);
+            }
             timer.as_mut().poll(cx).map(|()| Signal::Timer)
         })
         .await
@@ -207,7 +211,7 @@ impl<'a> Waiter<'a> {
     /// Goes to the next state.
     fn on(&mut self, event: Event) -> Action {
         let request = self.ticket.request();
-        let action = self.course.on(event, &request.options, Instant::now());
+        let action = self.follow(event);
         match action {
             Action::Watch => self.start_watch(&[]),
             Action::WatchAcquired => {
@@ -220,6 +224,14 @@ impl<'a> Waiter<'a> {
             _ if !self.course.state().is_watching() => self.watches.end(),
             _ => {}
         }
+        action
+    }
+
+    /// Follows the course.
+    fn follow(&mut self, event: Event) -> Action {
+        let options = &self.ticket.request().options;
+        let action = self.course.on(event, options, Instant::now());
+        self.ticket.searches(self.course.state().is_searching());
         action
     }
 
@@ -276,6 +288,10 @@ impl<'a> Waiter<'a> {
         let due = self.course.due();
         let pass = self.common.gate.pass_by(due, node_timeout).await;
         let repeated = self.repeats();
+        if !repeated {
+            // It takes what it can get.
+            self.ticket.searches(false);
+        }
         let result = match pass {
             Some(pass) => self.search(pass, repeated).await?,
             // Nothing is known that the last attempt has not found.
@@ -363,8 +379,7 @@ impl<'a> Waiter<'a> {
             free_in: failure.votes.free_in(),
             may_act: self.standing().may_act,
         });
-        let options = &self.ticket.request().options;
-        let action = self.course.on(event, options, Instant::now());
+        let action = self.follow(event);
         // Watches that have seen nothing go on, unless this attempt itself has changed a key.
         let has_changed_keys = divided || found == Found::Reserved;
         let goes_on = !has_changed_keys && self.watches.are_whole();

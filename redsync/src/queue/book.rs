@@ -162,11 +162,27 @@ impl Book {
         was_there
     }
 
-    /// The exclusive waiter at the head of the queue of a name, if it is at the head of all its
-    /// queues.
+    /// The waiter to which a lock is handed over, if it wants exactly this lock: the exclusive one
+    /// at the head of the queue of the first name, if it is at the head of all its queues. Waiters
+    /// that have stepped aside are passed, as far as there is another for a permit behind them.
     pub(super) fn next_exclusive(&self, name: &str) -> Option<&Arc<Entrant>> {
-        let first = self.by_name.get(name)?.order.exclusive_head()?;
-        self.is_head(first).then_some(first)
+        let mut run = self.by_name.get(name)?.order.exclusive_run().peekable();
+        let first = *run.peek().filter(|first| self.is_head(first))?;
+        let next = run.find(|waiter| !waiter.lets_pass());
+        // Waiters for a permit are in one queue, so this one is next in all of its queues.
+        next.filter(|next| next.request.is_semaphore())
+            .or(Some(first))
+    }
+
+    /// Counts that a permit has passed the waiters before the one that got it.
+    pub(super) fn count_passes(&self, name: &str, next: &Entrant) {
+        let queue = self.by_name.get(name);
+        let run = queue
+            .into_iter()
+            .flat_map(|queue| queue.order.exclusive_run());
+        for passed in run.take_while(|waiter| waiter.number < next.number) {
+            passed.aside.passed();
+        }
     }
 
     /// Whether a waiter is at the head of all its queues.

@@ -11,7 +11,7 @@ use std::{
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::order::Number;
+use super::{aside::Aside, order::Number};
 use crate::{
     Mode,
     lease::Lease,
@@ -29,6 +29,7 @@ pub(super) struct Entrant {
     /// Up to the waiter with this number, those that can share the names with this one were
     /// notified together with it; zero if they were not.
     shared_up_to: AtomicU64,
+    pub(super) aside: Aside,
     pub(super) notify: Notify,
 }
 
@@ -57,12 +58,18 @@ impl Entrant {
             request,
             notice: Mutex::new(None),
             shared_up_to: AtomicU64::new(0),
+            aside: Aside::default(),
             notify: Notify::new(),
         })
     }
 
     pub(super) fn mode(&self) -> Mode {
         self.request.options.kind.mode
+    }
+
+    /// Whether a permit that is handed over passes this waiter, because it searches for another.
+    pub(super) fn lets_pass(&self) -> bool {
+        self.aside.lets_pass(self.request.permits().count())
     }
 
     /// The number of the last waiter that was notified together with this one that it can share the

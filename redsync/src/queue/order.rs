@@ -93,10 +93,15 @@ impl<W> Order<W> {
         run.map(|(_, waiter)| waiter)
     }
 
+    /// The exclusive waiters before the first shared one.
+    pub(super) fn exclusive_run(&self) -> impl Iterator<Item = &W> {
+        let end = self.first_shared().unwrap_or(Number::MAX);
+        self.exclusive.range(..end).map(|(_, waiter)| waiter)
+    }
+
     /// The exclusive waiter at the head, if the first is one.
     pub(super) fn exclusive_head(&self) -> Option<&W> {
-        let (number, waiter) = self.exclusive.first_key_value()?;
-        self.is_head(*number, Mode::Exclusive).then_some(waiter)
+        self.exclusive_run().next()
     }
 
     /// All waiters.

@@ -104,6 +104,13 @@ impl Ticket {
         self.entrant.note_failure();
     }
 
+    /// Notes whether this waiter searches for a permit. Meanwhile, it steps [aside](super::aside).
+    pub(crate) fn searches(&self, is_searching: bool) {
+        if self.request().is_semaphore() {
+            self.entrant.aside.step(is_searching);
+        }
+    }
+
     fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
         let mut answers = SmallVec::new();
         let mut book = self.queues.lock();

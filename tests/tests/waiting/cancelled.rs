@@ -26,7 +26,7 @@ use crate::{
 
 /// Polls a future this number of times, each time it is woken, and drops it. Returns whether it had ended
 /// by then.
-async fn poll_and_drop<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn poll_and_drop<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;
     poll_fn(move |cx| {

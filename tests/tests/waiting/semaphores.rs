@@ -1,6 +1,7 @@
 //! Waiting for a permit: the order of service, hand-overs, wake-ups by any of the permits, and how many
 //! hold one at the same time, on servers.
 
+mod crowds;
 mod processes;
 mod searches;
 

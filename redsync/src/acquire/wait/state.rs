@@ -50,6 +50,16 @@ impl State {
         matches!(self, Self::Watching(_) | Self::Opening { .. })
     }
 
+    /// Whether the waiter is on its way to an attempt, or makes one: it does not know yet whether
+    /// the names are free.
+    pub(super) const fn is_searching(self) -> bool {
+        match self {
+            Self::StayingBack { .. } | Self::Attempting { .. } => true,
+            Self::Watching(Watching { cause, .. }) => matches!(cause, Cause::Release { .. }),
+            Self::Queued { .. } | Self::Opening { .. } | Self::Pausing { .. } => false,
+        }
+    }
+
     /// Whether the name is left open for others.
     pub(super) const fn is_open(self) -> bool {
         matches!(self, Self::Opening { .. })

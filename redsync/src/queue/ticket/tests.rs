@@ -147,6 +147,85 @@ fn a_permit_that_is_held_here_is_not_tried_and_the_next_waiter_acts_for_the_rest
     assert!(third.standing().may_act);
 }
 
+/// Ends a lock that is handed over. Returns which of these waiters has it now, and the lock.
+fn end(held: OwnedLease, waiters: &[Ticket]) -> (usize, OwnedLease) {
+    assert!(held.end_hold().is_none(), "it is handed over");
+    let handed_over = waiters.iter().map(Ticket::take_handed_over).enumerate();
+    let mut handed_over = handed_over.filter_map(|(at, lease)| Some((at, lease?)));
+    handed_over.next().expect("one of them has it")
+}
+
+/// One of two permits, and waiters of which the first searches for the other.
+fn searching(common: &Arc<Common>, waiters: usize) -> (OwnedLease, Vec<Ticket>) {
+    let holder = wait_for_permit(common);
+    let lease = enter(common, &holder, 0);
+    let waiters: Vec<_> = (0..waiters).map(|_| wait_for_permit(common)).collect();
+    waiters[0].searches(true);
+    (common.own(lease), waiters)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_passes_a_waiter_that_searches_up_to_a_bound() {
+    let common = process();
+    let (mut held, waiters) = searching(&common, 20);
+    for next in 1..=8 {
+        let at;
+        (at, held) = end(held, &waiters);
+        assert_eq!(at, next);
+        assert!(has_no_notice(&waiters[0]), "it searches already");
+        assert!(waiters[0].standing().may_act);
+    }
+    let (at, _held) = end(held, &waiters);
+    assert_eq!(at, 0, "it has let four pass for each permit");
+    assert!(is_told_to_act(&waiters[9]), "the next one searches");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_goes_to_a_waiter_whose_search_is_over_or_that_is_alone() {
+    let common = process();
+    let (held, waiters) = searching(&common, 3);
+    waiters[0].searches(false);
+    let (at, held) = end(held, &waiters);
+    assert_eq!(at, 0);
+    // All of them search, so none is passed.
+    waiters[1].searches(true);
+    waiters[2].searches(true);
+    let (at, _held) = end(held, &waiters);
+    assert_eq!(at, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_leaves_while_it_searches_is_followed_by_the_next() {
+    let common = process();
+    let (held, mut waiters) = searching(&common, 4);
+    let (at, held) = end(held, &waiters);
+    assert_eq!(at, 1);
+    drop(waiters.remove(0));
+    assert!(is_told_to_act(&waiters[1]), "the next one searches");
+    waiters[1].searches(true);
+    // Handed over to the last one, which leaves without having read that.
+    assert!(held.end_hold().is_none());
+    drop(waiters.pop());
+    assert!(waiters[1].take_handed_over().is_some(), "it is alone now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_waiter_for_a_permit_passes_another_and_no_reader_is_passed() {
+    let common = process();
+    // The key of the first permit is that of the mutex.
+    for between in [wait, wait_shared] {
+        let (held, waiters) = searching(&common, 1);
+        let (_between, _behind) = (between(&common), wait_for_permit(&common));
+        assert_eq!(end(held, &waiters).0, 0);
+    }
+    // The waiter for a mutex searches for nothing else.
+    let common = process();
+    let (first, second, _third) = (wait(&common), wait(&common), wait(&common));
+    let held = common.own(enter(&common, &first, 0));
+    second.searches(true);
+    assert_eq!(end(held, &[second]).0, 0);
+}
+
 #[test]
 fn a_waiter_knows_which_permits_are_held_or_released_here() {
     let common = process();

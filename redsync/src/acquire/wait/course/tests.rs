@@ -120,6 +120,25 @@ fn a_waiter_that_has_stayed_back_learns_whether_others_came() {
 }
 
 #[test]
+fn a_waiter_searches_from_its_notice_to_the_end_of_its_attempt() {
+    let mut test = Test::new();
+    let searches = |test: &Test| test.course.state().is_searching();
+    test.on(Event::Joined { may_act: false });
+    assert!(!searches(&test), "it is queued");
+    assert_eq!(test.on(notified(Some(5 * MS))), Action::Wait);
+    assert!(searches(&test), "it stays back");
+    assert_eq!(test.timer(true), Action::Watch);
+    assert!(searches(&test), "the nodes have yet to say what is free");
+    assert_eq!(test.free(true, 0), Action::Attempt);
+    assert!(searches(&test));
+    assert_eq!(test.fail(false), Action::Watch);
+    assert!(!searches(&test), "it has found nothing");
+    assert_eq!(test.free(true, 0), Action::Attempt);
+    assert_eq!(test.on(failed(Found::NoQuorum, false, true)), Action::Wait);
+    assert!(!searches(&test), "it pauses");
+}
+
+#[test]
 fn a_waiter_lets_others_come_first_for_as_many_checks() {
     let mut test = Test::new();
     test.on(Event::Joined { may_act: true });
