@@ -161,11 +161,11 @@ async fn several_writers_do_not_wake_each_other() {
     let servers = Servers::start(3);
     let [here, writers @ ..] = on_servers::<9>(&servers);
     // On every node, because the writers are counted on the first.
-    let shared = here.mutex(NAME).shared().with_expiry(LONG);
-    let shared = shared.with_fail_fast(false);
+    let shared = here.mutex(NAME).shared().with_fail_fast(false);
     let shared = shared.lock().await.unwrap();
     let writers = writers.map(|redsync| {
-        let mutex = redsync.mutex(NAME).with_expiry(LONG);
+        // The first attempts of all of them together may take long, and the next ones are far away.
+        let mutex = redsync.mutex(NAME).with_node_timeout(SOON);
         tokio::spawn(async move { mutex.lock_within(WAIT).await.map(drop) })
     });
     let scripts = || -> u64 {
