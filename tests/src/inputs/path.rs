@@ -30,14 +30,29 @@ pub fn check(template: &str, one: &[String], other: &[String]) {
         key.names().map(str::to_owned).collect::<Vec<_>>()
     };
     let (one, other) = (values(one), values(other));
-    assert_eq!(
-        name(&one) == name(&other),
-        one == other,
-        "{template} with {one:?} and with {other:?}"
-    );
+    let parts = [value(&one, 0), value(&one, 1), value(&other, 0)];
+    for [one, other] in [shifted(template, &parts), [one, other]] {
+        let (one, other) = (values(&one), values(&other));
+        assert_eq!(
+            name(&one) == name(&other),
+            one == other,
+            "{template} with {one:?} and with {other:?}"
+        );
+    }
     if !parameters.is_empty() {
         assert!(key.name([]).is_err(), "a parameter has no value");
     }
+}
+
+/// Two lists of values that would make the same name, if what separates two parameters were not
+/// encoded in values.
+fn shifted(template: &str, [first, second, third]: &[String; 3]) -> [Vec<String>; 2] {
+    let after = template.split_once('}').map_or("", |(_, after)| after);
+    let separator = after.split_once('{').map_or(after, |(literal, _)| literal);
+    [
+        vec![first.clone(), format!("{second}{separator}{third}")],
+        vec![format!("{first}{separator}{second}"), third.clone()],
+    ]
 }
 
 /// The names of the parameters of a template, each once.
