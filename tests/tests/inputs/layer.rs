@@ -21,7 +21,7 @@ fn name() -> impl Strategy<Value = String> {
         "a?:fence",
         "a?:permit-[0-9]?",
         "#sha256:[0-9a-f]{64}",
-        "b{200}"
+        "b{210}[ab]{0,2}"
     ];
     prop_oneof![3 => value(), 1 => known]
 }
