@@ -16,7 +16,7 @@ use redsync::{
 use redsync_tests::{Servers, faulty::Fault};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{LONG, NAME, SOON, WAIT, Watched, ms, on_servers, queue};
+use crate::{NAME, SOON, WAIT, Watched, ms, on_servers, queue};
 
 /// A server that can be read and not be written, such as one that is out of memory.
 #[derive(Clone)]
