@@ -173,7 +173,7 @@ mod tests {
         quorum::votes::{NodeVote, Vote, Votes},
     };
 
-    /// The failure on a permit that will be free after so many seconds, if that is known.
+    /// The failure on a permit that is held for this many more seconds, if that is known.
     fn failure(reason: Reason, free_in: Option<u64>) -> Failure {
         let remaining = free_in.map(Duration::from_secs);
         Failure {

@@ -11,7 +11,7 @@ fn explore(scenario: impl Fn(&Arc<Common>) + Send + Sync + 'static) {
     memory::explore(move || {
         let common = process();
         scenario(&common);
-        // Its keeper ends, which the thread that watches over all keepers is told.
+        // Its keeper ends then, and notifies the thread that watches over all keepers.
         memory::aside(|| drop(common));
     });
 }
