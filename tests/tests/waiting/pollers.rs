@@ -233,6 +233,36 @@ async fn a_poller_is_served_beside_a_busy_process_that_loses_a_tenth_at_most() {
     }
 }
 
+/// Resolves when a busy process has left the name open: it is free for longer than a release and
+/// the next attempt of the process take.
+async fn is_open(stores: &[MemoryNode]) {
+    let mut free = 0;
+    while free < 20 {
+        sleep(ms(1)).await;
+        let found = join_all(stores.iter().map(|store| store.inspect(NAME))).await;
+        let is_free = found
+            .iter()
+            .all(|found| found.as_ref().is_ok_and(Option::is_none));
+        free = if is_free { free + 1 } else { 0 };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_takes_the_name_again_when_somebody_has_come() {
+    let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
+    let (mut running, sections) = hot(&from_afar(&stores, ms(1)), 3, ms(2));
+    timeout(SOON, is_open(&stores)).await.expect("an opening");
+    let poller = InMemory(stores);
+    let value = poller.attempt().await.expect("the name is open");
+    sleep(ms(5)).await;
+    let before = sections.load(Ordering::Relaxed);
+    poller.release(&value).await;
+    // The name would be open for four times as long if nobody came.
+    sleep(ms(50)).await;
+    assert!(sections.load(Ordering::Relaxed) > before);
+    running.shutdown().await;
+}
+
 /// Sections that are much shorter than a message takes to a node.
 const SHORT: Duration = Duration::from_micros(100);
 
