@@ -1,9 +1,10 @@
 //! The condition of a node, as its answers show it: whether it works, and what the log has said
 //! about it.
 //!
-//! A problem is reported once when it begins, and once for each new reason. It is over when the
-//! node does again what it had failed to do, and has not failed for a moment: of the commands that
-//! were under way together, some may succeed while others fail.
+//! Each problem is reported once when it begins. It is over when the node does again what it had
+//! failed to do, and has not failed for a moment: of the commands that were under way together,
+//! some may succeed while others fail. A node may have several problems: a user who may not extend
+//! locks is no reason to be silent about an outage.
 
 use std::{
     mem::{self, Discriminant},
@@ -28,7 +29,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(super) struct Condition {
     /// Whether there is a problem. So an answer of a node that works does not lock the mutex.
     has_problem: AtomicBool,
-    problem: Mutex<Option<Problem>>,
+    problems: Mutex<Vec<Problem>>,
     made_at: Instant,
     /// When the first question was asked since the node has last answered, in milliseconds after
     /// `made_at`; `ANSWERED` if there was none.
@@ -37,23 +38,26 @@ pub(super) struct Condition {
 
 const ANSWERED: u64 = u64::MAX;
 
+/// Failures of one kind, which have one report.
 struct Problem {
+    kind: Kind,
+    reason: String,
     since: Instant,
     last: Instant,
     failures: u64,
-    reported: Vec<Kind>,
-    /// The operation whose success ends the problem. [`None`] for any.
-    operation: Option<Operation>,
+    /// What has failed last.
+    operation: Operation,
 }
 
-/// A problem that is over.
+/// Problems that are over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Over {
     pub(super) lasted: Duration,
     pub(super) failures: u64,
+    /// The reasons that were reported.
+    pub(super) reason: String,
 }
 
-/// Failures of one kind have one report.
 #[derive(PartialEq, Eq)]
 enum Kind {
     /// The node does not answer. A single outage shows in several ways.
@@ -65,7 +69,7 @@ impl Condition {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             has_problem: AtomicBool::new(false),
-            problem: Mutex::default(),
+            problems: Mutex::default(),
             made_at: now,
             asked_at: AtomicU64::new(ANSWERED),
         }
@@ -105,27 +109,26 @@ impl Condition {
         let Some(kind) = Kind::of(error) else {
             return false;
         };
-        let mut problem = self.problem.lock();
+        let mut problems = self.problems.lock();
         // Relaxed, here and below: it is only a hint, and `works` locks before it relies on
         // anything.
         self.has_problem.store(true, Ordering::Relaxed);
-        let problem = problem.get_or_insert_with(|| Problem {
+        let known = problems.iter_mut().find(|problem| problem.kind == kind);
+        if let Some(problem) = known {
+            problem.last = now;
+            problem.failures += 1;
+            problem.operation = operation;
+            return false;
+        }
+        problems.push(Problem {
+            kind,
+            reason: error.to_string(),
             since: now,
             last: now,
-            failures: 0,
-            reported: Vec::new(),
-            operation: None,
+            failures: 1,
+            operation,
         });
-        problem.last = now;
-        problem.failures += 1;
-        if kind.is_of_one_operation() {
-            problem.operation = Some(operation);
-        }
-        let is_new = !problem.reported.contains(&kind);
-        if is_new {
-            problem.reported.push(kind);
-        }
-        is_new
+        true
     }
 
     /// Whether a success has to be noted.
@@ -133,20 +136,43 @@ impl Condition {
         self.has_problem.load(Ordering::Relaxed)
     }
 
-    /// Notes a success. Returns the problem that is over by it, if there was one.
+    /// Notes a success. Returns the problems that are over by it, if there were any.
     pub(super) fn works(&self, operation: Operation, now: Instant) -> Option<Over> {
-        let mut problem = self.problem.lock();
-        let ended = problem.take_if(|problem| {
-            let has_succeeded = |failed: Operation| failed.name() == operation.name();
-            problem.operation.is_none_or(has_succeeded)
-                && now.saturating_duration_since(problem.last) >= QUIET
-        })?;
-        self.has_problem.store(false, Ordering::Relaxed);
+        let mut problems = self.problems.lock();
+        let is_over = |problem: &mut Problem| problem.is_over(operation, now);
+        let over: Vec<_> = problems.extract_if(.., is_over).collect();
+        self.has_problem
+            .store(!problems.is_empty(), Ordering::Relaxed);
+        let first = over.iter().map(|problem| problem.since).min()?;
+        let reasons: Vec<_> = over.iter().map(|problem| &*problem.reason).collect();
         Some(Over {
-            lasted: now.saturating_duration_since(ended.since),
-            failures: ended.failures,
+            lasted: now.saturating_duration_since(first),
+            failures: over.iter().map(|problem| problem.failures).sum(),
+            reason: reasons.join("; "),
         })
     }
+}
+
+impl Problem {
+    /// Whether the problem is over when this operation has succeeded.
+    fn is_over(&self, succeeded: Operation, now: Instant) -> bool {
+        let does_it_again = match self.kind.extent() {
+            Extent::Everything => true,
+            Extent::Writes => succeeded == Operation::Acquire,
+            Extent::Operation => false,
+        };
+        (does_it_again || succeeded.name() == self.operation.name())
+            && now.saturating_duration_since(self.last) >= QUIET
+    }
+}
+
+/// What a node does not do while it has a problem.
+enum Extent {
+    Everything,
+    /// All that changes a key. Some operations have nothing to change, and succeed.
+    Writes,
+    /// An operation: a user may lack the permission for scripts, and a full server still releases.
+    Operation,
 }
 
 impl Kind {
@@ -164,22 +190,17 @@ impl Kind {
         }
     }
 
-    /// Whether the node may do everything else meanwhile. A user may lack the permission for
-    /// scripts, and a full server still releases.
-    fn is_of_one_operation(&self) -> bool {
-        match self {
-            Self::Away => false,
-            Self::Other(_, None) => true,
-            Self::Other(_, Some(code)) => !matches!(
-                &**code,
-                "LOADING"
-                    | "BUSY"
-                    | "MASTERDOWN"
-                    | "CLUSTERDOWN"
-                    | "TRYAGAIN"
-                    | "NOAUTH"
-                    | "WRONGPASS"
-            ),
+    fn extent(&self) -> Extent {
+        let Self::Other(_, code) = self else {
+            return Extent::Everything;
+        };
+        match code.as_deref() {
+            Some(
+                "LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "NOAUTH"
+                | "WRONGPASS",
+            ) => Extent::Everything,
+            Some("READONLY" | "MISCONF" | "NOREPLICAS") => Extent::Writes,
+            _ => Extent::Operation,
         }
     }
 }
@@ -204,6 +225,7 @@ mod tests {
         let over = Over {
             lasted: LATER,
             failures: 4,
+            reason: NodeError::TimedOut.to_string(),
         };
         assert_eq!(
             condition.works(Operation::Acquire, start + LATER),
@@ -251,6 +273,35 @@ mod tests {
                 .works(Operation::Release, start + 2 * LATER)
                 .is_some()
         );
+    }
+
+    /// A user may lack a permission for years, in which the node goes down and comes back.
+    #[test]
+    fn a_problem_that_stays_hides_no_outage() {
+        let (condition, start) = (Condition::new(Instant::now()), Instant::now());
+        let no_permission = NodeError::refused("NOPERM", "");
+        assert!(condition.failed(Operation::Extend, &no_permission, start));
+        for outage in 0..3 {
+            let begin = start + outage * 2 * LATER;
+            assert!(condition.failed(Operation::Acquire, &NodeError::TimedOut, begin));
+            let over = condition.works(Operation::Acquire, begin + LATER);
+            let reason = over.map(|over| over.reason);
+            assert_eq!(reason, Some(NodeError::TimedOut.to_string()));
+        }
+        assert!(!condition.failed(Operation::Extend, &no_permission, start));
+    }
+
+    #[test]
+    fn a_server_that_takes_writes_again_works_again() {
+        for code in ["READONLY", "MISCONF", "NOREPLICAS"] {
+            let (condition, start) = (Condition::new(Instant::now()), Instant::now());
+            let error = NodeError::refused(code, "");
+            assert!(condition.failed(Operation::Extend, &error, start));
+            // There may have been nothing to release.
+            assert_eq!(condition.works(Operation::Release, start + LATER), None);
+            let over = condition.works(Operation::Acquire, start + LATER);
+            assert!(over.is_some(), "{code}");
+        }
     }
 
     #[test]
