@@ -289,7 +289,9 @@ impl Lease {
     /// lease has ended: the validity then ended because its holder gave the lock up.
     pub(crate) fn report_loss(&self) {
         if !self.has_ended() && self.count_loss() {
-            let reason = self.hold.loss().reason();
+            let nodes = self.site.nodes();
+            let addresses = (0..nodes.len()).map(|node| nodes.address(node));
+            let reason = self.hold.loss().reason(addresses);
             observed(|| tracing::warn!(name = %self.label(), %reason, "the lock was lost"));
         }
     }

@@ -199,7 +199,6 @@ async fn a_node_that_refuses_one_operation_is_reported_once_though_it_allows_the
         let _ = guard.release().await;
     };
     limited.command(&["ACL", "SETUSER", "user", "-pexpire"]);
-    limited.command(&["ACL", "SETUSER", "user", "-eval", "-evalsha"]);
     for _ in 0..10 {
         extend().await;
     }
@@ -233,7 +232,36 @@ async fn a_node_that_cannot_track_is_reported_once() {
     }
     log.assert_once(&["WARN", &server.address(), "wake-ups"]);
     assert_eq!(log.lines(&["WARN"]).len(), 1, "{:?}", log.lines(&[]));
+
+    server.command(&["ACL", "SETUSER", "user", "+client"]);
+    until_async("wake-ups again", SOON, async || {
+        let wait = other.mutex("a").lock_within(Duration::from_millis(300));
+        wait.await.unwrap_err();
+        !log.lines(&["INFO", &server.address(), "sends wake-ups again"])
+            .is_empty()
+    })
+    .await;
+    assert_eq!(log.lines(&[]).len(), 2, "{:?}", log.lines(&[]));
     held.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_release_is_reported_once_and_when_it_can() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(2);
+    let limited = RedisServer::start();
+    limited.command(&["ACL", "SETUSER", "user", "on", ">word", "~*", "+set"]);
+    let url = limited.url().replace("redis://", "redis://user:word@");
+    let redsync = connect(servers.urls().into_iter().chain([url]));
+    for _ in 0..10 {
+        lock(&redsync).await;
+    }
+    let address = limited.address();
+    log.assert_once(&["WARN", &address, "cannot release locks"]);
+    limited.command(&["ACL", "SETUSER", "user", "+@all"]);
+    until_logged(&log, &redsync, &["INFO", &address, "works again"]).await;
+    log.assert_once(&["INFO", &address, "cannot release locks"]);
+    assert_eq!(log.lines(&[]).len(), 2, "{:?}", log.lines(&[]));
 }
 
 #[tokio::test]
@@ -279,6 +307,26 @@ async fn an_outage_is_reported_when_it_begins_and_when_it_is_over() {
     assert_eq!(log.lines(&[]).len(), 5, "{:?}", log.lines(&[]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_lasts_is_reported_every_ten_seconds_with_its_attempts() {
+    let (log, _guard) = Log::listen();
+    let nodes = [(); 3].map(|()| FaultyNode::new());
+    for node in &nodes {
+        node.always(Fault::unreachable());
+    }
+    let redsync = Redsync::new(nodes).unwrap();
+    for _ in 0..25 {
+        redsync.mutex("a").try_lock().await.unwrap_err();
+        sleep(Duration::from_secs(1)).await;
+    }
+    log.assert_once(&["WARN", "too few nodes answer; no lock"]);
+    let lasting = log.lines(&["WARN", "the outage goes on", "attempts="]);
+    assert_eq!(lasting.len(), 2, "{lasting:?}");
+    for (line, attempts) in lasting.iter().zip([11, 21]) {
+        assert!(line.contains(&format!("attempts={attempts}")), "{line}");
+    }
+}
+
 /// What a node answers about a lock that is lost, of two nodes.
 const LOST: [&str; 2] = ["had no key", "had another's key"];
 
@@ -303,6 +351,26 @@ async fn a_lost_lock_says_what_each_node_answered() {
         let said = format!("{} {answer}", server.address());
         assert!(lines[0].contains(&said), "{lines:?}");
         assert!(error.contains(&said), "{error}");
+    }
+}
+
+/// Two answers are enough for the loss to be certain.
+#[tokio::test]
+async fn a_lock_that_is_lost_before_all_nodes_have_answered_names_the_others() {
+    let (log, _guard) = Log::listen();
+    let servers = Servers::start(3);
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    // The last node does not answer before its time is over, which never comes.
+    let mutex = redsync.mutex("a").with_expiry(Duration::from_secs(60));
+    let guard = mutex.with_node_timeout(SOON).lock().await.unwrap();
+    redsync.drain().await;
+    servers[0].flush();
+    servers[1].command(&["SET", "a", "another"]);
+    servers[2].stop();
+    guard.extend().await.unwrap_err();
+    let answers = [LOST[0], LOST[1], "was not waited for"];
+    for (server, answer) in servers.iter().zip(answers) {
+        log.assert_once(&["WARN", "lost", &format!("{} {answer}", server.address())]);
     }
 }
 

@@ -1,8 +1,12 @@
 //! The loss of a lock: whether it has been noted, and what the nodes said.
 
-use std::{fmt, sync::atomic::Ordering};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
+    Printable,
     quorum::votes::Votes,
     sync::{AtomicBool, Mutex},
 };
@@ -37,27 +41,40 @@ impl Loss {
         self.votes.lock().clone()
     }
 
-    /// Why the lock is lost, for a log.
-    pub(super) fn reason(&self) -> impl fmt::Display {
-        Reason(self.votes())
+    /// Why the lock is lost, for a log: the answer of each of these nodes.
+    pub(super) fn reason<'a>(
+        &self,
+        nodes: impl Iterator<Item = &'a Arc<str>>,
+    ) -> impl fmt::Display {
+        Reason {
+            votes: self.votes(),
+            nodes: nodes.collect(),
+        }
     }
 }
 
-struct Reason(Option<Votes>);
+struct Reason<'a> {
+    votes: Option<Votes>,
+    nodes: Vec<&'a Arc<str>>,
+}
 
-impl fmt::Display for Reason {
+impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(votes) => votes.described("keeps it", "had another's key").fmt(f),
-            None => f.write_str("it was not extended in time"),
+        let Some(votes) = &self.votes else {
+            return f.write_str("it was not extended in time");
+        };
+        votes.described("keeps it", "had another's key").fmt(f)?;
+        let has_voted = |address: &str| votes.iter().any(|node| node.address() == address);
+        for address in self.nodes.iter().filter(|address| !has_voted(address)) {
+            // The loss was certain by then.
+            write!(f, "; {} was not waited for", Printable(&***address))?;
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{NodeError, NodeVote, Vote};
 
@@ -101,14 +118,16 @@ mod tests {
         let loss = Loss::default();
         assert!(loss.note());
         assert!(!loss.note());
-        assert_eq!(loss.reason().to_string(), "it was not extended in time");
+        let nodes: [Arc<str>; 3] = ["one", "two", "three"].map(Arc::from);
+        let reason = || loss.reason(nodes.iter()).to_string();
+        assert_eq!(reason(), "it was not extended in time");
         loss.note_votes(Some(votes([
             ("one", Vote::Granted),
             ("two", Vote::Refused { remaining: None }),
         ])));
         assert_eq!(
-            loss.reason().to_string(),
-            "one keeps it; two had another's key"
+            reason(),
+            "one keeps it; two had another's key; three was not waited for"
         );
     }
 }

@@ -66,6 +66,13 @@ impl Lease {
         }
     }
 
+    /// Asks each node to extend the keys of a lease that nobody holds, to see which of them can.
+    pub(crate) fn test_extension(self: &Arc<Self>) -> Pending {
+        let now = Instant::now();
+        let command = Command::new(Operation::Extend, now);
+        self.send(command, false, self.node_deadline(now))
+    }
+
     /// Sets the keys again on nodes that were found without them. It is only for a lease that a
     /// majority has just extended. The nodes that have their keys are not asked.
     pub(super) fn heal(self: &Arc<Self>) {

@@ -166,6 +166,12 @@ impl Asker for Round {
             observed(|| nodes.metrics(node).answered(operation, start, error));
         }
         observed(|| nodes.note(node, operation, error));
+        if operation == Operation::Release
+            && let Some(error) = error.filter(|error| error.may_pass())
+        {
+            // The release is repeated. If no repetition is answered in time, this is the reason.
+            self.count.expect(node, Vote::Failed(error.clone()));
+        }
         let is_fenced = self.lease.entry().fenced;
         self.settle(node, |lane| {
             lane.answered(operation, answer, is_fenced, Instant::now())
