@@ -4,10 +4,10 @@ use std::{pin::pin, sync::Arc};
 
 use crate::{
     Mode, NodeError, OwnerValue, Vote, Votes, common::Common, lease::Lease, options::Options,
-    request::Request,
+    quorum::count::RoundVotes, request::Request,
 };
 
-/// Acquires a plain exclusive lock of its own on every node, and releases it.
+/// Acquires a plain exclusive lock of its own on every node, extends it and releases it.
 ///
 /// # Cancel safety
 ///
@@ -27,26 +27,35 @@ pub(crate) async fn probe(common: &Arc<Common>, defaults: &Options) -> Votes {
         .into();
     let request = Request::new(&[Arc::clone(&name)].into(), &Arc::new(options));
     match (request, value) {
-        (Ok(request), Ok(value)) => lock_and_release(common, &request, value).await,
+        (Ok(request), Ok(value)) => lock(common, &request, value).await,
         // No name fits behind the prefix, or the system has no random numbers.
         _ => (common.nodes).not_asked(&name.into(), 0, &NodeError::NotSent),
     }
 }
 
-/// Acquires and releases the lock. A node that fails to do one of the two votes with that failure.
-async fn lock_and_release(common: &Arc<Common>, request: &Request, value: OwnerValue) -> Votes {
+/// Acquires, extends and releases the lock. A node that fails to do one of these votes with that
+/// failure.
+async fn lock(common: &Arc<Common>, request: &Request, value: OwnerValue) -> Votes {
     let lease = Lease::new(common.site(), request, 0, value, false);
     let owned = common.own(Arc::clone(&lease));
     // Dropped before `owned`, so that the release follows the acquisition.
     let mut acquiring = pin!(lease.acquire());
     acquiring.as_mut().await;
     let mut votes = acquiring.take_votes();
+    let mut extending = pin!(lease.test_extension());
+    extending.as_mut().await;
+    fail(&mut votes, extending.take_votes());
     let mut releasing = pin!(owned.undo());
     releasing.as_mut().await;
-    for (vote, released) in votes.iter_mut().zip(releasing.take_votes()) {
-        if matches!(vote, Some(Vote::Granted)) && matches!(released, Some(Vote::Failed(_))) {
-            *vote = released;
+    fail(&mut votes, releasing.take_votes());
+    lease.votes(votes)
+}
+
+/// Replaces the votes of nodes that have failed only in a later round.
+fn fail(votes: &mut RoundVotes, later: RoundVotes) {
+    for (vote, later) in votes.iter_mut().zip(later) {
+        if matches!(vote, Some(Vote::Granted)) && matches!(later, Some(Vote::Failed(_))) {
+            *vote = later;
         }
     }
-    lease.votes(votes)
 }

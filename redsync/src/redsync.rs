@@ -269,7 +269,8 @@ impl Redsync {
         }
     }
 
-    /// Acquires and releases a lock of its own on every node, and returns which of them did both.
+    /// Acquires, extends and releases a lock of its own on every node, and returns which of them did
+    /// all of it.
     /// Each vote is [`Granted`](crate::Vote::Granted) or [`Failed`](crate::Vote::Failed). Call it
     /// when a service starts, to log the result, or for a health check.
     ///
@@ -288,7 +289,7 @@ impl Redsync {
     /// # }
     /// ```
     ///
-    /// It takes at most twice the [node time limit](Mutex::with_node_timeout), which is 400 ms by
+    /// It takes at most three times the [node time limit](Mutex::with_node_timeout), which is 400 ms by
     /// default.
     ///
     /// # Cancel safety

@@ -43,7 +43,8 @@
 //! * **Scripts**: before its first exclusive lock on one name, a server is asked whether it could
 //!   extend and release it. If its user may neither run the scripts for that nor the command for
 //!   cheaper releases, the server gets no lock, and its vote is the error
-//!   [`NodeError::CannotRelease`](crate::NodeError::CannotRelease). All other commands are
+//!   [`NodeError::CannotRelease`](crate::NodeError::CannotRelease). If it may run only that
+//!   command, its locks cannot be extended: each ends at its expiry. All other commands are
 //!   optional: if the server or a proxy refuses one, with any error, the feature is missing, and
 //!   nothing else. A proxy may also refuse a command by closing the connection. Unless the command
 //!   was answered before, it is then not sent for a minute, and for twice as long each further

@@ -249,6 +249,45 @@ async fn the_user_on_the_page_on_deployment_locks_with_fencing_and_wake_ups_and_
     assert!(matches!(error, LockError::Unavailable(_)), "{error}");
 }
 
+/// Neither a lock whose key stays nor one that cannot be extended is found out by its users only.
+#[tokio::test]
+async fn permissions_that_are_withdrawn_later_are_noticed() {
+    let (servers, urls) = start(&[PLAIN]);
+    let redsync = connect(&urls);
+    let permit = |rules: &[&str]| {
+        for server in servers.iter() {
+            server.command(&[&["ACL", "SETUSER", "app"], rules].concat());
+        }
+    };
+    let mutex = redsync.mutex("a");
+    holds(&mutex).await;
+    redsync.drain().await;
+
+    permit(&["-pexpire"]);
+    let votes = redsync.probe().await;
+    assert_eq!(
+        votes.granted(),
+        0,
+        "a lock that cannot be extended: {votes}"
+    );
+    redsync.drain().await;
+    servers.assert_no_keys();
+
+    // It is granted, and its release is refused.
+    permit(&["-@all", "+set", "+get"]);
+    mutex.lock().await.unwrap().release().await.unwrap_err();
+    redsync.drain().await;
+    for _ in 0..2 {
+        let error = redsync.mutex("b").try_lock().await.unwrap_err();
+        assert!(error.to_string().contains("cannot release"), "{error}");
+    }
+    redsync.drain().await;
+    assert!(servers.iter().all(|server| server.keys() == ["a"]));
+
+    permit(&["+@all"]);
+    holds(&redsync.mutex("b")).await;
+}
+
 #[tokio::test]
 async fn without_one_of_the_permissions_of_a_plain_lock_there_is_none_that_stays() {
     for missing in PLAIN {

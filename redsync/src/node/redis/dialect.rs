@@ -76,6 +76,12 @@ impl Dialect {
         // Relaxed: see `can_release`.
         self.can_release.store(true, Ordering::Relaxed);
     }
+
+    /// Notes that the server has refused a release, so that it is checked before the next lock.
+    pub(super) fn forget_release(&self) {
+        // Relaxed: see `can_release`.
+        self.can_release.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Whether the server may have refused this command and still carry out another one that does the

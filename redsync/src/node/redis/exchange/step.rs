@@ -135,7 +135,13 @@ impl Step {
     ) -> Result<Option<Self>, NodeError> {
         Ok(match self {
             Self::Script(run, by) => {
-                (run.script().after(*by, error)).map(|by| Self::Script(*run, by))
+                let otherwise = run.script().after(*by, error);
+                let is_final = otherwise.is_none() && may_do_otherwise(error);
+                if is_final && operation == Operation::Release {
+                    // Its user may no longer do what was checked. Further locks would stay, too.
+                    dialect.forget_release();
+                }
+                otherwise.map(|by| Self::Script(*run, by))
             }
             _ if !may_do_otherwise(error) => None,
             // The key has another type. The script can handle that.
