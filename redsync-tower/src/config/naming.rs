@@ -1,8 +1,8 @@
 //! From the names of a key to the names on the nodes: prefix, hash, length.
 //!
 //! The text `#sha256:` marks the short form of a name. A name has it if names are to be hashed, if
-//! it is long, or if it is reserved for the counters of fencing tokens or the permits of
-//! semaphores. A name that contains the mark from the start has a short form too, so that no name
+//! it is long, if it is reserved for the counters of fencing tokens or the permits of semaphores,
+//! or if a Cluster could keep no counter beside it. A name that contains the mark from the start has a short form too, so that no name
 //! can equal the short form of another.
 
 use std::{fmt::Write, sync::Arc};
@@ -58,6 +58,7 @@ impl Naming {
             short_form(prefix, &whole)
         } else if whole.len() > MAX_UNSHORTENED_LEN
             || whole.contains(MARK)
+            || !can_have_counter(&whole)
             || is_reserved(redsync, &whole)
         {
             short_form(&whole, &whole)
@@ -65,6 +66,15 @@ impl Naming {
             whole
         }
     }
+}
+
+/// Whether the counter of a name can be in its slot of a Cluster: if the name has `{...}` in it, or
+/// can be put between these.
+fn can_have_counter(name: &str) -> bool {
+    let tagged = name
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    tagged.map_or(!name.contains('}'), |(tag, _)| !tag.is_empty())
 }
 
 /// Whether the core refuses the name as reserved, after it has put its own prefix before it.
@@ -81,6 +91,9 @@ fn is_reserved(redsync: &Redsync, name: &Arc<str>) -> bool {
 fn short_form(readable: &str, name: &str) -> Arc<str> {
     let end = (0..=READABLE_LEN).rfind(|end| readable.is_char_boundary(*end));
     let mut short = readable[..end.unwrap_or_default()].to_owned();
+    if !can_have_counter(&short) {
+        short = short.replace('}', "_");
+    }
     short.push_str(MARK);
     for byte in Sha256::digest(name) {
         write!(short, "{byte:02x}").expect("writing to a String cannot fail");
@@ -142,6 +155,35 @@ mod tests {
         assert_ne!(shorten("a:fence"), shorten("b:fence"));
         let short = shorten("a:fence");
         assert_ne!(shorten(&short), short);
+    }
+
+    /// As redis.io, "Redis cluster specification", says it of hash tags: the slot is that of the text
+    /// between the first `{` and the first `}` after it, or of the whole name if there is none.
+    #[test]
+    fn a_name_beside_which_a_cluster_could_keep_no_counter_has_a_short_form_beside_which_it_can() {
+        let tail = "x".repeat(MAX_UNSHORTENED_LEN);
+        for (name, is_short) in [
+            ("a}b".to_owned(), true),
+            ("}".to_owned(), true),
+            ("{}a".to_owned(), true),
+            ("a}{".to_owned(), true),
+            ("a{b".to_owned(), false),
+            ("{a}b".to_owned(), false),
+            ("a}{b}".to_owned(), false),
+            // The part with the braces is cut off, and not that before it.
+            (format!("a}}{tail}{{b}}"), true),
+        ] {
+            let locked = shorten(&name);
+            assert_eq!(locked.contains(MARK), is_short, "{name}");
+            let rest = locked.split_once('{').map(|(_, rest)| rest);
+            let tag = rest.and_then(|rest| rest.split_once('}'));
+            assert!(
+                tag.is_some_and(|(tag, _)| !tag.is_empty()) || !locked.contains('}'),
+                "{locked}"
+            );
+        }
+        assert_ne!(shorten("a}b"), shorten("a_b"));
+        assert_ne!(shorten("a}b"), shorten("a}c"));
     }
 
     #[test]
