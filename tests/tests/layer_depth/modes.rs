@@ -1,7 +1,16 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use axum::{Extension, Router, extract::State, routing::get};
 use http::{Request, StatusCode};
 use redsync_tests::faulty::{Fault, FaultyNode};
 use redsync_tower::{HeldLock, NotLocked, RedlockLayer, key::LockKey};
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::{Stage, nodes, request, send, status, text};
 
@@ -31,19 +40,64 @@ async fn reads_run_side_by_side_and_writes_alone() {
     let reads = [start("GET"), start("GET")];
     stage.has(2).await;
     assert_eq!(status(&app, "POST", "/report").await, StatusCode::CONFLICT);
-    stage.let_go(2);
-    for read in reads {
+    // A write that was refused, and that nobody repeats, keeps no read out.
+    let last = start("GET");
+    stage.has(1).await;
+    stage.let_go(3);
+    for read in reads.into_iter().chain([last]) {
         assert_eq!(read.await.unwrap(), StatusCode::OK);
     }
 
-    // The one that was refused has kept new reads out for half a second.
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let write = start("POST");
     stage.has(1).await;
     assert_eq!(status(&app, "GET", "/report").await, StatusCode::CONFLICT);
     assert_eq!(status(&app, "POST", "/report").await, StatusCode::CONFLICT);
     stage.let_go(1);
     assert_eq!(write.await.unwrap(), StatusCode::OK);
+}
+
+/// Twenty clients that read without a pause, beside writes that are refused and one that waits.
+#[tokio::test(start_paused = true)]
+async fn reads_stay_side_by_side_beside_writes() {
+    const READ: Duration = Duration::from_millis(50);
+    const SPAN: Duration = Duration::from_millis(500);
+    let lock =
+        RedlockLayer::new(nodes().0, |request: &Request<_>| key(request)).with_shared_reads(true);
+    let app = |lock: RedlockLayer<_>| {
+        let routes = get(|| sleep(READ)).post(async || ()).route_layer(lock);
+        Router::new().route("/report", routes)
+    };
+    // A read waits for the writes before it. Only the last write waits for reads.
+    let reading = app(lock.clone().with_wait(SPAN));
+    let (refused, patient) = (app(lock.clone()), app(lock.with_wait(10 * SPAN)));
+
+    let reads = Arc::new(AtomicUsize::new(0));
+    let mut readers = JoinSet::new();
+    for _ in 0..20 {
+        let (app, reads) = (reading.clone(), Arc::clone(&reads));
+        readers.spawn(async move {
+            loop {
+                assert_eq!(status(&app, "GET", "/report").await, StatusCode::OK);
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    // Ten reads of each client, less those around a write.
+    let are_side_by_side = async |what: &str| {
+        let before = reads.load(Ordering::Relaxed);
+        sleep(SPAN).await;
+        let count = reads.load(Ordering::Relaxed) - before;
+        assert!(count >= 8 * 20, "{count} reads {what}");
+    };
+    are_side_by_side("alone").await;
+    for _ in 0..4 {
+        let write = status(&refused, "POST", "/report").await;
+        assert_eq!(write, StatusCode::CONFLICT);
+        are_side_by_side("after a write that was refused").await;
+    }
+    assert_eq!(status(&patient, "POST", "/report").await, StatusCode::OK);
+    are_side_by_side("after a write").await;
+    readers.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,9 +11,12 @@ use std::{
 
 use redsync::{
     LockError, NodeError, Redsync,
-    node::{AcquireVote, Entry, MemoryNode, Node, NodeWrapper, WakeUp},
+    node::{
+        AcquireVote, Entry, MemoryNode, Node, NodeWrapper, WakeUp,
+        redis::{Deadpool, RedisNode},
+    },
 };
-use redsync_tests::{Servers, faulty::Fault};
+use redsync_tests::{RedisServer, Servers, faulty::Fault};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{NAME, SOON, WAIT, Watched, ms, on_servers, queue};
@@ -101,6 +104,47 @@ async fn nodes_that_report_a_taken_name_as_free_are_not_besieged() {
     let attempts = (attempts.load(Ordering::SeqCst) - before) / 3;
     // The polls, and some more.
     assert!((19..=50).contains(&attempts), "{attempts} in 2 s");
+}
+
+/// Waits for two seconds, with polls every 100 ms. Returns how many attempts arrived at the server.
+async fn attempts_at(server: &RedisServer, redsync: &Redsync) -> u64 {
+    // Nothing ends a round early on a busy machine.
+    let mutex = redsync.mutex(NAME).with_node_timeout(SOON);
+    let mutex = mutex.with_retry_delay(ms(100));
+    let before = server.info("cmdstat_set");
+    let refused = mutex.lock_within(Duration::from_secs(2)).await;
+    refused.unwrap_err();
+    server.info("cmdstat_set") - before
+}
+
+#[tokio::test]
+async fn servers_that_are_free_and_full_beside_one_with_a_key_that_is_left_are_not_besieged() {
+    let servers = Servers::start(3);
+    servers[0].command(&["SET", NAME, "left", "PX", "600000"]);
+    for server in &servers[1..] {
+        server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    }
+    let redsync = Redsync::connect(servers.urls()).unwrap();
+    let attempts = attempts_at(&servers[0], &redsync).await;
+    // Fewer on a busy machine.
+    assert!((1..=21).contains(&attempts), "{attempts} in 2 s");
+}
+
+#[tokio::test]
+async fn servers_whose_wake_ups_are_of_another_database_are_not_besieged() {
+    let servers = Servers::start(3);
+    let holder = Redsync::connect(servers.urls()).unwrap();
+    let mutex = holder.mutex(NAME).with_expiry(WAIT);
+    let _held = mutex.lock().await.unwrap();
+    // The name is free there.
+    let nodes = servers.iter().map(|server| {
+        let node = RedisNode::new(Deadpool::connect(&server.url()).unwrap());
+        node.with_wake_ups(&format!("{}/1", server.url())).unwrap()
+    });
+    let redsync = Redsync::new(nodes).unwrap();
+    let attempts = attempts_at(&servers[0], &redsync).await;
+    // The polls, and some more.
+    assert!((1..=50).contains(&attempts), "{attempts} in 2 s");
 }
 
 #[tokio::test(start_paused = true)]

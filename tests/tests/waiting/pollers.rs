@@ -233,6 +233,27 @@ async fn a_poller_is_served_beside_a_busy_process_that_loses_a_tenth_at_most() {
     }
 }
 
+/// Processes that leave the name to each other do not leave it open. A client finds it free between
+/// their turns.
+#[tokio::test(start_paused = true)]
+async fn a_poller_is_served_beside_two_busy_processes_and_some_of_its_calls_fail() {
+    const SPAN: Duration = Duration::from_secs(60);
+    for (tasks, hold) in [(3, ms(2)), (16, ms(2))] {
+        fastrand::seed(tasks as u64);
+        let stores: Vec<_> = (0..3).map(|_| MemoryNode::new()).collect();
+        let (mut one, ones) = hot(&from_afar(&stores, ms(1)), tasks, hold);
+        let (mut other, others) = hot(&from_afar(&stores, ms(1)), tasks, hold);
+        sleep(ms(500)).await;
+        let calls = call(InMemory(stores), SPAN).await;
+        let sections = [&ones, &others].map(|count| count.load(Ordering::Relaxed));
+        println!("beside {sections:?} sections of {tasks} tasks in each of two: {calls:?}");
+        assert!(u64::from(calls.locks) >= SPAN.as_secs(), "{calls:?}");
+        assert!(calls.failures * 10 <= calls.locks, "{calls:?}");
+        one.shutdown().await;
+        other.shutdown().await;
+    }
+}
+
 /// Resolves when a busy process has left the name open: it is free for longer than a release and
 /// the next attempt of the process take.
 async fn is_open(stores: &[MemoryNode]) {

@@ -59,6 +59,9 @@ impl Mutex {
     /// let mutex = redsync.mutex("order:42").with_time_for_pollers(0.5);
     /// ```
     ///
+    /// If several processes always have waiters for the name, they leave it to each other, and not
+    /// open. Such clients find it free between their turns.
+    ///
     /// (On nodes without [wake-ups](crate::node::Node::watch), the name is free for a few
     /// milliseconds after each release instead.)
     #[must_use]
