@@ -219,9 +219,9 @@ mod tests {
         for error in [NodeError::TimedOut, NodeError::Overloaded] {
             assert!(!condition.failed(Operation::Release, &error, start));
         }
-        // Others that were under way may still fail.
+        // Any success is the end of an outage, but others that were under way may still fail.
         assert_eq!(condition.works(Operation::Acquire, start), None);
-        assert!(!condition.failed(Operation::Acquire, &NodeError::TimedOut, start));
+        assert!(!condition.failed(Operation::Release, &NodeError::TimedOut, start));
         let over = Over {
             lasted: LATER,
             failures: 4,
