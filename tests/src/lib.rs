@@ -10,6 +10,7 @@ pub mod bench;
 pub mod copies;
 pub mod faulty;
 pub mod files;
+pub mod growth;
 pub mod http;
 pub mod inputs;
 pub mod program;

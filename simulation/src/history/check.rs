@@ -46,8 +46,8 @@ pub enum Rule {
     /// [`Expected::keep`] without a break, in the last expiry before the end of its validity and
     /// after it was first kept alive. Only nodes count that had its keys all the time: if a
     /// majority is to extend a lock, it must have it. (Without a record of the nodes, these are the
-    /// nodes that were well from the beginning of the call.) Guards of a process that stood still
-    /// in this time do not count.
+    /// nodes that were well from the beginning of the call on, up to their next fault.) Guards of a
+    /// process that stood still in this time do not count.
     LostGuard,
     /// A node keeps no key for longer than [`Expected::stale`] after its client was done with it,
     /// or after the end of its [minimum hold](What::Minimum), provided that the node was well for

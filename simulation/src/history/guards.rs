@@ -44,16 +44,25 @@ pub(super) fn check(
             return None;
         }
         let has_keys = |node: u32| {
-            if spans.is_empty() {
-                let begin = course.since;
-                return health.of(node).time_within(begin, since) == since.saturating_sub(begin);
-            }
             let kept = kept.get(&(owners.of(course.call), node));
             let kept = kept.map(Vec::as_slice).unwrap_or_default();
             (course.held().iter()).all(|key| has_key(kept, key, since, until))
         };
-        let nodes = (0..health.nodes()).filter(|node| has_keys(*node));
-        let well = nodes.flat_map(|node| health.of(node).parts_within(since, until));
+        let well = (0..health.nodes()).flat_map(|node| {
+            let well = health.of(node);
+            let parts: Vec<_> = if spans.is_empty() {
+                // It may have missed the acquisition, and the keeper may need a moment to find out
+                // that a fault is over.
+                let mut parts = well.parts_within(course.since, until);
+                let first = parts.next().filter(|(from, _)| *from == course.since);
+                first.map(|(_, to)| (since, to)).into_iter().collect()
+            } else if has_keys(node) {
+                well.parts_within(since, until).collect()
+            } else {
+                Vec::new()
+            };
+            parts
+        });
         let well = Intervals::of_at_least(health.nodes() as usize / 2 + 1, well);
         let keep = expected.keep.as_nanos() as u64;
         (well.longest_within(since, until) >= keep).then(|| {

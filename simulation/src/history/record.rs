@@ -82,23 +82,27 @@ impl Recorder {
     pub fn record(&self, what: What) {
         let mut place = self.place();
         let at = self.now();
-        let event = Event { at, what };
-        match &mut *place {
-            Place::Memory(events) => events.push(event),
-            Place::File(file) => {
-                let mut line = serde_json::to_string(&event).expect("an event can be written");
-                line.push('\n');
-                file.write_all(line.as_bytes())
-                    .expect("a file that can be written to");
-            }
-        }
+        place.add(Event { at, what });
+    }
+
+    /// Records that something happened before, of which that is known only now.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be written to the file.
+    pub fn record_at(&self, at: u64, what: What) {
+        self.place().add(Event { at, what });
     }
 
     /// Takes what has been recorded into memory.
     #[must_use]
     pub fn take(&self) -> Vec<Event> {
         match &mut *self.place() {
-            Place::Memory(events) => mem::take(events),
+            Place::Memory(events) => {
+                let mut events = mem::take(events);
+                events.sort_by_key(|event| event.at);
+                events
+            }
             Place::File(_) => Vec::new(),
         }
     }
@@ -128,6 +132,20 @@ impl Recorder {
 
     fn place(&self) -> MutexGuard<'_, Place> {
         self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn add(&mut self, event: Event) {
+        match self {
+            Self::Memory(events) => events.push(event),
+            Self::File(file) => {
+                let mut line = serde_json::to_string(&event).expect("an event can be written");
+                line.push('\n');
+                file.write_all(line.as_bytes())
+                    .expect("a file that can be written to");
+            }
+        }
     }
 }
 

@@ -605,6 +605,10 @@ fn a_guard_that_is_lost_although_nodes_were_well_is_found() {
     let ill = |from| loser().ill(from, 0).ill(from, 1);
     ill(1599).breaks_none();
     ill(1600).breaks(Rule::LostGuard);
+    // Of two nodes, nobody knows whether they have its keys, or whether the keeper reaches them again.
+    let both = |from, to| loser().ill(from, 0).well(to, 0).ill(from, 1).well(to, 1);
+    both(0, 5).breaks_none();
+    both(1000, 1001).breaks_none();
     // Its process stood still.
     loser()
         .at(1500, What::Stops { process: 1 })

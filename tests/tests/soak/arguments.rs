@@ -13,7 +13,7 @@ cargo test -p redsync-tests --test soak -- [options]
   --nodes N      with 3 or 5 nodes only; otherwise with each, one after the other
   --seed N       the seed of the faults, to replay them
   --plant NAME   breaks something on purpose; the run then has to find it:
-                 unlocked, early-restart, unfenced, leak
+                 unlocked, early-restart, unfenced, unkept, unreleased, asleep, blocked, leak
 ";
 
 /// Options that the test harness of Rust has, and which change nothing here.

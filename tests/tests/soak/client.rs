@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -26,12 +27,17 @@ use crate::{
     EXPIRY, Outcome,
     desk::{Answer, Message},
     plant::Plant,
+    pulse,
 };
 
-/// How long a call waits for its lock at most.
-pub(crate) const WAIT: Duration = Duration::from_secs(10);
+/// How long a call waits for its lock at most: for longer than the history may show, so that a wait without end
+/// is seen, and not cut short.
+pub(crate) const WAIT: Duration = Duration::from_secs(120);
 
 const NAMES_AT_ONCE: usize = 2;
+
+/// The expiry of the last lock of each task. If it is not released, its keys are found after the run.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// What a client has to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,7 +62,16 @@ pub(crate) async fn work(order: Order) -> Outcome<()> {
         names: order.names.iter().map(|name| (&**name).into()).collect(),
         redsync,
         recorder: Recorder::to_file(&order.record)?,
+        plant: order.plant,
     });
+    let mut pulses = JoinSet::new();
+    for (node, url) in (0..).zip(&order.urls) {
+        pulses.spawn(pulse::watch(
+            node,
+            address(url)?.to_owned(),
+            client.recorder.clone(),
+        ));
+    }
     let end = CancellationToken::new();
     let mut tasks = JoinSet::new();
     for number in 0..order.tasks {
@@ -66,13 +81,11 @@ pub(crate) async fn work(order: Order) -> Outcome<()> {
             rng: Rng::with_seed(seed),
             desk: Desk::connect(order.desk).await?,
         };
-        let is_unlocked = order.plant == Some(Plant::Unlocked) && number == 0;
-        tasks.spawn(task.run(end.clone(), is_unlocked));
+        tasks.spawn(task.run(end.clone(), number == 0));
     }
 
     if order.plant == Some(Plant::Leak) {
-        let (_, first_node) = order.urls[0].rsplit_once('@').ok_or("a URL without @")?;
-        tokio::spawn(leak(first_node.to_owned()));
+        tokio::spawn(leak(address(&order.urls[0])?.to_owned()));
     }
 
     let mut rest = Vec::new();
@@ -82,7 +95,13 @@ pub(crate) async fn work(order: Order) -> Outcome<()> {
         ended??;
     }
     client.redsync.drain().await;
+    pulses.shutdown().await;
     Ok(())
+}
+
+fn address(url: &str) -> Outcome<&str> {
+    let (_, address) = url.rsplit_once('@').ok_or("a URL without @")?;
+    Ok(address)
 }
 
 /// Keeps ten connections a second, each with 200 kB of memory.
@@ -100,6 +119,7 @@ struct Client {
     names: Vec<Arc<str>>,
     redsync: Redsync,
     recorder: Recorder,
+    plant: Option<Plant>,
 }
 
 /// The connection of a task to the desk.
@@ -151,13 +171,36 @@ impl Desk {
 }
 
 impl Task {
-    async fn run(mut self, end: CancellationToken, is_unlocked: bool) -> Outcome<()> {
+    async fn run(mut self, end: CancellationToken, is_first: bool) -> Outcome<()> {
         while !end.is_cancelled() {
-            if is_unlocked {
-                self.work_without_a_lock().await?;
-            } else if let Some(held) = self.lock().await? {
-                self.hold(held).await?;
+            match self.client.plant {
+                Some(Plant::Unlocked) if is_first => self.work_without_a_lock().await?,
+                Some(Plant::Blocked) if is_first => self.block(&end).await?,
+                _ => {
+                    if let Some(held) = self.lock().await? {
+                        self.hold(held).await?;
+                    }
+                }
             }
+        }
+        self.lock_at_last().await
+    }
+
+    /// Locks a name that nobody else wants, for so long that its keys are found after the run if they
+    /// are not released.
+    async fn lock_at_last(&mut self) -> Outcome<()> {
+        let Call { process, number } = self.client.call();
+        let mutex = self
+            .client
+            .redsync
+            .mutex(format!("last:{process}:{number}"));
+        let guard = mutex.with_expiry(LONG).lock_within(WAIT).await?;
+        if self.client.plant == Some(Plant::Unreleased) {
+            // It is never dropped.
+            Box::leak(Box::new(guard));
+        } else if self.rng.bool() {
+            // What it says is known: a node has a fault.
+            let _ = guard.release().await;
         }
         Ok(())
     }
@@ -217,6 +260,13 @@ impl Task {
 
     /// [`None`] if the future was dropped.
     async fn call(&mut self, mutex: &Mutex) -> Option<Result<Guard, LockError>> {
+        if self.client.plant == Some(Plant::Asleep) {
+            let mut lock = pin!(mutex.lock_within(WAIT));
+            // From here on, it is as if no wake-up reached the task.
+            let _ = timeout(Duration::ZERO, &mut lock).await;
+            sleep(WAIT).await;
+            return Some(lock.await);
+        }
         match self.rng.u8(..20) {
             0 => Some(mutex.try_lock().await),
             1 | 2 => {
@@ -231,7 +281,9 @@ impl Task {
         // Those who are not kept alive only work for a moment.
         let is_kept = self.rng.u8(..5) > 0;
         if is_kept {
-            held.guard.keep_alive();
+            if self.client.plant != Some(Plant::Unkept) {
+                held.guard.keep_alive();
+            }
             self.client.recorder.record(What::Keeps { call: held.call });
         }
         if held.guard.fencing_token().is_some() {
@@ -281,6 +333,7 @@ impl Task {
     async fn pause(&mut self, is_kept: bool) {
         let long = EXPIRY.as_millis() as u64 * 3 / 2;
         let time = match self.rng.u16(..1000) {
+            _ if is_kept && self.client.plant == Some(Plant::Unkept) => 2 * EXPIRY,
             // This takes more than one extension.
             0 if is_kept => Duration::from_millis(self.rng.u64(..long)),
             1..10 => Duration::from_millis(self.rng.u64(10..300)),
@@ -290,7 +343,20 @@ impl Task {
     }
 
     async fn end(&mut self, held: Held) -> Outcome<()> {
-        let Held { call, guard, .. } = held;
+        if self.record_end(&held) == End::Lost {
+            self.desk.ask(&Message::Lost).await?;
+        }
+        if self.rng.bool() {
+            // What it says is known: a node may have a fault.
+            let _ = held.guard.release().await;
+        }
+        Ok(())
+    }
+
+    fn record_end(&self, held: &Held) -> End {
+        let Held {
+            call, ref guard, ..
+        } = *held;
         let recorder = &self.client.recorder;
         let until = recorder.instant(guard.until());
         let end = if guard.is_lost() {
@@ -299,13 +365,19 @@ impl Task {
             End::Released
         };
         recorder.record(What::Ends { call, until, end });
-        if end == End::Lost {
-            self.desk.ask(&Message::Lost).await?;
-        }
-        if self.rng.bool() {
-            // What it says is known: a node may have a fault.
-            let _ = guard.release().await;
-        }
+        end
+    }
+
+    /// Holds a lock of which the history says nothing.
+    async fn block(&self, end: &CancellationToken) -> Outcome<()> {
+        let mut guard = self
+            .client
+            .redsync
+            .mutex(&*self.client.names[0])
+            .lock()
+            .await?;
+        guard.keep_alive();
+        end.cancelled().await;
         Ok(())
     }
 

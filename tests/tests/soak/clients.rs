@@ -11,7 +11,10 @@ use redsync_simulation::history::{Recorder, What};
 use redsync_tests::{stop::stop, wait};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Outcome, SOON, client::Order};
+use crate::{
+    Outcome, SOON,
+    client::{Order, WAIT},
+};
 
 /// The environment variable with the order for a client.
 const ORDER: &str = "REDSYNC_SOAK_CLIENT";
@@ -126,14 +129,18 @@ impl Clients {
         })
     }
 
-    /// Asks all to end, and waits for that.
-    pub(crate) fn end(&mut self) -> Outcome<()> {
+    /// Asks all to end.
+    pub(crate) fn ask_to_end(&mut self) {
         for process in &mut self.processes {
             process.input.take();
         }
+    }
+
+    /// Waits until all have ended that were [asked to](Self::ask_to_end).
+    pub(crate) fn wait_for_the_end(&mut self) -> Outcome<()> {
         for process in &mut self.processes {
             let mut status = None;
-            wait::until("a client that ends", SOON, || {
+            wait::until("a client that ends", WAIT + SOON, || {
                 status = process.child.try_wait().expect("a status");
                 status.is_some()
             });

@@ -19,10 +19,10 @@ mod arguments;
 mod client;
 mod clients;
 mod desk;
-mod growth;
 mod ledger;
 mod nodes;
 mod plant;
+mod pulse;
 mod run;
 mod schedule;
 mod tally;
@@ -35,6 +35,8 @@ use std::{
 
 use arguments::{Arguments, Asked, HELP};
 use plant::Plant;
+use redsync_simulation::history::Wrong;
+use redsync_tests::growth;
 use run::{Goal, Seen, Setting, run};
 use tokio::runtime;
 
@@ -58,6 +60,12 @@ const PLANTED: Goal = Goal::Time(Duration::from_secs(300));
 
 /// How long growth takes to be seen.
 const GROWTH: Goal = Goal::Time(Duration::from_secs(60));
+
+/// Up to here, every task has asked for something.
+const A_FEW: Goal = Goal::Counts {
+    faults: 0,
+    grants: 200,
+};
 
 fn main() -> ExitCode {
     match start() {
@@ -106,7 +114,7 @@ fn soak(arguments: &Arguments) -> Outcome<()> {
         println!("soak: {}", seen.judge()?);
     }
     if arguments.minutes.is_none() {
-        for plant in [Plant::Unlocked, Plant::EarlyRestart, Plant::Unfenced] {
+        for plant in Plant::SHORT {
             find(nodes[0], seed, plant)?;
         }
     }
@@ -141,33 +149,48 @@ fn find(nodes: usize, seed: u64, plant: Plant) -> Outcome<()> {
     let seen = run(Setting {
         nodes,
         seed,
-        goal: if plant == Plant::Leak {
-            GROWTH
-        } else {
-            PLANTED
+        goal: match plant {
+            Plant::Leak => GROWTH,
+            Plant::Unreleased | Plant::Asleep => A_FEW,
+            _ => PLANTED,
         },
         plant: Some(plant),
     })?;
     let took = begin.elapsed();
-    if plant == Plant::Leak {
-        for figure in growth::FIGURES {
-            let Some(grown) = seen.wrongs.iter().find(|wrong| wrong.ends_with(figure)) else {
-                return Err(format!("nobody has seen {figure} grow\n{}", seen.report).into());
-            };
-            println!("soak: planted {plant:?}: {grown}");
-        }
-        return Ok(());
-    }
-    let mut places = vec![("clients", &seen.wrongs)];
-    // The ledger that accepts late writes is no fault of the locks.
-    if plant != Plant::Unfenced {
-        places.push(("history", &seen.wrong_in_history));
-    }
-    for (place, wrongs) in places {
-        let Some(first) = wrongs.first() else {
+    for (place, sign) in signs(plant, &seen) {
+        let Some(sign) = sign else {
             return Err(format!("{plant:?} is not seen in the {place}\n{}", seen.report).into());
         };
-        println!("soak: planted {plant:?}: the {place} show within {took:.0?}: {first}");
+        println!("soak: planted {plant:?}: the {place} show within {took:.0?}: {sign}");
     }
     Ok(())
+}
+
+/// Where something that was planted has to be seen, and what is seen there.
+fn signs(plant: Plant, seen: &Seen) -> Vec<(&'static str, Option<String>)> {
+    let wrong = |is: &dyn Fn(&str) -> bool| seen.wrongs.iter().find(|wrong| is(wrong)).cloned();
+    let clients = ("clients", wrong(&|_| true));
+    let of_history = |is: &dyn Fn(&Wrong) -> bool| {
+        let found = seen.wrong_in_history.iter().find(|wrong| is(wrong));
+        ("records", found.map(ToString::to_string))
+    };
+    match plant {
+        Plant::Unlocked | Plant::EarlyRestart => vec![clients, of_history(&|_| true)],
+        // The ledger that accepts late writes is no fault of the locks.
+        Plant::Unfenced => vec![clients],
+        Plant::Unreleased => vec![(
+            "servers",
+            wrong(&|wrong| wrong.starts_with("keys are left")),
+        )],
+        Plant::Unkept | Plant::Asleep | Plant::Blocked => {
+            vec![of_history(&|wrong| Some(wrong.rule) == plant.breaks())]
+        }
+        Plant::Leak => {
+            let grown = growth::FIGURES.map(|figure| {
+                let grown = wrong(&|wrong| wrong.ends_with(figure));
+                ("samples", grown)
+            });
+            grown.to_vec()
+        }
+    }
 }

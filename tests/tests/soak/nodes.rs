@@ -1,13 +1,13 @@
 //! The servers, each behind a proxy, and what happens to them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use redsync_tests::{Proxy, RedisServer, Servers};
 use tokio::runtime::Runtime;
 
-use crate::schedule::Fault;
+use crate::{EXPIRY, schedule::Fault};
 
-const PASSWORD: &str = "right";
+pub(crate) const PASSWORD: &str = "right";
 
 pub(crate) struct Nodes {
     servers: Servers,
@@ -59,7 +59,7 @@ impl Nodes {
             Fault::Reset => proxy.reset(),
             Fault::Forgotten => proxy.forget(),
             Fault::Refused => proxy.refuse(),
-            Fault::ClientKilled => unreachable!("a fault of clients"),
+            Fault::ClientKilled | Fault::ClientStopped => unreachable!("a fault of clients"),
         }
     }
 
@@ -81,7 +81,7 @@ impl Nodes {
                 proxy.pass();
             }
             Fault::ScriptFlush | Fault::ClientKill | Fault::Reset | Fault::Forgotten => {}
-            Fault::ClientKilled => unreachable!("a fault of clients"),
+            Fault::ClientKilled | Fault::ClientStopped => unreachable!("a fault of clients"),
         }
     }
 
@@ -90,12 +90,19 @@ impl Nodes {
         self.servers[node].info("connected_clients")
     }
 
-    /// The keys of locks on a server that has no fault. The counters of fencing tokens stay for a day.
-    pub(crate) fn locks(&self) -> Vec<(usize, String)> {
-        let keys = self.servers.iter().map(RedisServer::keys).enumerate();
-        keys.flat_map(|(node, keys)| keys.into_iter().map(move |key| (node, key)))
-            .filter(|(_, key)| !key.ends_with(":fence"))
-            .collect()
+    /// The keys of locks on servers that have no fault. The counters of fencing tokens stay for a day.
+    pub(crate) fn locks(&self) -> Vec<Left> {
+        let mut locks = Vec::new();
+        for (node, server) in self.servers.iter().enumerate() {
+            let mut keys = server.keys();
+            keys.retain(|key| !key.ends_with(":fence"));
+            locks.extend(keys.into_iter().map(|key| Left {
+                remaining: server.query(&["PTTL", &key]),
+                node,
+                key,
+            }));
+        }
+        locks
     }
 }
 
@@ -107,6 +114,33 @@ fn configure(server: &RedisServer, name: &str, value: &str) {
 fn kill_clients(server: &RedisServer) {
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+}
+
+/// A key that is on a node.
+pub(crate) struct Left {
+    node: usize,
+    key: String,
+    /// In milliseconds, as `PTTL` has it.
+    remaining: i64,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            node,
+            key,
+            remaining,
+        } = self;
+        write!(f, "{key} on node {node}, for {remaining} ms")
+    }
+}
+
+impl Left {
+    /// Whether it is the key of a lock with the usual expiry, which ends by itself.
+    pub(crate) fn expires_soon(&self) -> bool {
+        const GONE: i64 = -2;
+        self.remaining == GONE || (0..=EXPIRY.as_millis() as i64).contains(&self.remaining)
+    }
 }
 
 /// How long the clients may need to find out that a node is well again.

@@ -9,8 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redsync_simulation::history::{Event, Expected, Recorder, What, check};
-use redsync_tests::wait;
+use redsync_simulation::history::{Event, Expected, Recorder, What, Wrong, check};
+use redsync_tests::{
+    growth::{self, Sample},
+    wait,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -19,11 +22,10 @@ use crate::{
     client::{Order, WAIT},
     clients::{self, Clients},
     desk::Desk,
-    growth::{self, Sample},
     ledger::Ledger,
-    nodes::{Nodes, RECOVERY},
+    nodes::{Left, Nodes, RECOVERY},
     plant::Plant,
-    schedule::{Fault, Schedule, Step, Target},
+    schedule::{Fault, KINDS, Schedule, Step, Target},
 };
 
 /// Processes of clients.
@@ -33,6 +35,9 @@ const CLIENTS: usize = 4;
 const TASKS: usize = 8;
 
 const NAMES: usize = 20;
+
+/// How long a node does not answer while clients end.
+const LAST_FAULT: Duration = Duration::from_millis(1500);
 
 /// How often figures are taken.
 const SAMPLING: Duration = Duration::from_secs(2);
@@ -68,7 +73,7 @@ pub(crate) struct Seen {
     /// What must not be, as the clients, the ledger and the servers show it.
     pub(crate) wrongs: Vec<String>,
     /// What the history shows.
-    pub(crate) wrong_in_history: Vec<String>,
+    pub(crate) wrong_in_history: Vec<Wrong>,
 }
 
 pub(crate) fn run(setting: Setting) -> Outcome<Seen> {
@@ -88,6 +93,8 @@ struct Run {
     samples: Vec<Sample>,
     recorder: Recorder,
     records: TempDir,
+    /// Whether the history shows what was planted.
+    is_in_history: bool,
 }
 
 /// Those that have begun, and those that have not ended.
@@ -127,13 +134,15 @@ impl Run {
             samples: Vec::new(),
             recorder: Recorder::to_file(records.path().join("faults"))?,
             records,
+            is_in_history: false,
         })
     }
 
     fn is_done(&self) -> bool {
         let grants = self.desk.tally(|tally| tally.grants());
         // What was planted has been found.
-        let is_found = self.setting.plant.is_some() && !self.desk.wrongs().is_empty();
+        let is_found =
+            self.setting.plant.is_some() && !self.desk.wrongs().is_empty() || self.is_in_history;
         is_found
             || match self.setting.goal {
                 Goal::Counts {
@@ -164,6 +173,7 @@ impl Run {
             }
             if now >= next_sample {
                 self.sample();
+                self.is_in_history = self.shows_plant()?;
                 next_sample += SAMPLING;
             }
             if now >= next_line && matches!(self.setting.goal, Goal::Time(_)) {
@@ -183,13 +193,13 @@ impl Run {
             ..
         } = step;
         self.faults.count += 1;
-        *self.faults.begun.entry(name(fault, target)).or_default() += 1;
+        *self.faults.begun.entry(name(fault)).or_default() += 1;
         match target {
             Target::Node(node) => {
                 self.recorder.record(What::Ill { node: node as u32 });
                 self.nodes.begin(node, fault);
             }
-            Target::Client(client) if fault == Fault::Stopped => {
+            Target::Client(client) if fault == Fault::ClientStopped => {
                 self.clients.stop(client, &self.recorder);
             }
             Target::Client(client) => self.clients.replace(client, &self.recorder)?,
@@ -212,7 +222,7 @@ impl Run {
                     self.nodes.end(node, fault);
                     self.recorder.record(What::Well { node: node as u32 });
                 }
-                Target::Client(client) if fault == Fault::Stopped => {
+                Target::Client(client) if fault == Fault::ClientStopped => {
                     self.clients.resume(client, &self.recorder)?;
                 }
                 Target::Client(_) => {}
@@ -221,12 +231,9 @@ impl Run {
         Ok(any)
     }
 
-    /// Ends all faults, and waits until each name has been locked again.
+    /// Ends all faults, waits until each name has been locked again, and ends the clients.
     fn heal(&mut self) -> Outcome<()> {
-        while let Some(Reverse((end, ..))) = self.faults.current.peek().copied() {
-            thread::sleep(end.saturating_duration_since(Instant::now()));
-            self.end_faults(end)?;
-        }
+        self.end_all_faults()?;
         self.recorder.record(What::Healed);
         self.desk.forget_names();
         if self.setting.plant.is_none() {
@@ -234,8 +241,25 @@ impl Run {
             wait::until("each name is locked again", limit, || {
                 self.desk.names_read() == NAMES
             });
+            // The last locks have to be released on this node, too.
+            self.begin(Step {
+                at: Duration::ZERO,
+                target: Target::Node(0),
+                fault: Fault::DroppedReplies,
+                lasts: LAST_FAULT,
+            })?;
         }
-        self.clients.end()
+        self.clients.ask_to_end();
+        self.end_all_faults()?;
+        self.clients.wait_for_the_end()
+    }
+
+    fn end_all_faults(&mut self) -> Outcome<()> {
+        while let Some(Reverse((end, ..))) = self.faults.current.peek().copied() {
+            thread::sleep(end.saturating_duration_since(Instant::now()));
+            self.end_faults(end)?;
+        }
+        Ok(())
     }
 
     fn finish(self) -> Outcome<Seen> {
@@ -255,6 +279,11 @@ impl Run {
             wrongs.extend(growth::grown(&self.samples));
         }
 
+        let kinds = self.faults.begun.len();
+        if !is_long && self.setting.plant.is_none() && kinds < KINDS {
+            wrongs.push(format!("only {kinds} of {KINDS} kinds of faults have come"));
+        }
+
         let mut report = self.line();
         let _ = write!(report, "\n    faults: {:?}", self.faults.begun);
         let (lost, failures) =
@@ -272,7 +301,7 @@ impl Run {
             faults: self.faults.count,
             grants: self.desk.tally(|tally| tally.grants()),
             wrongs,
-            wrong_in_history: verdict.wrongs.iter().map(ToString::to_string).collect(),
+            wrong_in_history: verdict.wrongs,
         })
     }
 
@@ -284,15 +313,27 @@ impl Run {
         Ok(Recorder::read(&records)?)
     }
 
-    /// What the history has to show. The limits of liveness are wide, because the machine may be busy.
+    /// Whether the history shows by now that a rule of liveness does not hold, if that was planted.
+    fn shows_plant(&self) -> Outcome<bool> {
+        let Some(rule) = self.setting.plant.and_then(Plant::breaks) else {
+            return Ok(false);
+        };
+        let verdict = check(&self.events()?, &self.expected());
+        Ok(verdict.wrongs.iter().any(|wrong| wrong.rule == rule))
+    }
+
+    /// What the history has to show. No machine is so busy that it reaches the limits of waits.
     fn expected(&self) -> Expected {
         Expected {
             nodes: self.setting.nodes as u32,
             expiry: EXPIRY,
+            // It is reached when clients end, and nobody else takes the name.
             idle: EXPIRY + SOON,
-            wait: WAIT + SOON,
-            poller_wait: WAIT + SOON,
-            keep: EXPIRY,
+            wait: WAIT / 2,
+            poller_wait: WAIT / 2,
+            // An extension is due after a third of the expiry.
+            keep: EXPIRY * 3 / 4,
+            // Nodes do not record keys. Those that stay are looked for at the end.
             stale: EXPIRY,
             healed: EXPIRY + RECOVERY + SOON,
         }
@@ -300,14 +341,17 @@ impl Run {
 
     /// The keys that are on a server for longer than their holders.
     fn left_over(&self) -> Option<String> {
-        let deadline = Instant::now() + EXPIRY + RECOVERY;
+        let deadline = Instant::now() + EXPIRY + SOON;
         loop {
             let left = self.nodes.locks();
             if left.is_empty() {
                 return None;
             }
-            if Instant::now() > deadline {
-                return Some(format!("keys are left: {left:?}"));
+            // Nobody is left who could release it.
+            let stays = |left: &Left| !left.expires_soon();
+            if left.iter().any(stays) || Instant::now() > deadline {
+                let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+                return Some(format!("keys are left: {}", left.join("; ")));
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -366,18 +410,18 @@ impl Faults {
     }
 }
 
-fn name(fault: Fault, target: Target) -> String {
-    match (fault, target) {
-        (Fault::Stopped, Target::Client(_)) => "ClientStopped".to_owned(),
-        (Fault::Slow(_), _) => "Slow".to_owned(),
-        (fault, _) => format!("{fault:?}"),
+fn name(fault: Fault) -> String {
+    match fault {
+        Fault::Slow(_) => "Slow".to_owned(),
+        fault => format!("{fault:?}"),
     }
 }
 
 impl Seen {
     /// The report, or an error if anything is wrong.
     pub(crate) fn judge(self) -> Outcome<String> {
-        let mut wrongs = self.wrongs.iter().chain(&self.wrong_in_history).peekable();
+        let of_history = self.wrong_in_history.iter().map(ToString::to_string);
+        let mut wrongs = self.wrongs.iter().cloned().chain(of_history).peekable();
         if wrongs.peek().is_none() {
             return Ok(self.report);
         }

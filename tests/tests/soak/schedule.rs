@@ -15,9 +15,6 @@ const REST: Range<u64> = 100..1000;
 /// One of how many faults may take more nodes than a minority.
 const OUTAGES: u32 = 8;
 
-/// One of how many faults is one of a client.
-const OF_CLIENTS: u32 = 25;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     Node(usize),
@@ -30,7 +27,7 @@ pub(crate) enum Fault {
     Killed,
     /// The server is killed and comes back without its data.
     Emptied,
-    /// The process, of a server or of a client, is stopped.
+    /// The process of the server is stopped.
     Stopped,
     /// The server forgets its scripts.
     ScriptFlush,
@@ -62,7 +59,36 @@ pub(crate) enum Fault {
     Refused,
     /// The process of a client is killed, and another takes its place.
     ClientKilled,
+    /// The process of a client is stopped.
+    ClientStopped,
 }
+
+/// All, of which some come more often.
+const DECK: [Fault; 20] = [
+    Fault::Killed,
+    Fault::Emptied,
+    Fault::Stopped,
+    Fault::Stopped,
+    Fault::ScriptFlush,
+    Fault::ClientKill,
+    Fault::OutOfMemory,
+    Fault::Password,
+    Fault::ReadOnly,
+    Fault::HeldRequests,
+    Fault::HeldReplies,
+    Fault::DroppedReplies,
+    Fault::Blackhole,
+    Fault::Duplicated,
+    Fault::Slow(Duration::ZERO),
+    Fault::Reset,
+    Fault::Forgotten,
+    Fault::Refused,
+    Fault::ClientStopped,
+    Fault::ClientKilled,
+];
+
+/// How many kinds there are.
+pub(crate) const KINDS: usize = DECK.len() - 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -80,6 +106,8 @@ pub(crate) struct Schedule {
     nodes: Vec<Duration>,
     clients: Vec<Duration>,
     plant: Option<Plant>,
+    /// What comes before any other fault comes again; the last is next.
+    deck: Vec<Fault>,
 }
 
 impl Schedule {
@@ -91,6 +119,7 @@ impl Schedule {
             nodes: vec![Duration::ZERO; nodes],
             clients: vec![Duration::ZERO; clients],
             plant,
+            deck: Vec::new(),
         }
     }
 
@@ -98,51 +127,46 @@ impl Schedule {
         Duration::from_millis(self.rng.u64(range))
     }
 
-    /// A fault of a node, and how long it lasts.
-    fn of_node(&mut self) -> (Fault, Duration) {
-        let fault = match self.rng.u32(..18) {
-            0 => Fault::Killed,
-            1 => Fault::Emptied,
-            2 | 3 => Fault::Stopped,
-            4 => Fault::ScriptFlush,
-            5 => Fault::ClientKill,
-            6 => Fault::OutOfMemory,
-            7 => Fault::Password,
-            8 => Fault::ReadOnly,
-            9 => Fault::HeldRequests,
-            10 => Fault::HeldReplies,
-            11 => Fault::DroppedReplies,
-            12 => Fault::Blackhole,
-            13 => Fault::Duplicated,
-            14 => Fault::Slow(self.millis(10..300)),
-            15 => Fault::Reset,
-            16 => Fault::Forgotten,
-            _ => Fault::Refused,
+    /// What the fault that is next strikes, and how long it lasts.
+    fn next_of_deck(&mut self) -> (Target, Fault, Duration) {
+        if self.deck.is_empty() {
+            self.deck = DECK.to_vec();
+            // Faults of clients are rarer.
+            let of_nodes =
+                |fault: &Fault| !matches!(fault, Fault::ClientStopped | Fault::ClientKilled);
+            self.deck.extend(DECK.into_iter().filter(of_nodes));
+            self.rng.shuffle(&mut self.deck);
+        }
+        let fault = self.deck[self.deck.len() - 1];
+        let clients = match fault {
+            // The first process lives, so that its memory can be watched.
+            Fault::ClientKilled => 1..self.clients.len(),
+            Fault::ClientStopped => 0..self.clients.len(),
+            _ => 0..0,
+        };
+        let target = if clients.is_empty() {
+            Target::Node(self.rng.usize(..self.nodes.len()))
+        } else {
+            Target::Client(self.rng.usize(clients))
+        };
+        let fault = match fault {
+            Fault::Slow(_) => Fault::Slow(self.millis(10..300)),
+            fault => fault,
         };
         let lasts = match fault {
             // Up to when nothing is left that it may have granted before.
             Fault::Emptied => EXPIRY + self.millis(100..1000),
+            // Often longer than a lock lives.
+            Fault::ClientStopped => self.millis(100..EXPIRY.as_millis() as u64 * 2),
             // These are over at once, but the clients need a moment.
-            Fault::ScriptFlush | Fault::ClientKill | Fault::Reset | Fault::Forgotten => {
-                Duration::from_millis(500)
-            }
+            Fault::ScriptFlush
+            | Fault::ClientKill
+            | Fault::Reset
+            | Fault::Forgotten
+            | Fault::ClientKilled => Duration::from_millis(500),
             _ => self.millis(100..1500),
         };
-        (fault, lasts)
-    }
-
-    fn of_client(&mut self) -> (Target, Fault, Duration) {
-        if self.rng.bool() {
-            // The first process lives, so that its memory can be watched.
-            let client = self.rng.usize(1..self.clients.len());
-            let lasts = Duration::from_millis(500);
-            return (Target::Client(client), Fault::ClientKilled, lasts);
-        }
-        let client = self.rng.usize(..self.clients.len());
-        // Often longer than a lock lives.
-        let longest = EXPIRY.as_millis() as u64 * 2;
-        let lasts = self.millis(100..longest);
-        (Target::Client(client), Fault::Stopped, lasts)
+        (target, fault, lasts)
     }
 
     /// The nodes that have a fault now.
@@ -162,9 +186,9 @@ impl Schedule {
                 let client = self.rng.usize(..self.clients.len());
                 let longest = EXPIRY.as_millis() as u64;
                 let lasts = EXPIRY + self.millis(500..longest);
-                Some((Target::Client(client), Fault::Stopped, lasts))
+                Some((Target::Client(client), Fault::ClientStopped, lasts))
             }
-            Plant::Unlocked | Plant::Leak => None,
+            _ => None,
         }
     }
 
@@ -172,14 +196,12 @@ impl Schedule {
         if matches!(self.plant, Some(Plant::EarlyRestart | Plant::Unfenced)) {
             return self.planted();
         }
-        if self.rng.u32(..OF_CLIENTS) == 0 {
-            return Some(self.of_client());
-        }
-        let node = self.rng.usize(..self.nodes.len());
+        let (target, fault, lasts) = self.next_of_deck();
         let minority = (self.nodes.len() - 1) / 2;
-        let may = self.rng.u32(..OUTAGES) == 0 || self.faulty() < minority;
-        let (fault, lasts) = self.of_node();
-        may.then_some((Target::Node(node), fault, lasts))
+        let may = matches!(target, Target::Client(_))
+            || self.rng.u32(..OUTAGES) == 0
+            || self.faulty() < minority;
+        may.then_some((target, fault, lasts))
     }
 }
 
@@ -187,8 +209,7 @@ impl Iterator for Schedule {
     type Item = Step;
 
     fn next(&mut self) -> Option<Step> {
-        if self.plant == Some(Plant::Leak) {
-            // Faults would end connections that are kept.
+        if self.plant.is_some_and(|plant| !plant.has_faults()) {
             return None;
         }
         loop {
@@ -212,6 +233,7 @@ impl Iterator for Schedule {
                 continue;
             }
             *busy = self.at + lasts + rest;
+            self.deck.pop();
             return Some(Step {
                 at: self.at,
                 target,
