@@ -71,7 +71,7 @@ fn check_guard(guard: &Guard, sent: &[Sent; 3]) {
         replies.filter(|replies| replies.clone().any(sends)).count()
     };
     let grants = |reply: &Reply| match reply {
-        Reply::Status(_) => true,
+        Reply::Status(status) => status == "OK",
         Reply::Array(parts) => parts.first() == Some(&Reply::Integer(1)),
         _ => false,
     };

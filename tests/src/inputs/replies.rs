@@ -46,7 +46,8 @@ pub fn check(asked: Asked, names: &[String], replies: Vec<Result<Reply, NodeErro
 /// Whether a reply may be one to an operation that has succeeded, or one that says who holds a name.
 fn grants(reply: &Reply) -> bool {
     match reply {
-        Reply::Status(_) | Reply::Integer(1 | 2) => true,
+        Reply::Status(status) => status == "OK",
+        Reply::Integer(1 | 2) => true,
         Reply::Array(parts) => {
             parts.first() == Some(&Reply::Integer(1)) || parts.contains(&Reply::Bytes(VALUE.into()))
         }

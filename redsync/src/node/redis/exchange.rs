@@ -129,7 +129,7 @@ impl Exchange {
                 Outcome::Continued(Step::SetIfAbsent)
             }
             Step::SetIfAbsent => match reply? {
-                Reply::Status(_) => {
+                Reply::Status(status) if status == "OK" => {
                     Outcome::Answered(Answer::Acquire(AcquireVote::Acquired { number: None }))
                 }
                 Reply::Nil => self.run(Run::AskForHolder, content),

@@ -242,3 +242,56 @@ impl fmt::Debug for Tracking {
         f.debug_struct("Tracking").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::node::redis::connection::replies::tests::{kinds, values};
+
+    /// What a push message reports, with some keys that are watched.
+    fn reports() -> impl Strategy<Value = PushInfo> {
+        let key = prop_oneof![
+            Just(Value::BulkString(b"a".to_vec())),
+            Just(Value::BulkString(b"b".to_vec())),
+            values(),
+        ];
+        let keys = prop::collection::vec(key, 0..3).prop_map(Value::Array);
+        let data = prop::collection::vec(prop_oneof![keys, values()], 0..3);
+        (kinds(), data).prop_map(|(kind, data)| PushInfo { kind, data })
+    }
+
+    /// Whether a message means that the watchers of a key have to ask again: it names the key, or it
+    /// may be about any.
+    fn concerns(push: &PushInfo, key: &str) -> bool {
+        match (&push.kind, &push.data[..]) {
+            (PushKind::Invalidate, [Value::Array(keys)]) => {
+                keys.contains(&Value::BulkString(key.into()))
+            }
+            (kind, _) => matches!(kind, PushKind::Invalidate | PushKind::Disconnection),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 5_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_report_notifies_the_watchers_of_its_keys_and_one_that_names_none_notifies_all(
+            push in reports()
+        ) {
+            let watchers = Watchers::default();
+            let watched = ["a", "c"].map(|key| (key, watchers.watch(&[key.into()])));
+            let reports = Reports(watchers);
+            reports.forward(&push);
+            for (key, watcher) in watched {
+                let is_notified = watcher.changed().now_or_never().is_some();
+                prop_assert_eq!(is_notified, concerns(&push, key), "{}", key);
+            }
+        }
+    }
+}

@@ -62,3 +62,6 @@ pub(crate) fn reply(value: Value) -> Result<Reply, NodeError> {
         }
     })
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -138,3 +138,6 @@ fn refusal(error: &str) -> NodeError {
     let (code, message) = error.split_once(' ').unwrap_or((error, ""));
     NodeError::refused(code, message)
 }
+
+#[cfg(test)]
+mod tests;

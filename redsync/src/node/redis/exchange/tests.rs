@@ -129,6 +129,17 @@ fn before_the_first_lock_a_server_is_asked_whether_it_could_release_it() {
 }
 
 #[test]
+fn only_a_server_that_has_set_a_name_grants_it() {
+    // On a connection that somebody has left in a transaction.
+    let replies = [Ok(Reply::Status("QUEUED".into()))];
+    let (_, answer) = exchange(Operation::Acquire, &checked(), replies);
+    assert!(
+        matches!(answer, Err(NodeError::Unexpected(_))),
+        "{answer:?}"
+    );
+}
+
+#[test]
 fn a_taken_name_says_nothing_about_releases() {
     let dialect = Arc::<Dialect>::default();
     let set = || Ok(Reply::Status("OK".into()));
