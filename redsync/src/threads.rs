@@ -1,4 +1,5 @@
-//! Explorations of what meets on several threads: the queues and hand-overs, the rounds of a lock
+//! Explorations of what meets on several threads: the queues and hand-overs, waiters for permits that
+//! search and step aside, the rounds of a lock
 //! whose answers arrive on threads of their own, work in the background, and the keeper.
 //!
 //! Each scenario runs in hundreds of [orders](crate::sync::interleaved), on the code that runs in
@@ -22,4 +23,5 @@ mod background;
 mod keeper;
 mod locks;
 mod node;
+mod permits;
 mod rounds;

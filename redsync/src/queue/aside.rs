@@ -6,7 +6,9 @@
 //! a waiter *steps aside* while it searches: a permit that is handed over passes it, and goes to the
 //! next waiter that does not search. It keeps its place in the queue.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+
+use crate::sync::{AtomicBool, AtomicUsize};
 
 /// How many permits pass a waiter at most, for each permit of its semaphore. A search takes two
 /// rounds if a permit is free. So all permits are found if they are held for half of a round or
@@ -36,8 +38,9 @@ impl Aside {
             && self.passes.load(Ordering::Relaxed) < MOST_PASSES * permits
     }
 
-    /// Counts a permit that passes the waiter.
+    /// Counts a permit that passes the waiter. The book is locked, so nobody else counts.
     pub(super) fn passed(&self) {
-        self.passes.fetch_add(1, Ordering::Relaxed);
+        let passes = self.passes.load(Ordering::Relaxed);
+        self.passes.store(passes + 1, Ordering::Relaxed);
     }
 }

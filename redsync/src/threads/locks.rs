@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A waiter that has missed a notice waits for a poll, and so longer than this.
-const LONGEST_WAIT: Duration = Duration::from_millis(40);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(40);
 
 /// A writer that has met readers polls, because the nodes do not report when the name is free for
 /// it.
@@ -34,7 +34,7 @@ const TWO_POLLS: Duration = Duration::from_millis(2 * 250);
 
 /// Who holds a name: -1 for an exclusive holder, or the number of shared ones.
 #[derive(Clone, Default)]
-struct Held(Arc<AtomicI32>);
+pub(super) struct Held(Arc<AtomicI32>);
 
 impl Held {
     fn enter(&self, mode: Mode) {
@@ -64,7 +64,7 @@ impl Held {
 }
 
 /// Holds a lock for a moment, and releases it in one of the ways in which that can be done.
-fn hold(guard: Guard, mode: Mode, held: &[Held]) {
+pub(super) fn hold(guard: Guard, mode: Mode, held: &[Held]) {
     held.iter().for_each(|name| name.enter(mode));
     yield_now();
     held.iter().for_each(|name| name.leave(mode));
@@ -112,7 +112,7 @@ pub(super) fn polled<T>(future: impl Future<Output = T>, times: usize) -> Option
 }
 
 /// Waits for all threads, and checks that none has waited for a poll, and that no key is left.
-fn end(
+pub(super) fn end(
     threads: Vec<JoinHandle<()>>,
     redsync: &Redsync,
     node: &MemoryNode,
