@@ -11,6 +11,7 @@ mod chance;
 mod client;
 mod condition;
 mod flaw;
+mod floor;
 mod link;
 mod poller;
 mod process;
@@ -22,6 +23,7 @@ mod weather;
 
 pub use self::{
     flaw::Flaw,
+    floor::shortages,
     run::{Outcome, run},
     setting::{Setting, WakeUps},
 };

@@ -1,9 +1,12 @@
-//! Simulates hours of clients, nodes and a bad network on virtual time, and prints figures.
+//! Simulates hours of clients, nodes and a bad network on virtual time, prints figures, and fails if
+//! a rule did not hold or too little has happened.
 //!
 //! `--hours N` simulates as many hours, 150 by default, with one run after the other on each of
 //! `--threads N`, two by default. `SEED=n` replays the run that was printed with that seed, and
 //! `HISTORY=file` writes its history into a file. `--flaws` plants each flaw instead, and says
 //! which seed finds it.
+
+mod arguments;
 
 use std::{
     env, fs,
@@ -17,7 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redsync_simulation::{Flaw, Outcome, Setting, history::Figures, run};
+use arguments::{Asked, HELP};
+use redsync_simulation::{Flaw, Outcome, Setting, history::Figures, run, shortages};
 
 /// How long a run lasts.
 const SPAN: Duration = Duration::from_secs(1800);
@@ -26,24 +30,24 @@ const SPAN: Duration = Duration::from_secs(1800);
 const TRIES: u64 = 12;
 
 fn main() -> ExitCode {
-    let is_right = if env::args().any(|argument| argument == "--flaws") {
-        find_flaws()
-    } else if let Some(seed) = env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
-        replay(seed)
-    } else {
-        explore(number("--hours").unwrap_or(150))
+    let is_right = match Asked::read() {
+        Ok(Asked::Explore { hours, threads }) => explore(hours, threads),
+        Ok(Asked::FindFlaws) => find_flaws(),
+        Ok(Asked::Replay { seed }) => replay(seed),
+        Ok(Asked::Help) => {
+            println!("{HELP}");
+            true
+        }
+        Err(error) => {
+            eprintln!("simulation: {error}");
+            false
+        }
     };
     if is_right {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// The number after an argument of this name.
-fn number(name: &str) -> Option<u64> {
-    let mut arguments = env::args().skip_while(|argument| argument != name);
-    arguments.nth(1)?.parse().ok()
 }
 
 fn print_wrongs(seed: u64, outcome: &Outcome) {
@@ -66,7 +70,7 @@ fn replay(seed: u64) -> bool {
     outcome.wrongs.is_empty()
 }
 
-fn explore(hours: u64) -> bool {
+fn explore(hours: u64, threads: u64) -> bool {
     let begin = Instant::now();
     let seeds = (hours * 3600).div_ceil(SPAN.as_secs());
     let next = AtomicU64::new(0);
@@ -85,7 +89,7 @@ fn explore(hours: u64) -> bool {
         }
     };
     thread::scope(|scope| {
-        for _ in 0..number("--threads").unwrap_or(2) {
+        for _ in 0..threads {
             scope.spawn(work);
         }
     });
@@ -104,7 +108,11 @@ fn explore(hours: u64) -> bool {
         sum.longest_wait,
         sum.longest_idle,
     );
-    failed == 0
+    let shortages = shortages(&sum, SPAN * seeds as u32);
+    for shortage in &shortages {
+        println!("{shortage}");
+    }
+    failed == 0 && shortages.is_empty()
 }
 
 fn find_flaws() -> bool {

@@ -4,6 +4,7 @@
 //! makes many more, and replays longer runs.
 
 mod flaws;
+mod program;
 
 use std::{env, time::Duration};
 
