@@ -43,6 +43,9 @@ pub enum Flaw {
     /// The answer to an acquisition that came too late counts in the next round that acquires the
     /// names.
     AnswerOfAnotherRound,
+    /// An extension also counts the answers to earlier ones, for as long as the keys live that these
+    /// have extended.
+    MergedExtensions,
     /// Nodes do not reserve a name for an exclusive waiter that shared holders keep out.
     NoReservation,
     /// Keys do not expire.
@@ -55,7 +58,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All flaws.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::OneValueForAllAttempts,
         Self::ValidityFromTheReply,
         Self::FastClocks,
@@ -74,6 +77,7 @@ impl Flaw {
         Self::LostReleases,
         Self::ReleaseAhead,
         Self::AnswerOfAnotherRound,
+        Self::MergedExtensions,
         Self::NoReservation,
         Self::NoExpiry,
         Self::NoMinimum,
@@ -91,6 +95,7 @@ impl Flaw {
             | Self::InstantRestart
             | Self::GrantsEverything
             | Self::AnswerOfAnotherRound
+            | Self::MergedExtensions
             | Self::ReleaseOfOthers
             | Self::SharedBesideExclusive => Rule::Overlap,
             Self::ExtensionAfterTheEnd => Rule::Revived,

@@ -21,7 +21,7 @@ use redsync::{
 use tokio::{
     sync::oneshot,
     task::{JoinHandle, yield_now},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -29,7 +29,7 @@ use super::{
     chance::{ms, whole},
     condition::Condition,
     server::{Illness, Server, State},
-    setting::{LATEST, NODE_TIMEOUT},
+    setting::{EXPIRY, LATEST, NODE_TIMEOUT},
 };
 
 /// For how long a message that was lost without a sign counts as a fault: what is sent for the same
@@ -64,6 +64,8 @@ pub(super) struct Cut {
 pub(super) struct Sender {
     pub(super) lives: AtomicBool,
     given_up: Mutex<HashSet<String>>,
+    /// When extensions were sent that a node has answered, by node and owner value.
+    extended: Mutex<HashMap<String, Instant>>,
     late: Mutex<HashMap<String, LateAnswers>>,
 }
 
@@ -75,6 +77,7 @@ impl Sender {
         Self {
             lives: AtomicBool::new(true),
             given_up: Mutex::default(),
+            extended: Mutex::default(),
             late: Mutex::default(),
         }
     }
@@ -83,6 +86,10 @@ impl Sender {
     fn late<T>(&self, of: &str, change: impl FnOnce(&mut LateAnswers) -> T) -> T {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         change(late.entry(of.to_owned()).or_default())
+    }
+
+    fn extended(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.extended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn given_up(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -459,6 +466,23 @@ impl Node for Link {
         if self.is(Flaw::UnclearExtension) {
             let answer = timeout(NODE_TIMEOUT, ask).await.ok();
             return Ok(answer.and_then(Result::ok).unwrap_or(ExtendVote::Extended));
+        }
+        if self.is(Flaw::MergedExtensions) {
+            let of = format!("{} {}", self.server.address(), entry.value.as_str());
+            let sent = Instant::now();
+            let answer = timeout(NODE_TIMEOUT, ask)
+                .await
+                .unwrap_or(Err(NodeError::TimedOut));
+            let mut extended = self.sender.extended();
+            if matches!(answer, Ok(ExtendVote::Extended)) {
+                extended.insert(of, sent);
+            } else if answer.is_err()
+                && let Some(before) = extended.get(&of)
+                && before.elapsed() < EXPIRY
+            {
+                return Ok(ExtendVote::Extended);
+            }
+            return answer;
         }
         if self.is(Flaw::KeepAliveGivesUp) {
             let value = entry.value.as_str();

@@ -60,6 +60,7 @@ found! {
     lost_releases_are_found: LostReleases,
     a_release_that_overtakes_the_acquisition_is_found: ReleaseAhead,
     an_answer_that_counts_in_another_round_is_found: AnswerOfAnotherRound,
+    extensions_whose_rounds_are_merged_are_found: MergedExtensions,
     shared_holders_that_keep_an_exclusive_one_out_for_ever_are_found: NoReservation,
     keys_that_do_not_expire_are_found: NoExpiry,
     a_key_that_does_not_stay_for_the_minimum_hold_is_found: NoMinimum,
