@@ -1,12 +1,11 @@
-//! The servers: keys in memory on a clock of their own, and counters for tokens.
+//! The servers: nodes in memory, on clocks of their own.
 
 use std::{
-    collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use fastrand::Rng;
@@ -24,9 +23,6 @@ use crate::history::{Call, KeyMode, Recorder, What};
 
 /// For how long a node reserves a name.
 const RESERVED: Duration = ms(500);
-
-/// How far the counter of a name grows with an acquisition.
-const STRIDE: u64 = 64;
 
 /// How far the wall clocks of two servers may be apart.
 pub(super) const SKEW: u64 = 500;
@@ -50,7 +46,6 @@ pub(super) enum State {
 pub(super) struct Server {
     pub(super) number: u32,
     keys: MemoryNode,
-    counters: Mutex<HashMap<Arc<str>, u64>>,
     /// How much real time passes in a second of its clock.
     rate: f64,
     /// The beginning of time by its wall clock.
@@ -72,15 +67,12 @@ impl Server {
             state: State::Runs,
             starts: 0,
         };
+        let clock = Duration::from_secs(1_000_000) + ms(rng.u64(0..SKEW));
         Self {
             number,
-            keys: MemoryNode::new(),
-            counters: Mutex::default(),
+            keys: MemoryNode::new().with_wall_clock(SystemTime::UNIX_EPOCH + clock),
             rate,
-            start: (
-                Instant::now(),
-                Duration::from_secs(1_000_000) + ms(rng.u64(0..SKEW)),
-            ),
+            start: (Instant::now(), clock),
             releases: AtomicU64::new(0),
             running: Condition::new(running),
             recorder: recorder.clone(),
@@ -104,7 +96,6 @@ impl Server {
     /// Loses all data.
     pub(super) fn lose(&self) {
         self.keys.clear();
-        self.counters().clear();
         let node = self.number;
         self.recorder.record(What::Emptied { node });
     }
@@ -121,9 +112,10 @@ impl Server {
             _ => now(self.keys.acquire(&self.measured(entry))),
         };
         match vote {
-            AcquireVote::Acquired { .. } => {
+            AcquireVote::Acquired { number } => {
                 self.record_kept(entry, Duration::ZERO);
-                let number = entry.fenced.then(|| self.count(&entry.names));
+                let counted = number.filter(|_| !self.is(Flaw::TokensOfTheClock));
+                let number = counted.or_else(|| entry.fenced.then(|| self.number_of_the_clock()));
                 AcquireVote::Acquired { number }
             }
             AcquireVote::Reserved { .. } => {
@@ -138,20 +130,7 @@ impl Server {
         if self.is(Flaw::LargestNumber) {
             return RaiseVote::Raised;
         }
-        let mut counters = self.counters();
-        let counts = entry.names.iter().filter_map(|name| counters.get(name));
-        if counts.max().is_some_and(|count| *count > token.get()) {
-            return RaiseVote::Refused;
-        }
-        let vote = now(self.keys.raise(entry, token));
-        if vote == RaiseVote::Raised {
-            let raised = entry
-                .names
-                .iter()
-                .map(|name| (Arc::clone(name), token.get()));
-            counters.extend(raised);
-        }
-        vote
+        now(self.keys.raise(entry, token))
     }
 
     pub(super) fn extend(
@@ -160,19 +139,14 @@ impl Server {
         token: Option<FencingToken>,
         set_if_absent: bool,
     ) -> ExtendVote {
-        let mut vote = now(self.keys.extend(&self.measured(entry), None, set_if_absent));
+        let mut vote = now(self
+            .keys
+            .extend(&self.measured(entry), token, set_if_absent));
         if self.is(Flaw::ProlongedMinimum) && self.take_back(entry) {
             vote = ExtendVote::Extended;
         }
         if matches!(vote, ExtendVote::Extended | ExtendVote::Healed) {
             self.record_kept(entry, Duration::ZERO);
-            if let Some(token) = token {
-                let mut counters = self.counters();
-                for name in entry.names.iter() {
-                    let count = counters.entry(Arc::clone(name)).or_default();
-                    *count = token.get().max(*count);
-                }
-            }
         }
         vote
     }
@@ -272,8 +246,7 @@ impl Server {
 
     /// The entry with its expiry as this server's clock measures it.
     fn measured(&self, entry: &Entry) -> Entry {
-        // The counters of this server are its own.
-        let mut entry = entry.clone().with_fencing(false);
+        let mut entry = entry.clone();
         entry.expiry = if self.is(Flaw::NoExpiry) {
             Duration::from_secs(1_000_000)
         } else {
@@ -282,19 +255,10 @@ impl Server {
         entry
     }
 
-    fn count(&self, names: &[Arc<str>]) -> FencingToken {
+    /// What a server answers that does not count, but has a clock.
+    fn number_of_the_clock(&self) -> FencingToken {
         let (start, clock) = self.start;
-        let floor = (clock + start.elapsed()).as_secs() * 1_000_000;
-        if self.is(Flaw::TokensOfTheClock) {
-            return FencingToken::new(floor);
-        }
-        let mut counters = self.counters();
-        let counts = names.iter().filter_map(|name| counters.get(name));
-        let number = counts
-            .max()
-            .map_or(floor, |count| floor.max(count + STRIDE));
-        counters.extend(names.iter().map(|name| (Arc::clone(name), number)));
-        FencingToken::new(number)
+        FencingToken::new((clock + start.elapsed()).as_secs() * 1_000_000)
     }
 
     fn record_kept(&self, entry: &Entry, after: Duration) {
@@ -312,10 +276,6 @@ impl Server {
                 until,
             });
         }
-    }
-
-    fn counters(&self) -> MutexGuard<'_, HashMap<Arc<str>, u64>> {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

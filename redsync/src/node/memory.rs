@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::{Instant, timeout_at};
@@ -57,6 +57,24 @@ impl MemoryNode {
             watchers: Watchers::default(),
             acquisitions: Watchers::default(),
         }
+    }
+
+    /// Sets the wall clock of the node, which then goes on with tokio's clock. Fencing tokens start
+    /// from it, so a test that repeats itself needs one that does. The system's time by default.
+    ///
+    /// ```
+    /// # use std::time::SystemTime;
+    /// use redsync::node::MemoryNode;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let node = MemoryNode::new().with_wall_clock(SystemTime::UNIX_EPOCH);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_wall_clock(self, time: SystemTime) -> Self {
+        self.with(|state, now| state.set_clock(time, now));
+        self
     }
 
     /// Removes all keys, as a restart does on a server without persistence.
@@ -165,6 +183,17 @@ impl fmt::Debug for MemoryNode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_start_from_the_wall_clock() {
+        let clock = SystemTime::UNIX_EPOCH + Duration::from_millis(7900);
+        let node = MemoryNode::new().with_wall_clock(clock);
+        tokio::time::advance(Duration::from_millis(200)).await;
+        let entry = Entry::new("order:1", "value".into(), Duration::from_millis(10));
+        let vote = node.acquire(&entry.with_fencing(true)).await.unwrap();
+        let number = Some(FencingToken::new(8_000_000));
+        assert_eq!(vote, AcquireVote::Acquired { number });
+    }
 
     #[tokio::test(start_paused = true)]
     async fn expired_locks_are_removed() {

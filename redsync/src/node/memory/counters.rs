@@ -25,13 +25,9 @@ struct Counter {
 }
 
 impl Counters {
-    /// Counters that start from a wall clock that was at zero at `start`.
-    #[cfg(test)]
-    pub(super) fn starting_at(start: Instant) -> Self {
-        Self {
-            epoch: Some((start, SystemTime::UNIX_EPOCH)),
-            ..Self::default()
-        }
+    /// Sets the wall clock from which counters start.
+    pub(super) fn set_clock(&mut self, clock: SystemTime, now: Instant) {
+        self.epoch = Some((now, clock));
     }
 
     /// Counts an acquisition of names, and returns its number.

@@ -1,6 +1,10 @@
 //! The keys and counters of a memory node, and its operations on them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 
@@ -141,6 +145,11 @@ impl State {
         self.keys.len()
     }
 
+    /// Sets the wall clock from which counters start.
+    pub(crate) fn set_clock(&mut self, clock: SystemTime, now: Instant) {
+        self.counters.set_clock(clock, now);
+    }
+
     pub(crate) fn clear(&mut self) {
         self.keys.clear();
         self.counters.clear();
@@ -217,10 +226,9 @@ impl State {
 impl State {
     /// A state whose counters start from a wall clock that was at zero at `start`.
     pub(crate) fn starting_at(start: Instant) -> Self {
-        Self {
-            counters: Counters::starting_at(start),
-            ..Self::default()
-        }
+        let mut state = Self::default();
+        state.set_clock(SystemTime::UNIX_EPOCH, start);
+        state
     }
 
     pub(crate) fn counter(&self, name: &Arc<str>, now: Instant) -> FencingToken {
