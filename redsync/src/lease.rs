@@ -5,6 +5,7 @@
 //! validity, a [lane](lane) to each node, and a place in the [succession](succession) of holders.
 //! Each of its [operations](operations) is a [round](round) over all nodes.
 
+mod command;
 mod extension;
 mod hold;
 mod key;
@@ -29,18 +30,25 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::{extension::Extension, pending::Pending, site::Site};
+#[cfg(test)]
+pub(crate) use self::{
+    command::Command,
+    hold::Extended,
+    key::{Key, Settled},
+    lane::{Beginning, Lane, Next},
+    lanes::{agreement, extended},
+};
+pub(crate) use self::{
+    extension::Extension,
+    hold::Period,
+    pending::Pending,
+    purpose::Purpose,
+    site::Site,
+    succession::{Held, Succession},
+};
 use self::{
     hold::{Ended, Hold},
     lanes::Lanes,
-    purpose::Purpose,
-    succession::{Succession, may_hand_over},
-};
-#[cfg(test)]
-pub(crate) use self::{
-    hold::{Extended, Period},
-    key::{Key, Settled},
-    lane::{Beginning, Lane, Next},
 };
 use crate::{
     DrainGuard, ExtendError, FencingToken, OwnerValue,
@@ -49,7 +57,7 @@ use crate::{
     observed::observed,
     options::Options,
     printable::Label,
-    quorum::{count::RoundVotes, votes::Votes},
+    quorum::{cast::RoundVotes, votes::Votes},
     request::Request,
 };
 
@@ -118,7 +126,10 @@ impl Lease {
 
     fn with(site: Site, purpose: Purpose, succession: Succession, lanes: Arc<Lanes>) -> Arc<Self> {
         Arc::new(Self {
-            hold: Hold::new(succession.started_at(), &purpose.options.timing),
+            hold: Hold::new(Period::new(
+                succession.started_at(),
+                &purpose.options.timing,
+            )),
             purpose,
             site,
             lanes,
@@ -143,24 +154,24 @@ impl Lease {
         time: Duration,
     ) -> Option<(Arc<Self>, Ended)> {
         let now = Instant::now();
-        let is_held = self.was_held() && !self.has_ended() && now < self.until();
-        if !is_held || !may_hand_over(&self.purpose, &self.succession, request, time, now) {
+        if !self.was_held() || self.has_ended() {
             return None;
         }
-        let purpose = self.purpose.succeeded_by(request);
-        let next_token = self.token().map(FencingToken::next);
+        let held = Held {
+            purpose: &self.purpose,
+            succession: &self.succession,
+            token: self.token(),
+            until: self.until(),
+        };
+        let next = held.hand_over(request, time, now)?;
         let lease = Self {
-            hold: Hold::new(now, &purpose.options.timing),
-            purpose,
+            purpose: next.purpose,
             site: self.site.succeeded_by(),
             lanes: Arc::clone(&self.lanes),
-            succession: self.succession.next(now),
-            token: next_token.map_or_else(OnceLock::new, OnceLock::from),
+            hold: Hold::begun(next.period, now),
+            succession: next.succession,
+            token: next.token.map_or_else(OnceLock::new, OnceLock::from),
         };
-        lease.hold.begin(now, self.until());
-        if !lease.is_worth_having() {
-            return None;
-        }
         Some((Arc::new(lease), self.hold.end(now)))
     }
 
@@ -245,7 +256,9 @@ impl Lease {
 
     /// Whether enough validity is left for a new holder.
     pub(crate) fn is_worth_having(&self) -> bool {
-        Instant::now() + self.options().timing.min_validity() < self.until()
+        self.options()
+            .timing
+            .is_enough(Instant::now(), self.until())
     }
 
     /// Whether a quorum has granted, at any time.

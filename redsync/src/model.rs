@@ -6,13 +6,25 @@
 //! or without their data. From every state in which all is over, one more attempt has to get the
 //! lock after an expiry.
 //!
-//! What decides is the code that runs in production, and no copy of it: the order of commands and
-//! what follows from an answer ([`Lane`](crate::lease::Lane), [`Key`](crate::lease::Key)), the
-//! count of votes ([`Tally`](crate::quorum::tally::Tally)), what follows from a verdict
-//! ([`decide`](crate::acquire::decide), [`agree`](crate::fence::agree)), the validity
-//! ([`Period`](crate::lease::Period), `Timing`), and what a node does
-//! ([`MemoryState`](crate::node::MemoryState), which a suite of tests compares with the scripts of
-//! Redis). The model adds only what is around it: who sends what next, and the network.
+//! What decides is the code that runs in production, and no copy of it:
+//!
+//! * up to when a command may be sent ([`Command`](crate::lease::Command)), in which order commands
+//!   are sent, and what follows from an answer ([`Lane`](crate::lease::Lane),
+//!   [`Key`](crate::lease::Key));
+//! * which votes count ([`CastVotes`](crate::quorum::cast::CastVotes)), and what follows from the
+//!   verdict on an attempt ([`decide`](crate::acquire::decide),
+//!   [`agreement`](crate::lease::agreement)) and on an extension
+//!   ([`Period::extended`](crate::lease::Period::extended), [`extended`](crate::lease::extended));
+//! * the validity ([`Period`](crate::lease::Period), `Timing`), and what the next holder gets
+//!   ([`Held`](crate::lease::Held));
+//! * what a node does ([`MemoryState`](crate::node::MemoryState), which a suite of tests compares
+//!   with the scripts of Redis).
+//!
+//! What carries a decision out is I/O in production, and written again [here](lease). A command is
+//! put on its way, or votes, as its lane says. After a verdict, the round starts that was decided
+//! on, or the validity is cut short. A release is repeated, but without a pause. A command is
+//! answered once, or given up, as a question is. The time limit of a round may end at any time, but
+//! that of an attempt not within a tick.
 //!
 //! Worlds that differ in nothing that can matter later are explored once: see
 //! [`Step`](action::Step), `World::settle` and [`identity`](world). A few small settings are

@@ -26,7 +26,7 @@ use crate::{
     },
     printable::Label,
     quorum::{
-        count::RoundVotes,
+        cast::RoundVotes,
         votes::{NodeVote, Vote, Votes},
     },
 };

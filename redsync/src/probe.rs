@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc};
 
 use crate::{
     Mode, NodeError, OwnerValue, Vote, Votes, common::Common, lease::Lease, options::Options,
-    quorum::count::RoundVotes, request::Request,
+    quorum::cast::RoundVotes, request::Request,
 };
 
 /// Acquires a plain exclusive lock of its own on every node, extends it and releases it.

@@ -1,5 +1,7 @@
-//! Decisions of a majority of nodes: [votes], their [tally], and the [count](count) of one round.
+//! Decisions of a majority of nodes: [votes], their [tally], those that were [cast] in one round, and
+//! the [count](count) of a round that is under way.
 
+pub(crate) mod cast;
 pub(crate) mod count;
 pub(crate) mod tally;
 pub(crate) mod votes;

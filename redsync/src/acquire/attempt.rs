@@ -20,7 +20,7 @@ use crate::{
     nodes::Nodes,
     queue::OwnedLease,
     quorum::{
-        count::RoundVotes,
+        cast::RoundVotes,
         tally::Verdict,
         votes::{Vote, Votes},
     },
@@ -130,21 +130,29 @@ pub(crate) enum Decision {
 
 /// Decides what follows a round of an attempt.
 ///
-/// Pure. `agreement` is the agreement of the nodes' counters, if the lock is fenced. `is_in_time`
-/// says whether enough validity is left.
-pub(crate) fn decide(verdict: Verdict, agreement: Option<Agreement>, is_in_time: bool) -> Decision {
-    match (verdict, agreement) {
-        (Verdict::Granted, Some(Agreement::Raise(token))) => Decision::Raise(token),
-        (Verdict::Granted, Some(Agreement::None)) => {
-            unreachable!("every node that grants a fenced lock has a number")
-        }
-        (Verdict::Granted, _) if !is_in_time => Decision::Failed(Reason::TooLate),
-        (Verdict::Granted, Some(Agreement::Token(token))) => Decision::Held(Some(token)),
-        (Verdict::Granted, None) => Decision::Held(None),
+/// Pure. `raised_to` is the token that the round raised counters to, if it did. `counters` returns
+/// the agreement of the nodes' counters, if the lock is fenced. `is_in_time` says whether enough
+/// validity is left.
+pub(crate) fn decide(
+    verdict: Verdict,
+    raised_to: Option<FencingToken>,
+    counters: impl FnOnce() -> Option<Agreement>,
+    is_in_time: bool,
+) -> Decision {
+    match verdict {
+        Verdict::Granted => {}
         // A divided quorum is contention, too: two attempts at the same time look like this while a
         // node is down.
-        (Verdict::Refused | Verdict::Divided, _) => Decision::Failed(Reason::Taken),
-        (Verdict::Unavailable, _) => Decision::Failed(Reason::Unavailable),
+        Verdict::Refused | Verdict::Divided => return Decision::Failed(Reason::Taken),
+        Verdict::Unavailable => return Decision::Failed(Reason::Unavailable),
+    }
+    // Counters that were raised agree.
+    match raised_to.map(Agreement::Token).or_else(counters) {
+        Some(Agreement::Raise(token)) => Decision::Raise(token),
+        Some(Agreement::None) => unreachable!("every node that grants a fenced lock has a number"),
+        _ if !is_in_time => Decision::Failed(Reason::TooLate),
+        Some(Agreement::Token(token)) => Decision::Held(Some(token)),
+        None => Decision::Held(None),
     }
 }
 
@@ -183,7 +191,10 @@ impl Future for Attempt {
             let owned = this.owned.take().expect("polled after it was ready");
             let lease = owned.lease();
             let until = lease.until_from(lease.started_at());
-            match decision(verdict, *this.raising_to, lease, until) {
+            let counters = || (lease.entry().fenced).then(|| lease.lanes().agreement());
+            // This reads the clock after the last counted vote.
+            let is_in_time = lease.options().timing.is_enough(Instant::now(), until);
+            match decide(verdict, *this.raising_to, counters, is_in_time) {
                 Decision::Held(token) => {
                     begin_hold(lease, token, until);
                     return Poll::Ready(Ok(Guard::new(owned, this.common)));
@@ -213,24 +224,6 @@ impl Future for Attempt {
     }
 }
 
-/// Decides what follows a round of a lease whose validity would end at `until`. `raised_to` is the
-/// token that the round raised counters to, if it did.
-fn decision(
-    verdict: Verdict,
-    raised_to: Option<FencingToken>,
-    lease: &Lease,
-    until: Instant,
-) -> Decision {
-    let agreement = lease.entry().fenced.then(|| match raised_to {
-        Some(token) => Agreement::Token(token),
-        None => lease.lanes().agreement(),
-    });
-    let least = lease.options().timing.min_validity();
-    // This reads the clock after the last counted vote.
-    let is_in_time = Instant::now() + least < until;
-    decide(verdict, agreement, is_in_time)
-}
-
 fn begin_hold(lease: &Lease, token: Option<FencingToken>, until: Instant) {
     if let Some(token) = token {
         lease.set_token(token);
@@ -250,7 +243,9 @@ mod tests {
     #[test]
     fn a_quorum_in_time_holds_the_lock() {
         let token = FencingToken::new(7);
-        let decide = |agreement, is_in_time| decide(Verdict::Granted, agreement, is_in_time);
+        let decide = |agreement: Option<_>, is_in_time| {
+            decide(Verdict::Granted, None, || agreement, is_in_time)
+        };
         assert_eq!(decide(None, true), Decision::Held(None));
         assert_eq!(decide(None, false), Decision::Failed(Reason::TooLate));
         let agreed = || Some(Agreement::Token(token));
@@ -261,8 +256,17 @@ mod tests {
     }
 
     #[test]
+    fn counters_that_a_quorum_has_raised_agree_on_the_token() {
+        let token = FencingToken::new(7);
+        let decide = |verdict| decide(verdict, Some(token), || Some(Agreement::Raise(token)), true);
+        assert_eq!(decide(Verdict::Granted), Decision::Held(Some(token)));
+        let failed = Decision::Failed(Reason::Unavailable);
+        assert_eq!(decide(Verdict::Unavailable), failed);
+    }
+
+    #[test]
     fn a_divided_quorum_is_contention_and_too_few_answers_are_an_outage() {
-        let decide = |verdict| decide(verdict, None, true);
+        let decide = |verdict| decide(verdict, None, || None, true);
         let failed = Decision::Failed;
         assert_eq!(decide(Verdict::Refused), failed(Reason::Taken));
         assert_eq!(decide(Verdict::Divided), failed(Reason::Taken));

@@ -8,7 +8,7 @@ use crate::{
     ConfigError, FencingToken, Guard, LockError, Resume,
     common::Common,
     lease::Lease,
-    quorum::{count::RoundVotes, tally::Verdict},
+    quorum::{cast::RoundVotes, tally::Verdict},
     request::Request,
 };
 

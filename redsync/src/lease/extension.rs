@@ -49,7 +49,7 @@ impl Extension {
             lease: Arc::clone(lease),
             start,
             // Answers after the end of the validity do not count.
-            pending: (start < lease.until()).then(|| lease.extend(limit)),
+            pending: lease.hold.is_valid(start).then(|| lease.extend(limit)),
         }
     }
 }
@@ -66,13 +66,12 @@ impl Future for Extension {
         let verdict = ready!(pending.as_mut().poll(cx));
         // The new validity counts from before the round was sent.
         let extended = lease.hold.extended(verdict, lease.until_from(start));
+        if (lease.lanes).extended(extended, start, lease.options().kind.heals) {
+            lease.heal();
+        }
         Poll::Ready(match extended {
             Extended::Prolonged => {
                 observed(|| tracing::trace!(name = %lease.label(), "extended"));
-                if lease.options().kind.heals && lease.lanes.lack_a_key() {
-                    lease.heal();
-                }
-                lease.lanes.forget_gaps_before(start);
                 lease.hold.loss().note_votes(None);
                 Ok(())
             }

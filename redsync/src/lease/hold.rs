@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::period::{Extended, Period};
 use super::loss::Loss;
 use crate::{
-    options::Timing,
     quorum::tally::Verdict,
     sync::{AtomicBool, Mutex},
 };
@@ -38,15 +37,22 @@ pub(crate) struct Ended {
 }
 
 impl Hold {
-    /// A hold that has not begun, of a lease that has started at `start`.
-    pub(super) fn new(start: Instant, timing: &Timing) -> Self {
-        let limit = timing.max_hold.and_then(|limit| start.checked_add(limit));
+    /// A hold that has not begun.
+    pub(super) fn new(period: Period) -> Self {
         Self {
-            period: Mutex::new(Period::new(start, limit)),
+            period: Mutex::new(period),
             since: OnceLock::new(),
             has_ended: AtomicBool::new(false),
             loss: Loss::default(),
             ended_early: OnceLock::new(),
+        }
+    }
+
+    /// A hold that begins at `now` with a period that has begun.
+    pub(super) fn begun(period: Period, now: Instant) -> Self {
+        Self {
+            since: OnceLock::from(now),
+            ..Self::new(period)
         }
     }
 
@@ -59,8 +65,12 @@ impl Hold {
         self.period.lock().until()
     }
 
+    pub(super) fn is_valid(&self, now: Instant) -> bool {
+        self.period.lock().is_valid(now)
+    }
+
     pub(super) fn is_over(&self) -> bool {
-        Instant::now() >= self.until()
+        !self.is_valid(Instant::now())
     }
 
     /// Whether the validity ends with the maximum hold time.
@@ -78,7 +88,7 @@ impl Hold {
         self.has_ended.load(Ordering::Relaxed)
     }
 
-    /// Begins the hold of a lock that has just been acquired or handed over.
+    /// Begins the hold of a lock that has just been acquired.
     pub(super) fn begin(&self, now: Instant, until: Instant) {
         self.period.lock().begin(until);
         self.since.get_or_init(|| now);
@@ -139,14 +149,14 @@ mod tests {
     use loom::thread::spawn;
 
     use super::*;
-    use crate::{options::Options, sync::interleaved::memory};
+    use crate::{options::Timing, sync::interleaved::memory};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn hold(start: Instant, limit: Option<Duration>) -> Hold {
-        let mut timing = Options::default().timing;
+        let mut timing = Timing::default();
         timing.max_hold = limit;
-        Hold::new(start, &timing)
+        Hold::new(Period::new(start, &timing))
     }
 
     #[test]

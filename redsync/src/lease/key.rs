@@ -128,7 +128,7 @@ impl Key {
     }
 
     /// Lets the node count again if it was without the key before `start`: see
-    /// [`Lanes::forget_gaps_before`](super::Lanes::forget_gaps_before).
+    /// [`extended`](super::lanes::extended).
     pub(crate) fn forget_gap_before(&mut self, start: Instant) {
         if let Some(rare) = &mut self.rare {
             rare.gap = rare.gap.filter(|gap| *gap >= start);

@@ -30,14 +30,14 @@ pub(crate) struct Lane<C = Arc<dyn LaneCommand>> {
     /// is none.
     withdraws: bool,
     /// The commands that wait, in order.
-    waiting: SmallVec<[(Passage, C); 1]>,
+    waiting: SmallVec<[(Operation, C); 1]>,
     pub(crate) key: Key,
 }
 
 /// A command that enters a lane.
 pub(crate) trait LaneCommand: Send + Sync + 'static {
     /// Continues on this node, because the lane is free.
-    fn go_on(self: Arc<Self>, node: usize);
+    fn go_on(self: Arc<Self>, node: usize, beginning: Beginning);
 }
 
 /// How a command uses a lane.
@@ -72,8 +72,8 @@ pub(crate) enum Beginning {
     Votes(Vote),
 }
 
-/// The commands that may continue now.
-pub(crate) type Next<C> = SmallVec<[C; 1]>;
+/// The commands that may continue now, each with how it begins.
+pub(crate) type Next<C> = SmallVec<[(C, Beginning); 1]>;
 
 impl<C> Lane<C> {
     pub(crate) const fn new(key: Key) -> Self {
@@ -104,12 +104,13 @@ impl<C> Lane<C> {
             },
             Operation::Heal if self.key.lacks_key() => self.key.place_again(),
             Operation::Heal => return Beginning::Votes(Vote::Granted),
-            Operation::Release if self.has_nothing_to_release() => {
-                return Beginning::Votes(Vote::Refused { remaining: None });
-            }
             Operation::Extend | Operation::Release => {}
         }
-        self.enter(Passage::of(operation), command)
+        if self.is_kept {
+            self.waiting.push((operation, command()));
+            return Beginning::Waits;
+        }
+        self.pass(operation)
     }
 
     /// Notes that no attempt follows this one, so that a reservation for it is of no use.
@@ -117,14 +118,7 @@ impl<C> Lane<C> {
         self.withdraws = true;
     }
 
-    /// Whether a command that has waited in the lane still has to ask the node. A release need not
-    /// if the node has nothing to release.
-    pub(crate) fn still_asks(&self, operation: Operation) -> bool {
-        operation != Operation::Release || self.may_have_something_to_release()
-    }
-
-    /// Counts the answer to an operation. Returns what follows from it, and the commands that may
-    /// continue.
+    /// Counts the answer to an operation, and settles it.
     pub(crate) fn answered(
         &mut self,
         operation: Operation,
@@ -150,7 +144,7 @@ impl<C> Lane<C> {
         self.answered(operation, Err(NodeError::TimedOut), false, now)
     }
 
-    /// Gives an operation up, or lets it vote without the node.
+    /// Settles an operation. Returns what follows from it, and the commands that may continue.
     pub(crate) fn settle(&mut self, operation: Operation, settled: Settled) -> (Settled, Next<C>) {
         let is_clear = matches!(settled, Settled::Vote(_));
         let leaves = is_clear && Passage::of(operation) == Passage::Keeps;
@@ -158,13 +152,13 @@ impl<C> Lane<C> {
         (settled, next)
     }
 
-    /// Lets a command enter, or puts it behind the waiting ones.
-    fn enter(&mut self, passage: Passage, command: impl FnOnce() -> C) -> Beginning {
-        if self.is_kept {
-            self.waiting.push((passage, command()));
-            return Beginning::Waits;
+    /// Lets a command through, because the lane is free. A release need not ask a node that certainly
+    /// has nothing to release, and will not get a key.
+    fn pass(&mut self, operation: Operation) -> Beginning {
+        if operation == Operation::Release && !self.may_have_something_to_release() {
+            return Beginning::Votes(Vote::Refused { remaining: None });
         }
-        self.is_kept = passage == Passage::Keeps;
+        self.is_kept = Passage::of(operation) == Passage::Keeps;
         Beginning::Asks
     }
 
@@ -178,9 +172,8 @@ impl<C> Lane<C> {
             return next;
         }
         let mut waiting = mem::take(&mut self.waiting).into_iter();
-        for (passage, command) in waiting.by_ref() {
-            self.is_kept = passage == Passage::Keeps;
-            next.push(command);
+        for (operation, command) in waiting.by_ref() {
+            next.push((command, self.pass(operation)));
             if self.is_kept {
                 break;
             }
@@ -192,11 +185,6 @@ impl<C> Lane<C> {
     fn may_have_something_to_release(&self) -> bool {
         self.key.is_placed() || self.withdraws && self.key.is_reserved()
     }
-
-    /// Whether the node certainly has nothing to release, and will not get a key.
-    fn has_nothing_to_release(&self) -> bool {
-        !self.is_kept && !self.may_have_something_to_release()
-    }
 }
 
 #[cfg(test)]
@@ -204,34 +192,36 @@ mod tests {
     use super::*;
     use crate::node::{AcquireVote, Answer, ExtendVote};
 
-    fn enters(lane: &mut Lane<Passage>, passage: Passage) -> bool {
-        matches!(lane.enter(passage, || passage), Beginning::Asks)
+    fn enters(lane: &mut Lane<Operation>, operation: Operation) -> bool {
+        let beginning = lane.begin(operation, None, || operation);
+        matches!(beginning, Beginning::Asks)
     }
 
-    fn leave(lane: &mut Lane<Passage>) -> Vec<Passage> {
-        lane.leave().into_vec()
+    fn leave(lane: &mut Lane<Operation>) -> Vec<Operation> {
+        let next = lane.leave().into_iter();
+        next.map(|(operation, _)| operation).collect()
     }
 
     #[test]
     fn a_command_waits_for_the_one_that_keeps_the_lane() {
         let mut lane = Lane::new(Key::absent());
-        assert!(enters(&mut lane, Passage::Keeps));
-        assert!(!enters(&mut lane, Passage::Passes));
-        assert!(!enters(&mut lane, Passage::Keeps));
-        assert!(!enters(&mut lane, Passage::Passes));
-        assert_eq!(leave(&mut lane), [Passage::Passes, Passage::Keeps]);
-        assert!(!enters(&mut lane, Passage::Keeps));
-        assert_eq!(leave(&mut lane), [Passage::Passes, Passage::Keeps]);
+        assert!(enters(&mut lane, Operation::Acquire));
+        assert!(!enters(&mut lane, Operation::Extend));
+        assert!(!enters(&mut lane, Operation::Release));
+        assert!(!enters(&mut lane, Operation::Extend));
+        assert_eq!(leave(&mut lane), [Operation::Extend, Operation::Release]);
+        assert!(!enters(&mut lane, Operation::Release));
+        assert_eq!(leave(&mut lane), [Operation::Extend, Operation::Release]);
         assert_eq!(leave(&mut lane), []);
     }
 
     #[test]
     fn a_command_that_passes_does_not_block_the_lane() {
         let mut lane = Lane::new(Key::absent());
-        assert!(enters(&mut lane, Passage::Passes));
-        assert!(enters(&mut lane, Passage::Passes));
-        assert!(enters(&mut lane, Passage::Keeps));
-        assert!(!enters(&mut lane, Passage::Passes));
+        assert!(enters(&mut lane, Operation::Extend));
+        assert!(enters(&mut lane, Operation::Extend));
+        assert!(enters(&mut lane, Operation::Acquire));
+        assert!(!enters(&mut lane, Operation::Extend));
     }
 
     #[test]
@@ -248,8 +238,7 @@ mod tests {
         ));
         let late = Err(NodeError::TimedOut);
         let (_, next) = lane.answered(Operation::Acquire, late, false, Instant::now());
-        assert_eq!(next.len(), 1);
-        assert!(lane.still_asks(Operation::Release));
+        assert!(matches!(next[..], [((), Beginning::Asks)]));
     }
 
     /// A lane to a node that has returned this number, or has not answered.
@@ -291,12 +280,23 @@ mod tests {
 
     #[test]
     fn a_release_that_has_waited_is_not_sent_to_a_node_that_refused() {
-        let mut lane: Lane<()> = Lane::new(Key::absent());
-        _ = lane.begin(Operation::Acquire, None, || ());
-        assert!(lane.still_asks(Operation::Release), "it may set the key");
+        let mut lane = Lane::new(Key::absent());
+        assert!(enters(&mut lane, Operation::Acquire));
+        assert!(!enters(&mut lane, Operation::Release));
+        assert!(!enters(&mut lane, Operation::Extend));
         let taken = Ok(Answer::Acquire(AcquireVote::Taken { remaining: None }));
-        _ = lane.answered(Operation::Acquire, taken, false, Instant::now());
-        assert!(!lane.still_asks(Operation::Release));
-        assert!(lane.still_asks(Operation::Extend));
+        let (_, next) = lane.answered(Operation::Acquire, taken, false, Instant::now());
+        let [
+            (Operation::Release, released),
+            (Operation::Extend, extended),
+        ] = &next[..]
+        else {
+            panic!("{next:?}");
+        };
+        assert!(matches!(
+            released,
+            Beginning::Votes(Vote::Refused { remaining: None })
+        ));
+        assert!(matches!(extended, Beginning::Asks));
     }
 }

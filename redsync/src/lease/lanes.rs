@@ -5,7 +5,7 @@ use std::{iter, sync::Arc};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{key::Key, lane::Lane};
+use super::{hold::Extended, key::Key, lane::Lane};
 use crate::{
     fence::{Agreement, agree},
     quorum::{USUAL_NODES, majority},
@@ -48,10 +48,9 @@ impl Lanes {
         change(&mut self.lock()[node])
     }
 
-    /// The agreement of the numbers that the nodes have returned so far.
+    /// See [`agreement`].
     pub(crate) fn agreement(&self) -> Agreement {
-        let numbers: ByNode<_> = self.lock().iter().map(|lane| lane.key.number()).collect();
-        agree(&numbers, majority(numbers.len()))
+        agreement(&self.lock())
     }
 
     /// Whether a node has reserved the names for the attempt, which shared holders kept out.
@@ -64,17 +63,38 @@ impl Lanes {
         self.lock().iter_mut().for_each(Lane::withdraw);
     }
 
-    /// Whether a node was without the key when it last answered.
-    pub(super) fn lack_a_key(&self) -> bool {
-        self.lock().iter().any(|lane| lane.key.lacks_key())
+    /// See [`extended`].
+    pub(super) fn extended(&self, effect: Extended, start: Instant, heals: bool) -> bool {
+        extended(&mut self.lock(), effect, start, heals)
     }
+}
 
-    /// Lets nodes that were without the key before `start` count again. A majority has kept the key
-    /// throughout a round that started at `start`, so nobody else can have held the lock since
-    /// then.
-    pub(super) fn forget_gaps_before(&self, start: Instant) {
-        for lane in self.lock().iter_mut() {
-            lane.key.forget_gap_before(start);
-        }
+/// The agreement of the numbers that the nodes have returned so far.
+///
+/// Pure.
+pub(crate) fn agreement<C>(lanes: &[Lane<C>]) -> Agreement {
+    let numbers: ByNode<_> = lanes.iter().map(|lane| lane.key.number()).collect();
+    agree(&numbers, majority(numbers.len()))
+}
+
+/// Counts an extension that started at `start` and had this effect. Returns whether the lease is to
+/// set missing keys again, if it `heals` at all.
+///
+/// After a prolongation, nodes that were without the key before `start` count again: a majority has
+/// kept the key throughout the round, so nobody else can have held the lock since then.
+///
+/// Pure.
+pub(crate) fn extended<C>(
+    lanes: &mut [Lane<C>],
+    effect: Extended,
+    start: Instant,
+    heals: bool,
+) -> bool {
+    if effect != Extended::Prolonged {
+        return false;
     }
+    for lane in &mut *lanes {
+        lane.key.forget_gap_before(start);
+    }
+    heals && lanes.iter().any(|lane| lane.key.lacks_key())
 }

@@ -4,12 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{
-    Lease,
-    pending::Pending,
-    round::{Command, Round},
-};
-use crate::{FencingToken, node::Operation};
+use super::{Lease, command::Command, pending::Pending, round::Round};
+use crate::FencingToken;
 
 impl Lease {
     /// Sends a command to every node, whose answers count up to a deadline. With `fail_fast`, the
@@ -32,15 +28,17 @@ impl Lease {
     /// Acquires the keys, for an attempt that has just begun.
     pub(crate) fn acquire(self: &Arc<Self>) -> Pending {
         let start = self.started_at();
-        let command = Command::new(Operation::Acquire, start);
-        self.send(command, self.fail_fast(), self.node_deadline(start))
+        self.send(
+            Command::acquire(start),
+            self.fail_fast(),
+            self.node_deadline(start),
+        )
     }
 
     /// Raises lower counters to `token`.
     pub(crate) fn raise(self: &Arc<Self>, token: FencingToken) -> Pending {
         let now = Instant::now();
-        let command = Command::new(Operation::Raise, now).with_token(Some(token));
-        self.send(command, true, self.node_deadline(now))
+        self.send(Command::raise(token, now), true, self.node_deadline(now))
     }
 
     /// Extends the keys. After the validity, or after `limit` if there is one, no node is asked and
@@ -50,11 +48,8 @@ impl Lease {
     /// so that a node that hangs does not keep the extension from counting.
     pub(crate) fn extend(self: &Arc<Self>, limit: Option<Instant>) -> Pending {
         let (now, until) = (Instant::now(), self.until());
-        let command = Command::new(Operation::Extend, now).with_token(self.token());
-        let (command, deadline) = match limit {
-            Some(limit) => (command.asked_until(limit), limit.min(until)),
-            None => (command.asked_while_valid(), until),
-        };
+        let command = Command::extend(self.token(), limit, now);
+        let deadline = limit.map_or(until, |limit| limit.min(until));
         if !self.fail_fast() {
             let left = until.saturating_duration_since(now);
             return self.send(command, false, deadline.min(now + left / 2));
@@ -69,7 +64,7 @@ impl Lease {
     /// Asks each node to extend the keys of a lease that nobody holds, to see which of them can.
     pub(crate) fn test_extension(self: &Arc<Self>) -> Pending {
         let now = Instant::now();
-        let command = Command::new(Operation::Extend, now);
+        let command = Command::test_extension(now);
         self.send(command, false, self.node_deadline(now))
     }
 
@@ -77,9 +72,7 @@ impl Lease {
     /// majority has just extended. The nodes that have their keys are not asked.
     pub(super) fn heal(self: &Arc<Self>) {
         let now = Instant::now();
-        let command = Command::new(Operation::Heal, now)
-            .with_token(self.token())
-            .asked_while_valid();
+        let command = Command::heal(self.token(), now);
         // Nobody waits for the answers. They go on in the background.
         drop(self.send(command, true, now));
     }
@@ -88,8 +81,11 @@ impl Lease {
     pub(crate) fn release(self: &Arc<Self>) -> Pending {
         let now = Instant::now();
         self.end_at(now);
-        let command = Command::new(Operation::Release, now);
-        self.send(command, self.fail_fast(), self.node_deadline(now))
+        self.send(
+            Command::release(now),
+            self.fail_fast(),
+            self.node_deadline(now),
+        )
     }
 
     /// Gives an attempt up that no other follows: releases its keys, and on nodes that have

@@ -18,7 +18,7 @@ use tokio::{
 use super::round::Round;
 use crate::{
     node::Answering,
-    quorum::{count::RoundVotes, tally::Verdict},
+    quorum::{cast::RoundVotes, tally::Verdict},
 };
 
 pin_project! {

@@ -6,20 +6,20 @@ use super::pursuit::Pursuit;
 use crate::{Mode, OwnerValue, node::Entry, options::Options, printable::Label, request::Request};
 
 /// The request, entry and options of a lease.
-pub(super) struct Purpose {
+pub(crate) struct Purpose {
     /// The name in errors and logs.
     pub(super) label: Label,
-    pub(super) entry: Entry,
+    pub(crate) entry: Entry,
     /// The names whose queues have the waiters for such a lock.
     pub(super) queues: Arc<[Arc<str>]>,
-    pub(super) options: Arc<Options>,
+    pub(crate) options: Arc<Options>,
     /// The number of the attempt, starting from 1.
     pub(super) attempt: u32,
 }
 
 impl Purpose {
     /// The purpose of an attempt with this number, which may be `repeated`, on one of the permits.
-    pub(super) fn new(
+    pub(crate) fn new(
         request: &Request,
         permit: usize,
         attempt: u32,
@@ -70,7 +70,7 @@ impl Purpose {
     }
 
     /// How long the background waits for answers.
-    pub(super) fn pursuit(&self) -> Pursuit {
+    pub(crate) fn pursuit(&self) -> Pursuit {
         Pursuit::new(&self.options.timing)
     }
 }

@@ -16,7 +16,7 @@ const RELEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// How long the answers to a command are pursued.
 #[derive(Clone, Copy)]
-pub(super) struct Pursuit(Duration);
+pub(crate) struct Pursuit(Duration);
 
 impl Pursuit {
     pub(super) fn new(timing: &Timing) -> Self {
@@ -25,7 +25,7 @@ impl Pursuit {
 
     /// When to stop waiting for the answers of a round that started at `start`. A release may be
     /// repeated, and all repetitions share one limit.
-    pub(super) fn end(self, operation: Operation, start: Instant, now: Instant) -> Instant {
+    pub(crate) fn end(self, operation: Operation, start: Instant, now: Instant) -> Instant {
         match operation {
             Operation::Release => start + self.0 + RELEASE_MARGIN,
             _ => now + self.0,

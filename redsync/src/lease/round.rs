@@ -12,11 +12,12 @@ use tokio::time::Instant;
 
 use super::{
     Lease,
+    command::Command,
     lane::{Beginning, LaneCommand},
     lanes::ByNode,
 };
 use crate::{
-    FencingToken, Printable,
+    Printable,
     background::DrainGuard,
     node::{Answering, Operation, Question},
     observed::observed,
@@ -30,65 +31,6 @@ pub(super) struct Round {
     count: Count,
     /// Makes a drain wait while answers are outstanding that no caller waits for.
     late: Mutex<Option<DrainGuard>>,
-}
-
-/// The command of a round to every node.
-pub(super) struct Command {
-    operation: Operation,
-    /// The token that counters are raised to, if there is one.
-    token: Option<FencingToken>,
-    start: Instant,
-    asked: Asked,
-}
-
-/// Up to when a command may be sent.
-#[derive(Clone, Copy)]
-enum Asked {
-    Always,
-    /// Up to this instant, while the lease is valid.
-    Until(Instant),
-    WhileValid,
-}
-
-impl Command {
-    /// A command that is about to be sent at `start`.
-    pub(super) const fn new(operation: Operation, start: Instant) -> Self {
-        Self {
-            operation,
-            token: None,
-            start,
-            asked: Asked::Always,
-        }
-    }
-
-    /// Asks no node after `limit` or after the validity.
-    pub(super) const fn asked_until(mut self, limit: Instant) -> Self {
-        self.asked = Asked::Until(limit);
-        self
-    }
-
-    /// Asks no node after the validity, which may be prolonged meanwhile.
-    pub(super) const fn asked_while_valid(mut self) -> Self {
-        self.asked = Asked::WhileValid;
-        self
-    }
-
-    /// Sets the token that counters are raised to.
-    pub(super) const fn with_token(mut self, token: Option<FencingToken>) -> Self {
-        self.token = token;
-        self
-    }
-
-    /// Whether a command that is not a release may be sent at `now`: not after the lease
-    /// `has_ended`, and an extension not after `until`, when the validity is over.
-    pub(crate) fn may_be_sent(&self, now: Instant, until: Instant, has_ended: bool) -> bool {
-        let is_late = match self.asked {
-            Asked::Always => false,
-            Asked::Until(limit) => now >= limit.min(until),
-            Asked::WhileValid => now >= until,
-        };
-        !has_ended && !is_late
-    }
 }
 
 impl Round {
@@ -115,10 +57,7 @@ impl Round {
     /// answers to arrive.
     pub(super) fn send(self: &Arc<Self>) -> Vec<Answering> {
         let Command {
-            operation,
-            start,
-            token,
-            ..
+            operation, token, ..
         } = self.command;
         let beginnings =
             (self.lease.lanes).enter(|lane| lane.begin(operation, token, || Arc::clone(self) as _));
@@ -128,28 +67,35 @@ impl Round {
         }
         let mut answering = Vec::new();
         for (node, beginning) in beginnings {
-            match beginning {
-                Beginning::Asks => {
-                    let question = self.question(node, operation);
-                    answering.extend(self.lease.site.nodes().ask(node, question, start));
-                }
-                Beginning::Waits => {}
-                Beginning::Votes(vote) => self.vote(node, vote),
-            }
+            answering.extend(self.begin(node, beginning, self.command.start));
         }
         answering
+    }
+
+    /// Begins the command on one node at `now`. If that takes a future, it has to be driven.
+    fn begin(
+        self: &Arc<Self>,
+        node: usize,
+        beginning: Beginning,
+        now: Instant,
+    ) -> Option<Answering> {
+        match beginning {
+            Beginning::Asks => self.ask(node, self.question(node, self.command.operation), now),
+            Beginning::Waits => None,
+            Beginning::Votes(vote) => {
+                self.vote(node, vote);
+                None
+            }
+        }
     }
 
     fn question(self: &Arc<Self>, node: usize, operation: Operation) -> Question {
         Question::new(Arc::clone(self) as _, node, operation)
     }
 
-    /// Asks a node. If that takes a future, it is driven in the background.
-    fn ask_in_background(self: &Arc<Self>, node: usize, question: Question) {
-        let site = &self.lease.site;
-        if let Some(answering) = site.nodes().ask(node, question, Instant::now()) {
-            self.drive(answering);
-        }
+    /// Asks a node. If that takes a future, it has to be driven.
+    fn ask(&self, node: usize, question: Question, now: Instant) -> Option<Answering> {
+        self.lease.site.nodes().ask(node, question, now)
     }
 
     /// Drives questions that nobody has begun to drive.
@@ -230,13 +176,11 @@ impl Round {
 }
 
 impl LaneCommand for Round {
-    fn go_on(self: Arc<Self>, node: usize) {
-        let operation = self.command.operation;
-        if !(self.lease.lanes).with(node, |lane| lane.still_asks(operation)) {
-            return self.has_nothing_to_release(node);
+    fn go_on(self: Arc<Self>, node: usize, beginning: Beginning) {
+        // Whoever waits for the verdict does not know of this future.
+        if let Some(answering) = self.begin(node, beginning, Instant::now()) {
+            self.drive(answering);
         }
-        let question = self.question(node, operation);
-        self.ask_in_background(node, question);
     }
 }
 

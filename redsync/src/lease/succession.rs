@@ -5,11 +5,11 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::Instant;
 
-use super::purpose::Purpose;
-use crate::{Mode, fence::STRIDE, request::Request, sync::AtomicBool};
+use super::{hold::Period, purpose::Purpose};
+use crate::{FencingToken, Mode, fence::STRIDE, request::Request, sync::AtomicBool};
 
 /// The place of a lease in the succession.
-pub(super) struct Succession {
+pub(crate) struct Succession {
     /// When the first holder was about to send its first command.
     origin: Instant,
     /// When this lease started.
@@ -22,7 +22,7 @@ pub(super) struct Succession {
 
 impl Succession {
     /// Makes the first place of a succession.
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(crate) const fn new(now: Instant) -> Self {
         Self {
             origin: now,
             started_at: now,
@@ -40,7 +40,7 @@ impl Succession {
     }
 
     /// Makes the place after this one.
-    pub(super) const fn next(&self, now: Instant) -> Self {
+    const fn next(&self, now: Instant) -> Self {
         Self {
             origin: self.origin,
             hand_overs: self.hand_overs + 1,
@@ -48,7 +48,7 @@ impl Succession {
         }
     }
 
-    pub(super) const fn started_at(&self) -> Instant {
+    pub(crate) const fn started_at(&self) -> Instant {
         self.started_at
     }
 
@@ -65,38 +65,72 @@ impl Succession {
     }
 }
 
-/// Whether keys that are still valid may be handed over to the holder of another request at `now`,
-/// at most `time` after they were acquired.
-///
-/// Pure: it has no clock of its own.
-pub(super) fn may_hand_over(
-    purpose: &Purpose,
-    succession: &Succession,
-    request: &Request,
-    time: Duration,
-    now: Instant,
-) -> bool {
-    let (entry, own, options) = (&purpose.entry, &purpose.options, &request.options);
-    let is_same = request.has_permit(&entry.names)
-        && entry.mode == options.kind.mode
-        && entry.fenced == options.kind.fencing
-        && entry.expiry == options.timing.expiry()
-        // The validity is not computed again, so the new drift must not be larger.
-        && options.timing.drift_factor <= own.timing.drift_factor;
-    // If the holder's and the next waiter's limits differ, the smaller applies.
-    let hand_overs = (options.queueing.hand_overs).min(own.queueing.hand_overs);
-    let next = succession.hand_overs + 1;
-    let has_tokens = !entry.fenced || u64::from(next) < STRIDE;
-    // The keys stay up to the end of the minimum, and might not for that of the next holder.
-    let has_minimum = !own.timing.min_hold.is_zero() || !options.timing.min_hold.is_zero();
-    let is_in_time = now < succession.origin + time.min(own.hand_over_time());
-    is_same
-        && next <= hand_overs
-        && has_tokens
-        && is_in_time
-        && !has_minimum
-        && entry.mode == Mode::Exclusive
-        && !succession.is_exposed()
+/// A lock that is held, as far as its next holder depends on it.
+pub(crate) struct Held<'a> {
+    pub(crate) purpose: &'a Purpose,
+    pub(crate) succession: &'a Succession,
+    pub(crate) token: Option<FencingToken>,
+    pub(crate) until: Instant,
+}
+
+/// What the next holder gets.
+pub(crate) struct Inherited {
+    pub(crate) purpose: Purpose,
+    pub(crate) succession: Succession,
+    pub(crate) token: Option<FencingToken>,
+    pub(crate) period: Period,
+}
+
+/// Pure: it has no clock of its own. So the model checker drives it as it is.
+impl Held<'_> {
+    /// Hands the keys over to the holder of another request at `now`. Returns [`None`] if this is not
+    /// allowed, for instance later than `time` after they were acquired.
+    pub(crate) fn hand_over(
+        &self,
+        request: &Request,
+        time: Duration,
+        now: Instant,
+    ) -> Option<Inherited> {
+        if now >= self.until || !self.may_be_handed_over(request, time, now) {
+            return None;
+        }
+        let purpose = self.purpose.succeeded_by(request);
+        let timing = &purpose.options.timing;
+        let mut period = Period::new(now, timing);
+        period.begin(self.until);
+        timing.is_enough(now, period.until()).then(|| Inherited {
+            succession: self.succession.next(now),
+            token: self.token.map(FencingToken::next),
+            period,
+            purpose,
+        })
+    }
+
+    /// Whether keys that are still valid may be handed over.
+    fn may_be_handed_over(&self, request: &Request, time: Duration, now: Instant) -> bool {
+        let (succession, entry) = (self.succession, &self.purpose.entry);
+        let (own, options) = (&self.purpose.options, &request.options);
+        let is_same = request.has_permit(&entry.names)
+            && entry.mode == options.kind.mode
+            && entry.fenced == options.kind.fencing
+            && entry.expiry == options.timing.expiry()
+            // The validity is not computed again, so the new drift must not be larger.
+            && options.timing.drift_factor <= own.timing.drift_factor;
+        // If the holder's and the next waiter's limits differ, the smaller applies.
+        let hand_overs = (options.queueing.hand_overs).min(own.queueing.hand_overs);
+        let next = succession.hand_overs + 1;
+        let has_tokens = !entry.fenced || u64::from(next) < STRIDE;
+        // The keys stay up to the end of the minimum, and might not for that of the next holder.
+        let has_minimum = !own.timing.min_hold.is_zero() || !options.timing.min_hold.is_zero();
+        let is_in_time = now < succession.origin + time.min(own.hand_over_time());
+        is_same
+            && next <= hand_overs
+            && has_tokens
+            && is_in_time
+            && !has_minimum
+            && entry.mode == Mode::Exclusive
+            && !succession.is_exposed()
+    }
 }
 
 #[cfg(test)]
@@ -117,8 +151,13 @@ mod tests {
     /// Whether the lock of one request may be handed over to another, from a place in the
     /// succession.
     fn may_follow(succession: &Succession, holder: &Request, next: &Request, now: Instant) -> bool {
-        let purpose = Purpose::new(holder, 0, 1, "value".into(), false);
-        may_hand_over(&purpose, succession, next, TIME, now)
+        let held = Held {
+            purpose: &Purpose::new(holder, 0, 1, "value".into(), false),
+            succession,
+            token: None,
+            until: now + holder.options.timing.expiry(),
+        };
+        held.hand_over(next, TIME, now).is_some()
     }
 
     #[test]

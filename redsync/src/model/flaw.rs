@@ -25,6 +25,8 @@ pub(super) enum Flaw {
     RaiseOfAtLeast,
     /// The next holder of a lock that is handed over gets the same token.
     HandOverWithoutToken,
+    /// A lock is handed over more often than its holder has numbers.
+    HandOverWithoutEnd,
     /// A release does not wait for the acquisition that is under way.
     ReleaseAhead,
     /// A release is not repeated, although an acquisition may arrive after it.

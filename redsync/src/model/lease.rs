@@ -1,39 +1,41 @@
 //! A lease of the model: what `lease`, `acquire` and `guard` do, without I/O, on the very same
-//! lanes, keys, tallies and periods.
+//! commands, votes, lanes, keys and periods.
 
 use std::{
     hash::{Hash, Hasher},
     sync::{Arc, OnceLock},
 };
 
+use tokio::time::Instant;
+
 use super::{
     flaw::Flaw,
     message::Message,
-    setting::{ATTEMPTS, EXPIRY, NODES, Setting, instant, names, timing},
+    setting::{ATTEMPTS, NODES, Setting, instant},
 };
 use crate::{
     FencingToken, Mode, OwnerValue,
     acquire::{Decision, decide},
-    fence::{Agreement, agree},
-    lease::{Beginning, Extended, Key, Lane, Next, Period, Settled},
-    node::{Answer, Entry, ExtendVote, NodeAnswer, NodeError, Operation},
-    quorum::{
-        majority,
-        tally::{Tally, Verdict},
-        votes::Vote,
+    fence::Agreement,
+    lease::{
+        Beginning, Command, Extended, Held, Key, Lane, Next, Period, Purpose, Settled, Succession,
+        agreement, extended,
     },
+    node::{Answer, Entry, ExtendVote, NodeAnswer, NodeError, Operation},
+    options::Timing,
+    quorum::{cast::CastVotes, tally::Verdict, votes::Vote},
 };
 
 #[derive(Clone)]
 pub(super) struct Lease {
-    pub(super) mode: Mode,
-    pub(super) value: OwnerValue,
+    purpose: Arc<Purpose>,
+    succession: Arc<Succession>,
     lanes: Vec<Lane<usize>>,
     rounds: Vec<Round>,
+    /// How many of the rounds are those of holders that have handed the lock over.
+    earlier_rounds: usize,
     pub(super) phase: Phase,
     pub(super) period: Period,
-    /// When it started, in ticks.
-    started_at: u32,
     pub(super) token: Option<FencingToken>,
     /// The largest token that had been granted when it started.
     pub(super) above: Option<FencingToken>,
@@ -44,23 +46,22 @@ pub(super) struct Lease {
 /// What the future depends on, except for what concerns a single node: see [`Lease::digest`].
 impl Hash for Lease {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.mode == Mode::Shared).hash(state);
+        (self.mode() == Mode::Shared).hash(state);
         self.phase.hash(state);
         if self.has_ended() {
             return;
         }
         for round in &self.rounds {
-            round.operation.hash(state);
-            round.token.hash(state);
+            round.command.operation.hash(state);
+            round.command.token.hash(state);
         }
         if let Some(round) = self.awaited() {
-            round.start.hash(state);
-            round.tally.hash(state);
-            round.is_over.hash(state);
+            round.command.start.hash(state);
+            round.votes.hash(state);
         }
         match self.phase {
             Phase::Acquiring | Phase::Raising(_) => {
-                self.started_at.hash(state);
+                self.started_at().hash(state);
                 self.above.hash(state);
             }
             Phase::Held | Phase::Extending => {
@@ -69,7 +70,7 @@ impl Hash for Lease {
             }
             Phase::Ended => {}
         }
-        (self.extensions, self.hand_overs).hash(state);
+        (self.extensions, self.hand_overs, self.earlier_rounds).hash(state);
     }
 }
 
@@ -87,12 +88,9 @@ pub(super) enum Phase {
 /// One command to every node, and the count of the answers.
 #[derive(Clone)]
 struct Round {
-    operation: Operation,
-    token: Option<FencingToken>,
-    start: u32,
-    tally: Tally,
+    command: Command,
+    votes: CastVotes,
     nodes: [Asked; NODES],
-    is_over: bool,
 }
 
 /// What is known of the command of a round on one node.
@@ -102,12 +100,12 @@ enum Asked {
     Not,
     /// It was sent, and its answer counts.
     Awaited,
-    /// It was sent, and the round is over for this node, which has granted or not.
+    /// The round is over for this node, which has granted or not.
     Voted { granted: bool },
 }
 
-/// A command that is to be sent: the number of its round, and its node.
-pub(super) type Command = (usize, usize);
+/// A command that is sent: the number of its round, and its node.
+pub(super) type Sent = (usize, usize);
 
 /// The result of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,22 +123,45 @@ impl Lease {
         setting: &Setting,
         time: u32,
         above: Option<FencingToken>,
-    ) -> (Self, Vec<Command>) {
+    ) -> (Self, Vec<Sent>) {
+        let (request, now) = (setting.request(mode), instant(time));
+        let purpose = Purpose::new(request, 0, 1, value(number, setting), false);
         let mut lease = Self {
-            mode,
-            value: value(number, setting),
+            period: Period::new(now, &purpose.options.timing),
+            purpose: Arc::new(purpose),
+            succession: Arc::new(Succession::new(now)),
             lanes: (0..NODES).map(|_| Lane::new(Key::absent())).collect(),
             rounds: Vec::new(),
+            earlier_rounds: 0,
             phase: Phase::Acquiring,
-            period: Period::new(instant(time), None),
-            started_at: time,
             token: None,
             above,
             extensions: setting.budget.extensions,
             hand_overs: setting.budget.hand_overs,
         };
-        let commands = lease.send(Operation::Acquire, None, time);
+        let commands = lease.send(Command::acquire(now), setting, time);
         (lease, commands)
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.entry().mode
+    }
+
+    /// What the nodes are asked about.
+    pub(super) fn entry(&self) -> &Entry {
+        &self.purpose.entry
+    }
+
+    pub(super) fn value(&self) -> &OwnerValue {
+        &self.entry().value
+    }
+
+    fn timing(&self) -> &Timing {
+        &self.purpose.options.timing
+    }
+
+    fn started_at(&self) -> Instant {
+        self.succession.started_at()
     }
 
     /// Adds to a hash what the future depends on and concerns one node.
@@ -153,7 +174,7 @@ impl Lease {
         for round in &self.rounds {
             let asked = match round.nodes[node] {
                 // Only the flaw of merged extensions asks again how a node has voted.
-                Asked::Voted { .. } if round.operation != Operation::Extend => {
+                Asked::Voted { .. } if round.command.operation != Operation::Extend => {
                     Asked::Voted { granted: false }
                 }
                 asked => asked,
@@ -171,7 +192,10 @@ impl Lease {
         }
         for (number, round) in self.rounds.iter().enumerate() {
             if is_waiting(round) || self.awaits(number, node) {
-                (round.operation, round.token, round.nodes[node]).hash(hasher);
+                let Command {
+                    operation, token, ..
+                } = round.command;
+                (operation, token, round.nodes[node]).hash(hasher);
             }
         }
     }
@@ -179,9 +203,11 @@ impl Lease {
     /// Adds a message to a hash. After the end, it does not matter how many rounds there were.
     pub(super) fn hash_message<H: Hasher>(&self, message: &Message, hasher: &mut H) {
         if self.has_ended() {
-            let round = &self.rounds[message.round];
+            let Command {
+                operation, token, ..
+            } = self.rounds[message.round].command;
             let is_awaited = self.awaits(message.round, message.node);
-            (round.operation, round.token, is_awaited).hash(hasher);
+            (operation, token, is_awaited).hash(hasher);
             message.hash_answer(hasher);
         } else {
             message.hash(hasher);
@@ -193,47 +219,34 @@ impl Lease {
         let holds = self.is_held().then_some((self.period, self.token));
         let has_left = (self.extensions, self.hand_overs);
         let phase = (!self.has_ended()).then_some((self.phase, has_left));
-        (self.mode == Mode::Shared, phase, holds)
+        (self.mode() == Mode::Shared, phase, holds)
     }
 
     /// Adds everything to a hash, as it is.
     pub(super) fn hash_plainly<H: Hasher>(&self, state: &mut H) {
-        (self.mode == Mode::Shared).hash(state);
-        (self.phase, self.period, self.started_at).hash(state);
+        (self.mode() == Mode::Shared).hash(state);
+        (self.phase, self.period, self.started_at()).hash(state);
         (self.token, self.above, self.extensions, self.hand_overs).hash(state);
-        self.lanes.hash(state);
-        for round in &self.rounds {
-            (round.operation, round.token, round.start).hash(state);
-            (&round.tally, round.nodes, round.is_over).hash(state);
-        }
-    }
-
-    /// What the nodes are asked about.
-    pub(super) fn entry(&self, setting: &Setting) -> Entry {
-        Entry {
-            names: Arc::clone(names()),
-            value: self.value.clone(),
-            expiry: EXPIRY,
-            mode: self.mode,
-            fenced: setting.is_fenced,
-            repeated: false,
+        (self.earlier_rounds, &self.lanes).hash(state);
+        for Round {
+            command,
+            votes,
+            nodes,
+        } in &self.rounds
+        {
+            (command.operation, command.token, command.start).hash(state);
+            (votes, nodes).hash(state);
         }
     }
 
     /// Whether its holder believes that it holds the lock.
     pub(super) fn believes(&self, time: u32) -> bool {
-        self.is_held() && instant(time) < self.period.until()
+        self.is_held() && self.period.is_valid(instant(time))
     }
 
     pub(super) fn may_be_extended(&self, setting: &Setting, time: u32) -> bool {
-        let is_valid = !setting.is_timed() || self.believes(time);
-        let may_begin = is_valid || setting.has(Flaw::ExtensionAfterTheEnd);
-        self.phase == Phase::Held && self.extensions > 0 && may_begin
-    }
-
-    pub(super) fn may_be_handed_over(&self, setting: &Setting, time: u32) -> bool {
-        let is_valid = !setting.is_timed() || self.believes(time);
-        self.phase == Phase::Held && self.hand_overs > 0 && is_valid
+        let may_begin = || self.period.is_valid(clock(setting, time));
+        self.phase == Phase::Held && self.extensions > 0 && may_begin()
     }
 
     pub(super) const fn has_ended(&self) -> bool {
@@ -245,17 +258,17 @@ impl Lease {
     }
 
     pub(super) fn operation(&self, round: usize) -> Operation {
-        self.rounds[round].operation
+        self.rounds[round].command.operation
     }
 
     pub(super) fn token_of(&self, round: usize) -> Option<FencingToken> {
-        self.rounds[round].token
+        self.rounds[round].command.token
     }
 
     /// The verdict that the lease waits for, if it is clear.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         let round = self.awaited()?;
-        round.tally.verdict()
+        round.votes.verdict()
     }
 
     /// The round that the lease waits for.
@@ -271,127 +284,129 @@ impl Lease {
         self.awaited().is_some() && self.verdict().is_none()
     }
 
-    /// Whether time has passed since the round that it waits for started.
-    pub(super) fn has_waited(&self, time: u32) -> bool {
-        self.awaited().is_some_and(|round| round.start < time)
+    /// Whether the time limit of the round that it waits for may be over. That of an extension may
+    /// be shorter than a tick.
+    pub(super) fn may_have_waited(&self, time: u32) -> bool {
+        let has_waited = |round: &Round| round.command.start < instant(time);
+        self.phase == Phase::Extending || self.awaited().is_some_and(has_waited)
     }
 
     /// Ends the wait for a verdict because its time is over.
     pub(super) fn time_out(&mut self) {
         if let Some(round) = self.rounds.last_mut() {
-            for node in 0..NODES {
-                if !matches!(round.nodes[node], Asked::Voted { .. }) {
-                    round.tally.count(&Vote::Failed(NodeError::TimedOut));
-                }
-            }
-            round.is_over = true;
+            round.votes.end();
         }
     }
 
     /// Acts on a verdict. Returns the result, and the commands that it sends.
-    pub(super) fn decide(&mut self, setting: &Setting, time: u32) -> (Outcome, Vec<Command>) {
-        let verdict = self.verdict().expect("a verdict");
-        let round = self.rounds.last_mut().expect("a round that has a verdict");
-        round.is_over = true;
-        let start = round.start;
+    pub(super) fn decide(&mut self, setting: &Setting, time: u32) -> (Outcome, Vec<Sent>) {
+        let round = self.rounds.last_mut().expect("a round");
+        let verdict = round.votes.end_if_clear().expect("a verdict");
+        let start = round.command.start;
         match self.phase {
             Phase::Extending => self.extended(verdict, start, setting, time),
             _ => self.acquired(verdict, setting, time),
         }
     }
 
-    fn acquired(
-        &mut self,
-        verdict: Verdict,
-        setting: &Setting,
-        time: u32,
-    ) -> (Outcome, Vec<Command>) {
-        let agreement = setting.is_fenced.then(|| match self.phase {
-            Phase::Raising(token) => Agreement::Token(token),
-            _ => self.agreement(setting),
-        });
+    fn acquired(&mut self, verdict: Verdict, setting: &Setting, time: u32) -> (Outcome, Vec<Sent>) {
+        let now = instant(time);
         let start = if setting.has(Flaw::ValidityFromTheReply) {
-            time
+            now
         } else {
-            self.started_at
+            self.started_at()
         };
-        let until = until_from(start, setting);
-        let is_in_time = instant(time) + timing().min_validity() < until;
-        match decide(verdict, agreement, is_in_time) {
+        let until = self.until_from(start, setting);
+        let raised_to = match self.phase {
+            Phase::Raising(token) => Some(token),
+            _ => None,
+        };
+        let counters = || (self.entry().fenced).then(|| self.counters(setting));
+        let is_in_time = self.timing().is_enough(now, until);
+        match decide(verdict, raised_to, counters, is_in_time) {
             Decision::Held(token) => {
                 self.token = token;
                 self.period.begin(until);
                 self.phase = Phase::Held;
+                if self.above.is_none() {
+                    for _ in 0..setting.early_hand_overs {
+                        self.succeed(setting, time);
+                    }
+                }
                 (Outcome::Granted, Vec::new())
             }
             Decision::Raise(token) => {
                 self.phase = Phase::Raising(token);
-                let commands = self.send(Operation::Raise, Some(token), time);
+                let commands = self.send(Command::raise(token, now), setting, time);
                 (Outcome::Other, commands)
             }
             Decision::Failed(_) => (Outcome::Other, self.release(setting, time)),
         }
     }
 
-    fn agreement(&self, setting: &Setting) -> Agreement {
-        let numbers: Vec<_> = self.lanes.iter().map(|lane| lane.key.number()).collect();
-        match agree(&numbers, majority(NODES)) {
+    fn counters(&self, setting: &Setting) -> Agreement {
+        match agreement(&self.lanes) {
             Agreement::Raise(token) if setting.has(Flaw::LargestNumber) => Agreement::Token(token),
             agreement => agreement,
+        }
+    }
+
+    fn until_from(&self, start: Instant, setting: &Setting) -> Instant {
+        let timing = self.timing();
+        let until = timing.until_from(start, timing.expiry());
+        if setting.has(Flaw::TooLittleDrift) {
+            until + timing.drift(timing.expiry())
+        } else {
+            until
         }
     }
 
     fn extended(
         &mut self,
         verdict: Verdict,
-        start: u32,
+        start: Instant,
         setting: &Setting,
         time: u32,
-    ) -> (Outcome, Vec<Command>) {
+    ) -> (Outcome, Vec<Sent>) {
         self.phase = Phase::Held;
-        let until = until_from(start, setting);
-        if setting.has(Flaw::UnclearExtension) && verdict == Verdict::Unavailable
-            || setting.has(Flaw::ExtensionAfterTheEnd) && verdict == Verdict::Granted
-        {
-            self.period.begin(until);
-            return (Outcome::Prolonged, Vec::new());
+        let verdict = match verdict {
+            Verdict::Unavailable if setting.has(Flaw::UnclearExtension) => Verdict::Granted,
+            verdict => verdict,
+        };
+        let (now, until) = (clock(setting, time), self.until_from(start, setting));
+        let effect = self.period.extended(verdict, now, until);
+        let heals = self.purpose.options.kind.heals;
+        let mut commands = Vec::new();
+        if extended(&mut self.lanes, effect, start, heals) {
+            commands = self.send(Command::heal(self.token, instant(time)), setting, time);
+            // Nobody waits for the answers.
+            self.rounds.last_mut().expect("the heal").votes.abandon();
         }
-        match self.period.extended(verdict, instant(time), until) {
-            Extended::Prolonged => {
-                let lack_a_key = self.lanes.iter().any(|lane| lane.key.lacks_key());
-                let commands = if setting.heals && lack_a_key {
-                    self.send(Operation::Heal, self.token, time)
-                } else {
-                    Vec::new()
-                };
-                for lane in &mut self.lanes {
-                    lane.key.forget_gap_before(instant(start));
-                }
-                (Outcome::Prolonged, commands)
-            }
+        match effect {
+            Extended::Prolonged => (Outcome::Prolonged, commands),
             Extended::Refused => {
                 self.period.cut_short(instant(time));
-                (Outcome::Other, Vec::new())
+                (Outcome::Other, commands)
             }
-            Extended::TooLate | Extended::Unclear => (Outcome::Other, Vec::new()),
+            Extended::TooLate | Extended::Unclear => (Outcome::Other, commands),
         }
     }
 
     /// Starts an extension. Returns the commands that it sends.
-    pub(super) fn extend(&mut self, setting: &Setting, time: u32) -> Vec<Command> {
+    pub(super) fn extend(&mut self, setting: &Setting, time: u32) -> Vec<Sent> {
         self.extensions -= 1;
         self.phase = Phase::Extending;
-        let earlier = self
-            .rounds
-            .last()
-            .filter(|it| it.operation == Operation::Extend);
+        let is_extension = |round: &&Round| round.command.operation == Operation::Extend;
+        let earlier = self.rounds.last().filter(is_extension);
         let earlier = earlier.map(|round| round.nodes);
-        let commands = self.send(Operation::Extend, self.token, time);
+        let command = Command::extend(self.token, None, instant(time));
+        let commands = self.send(command, setting, time);
         if let Some(nodes) = earlier.filter(|_| setting.has(Flaw::MergedExtensions)) {
             let round = self.rounds.last_mut().expect("the extension");
             for (node, asked) in nodes.into_iter().enumerate() {
-                if asked == (Asked::Voted { granted: true }) {
-                    round.vote(node, &Vote::Granted);
+                if asked == (Asked::Voted { granted: true }) && round.nodes[node] == Asked::Awaited
+                {
+                    round.vote(node, Vote::Granted);
                 }
             }
         }
@@ -399,9 +414,10 @@ impl Lease {
     }
 
     /// Ends the lease. Returns the commands that release its keys.
-    pub(super) fn release(&mut self, setting: &Setting, time: u32) -> Vec<Command> {
+    pub(super) fn release(&mut self, setting: &Setting, time: u32) -> Vec<Sent> {
+        let now = instant(time);
         self.phase = Phase::Ended;
-        self.period.cut_short(instant(time));
+        self.period.cut_short(now);
         if setting.has(Flaw::ReleaseAhead) {
             // The lanes forget what is under way.
             self.lanes = (0..NODES)
@@ -411,55 +427,113 @@ impl Lease {
                 round.nodes = [Asked::Voted { granted: false }; NODES];
             }
         }
-        self.send(Operation::Release, None, time)
+        self.send(Command::release(now), setting, time)
     }
 
-    /// Hands the lock over to the next holder of this process, who starts now.
-    pub(super) fn hand_over(&mut self, setting: &Setting, above: Option<FencingToken>) {
+    /// Hands the lock over to the next holder of this process, who starts now. Returns whether that
+    /// is allowed.
+    pub(super) fn hand_over(
+        &mut self,
+        setting: &Setting,
+        time: u32,
+        above: Option<FencingToken>,
+    ) -> bool {
+        let is_left = self.phase == Phase::Held && self.hand_overs > 0;
+        if !is_left || !self.succeed(setting, time) {
+            return false;
+        }
         self.hand_overs -= 1;
         self.above = above;
-        if !setting.has(Flaw::HandOverWithoutToken) {
-            self.token = self.token.map(FencingToken::next);
-        }
+        true
     }
 
-    fn send(
-        &mut self,
-        operation: Operation,
-        token: Option<FencingToken>,
-        time: u32,
-    ) -> Vec<Command> {
+    /// Becomes the lease of the next holder, if that is allowed. Returns whether it is.
+    fn succeed(&mut self, setting: &Setting, time: u32) -> bool {
+        let request = setting.request(self.mode());
+        let held = Held {
+            purpose: &self.purpose,
+            succession: &self.succession,
+            token: self.token,
+            until: self.period.until(),
+        };
+        let limit = request.options.hand_over_time();
+        let Some(next) = held.hand_over(request, limit, instant(time)) else {
+            let goes_on = setting.has(Flaw::HandOverWithoutEnd) && self.believes(time);
+            self.token = self
+                .token
+                .filter(|_| goes_on)
+                .map(FencingToken::next)
+                .or(self.token);
+            return goes_on;
+        };
+        self.purpose = Arc::new(next.purpose);
+        self.succession = Arc::new(next.succession);
+        self.period = next.period;
+        if !setting.has(Flaw::HandOverWithoutToken) {
+            self.token = next.token;
+        }
+        self.earlier_rounds = self.rounds.len();
+        true
+    }
+
+    /// Whether a command of this round is one of a lease that has ended.
+    const fn is_over(&self, round: usize) -> bool {
+        self.has_ended() || round < self.earlier_rounds
+    }
+
+    fn send(&mut self, command: Command, setting: &Setting, time: u32) -> Vec<Sent> {
         let number = self.rounds.len();
+        let Command {
+            operation, token, ..
+        } = command;
         self.rounds.push(Round {
-            operation,
-            token,
-            start: time,
-            tally: Tally::new(NODES),
+            command,
+            votes: CastVotes::new(NODES, true),
             nodes: [Asked::Not; NODES],
-            is_over: false,
         });
         let mut commands = Vec::new();
         for node in 0..NODES {
-            match self.lanes[node].begin(operation, token, || number) {
-                Beginning::Asks => commands.extend(self.ask(number, node)),
-                Beginning::Waits => {}
-                Beginning::Votes(vote) => self.rounds[number].vote(node, &vote),
-            }
+            let beginning = self.lanes[node].begin(operation, token, || number);
+            commands.extend(self.begin(number, node, beginning, setting, time));
         }
         commands
     }
 
-    fn ask(&mut self, round: usize, node: usize) -> Option<Command> {
-        self.rounds[round].nodes[node] = Asked::Awaited;
-        Some((round, node))
+    /// Begins the command of a round on one node. Returns the commands that are sent.
+    fn begin(
+        &mut self,
+        round: usize,
+        node: usize,
+        beginning: Beginning,
+        setting: &Setting,
+        time: u32,
+    ) -> Vec<Sent> {
+        match beginning {
+            Beginning::Asks => self.ask(round, node, setting, time),
+            Beginning::Waits => Vec::new(),
+            Beginning::Votes(vote) => {
+                self.rounds[round].vote(node, vote);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Asks a node, if the command may still be sent. Returns the commands that are sent.
+    fn ask(&mut self, round: usize, node: usize, setting: &Setting, time: u32) -> Vec<Sent> {
+        let (now, until) = (clock(setting, time), self.period.until());
+        let is_over = self.is_over(round);
+        let Round { command, nodes, .. } = &mut self.rounds[round];
+        if command.may_be_sent(now, is_over, || until) {
+            nodes[node] = Asked::Awaited;
+            return vec![(round, node)];
+        }
+        self.answered(round, node, Err(NodeError::NotSent), setting, time)
     }
 
     /// Whether anything depends on the answer of a node to a round.
     pub(super) fn awaits(&self, round: usize, node: usize) -> bool {
-        let Round {
-            operation, nodes, ..
-        } = &self.rounds[round];
-        let keeps_the_lane = !matches!(operation, Operation::Extend | Operation::Raise);
+        let Round { command, nodes, .. } = &self.rounds[round];
+        let keeps_the_lane = !matches!(command.operation, Operation::Extend | Operation::Raise);
         nodes[node] == Asked::Awaited && (keeps_the_lane || self.phase != Phase::Ended)
     }
 
@@ -472,7 +546,7 @@ impl Lease {
     /// waited for them in the lanes.
     pub(super) fn acts_on_no_answer(&self, round: usize) -> bool {
         let is_awaited = self.awaited().is_some() && round + 1 == self.rounds.len();
-        match self.rounds[round].operation {
+        match self.operation(round) {
             Operation::Acquire | Operation::Raise | Operation::Release => !is_awaited,
             // They tell which nodes lack the key.
             Operation::Extend | Operation::Heal => self.has_ended(),
@@ -519,7 +593,7 @@ impl Lease {
         }
     }
 
-    /// Takes an answer. Returns the commands that may be sent now.
+    /// Takes an answer. Returns the commands that are sent now.
     pub(super) fn answered(
         &mut self,
         round: usize,
@@ -527,27 +601,26 @@ impl Lease {
         answer: NodeAnswer,
         setting: &Setting,
         time: u32,
-    ) -> Vec<Command> {
-        let operation = self.rounds[round].operation;
-        let answered =
-            self.lanes[node].answered(operation, answer, setting.is_fenced, instant(time));
-        self.settled(round, node, answered, setting)
+    ) -> Vec<Sent> {
+        let (operation, is_fenced) = (self.operation(round), self.entry().fenced);
+        let answered = self.lanes[node].answered(operation, answer, is_fenced, instant(time));
+        self.settled(round, node, answered, setting, time)
     }
 
-    /// Stops waiting for the answer of a node. Returns the commands that may be sent now.
+    /// Stops waiting for the answer of a node. Returns the commands that are sent now.
     pub(super) fn give_up(
         &mut self,
         round: usize,
         node: usize,
         setting: &Setting,
         time: u32,
-    ) -> Vec<Command> {
-        let Round {
+    ) -> Vec<Sent> {
+        let Command {
             operation, start, ..
-        } = self.rounds[round];
-        let until = instant(start) + EXPIRY;
+        } = self.rounds[round].command;
+        let until = self.purpose.pursuit().end(operation, start, start);
         let unanswered = self.lanes[node].unanswered(operation, until, instant(time));
-        self.settled(round, node, unanswered, setting)
+        self.settled(round, node, unanswered, setting, time)
     }
 
     fn settled(
@@ -556,51 +629,33 @@ impl Lease {
         node: usize,
         (settled, next): (Settled, Next<usize>),
         setting: &Setting,
-    ) -> Vec<Command> {
+        time: u32,
+    ) -> Vec<Sent> {
         let mut commands = Vec::new();
-        for next in next
-            .into_iter()
-            .filter(|_| !setting.has(Flaw::ForgottenCommand))
-        {
-            commands.extend(self.go_on(next, node, setting));
+        let is_forgotten = setting.has(Flaw::ForgottenCommand);
+        for (next, beginning) in next.into_iter().filter(|_| !is_forgotten) {
+            commands.extend(self.begin(next, node, beginning, setting, time));
         }
         match settled {
-            Settled::Vote(vote) => self.rounds[round].vote(node, &vote),
-            Settled::Repeat => commands.extend(self.ask(round, node)),
+            Settled::Vote(vote) => self.rounds[round].vote(node, vote),
+            Settled::Repeat => commands.extend(self.ask(round, node, setting, time)),
             Settled::VoteAndRepeatAfter(vote, _) => {
-                self.rounds[round].vote(node, &vote);
+                self.rounds[round].vote(node, vote);
                 if !setting.has(Flaw::ReleaseOnce) {
-                    self.rounds[round].is_over = true;
-                    commands.extend(self.ask(round, node));
+                    commands.extend(self.ask(round, node, setting, time));
                 }
             }
         }
         commands
     }
 
-    /// Continues with a command that has waited in a lane.
-    fn go_on(&mut self, round: usize, node: usize, setting: &Setting) -> Vec<Command> {
-        let operation = self.rounds[round].operation;
-        if !self.lanes[node].still_asks(operation) {
-            let vote = Settled::Vote(Vote::Refused { remaining: None });
-            let settled = self.lanes[node].settle(operation, vote);
-            return self.settled(round, node, settled, setting);
-        }
-        // After the end, nothing but a release is sent: see `Command::may_be_sent`.
-        if operation != Operation::Release && self.phase == Phase::Ended {
-            let not_sent = Err(NodeError::NotSent);
-            let answered =
-                self.lanes[node].answered(operation, not_sent, false, instant(self.started_at));
-            return self.settled(round, node, answered, setting);
-        }
-        self.ask(round, node).into_iter().collect()
-    }
-
     /// The acquisitions that keep a lane, while commands wait in it.
-    pub(super) fn keeping(&self) -> Vec<Command> {
+    pub(super) fn keeping(&self) -> Vec<Sent> {
         let keeps = |round: &Round, node: usize| {
-            matches!(round.operation, Operation::Acquire | Operation::Heal)
-                && round.nodes[node] == Asked::Awaited
+            matches!(
+                round.command.operation,
+                Operation::Acquire | Operation::Heal
+            ) && round.nodes[node] == Asked::Awaited
         };
         let waits = |node: usize| (0..self.rounds.len()).any(|round| self.waits(round, node));
         let rounds = self.rounds.iter().enumerate();
@@ -623,14 +678,13 @@ impl Lease {
 }
 
 impl Round {
-    fn vote(&mut self, node: usize, vote: &Vote) {
+    fn vote(&mut self, node: usize, vote: Vote) {
         let granted = matches!(vote, Vote::Granted);
-        if matches!(self.nodes[node], Asked::Voted { .. }) {
-            return;
-        }
         self.nodes[node] = Asked::Voted { granted };
-        if !self.is_over {
-            self.tally.count(vote);
+        // Nothing that is modelled depends on the votes on a release, which may be repeated after
+        // them.
+        if self.command.operation != Operation::Release {
+            self.votes.vote(node, vote);
         }
     }
 }
@@ -651,12 +705,11 @@ fn value(number: usize, setting: &Setting) -> OwnerValue {
     values[number].clone()
 }
 
-fn until_from(start: u32, setting: &Setting) -> tokio::time::Instant {
-    let timing = timing();
-    let until = timing.until_from(instant(start), timing.expiry());
-    if setting.has(Flaw::TooLittleDrift) {
-        until + timing.drift(timing.expiry())
+/// What the clock shows when the validity is checked.
+fn clock(setting: &Setting, time: u32) -> Instant {
+    instant(if setting.has(Flaw::ExtensionAfterTheEnd) {
+        0
     } else {
-        until
-    }
+        time
+    })
 }

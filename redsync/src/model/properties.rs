@@ -12,9 +12,14 @@ use crate::Mode;
 pub(super) const EXCLUSION: &str = "no two holders at once, unless both share";
 pub(super) const TOKENS: &str = "tokens are unique, and grow from one holder to the next";
 pub(super) const LOST: &str = "a lock that was lost stays lost";
+pub(super) const GRANTED: &str = "a lock is valid when it is granted";
+pub(super) const LATE: &str = "no lock is extended or healed that is over";
 pub(super) const MILESTONE: &str = "the milestone is reached";
 pub(super) const CLEANED: &str = "no key outlives its lease, if nothing comes late";
 pub(super) const AGAIN: &str = "when all is over, the lock can be had again";
+
+/// What may never be broken.
+pub(super) const ALL: [&str; 7] = [EXCLUSION, TOKENS, LOST, GRANTED, LATE, CLEANED, AGAIN];
 
 pub(super) fn of(setting: &Setting) -> Vec<Property<Setting>> {
     if setting.milestone.is_some() {
@@ -37,6 +42,10 @@ pub(super) fn of(setting: &Setting) -> Vec<Property<Setting>> {
         Property::always(LOST, |_, world: &World| {
             world.mistake != Some(Mistake::Revived)
         }),
+        Property::always(GRANTED, |_, world: &World| {
+            world.mistake != Some(Mistake::GrantedLate)
+        }),
+        Property::always(LATE, |_, world: &World| !world.has_extended_late),
         Property::always(CLEANED, is_cleaned),
         Property::always(AGAIN, |setting: &Setting, world: &World| {
             !world.is_quiet() || world.grants_a_fresh_attempt(setting)
@@ -71,7 +80,7 @@ pub(super) fn of(setting: &Setting) -> Vec<Property<Setting>> {
 
 fn is_exclusive(_: &Setting, world: &World) -> bool {
     let holders = || (world.leases()).filter(|(_, lease)| lease.believes(world.time));
-    let all_share = holders().all(|(_, lease)| lease.mode == Mode::Shared);
+    let all_share = holders().all(|(_, lease)| lease.mode() == Mode::Shared);
     all_share || holders().count() < 2
 }
 

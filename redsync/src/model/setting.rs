@@ -12,21 +12,22 @@ use super::{
     flaw::Flaw,
     world::{Orders, World},
 };
-use crate::{Mode, options::Timing};
+use crate::{Mode, options::Options, request::Request};
 
 /// The unit of time.
-const TICK: Duration = Duration::from_millis(2);
+const TICK: Duration = Duration::from_millis(5);
 
 pub(super) const NODES: usize = 3;
 
-/// An expiry of 3 ticks. The drift is 2 ms, or one tick, because the clocks of the model run ahead
-/// by whole ticks.
-pub(super) const EXPIRY: Duration = Duration::from_millis(6);
-
+/// In ticks.
 pub(super) const EXPIRY_TICKS: u32 = 3;
 
+/// The part of an expiry that makes the drift one tick, together with the 2 ms that it always has,
+/// because the clocks of the model run ahead by whole ticks.
+const DRIFT_FACTOR: f64 = 0.2;
+
 /// The number of ticks in which every wall clock moves on by more than a second.
-pub(super) const LONG: u32 = 600;
+pub(super) const LONG: u32 = 300;
 
 /// The instant after this many ticks.
 pub(super) fn instant(ticks: u32) -> Instant {
@@ -58,6 +59,8 @@ pub(super) struct Setting {
     /// Whether the counters of the nodes differ from the start, because of locks of an earlier
     /// time.
     pub(super) counters_differ: bool,
+    /// How many times the first lock is handed over at once when it has been acquired.
+    pub(super) early_hand_overs: u64,
     pub(super) budget: Budget,
     pub(super) flaw: Option<Flaw>,
     /// Whether every event is explored in every order, without any of the reductions.
@@ -113,6 +116,7 @@ impl Setting {
             is_fenced: false,
             heals: false,
             counters_differ: false,
+            early_hand_overs: 0,
             budget,
             flaw: None,
             is_plain: false,
@@ -132,6 +136,13 @@ impl Setting {
     pub(super) fn with_different_counters(self) -> Self {
         Self {
             counters_differ: true,
+            ..self.fenced()
+        }
+    }
+
+    pub(super) fn with_early_hand_overs(self, early_hand_overs: u64) -> Self {
+        Self {
+            early_hand_overs,
             ..self.fenced()
         }
     }
@@ -176,6 +187,16 @@ impl Setting {
         }
     }
 
+    /// What the clients with this mode request.
+    pub(super) fn request(&self, mode: Mode) -> &'static Request {
+        static REQUESTS: [OnceLock<Request>; 8] = [const { OnceLock::new() }; 8];
+        let choices = [mode == Mode::Shared, self.is_fenced, self.heals];
+        let number = choices
+            .iter()
+            .fold(0, |number, it| 2 * number + usize::from(*it));
+        REQUESTS[number].get_or_init(|| make_request(mode, self.is_fenced, self.heals))
+    }
+
     pub(super) fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
     }
@@ -213,10 +234,13 @@ impl Setting {
     }
 }
 
-/// The timing of all clients.
-pub(super) fn timing() -> Timing {
-    let mut timing = Timing::default();
-    timing.drift_factor = 0.0;
-    timing.set_expiry(EXPIRY);
-    timing
+fn make_request(mode: Mode, fencing: bool, heals: bool) -> Request {
+    let mut options = Options::default();
+    options.kind.mode = mode;
+    options.kind.fencing = fencing;
+    options.kind.heals = heals;
+    options.timing.drift_factor = DRIFT_FACTOR;
+    options.timing.set_expiry(TICK * EXPIRY_TICKS);
+    assert_eq!(options.timing.drift(options.timing.expiry()), TICK);
+    Request::new(names(), &Arc::new(options)).expect("a request")
 }

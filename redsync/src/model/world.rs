@@ -11,7 +11,7 @@ use stateright::{Model, Property};
 use super::{
     action::{Action, Step},
     flaw::Flaw,
-    lease::{Command, Lease, Outcome},
+    lease::{Lease, Outcome, Sent},
     message::Message,
     properties,
     server::{Away, Server},
@@ -35,6 +35,8 @@ pub(super) struct World {
     /// The tokens that were granted, in order.
     pub(super) tokens: Vec<FencingToken>,
     pub(super) mistake: Option<Mistake>,
+    /// Whether a lock was to be extended or healed that was over.
+    pub(super) has_extended_late: bool,
     orders: Orders,
     is_plain: bool,
 }
@@ -51,6 +53,8 @@ pub(super) enum Mistake {
     RepeatedToken,
     /// A lock that was lost is valid again.
     Revived,
+    /// A lock is not valid when it is granted.
+    GrantedLate,
 }
 
 impl fmt::Debug for World {
@@ -80,6 +84,7 @@ impl World {
             left: setting.budget,
             tokens: Vec::new(),
             mistake: None,
+            has_extended_late: false,
             orders: setting.orders(),
             is_plain: setting.is_plain,
         }
@@ -172,7 +177,7 @@ impl World {
             }
             Action::HandOver { lease } => {
                 let above = self.tokens.iter().max().copied();
-                self.lease(lease).hand_over(setting, above);
+                self.lease(lease).hand_over(setting, time, above);
                 self.note_grant(lease);
             }
             Action::Release { lease } => {
@@ -288,7 +293,7 @@ impl World {
             let operation = lease.operation(it.round);
             it.answer.is_none() && matches!(operation, Operation::Acquire | Operation::Heal)
         };
-        self.servers[node].has_holder(&lease.value, self.time)
+        self.servers[node].has_holder(lease.value(), self.time)
             || self.messages.iter().filter(is_to_it).any(sets_key)
     }
 
@@ -299,7 +304,18 @@ impl World {
         self.send(number, commands);
     }
 
-    fn send(&mut self, lease: usize, commands: Vec<Command>) {
+    fn send(&mut self, lease: usize, commands: Vec<Sent>) {
+        let time = self.time;
+        let sender = self.lease(lease);
+        let extends = |(round, _): &Sent| {
+            matches!(
+                sender.operation(*round),
+                Operation::Extend | Operation::Heal
+            )
+        };
+        if commands.iter().any(extends) && !sender.believes(time) {
+            self.has_extended_late = true;
+        }
         let message = |(round, node)| Message {
             lease,
             round,
@@ -325,9 +341,8 @@ impl World {
         let lease = self.leases[number].as_mut();
         let lease = lease.expect("a lease that has asked");
         let (operation, token) = (lease.operation(round), lease.token_of(round));
-        let entry = lease.entry(setting);
         let server = &mut self.servers[node];
-        let answer = server.carry_out(operation, &entry, token, time, setting.flaw);
+        let answer = server.carry_out(operation, lease.entry(), token, time, setting.flaw);
         message.answer = Some(answer);
         self.messages.push(message);
     }
@@ -352,10 +367,14 @@ impl World {
         let lease = self.lease(number);
         let was_lost = lease.is_held() && !lease.believes(time);
         let (outcome, commands) = lease.decide(setting, time);
-        if setting.is_timed() && was_lost && lease.believes(time) {
+        let is_valid = lease.believes(time);
+        if setting.is_timed() && was_lost && is_valid {
             self.mistake = Some(Mistake::Revived);
         }
         if outcome == Outcome::Granted {
+            if !is_valid {
+                self.mistake = Some(Mistake::GrantedLate);
+            }
             self.note_grant(number);
         }
         self.send(number, commands);

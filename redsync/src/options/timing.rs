@@ -79,6 +79,11 @@ impl Timing {
         self.min_validity.unwrap_or(self.expiry() / 10)
     }
 
+    /// Whether a lock that is valid up to `until` is valid for long enough at `now` for a new holder.
+    pub(crate) fn is_enough(&self, now: Instant, until: Instant) -> bool {
+        now + self.min_validity() < until
+    }
+
     /// How long to wait for a node's answer.
     pub(crate) fn node_timeout(&self) -> Duration {
         match self.node_timeout {

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use super::Queues;
 use crate::{
     lease::{Lease, Pending},
-    quorum::{count::RoundVotes, tally::Verdict},
+    quorum::{cast::RoundVotes, tally::Verdict},
     services::Waiting as _,
 };
 

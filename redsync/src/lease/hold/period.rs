@@ -4,7 +4,7 @@
 
 use tokio::time::Instant;
 
-use crate::quorum::tally::Verdict;
+use crate::{options::Timing, quorum::tally::Verdict};
 
 /// The validity of a lock: it can be prolonged up to a limit, and cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,8 +28,9 @@ pub(crate) enum Extended {
 }
 
 impl Period {
-    /// A period that has not begun.
-    pub(crate) const fn new(start: Instant, limit: Option<Instant>) -> Self {
+    /// A period that has not begun, of a lease that starts at `start`.
+    pub(crate) fn new(start: Instant, timing: &Timing) -> Self {
+        let limit = timing.max_hold.and_then(|limit| start.checked_add(limit));
         Self {
             until: start,
             limit,
@@ -39,6 +40,11 @@ impl Period {
     /// The end of the validity.
     pub(crate) const fn until(&self) -> Instant {
         self.until
+    }
+
+    /// Whether the holder may believe at `now` that it holds the lock.
+    pub(crate) fn is_valid(&self, now: Instant) -> bool {
+        now < self.until
     }
 
     /// The same instant, or the limit if that is earlier.
@@ -67,7 +73,7 @@ impl Period {
     /// Prolongs the validity, unless it is over: a lost lock stays lost. Returns whether it was
     /// still valid.
     fn prolong(&mut self, now: Instant, until: Instant) -> bool {
-        let is_valid = now < self.until;
+        let is_valid = self.is_valid(now);
         if is_valid {
             self.until = self.capped(until).max(self.until);
         }
@@ -76,7 +82,7 @@ impl Period {
 
     /// Ends the validity at `now`. Returns whether it was still valid.
     pub(crate) fn cut_short(&mut self, now: Instant) -> bool {
-        let was_valid = now < self.until;
+        let was_valid = self.is_valid(now);
         self.until = now.min(self.until);
         was_valid
     }
@@ -90,10 +96,16 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn period(start: Instant, max_hold: Option<Duration>) -> Period {
+        let mut timing = Timing::default();
+        timing.max_hold = max_hold;
+        Period::new(start, &timing)
+    }
+
     #[test]
     fn a_period_that_is_over_is_not_prolonged() {
         let start = Instant::now();
-        let mut period = Period::new(start, None);
+        let mut period = period(start, None);
         period.begin(start + SECOND);
         assert!(period.prolong(start, start + 2 * SECOND));
         assert!(!period.prolong(start + 2 * SECOND, start + 9 * SECOND));
@@ -108,7 +120,7 @@ mod tests {
             (Verdict::Divided, Extended::Unclear),
             (Verdict::Unavailable, Extended::Unclear),
         ] {
-            let mut period = Period::new(start, None);
+            let mut period = period(start, None);
             period.begin(start + SECOND);
             let later = start + 2 * SECOND;
             assert_eq!(period.extended(verdict, start, later), extended);
@@ -119,7 +131,7 @@ mod tests {
     #[test]
     fn an_extension_never_shortens_a_period() {
         let start = Instant::now();
-        let mut period = Period::new(start, None);
+        let mut period = period(start, None);
         period.begin(start + 2 * SECOND);
         assert!(period.prolong(start, start + SECOND));
         assert_eq!(period.until(), start + 2 * SECOND);
@@ -128,7 +140,7 @@ mod tests {
     #[test]
     fn a_period_ends_with_the_maximum_hold_time() {
         let start = Instant::now();
-        let mut period = Period::new(start, Some(start + 3 * SECOND));
+        let mut period = period(start, Some(3 * SECOND));
         period.begin(start + SECOND);
         assert!(!period.is_at_its_limit());
         assert!(period.prolong(start, start + 9 * SECOND));
@@ -139,7 +151,7 @@ mod tests {
     #[test]
     fn a_period_that_was_cut_short_is_over() {
         let start = Instant::now();
-        let mut period = Period::new(start, None);
+        let mut period = period(start, None);
         period.begin(start + SECOND);
         assert!(period.cut_short(start));
         assert!(!period.cut_short(start));

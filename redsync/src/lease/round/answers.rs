@@ -9,10 +9,11 @@ use tokio::{
 
 use super::{
     super::{
+        command::Command,
         key::Settled,
         lane::{Lane, LaneCommand, Next},
     },
-    Command, Round,
+    Round,
 };
 use crate::{
     FencingToken, Printable,
@@ -30,8 +31,8 @@ impl Round {
         change: impl FnOnce(&mut Lane) -> (Settled, Next<Arc<dyn LaneCommand>>),
     ) {
         let (settled, next) = self.lease.lanes.with(node, change);
-        for command in next {
-            command.go_on(node);
+        for (command, beginning) in next {
+            command.go_on(node, beginning);
         }
         match settled {
             Settled::Vote(vote) => self.vote(node, vote),
@@ -44,18 +45,10 @@ impl Round {
         }
     }
 
-    fn settle_with(self: &Arc<Self>, node: usize, vote: Vote) {
-        let operation = self.command.operation;
-        self.settle(node, |lane| lane.settle(operation, Settled::Vote(vote)));
-    }
-
     /// Starts a round that continues this one on one node, whose vote nobody waits for. It takes
     /// the place of this one in the lane.
     fn without_a_caller(&self, node: usize) -> Arc<Self> {
-        let Command {
-            operation, start, ..
-        } = self.command;
-        let round = Self::start(&self.lease, Command::new(operation, start), true);
+        let round = Self::start(&self.lease, Command::release(self.command.start), true);
         for other in (0..self.lease.site.nodes().len()).filter(|other| *other != node) {
             round.vote(other, Vote::Refused { remaining: None });
         }
@@ -63,13 +56,10 @@ impl Round {
         round
     }
 
-    /// Settles a release on a node that has no key, without asking it.
-    pub(super) fn has_nothing_to_release(self: &Arc<Self>, node: usize) {
-        self.settle_with(node, Vote::Refused { remaining: None });
-    }
-
     fn time_out(self: &Arc<Self>, node: usize) {
-        self.settle_with(node, Vote::Failed(NodeError::TimedOut));
+        let operation = self.command.operation;
+        let timed_out = Settled::Vote(Vote::Failed(NodeError::TimedOut));
+        self.settle(node, |lane| lane.settle(operation, timed_out));
     }
 
     /// Repeats a release that a node has not carried out. The node's backlog says when.
@@ -96,7 +86,7 @@ impl Round {
         let round = Arc::clone(self);
         let repeats = async move {
             sleep(pause).await;
-            if let Some(answering) = round.lease.site.nodes().ask(node, question, at) {
+            if let Some(answering) = round.ask(node, question, at) {
                 answering.await;
             }
         };
@@ -143,16 +133,10 @@ impl Asker for Round {
     }
 
     fn may_ask(&self, operation: Operation, now: Instant) -> Result<(), NodeError> {
-        if operation == Operation::Release {
-            let is_over = now >= self.pursued_until(now);
-            return if is_over {
-                Err(NodeError::TimedOut)
-            } else {
-                Ok(())
-            };
-        }
-        let (until, has_ended) = (self.lease.until(), self.lease.has_ended());
-        if self.command.may_be_sent(now, until, has_ended) {
+        let lease = &self.lease;
+        if operation == Operation::Release && now >= self.pursued_until(now) {
+            Err(NodeError::TimedOut)
+        } else if (self.command).may_be_sent(now, lease.has_ended(), || lease.until()) {
             Ok(())
         } else {
             Err(NodeError::NotSent)
@@ -207,6 +191,8 @@ impl Asker for Round {
     fn unsent(self: Arc<Self>, node: usize, operation: Operation, error: NodeError) {
         tracing::trace!(%error, "the connection had ended; asking again over another");
         let question = self.question(node, operation).retried();
-        self.ask_in_background(node, question);
+        if let Some(answering) = self.ask(node, question, Instant::now()) {
+            self.drive(answering);
+        }
     }
 }

@@ -105,7 +105,7 @@ impl World {
         setting: &Setting,
         actions: &mut Vec<Action>,
     ) {
-        let has_waited = !setting.is_timed() || lease.has_waited(self.time);
+        let has_waited = !setting.is_timed() || lease.may_have_waited(self.time);
         if lease.is_waiting() && has_waited && self.left.time_outs != Some(0) {
             actions.push(Action::TimeOut { lease: number });
         }
@@ -120,7 +120,7 @@ impl World {
         if lease.is_held() {
             actions.push(Action::Release { lease: number });
         }
-        if lease.may_be_handed_over(setting, self.time) {
+        if lease.clone().hand_over(setting, self.time, None) {
             actions.push(Action::HandOver { lease: number });
         }
     }

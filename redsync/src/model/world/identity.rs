@@ -15,7 +15,7 @@ impl Hash for World {
         self.time.hash(state);
         self.left.hash(state);
         self.tokens.hash(state);
-        self.mistake.hash(state);
+        (self.mistake, self.has_extended_late).hash(state);
         if self.is_plain {
             self.hash_plainly(state);
         } else {
@@ -110,7 +110,7 @@ impl World {
         };
         let holders = self.servers[node].holders(self.time);
         let holders = holders.iter().flat_map(|it| &it.holders);
-        for holder in holders.filter(|holder| holder.value == lease.value) {
+        for holder in holders.filter(|holder| holder.value == *lease.value()) {
             holder.remaining.hash(hasher);
         }
     }

@@ -10,7 +10,7 @@ use super::{
     super::votes::{NodeVote, Votes},
     *,
 };
-use crate::printable::Label;
+use crate::{node::NodeError, printable::Label};
 
 #[derive(Default)]
 struct Woken(AtomicUsize);
