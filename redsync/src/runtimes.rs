@@ -1,7 +1,7 @@
 //! The runtimes that a [`Redsync`](crate::Redsync) was used on, for work that must not end with one
 //! of them.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, thread, time::Duration};
 
 use futures_util::future::{FutureExt, ready};
 use tokio::{
@@ -56,9 +56,11 @@ impl Runtimes {
     ///
     /// A current runtime that is not known may have neither timers nor sockets: services have such
     /// runtimes for long computations. So `home` is preferred to it, if that has workers, which do
-    /// not stand still.
+    /// not stand still, or if the thread panics: the reason may be that the current runtime has no
+    /// timers, and what is begun there again would panic again, for as long as it is repeated.
     pub(crate) fn living(&self, home: Option<&Handle>) -> Option<Handle> {
         let current = match home {
+            Some(_) if thread::panicking() => None,
             Some(home) if has_workers(home) => self.known_current(),
             _ => Handle::try_current().ok(),
         };

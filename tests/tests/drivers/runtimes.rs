@@ -237,21 +237,24 @@ fn a_guard_that_is_dropped_on_a_runtime_that_ends_is_released_on_another() {
 #[test]
 fn a_guard_that_is_dropped_on_a_runtime_without_timers_or_sockets_is_released_nevertheless() {
     let servers = Servers::start(3);
-    let redsync = connect(servers.urls());
-    let home = Builder::new_multi_thread().enable_all().build().unwrap();
-    let without_timers = Builder::new_multi_thread().build().unwrap();
-    let with_timers = Builder::new_multi_thread().enable_time().build().unwrap();
-    for other in [without_timers, with_timers] {
-        let mutex = redsync.mutex("a").with_expiry(10 * LIMIT);
-        let guard = home.block_on(async { mutex.lock_within(LIMIT).await.unwrap() });
-        // The connections are checked before they are used again.
-        thread::sleep(Duration::from_millis(1200));
-        home.block_on(other.spawn(async move { drop(guard) }))
-            .unwrap();
-        home.block_on(until_async("no key", LIMIT, async || {
-            servers.iter().all(|server| server.keys().is_empty())
-        }));
-        let drained = home.block_on(async { timeout(LIMIT, redsync.drain()).await });
-        drained.expect("nothing waits for the other runtime");
+    let of_one_thread = Builder::new_current_thread().enable_all().build().unwrap();
+    let of_several = Builder::new_multi_thread().enable_all().build().unwrap();
+    for home in [of_one_thread, of_several] {
+        let redsync = connect(servers.urls());
+        let without_timers = Builder::new_multi_thread().build().unwrap();
+        let with_timers = Builder::new_multi_thread().enable_time().build().unwrap();
+        for other in [without_timers, with_timers] {
+            let mutex = redsync.mutex("a").with_expiry(10 * LIMIT);
+            let guard = home.block_on(async { mutex.lock_within(LIMIT).await.unwrap() });
+            // The connections are checked before they are used again.
+            thread::sleep(Duration::from_millis(1200));
+            home.block_on(other.spawn(async move { drop(guard) }))
+                .unwrap();
+            home.block_on(until_async("no key", LIMIT, async || {
+                servers.iter().all(|server| server.keys().is_empty())
+            }));
+            let drained = home.block_on(async { timeout(LIMIT, redsync.drain()).await });
+            drained.expect("nothing waits for the other runtime");
+        }
     }
 }
