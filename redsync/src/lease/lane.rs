@@ -141,6 +141,11 @@ impl<C> Lane<C> {
         if matches!(operation, Operation::Acquire | Operation::Heal) && now < until {
             self.key.may_be_set(until);
         }
+        if operation == Operation::Heal && now < until {
+            // Another one may wait in this lane. A release deletes its key, and then that of this
+            // one has to be deleted, too.
+            self.key.place_again();
+        }
         self.answered(operation, Err(NodeError::TimedOut), false, now)
     }
 
@@ -189,8 +194,10 @@ impl<C> Lane<C> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::node::{AcquireVote, Answer, ExtendVote};
+    use crate::node::{AcquireVote, Answer, ExtendVote, ReleaseVote};
 
     fn enters(lane: &mut Lane<Operation>, operation: Operation) -> bool {
         let beginning = lane.begin(operation, None, || operation);
@@ -276,6 +283,28 @@ mod tests {
         let missing = Ok(Answer::Extend(ExtendVote::Missing));
         _ = lane.answered(Operation::Extend, missing, true, Instant::now());
         assert!(matches!(heal(&mut lane), Beginning::Asks));
+    }
+
+    #[test]
+    fn a_release_is_repeated_while_one_of_two_heals_may_still_arrive() {
+        let (mut lane, now) = (Lane::new(Key::absent()), Instant::now());
+        assert!(enters(&mut lane, Operation::Acquire));
+        let acquired = Ok(Answer::Acquire(AcquireVote::Acquired { number: None }));
+        _ = lane.answered(Operation::Acquire, acquired, false, now);
+        let missing = Ok(Answer::Extend(ExtendVote::Missing));
+        _ = lane.answered(Operation::Extend, missing, false, now);
+        assert!(enters(&mut lane, Operation::Heal));
+        assert!(!enters(&mut lane, Operation::Heal));
+        // The first was sent into a silence, and the second over another connection.
+        let until = now + Duration::from_secs(8);
+        let (_, next) = lane.unanswered(Operation::Heal, until, now);
+        assert!(matches!(next[..], [(Operation::Heal, Beginning::Asks)]));
+        let healed = Ok(Answer::Extend(ExtendVote::Healed));
+        _ = lane.answered(Operation::Heal, healed, false, now);
+        assert!(enters(&mut lane, Operation::Release));
+        let released = Ok(Answer::Release(ReleaseVote::Released));
+        let (settled, _) = lane.answered(Operation::Release, released, false, now);
+        assert!(matches!(settled, Settled::VoteAndRepeatAfter(..)));
     }
 
     #[test]
