@@ -24,7 +24,7 @@ impl Nodes {
         {
             tracing::info!(
                 node = %Printable(&**self.address(node)),
-                reason = over.reason,
+                reason = %over.reason,
                 failures = over.failures,
                 after = ?over.lasted,
                 "a node works again"
