@@ -210,6 +210,8 @@ async fn several_writers_do_not_wake_each_other() {
     let writers = writers.map(|redsync| {
         // The first attempts of all of them together may take long, and the next ones are far away.
         let mutex = redsync.mutex(NAME).with_node_timeout(SOON);
+        // Otherwise, an attempt that two nodes have refused may never ask the first.
+        let mutex = mutex.with_fail_fast(false);
         tokio::spawn(async move { mutex.lock_within(WAIT).await.map(drop) })
     });
     let scripts = || -> u64 {
