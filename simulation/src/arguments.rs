@@ -7,8 +7,8 @@ Simulates clients, nodes and a bad network on virtual time.
 
 cargo run --release -p redsync-simulation -- [options]
 
-  --hours N      simulates so many hours; 150 by default
-  --threads N    on so many threads; 2 by default
+  --hours N      simulates N hours; 150 by default
+  --threads N    runs on N threads; 2 by default
   --flaws        plants each flaw instead, and says which seed finds it
 ";
 
