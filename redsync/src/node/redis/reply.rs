@@ -38,3 +38,24 @@ impl fmt::Debug for Reply {
         })
     }
 }
+
+/// What the tests of the readers of replies expect of them.
+#[cfg(test)]
+pub(crate) mod votes {
+    use std::time::Duration;
+
+    use super::Reply;
+    use crate::node::{AcquireVote, Answer, Entry, Operation};
+
+    pub(crate) fn is_number(bytes: &[u8]) -> bool {
+        let text = str::from_utf8(bytes).unwrap_or_default();
+        text.parse::<u64>().is_ok() && !text.starts_with('+')
+    }
+
+    /// Whether a reply to the script that acquires is a vote for the lock.
+    pub(crate) fn is_vote_for(reply: &Reply) -> bool {
+        let entry = Entry::new("a", "mine".into(), Duration::from_secs(8));
+        let answer = reply.answer(Operation::Acquire, &entry);
+        matches!(answer, Ok(Answer::Acquire(AcquireVote::Acquired { .. })))
+    }
+}

@@ -1,10 +1,8 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 use redis::{PushKind, Value, VerbatimFormat};
 
 use super::*;
-use crate::node::{AcquireVote, Answer, Entry, Operation};
+use crate::node::redis::reply::votes::{is_number, is_vote_for};
 
 /// Values of every kind, nested in each other. Those that mean something to a lock are frequent.
 pub(crate) fn values() -> impl Strategy<Value = Value> {
@@ -75,18 +73,6 @@ fn grants(value: &Value) -> bool {
         [Value::Int(1), Value::VerbatimString { text, .. }] => is_number(text.as_bytes()),
         _ => false,
     }
-}
-
-pub(crate) fn is_number(bytes: &[u8]) -> bool {
-    let text = str::from_utf8(bytes).unwrap_or_default();
-    text.parse::<u64>().is_ok() && !text.starts_with('+')
-}
-
-/// Whether a reply to the script that acquires is a vote for the lock.
-pub(crate) fn is_vote_for(reply: &Reply) -> bool {
-    let entry = Entry::new("a", "mine".into(), Duration::from_secs(8));
-    let answer = reply.answer(Operation::Acquire, &entry);
-    matches!(answer, Ok(Answer::Acquire(AcquireVote::Acquired { .. })))
 }
 
 proptest! {

@@ -1,10 +1,8 @@
-use std::time::Duration;
-
 use fred::types::RespVersion;
 use proptest::prelude::*;
 
 use super::*;
-use crate::node::{AcquireVote, Answer, Entry, Operation};
+use crate::node::redis::reply::votes::{is_number, is_vote_for};
 
 /// Frames that contain bytes, made of these.
 fn of_bytes(bytes: Vec<u8>, kind: u8) -> Resp3Frame {
@@ -83,18 +81,9 @@ fn grants(frame: &Resp3Frame) -> bool {
         [
             Resp3Frame::Number { data: 1, .. },
             Resp3Frame::BlobString { data, .. },
-        ] => {
-            let text = str::from_utf8(data).unwrap_or_default();
-            text.parse::<u64>().is_ok() && !text.starts_with('+')
-        }
+        ] => is_number(data),
         _ => false,
     }
-}
-
-fn is_vote_for(reply: &Reply) -> bool {
-    let entry = Entry::new("a", "mine".into(), Duration::from_secs(8));
-    let answer = reply.answer(Operation::Acquire, &entry);
-    matches!(answer, Ok(Answer::Acquire(AcquireVote::Acquired { .. })))
 }
 
 proptest! {
