@@ -97,3 +97,24 @@ impl Watches {
         Poll::Ready(Watched::Blind)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_is_freed_here_if_this_process_had_the_same_one() {
+        let freed_here = |freed, here| {
+            let watches = Watches {
+                freed,
+                here,
+                ..Watches::default()
+            };
+            watches.freed_here()
+        };
+        assert!(freed_here(Some(1), 0b010));
+        assert!(freed_here(Some(1), 0b110));
+        assert!(!freed_here(Some(1), 0b101));
+        assert!(!freed_here(None, 0b111));
+    }
+}

@@ -96,3 +96,68 @@ impl Command {
         self.operation == Operation::Release || !has_ended && is_early()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Whether a command is sent up to `end` and not after it, for a lease that is valid up to
+    /// `until`.
+    #[track_caller]
+    fn is_sent_before(command: &Command, until: Instant, end: Instant) {
+        let is_sent = |now| command.may_be_sent(now, false, || until);
+        assert!(is_sent(end - Duration::from_nanos(1)));
+        assert!(!is_sent(end));
+        assert!(!is_sent(end + SECOND));
+    }
+
+    #[test]
+    fn an_extension_is_sent_while_the_lease_is_valid_and_before_its_limit() {
+        let start = Instant::now();
+        let (soon, later) = (start + SECOND, start + 2 * SECOND);
+        let up_to = |limit| Command::extend(None, limit, start);
+        is_sent_before(&up_to(Some(soon)), later, soon);
+        is_sent_before(&up_to(Some(later)), soon, soon);
+        is_sent_before(&up_to(None), soon, soon);
+        is_sent_before(&Command::heal(None, start), soon, soon);
+    }
+
+    #[test]
+    fn other_commands_are_sent_without_a_validity_and_after_the_end_only_a_release() {
+        let start = Instant::now();
+        let release = Command::release(start);
+        for command in [
+            Command::acquire(start),
+            Command::raise(FencingToken::new(7), start),
+            Command::test_extension(start),
+            release.clone(),
+        ] {
+            assert!(command.may_be_sent(start, false, || start));
+        }
+        for command in [
+            Command::acquire(start),
+            Command::raise(FencingToken::new(7), start),
+            Command::extend(None, None, start),
+            Command::heal(None, start),
+        ] {
+            assert!(!command.may_be_sent(start, true, || start + SECOND));
+        }
+        assert!(release.may_be_sent(start, true, || start));
+    }
+
+    #[test]
+    fn commands_that_raise_counters_or_set_keys_again_carry_the_token() {
+        let (token, start) = (FencingToken::new(7), Instant::now());
+        for command in [
+            Command::raise(token, start),
+            Command::extend(Some(token), None, start),
+            Command::heal(Some(token), start),
+        ] {
+            assert_eq!(command.token, Some(token));
+        }
+    }
+}

@@ -98,3 +98,60 @@ pub(crate) fn extended<C>(
     }
     heals && lanes.iter().any(|lane| lane.key.lacks_key())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        lease::key::Settled,
+        node::{AcquireVote, Answer, ExtendVote, Operation},
+        quorum::votes::Vote,
+    };
+
+    fn extension(lane: &mut Lane<()>, vote: ExtendVote, now: Instant) -> Settled {
+        let (settled, _) = lane.answered(Operation::Extend, Ok(Answer::Extend(vote)), false, now);
+        settled
+    }
+
+    /// The lanes to two nodes that have acquired the lock, of which the second then answered like
+    /// this.
+    fn lanes(second: ExtendVote, now: Instant) -> [Lane<()>; 2] {
+        let mut lanes = [(); 2].map(|()| Lane::new(Key::absent()));
+        for lane in &mut lanes {
+            _ = lane.begin(Operation::Acquire, None, || ());
+            let acquired = Ok(Answer::Acquire(AcquireVote::Acquired { number: None }));
+            _ = lane.answered(Operation::Acquire, acquired, false, now);
+        }
+        _ = extension(&mut lanes[1], second, now);
+        lanes
+    }
+
+    #[test]
+    fn missing_keys_are_set_again_after_a_prolongation_of_a_lease_that_heals() {
+        let now = Instant::now();
+        let sets_again =
+            |second, effect, heals| extended(&mut lanes(second, now), effect, now, heals);
+        assert!(sets_again(ExtendVote::Missing, Extended::Prolonged, true));
+        assert!(!sets_again(ExtendVote::Extended, Extended::Prolonged, true));
+        assert!(!sets_again(ExtendVote::Missing, Extended::Prolonged, false));
+        for effect in [Extended::TooLate, Extended::Refused, Extended::Unclear] {
+            assert!(!sets_again(ExtendVote::Missing, effect, true), "{effect:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_had_no_key_counts_again_after_a_prolongation_only() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(1);
+        let counts_after = |effect| {
+            let mut lanes = lanes(ExtendVote::Missing, start);
+            _ = extended(&mut lanes, effect, later, true);
+            let settled = extension(&mut lanes[1], ExtendVote::Extended, later);
+            matches!(settled, Settled::Vote(Vote::Granted))
+        };
+        assert!(counts_after(Extended::Prolonged));
+        assert!(!counts_after(Extended::Unclear));
+    }
+}

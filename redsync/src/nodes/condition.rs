@@ -215,7 +215,9 @@ mod tests {
     fn an_outage_is_reported_once_and_its_end_once() {
         let (condition, start) = (Condition::new(Instant::now()), Instant::now());
         assert_eq!(condition.works(Operation::Acquire, start), None);
+        assert!(!condition.has_problem());
         assert!(condition.failed(Operation::Acquire, &NodeError::TimedOut, start));
+        assert!(condition.has_problem());
         for error in [NodeError::TimedOut, NodeError::Overloaded] {
             assert!(!condition.failed(Operation::Release, &error, start));
         }
@@ -231,6 +233,7 @@ mod tests {
             condition.works(Operation::Acquire, start + LATER),
             Some(over)
         );
+        assert!(!condition.has_problem());
         assert_eq!(condition.works(Operation::Acquire, start + LATER), None);
         assert!(condition.failed(Operation::Acquire, &NodeError::TimedOut, start + LATER));
     }
@@ -287,6 +290,7 @@ mod tests {
             let over = condition.works(Operation::Acquire, begin + LATER);
             let reason = over.map(|over| over.reason);
             assert_eq!(reason, Some(NodeError::TimedOut.to_string()));
+            assert!(condition.has_problem(), "successes are still noted");
         }
         assert!(!condition.failed(Operation::Extend, &no_permission, start));
     }
@@ -300,6 +304,25 @@ mod tests {
             // There may have been nothing to release.
             assert_eq!(condition.works(Operation::Release, start + LATER), None);
             let over = condition.works(Operation::Acquire, start + LATER);
+            assert!(over.is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_serves_anything_again_works_again() {
+        for code in [
+            "LOADING",
+            "BUSY",
+            "MASTERDOWN",
+            "CLUSTERDOWN",
+            "TRYAGAIN",
+            "NOAUTH",
+            "WRONGPASS",
+        ] {
+            let (condition, start) = (Condition::new(Instant::now()), Instant::now());
+            let error = NodeError::refused(code, "");
+            assert!(condition.failed(Operation::Extend, &error, start));
+            let over = condition.works(Operation::Release, start + LATER);
             assert!(over.is_some(), "{code}");
         }
     }

@@ -191,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn a_new_holder_needs_more_than_the_least_validity() {
+        let (mut timing, now) = (Timing::default(), Instant::now());
+        timing.set_min_validity(Duration::from_secs(2));
+        let is_enough = |valid| timing.is_enough(now, now + valid);
+        assert!(is_enough(Duration::from_millis(2001)));
+        assert!(!is_enough(Duration::from_secs(2)));
+        assert!(!is_enough(Duration::ZERO));
+    }
+
+    #[test]
     fn the_node_time_limit_is_capped_by_the_expiry() {
         let mut timing = Timing {
             expiry: Duration::from_millis(100),
