@@ -59,3 +59,39 @@ fn fail(votes: &mut RoundVotes, later: RoundVotes) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_takes_the_place_of_a_grant_only() {
+        let refused = || Vote::Refused { remaining: None };
+        let mut votes = vec![
+            Some(Vote::Granted),
+            Some(Vote::Granted),
+            Some(Vote::Granted),
+            Some(Vote::Failed(NodeError::TimedOut)),
+            Some(refused()),
+        ];
+        let later = vec![
+            Some(Vote::Granted),
+            Some(Vote::Failed(NodeError::NotSent)),
+            // The key was not there any more.
+            Some(refused()),
+            Some(Vote::Failed(NodeError::NotSent)),
+            Some(Vote::Failed(NodeError::NotSent)),
+        ];
+        fail(&mut votes, later);
+        assert!(matches!(
+            votes[..],
+            [
+                Some(Vote::Granted),
+                Some(Vote::Failed(NodeError::NotSent)),
+                Some(Vote::Granted),
+                Some(Vote::Failed(NodeError::TimedOut)),
+                Some(Vote::Refused { .. }),
+            ]
+        ));
+    }
+}

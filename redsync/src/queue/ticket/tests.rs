@@ -181,6 +181,23 @@ async fn a_permit_passes_a_waiter_that_searches_up_to_a_bound() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_permit_that_a_waiter_got_has_not_passed_it() {
+    let common = process();
+    let (held, waiters) = searching(&common, 20);
+    waiters[0].searches(false);
+    let (at, mut held) = end(held, &waiters);
+    assert_eq!(at, 0);
+    // Too little validity was left.
+    waiters[0].rejoin();
+    waiters[0].searches(true);
+    for next in [1, 2, 3, 4, 5, 6, 7, 8, 0] {
+        let at;
+        (at, held) = end(held, &waiters);
+        assert_eq!(at, next);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_permit_goes_to_a_waiter_whose_search_is_over_or_that_is_alone() {
     let common = process();
     let (held, waiters) = searching(&common, 3);

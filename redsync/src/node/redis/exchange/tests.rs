@@ -140,6 +140,23 @@ fn only_a_server_that_has_set_a_name_grants_it() {
 }
 
 #[test]
+fn a_server_that_has_refused_a_release_is_checked_again() {
+    // By its hash, and as code.
+    let can_release_after = |operation, code| {
+        let dialect = checked();
+        dialect.delete(DeleteIfEqual::Delifeq).was_refused();
+        dialect.delete(DeleteIfEqual::Delex).was_refused();
+        let (_, answer) = exchange(operation, &dialect, [refused(code, ""), refused(code, "")]);
+        assert!(answer.is_err(), "{answer:?}");
+        dialect.can_release()
+    };
+    assert!(!can_release_after(Operation::Release, "NOPERM"));
+    // This is about the server, and not about what its user may do.
+    assert!(can_release_after(Operation::Release, "LOADING"));
+    assert!(can_release_after(Operation::Extend, "NOPERM"));
+}
+
+#[test]
 fn a_taken_name_says_nothing_about_releases() {
     let dialect = Arc::<Dialect>::default();
     let set = || Ok(Reply::Status("OK".into()));
