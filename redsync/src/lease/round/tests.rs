@@ -201,9 +201,24 @@ async fn a_release_that_is_refused_again_and_again_is_given_up() {
         // It is kept after it has resolved.
         let mut releasing = pin!(lease.release());
         assert_eq!(releasing.as_mut().await, Verdict::Unavailable);
+        let votes = releasing.take_votes();
+        let reason = matches!(votes[..], [Some(Vote::Failed(NodeError::Unreachable(_)))]);
+        assert!(reason, "{votes:?}");
         timeout(LONG, world.drain()).await.expect("an end");
     };
     select(pin!(refuse), pin!(released)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_nobody_waits_for_any_longer_is_not_sent() {
+    let world = World::new().await;
+    let lease = world.held().await;
+    assert_eq!(lease.release().await, Verdict::Unavailable);
+    let mut question = world.node.question();
+    sleep(LONG).await;
+    assert!(!question.may_be_sent(Instant::now()));
+    assert!(world.node.questions().is_empty(), "it is not repeated");
+    assert!(world.is_drained().await);
 }
 
 #[tokio::test(start_paused = true)]
