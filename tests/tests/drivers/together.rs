@@ -193,6 +193,10 @@ async fn a_command_does_not_fail_for_the_short_expiry_of_another() {
 
 const BURST: usize = 3_000;
 
+/// How long each of the burst may wait. On a busy machine, the default number of attempts is too few
+/// for the last ones.
+const LONG: Duration = Duration::from_secs(60);
+
 /// How many times a server was asked to set a key.
 fn sets(server: &RedisServer) -> usize {
     let stats: String = server.query(&["INFO", "commandstats"]);
@@ -256,7 +260,7 @@ async fn attempts_that_could_not_be_answered_in_time_are_not_begun() {
     redsync.drain().await;
     assert_eq!(server.keys(), Vec::<String>::new());
     // There is room for all of them again, one after the other.
-    for result in join_all(mutexes.iter().map(|mutex| mutex.lock())).await {
+    for result in join_all(mutexes.iter().map(|mutex| mutex.lock_within(LONG))).await {
         drop(result.unwrap());
     }
 }
@@ -329,9 +333,9 @@ async fn replaces_a_full_connection_of(runtime: &Handle) {
     let nodes = urls.map(|url| RedisNode::new(Deadpool::connect(&url).unwrap()));
     let redsync = Redsync::new(nodes).unwrap();
     let lock = |name: String| {
-        let mutex = redsync.mutex(name).with_expiry(Duration::from_secs(60));
+        let mutex = redsync.mutex(name).with_expiry(5 * LONG);
         async move {
-            let guard = mutex.lock().await.unwrap();
+            let guard = mutex.lock_within(LONG).await.unwrap();
             // On a slow machine, it is confirmed too late now and then.
             let _ = guard.release().await;
         }
