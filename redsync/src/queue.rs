@@ -19,6 +19,7 @@ mod book;
 mod entrant;
 pub(crate) mod fairness;
 mod hand_over;
+mod holder;
 mod notices;
 mod order;
 mod owned;
@@ -38,7 +39,7 @@ use crate::{
     Mode,
     request::Request,
     services::Waiting,
-    sync::{AtomicUsize, Mutex, MutexGuard},
+    sync::{AtomicUsize, Mutex},
 };
 
 /// The queues of one [`Redsync`](crate::Redsync).
@@ -51,18 +52,26 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock()
+    /// Asks the book something. Leases that lose their last owner meanwhile are dropped after the
+    /// book is unlocked.
+    fn ask<T>(&self, ask: impl FnOnce(&mut Book) -> T) -> T {
+        let mut book = self.book.lock();
+        let answer = ask(&mut book);
+        let ownerless = book.ownerless.take();
+        drop(book);
+        drop(ownerless);
+        answer
     }
 
     /// Changes the book, and wakes the waiters that the change notified.
     fn change<T>(&self, change: impl FnOnce(&mut Book, &mut ToWake) -> T) -> T {
         let mut to_wake = ToWake::new();
-        let mut book = self.lock();
-        let changed = change(&mut book, &mut to_wake);
-        // Relaxed, for the reason that `is_empty` gives. The lock orders the writers.
-        self.waiting.store(book.waiting(), Ordering::Relaxed);
-        drop(book);
+        let changed = self.ask(|book| {
+            let changed = change(book, &mut to_wake);
+            // Relaxed, for the reason that `is_empty` gives. The lock orders the writers.
+            self.waiting.store(book.waiting(), Ordering::Relaxed);
+            changed
+        });
         for entrant in to_wake {
             entrant.notify.notify_one();
         }
@@ -102,7 +111,7 @@ impl Queues {
     /// A queue that begins at the same time may be missed. The newcomer then makes one attempt, as
     /// if it had arrived a moment earlier.
     pub(crate) fn has_queue_for(&self, request: &Request) -> bool {
-        !self.is_empty() && self.lock().has_queue_for(&request.names)
+        !self.is_empty() && self.ask(|book| book.has_queue_for(&request.names))
     }
 }
 

@@ -1,10 +1,7 @@
 //! The data that the lock of all queues protects: the queue of each name, and where a waiter is in
 //! its queues.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -12,6 +9,7 @@ use tokio::time::Instant;
 use super::{
     entrant::Entrant,
     fairness::Fairness,
+    holder::{Holder, Ownerless},
     order::{Number, Order},
     past::Past,
 };
@@ -26,6 +24,7 @@ use crate::{
 pub(super) struct Book {
     by_name: HashMap<Arc<str>, Queue>,
     past: Past,
+    pub(super) ownerless: Ownerless,
     waiting: usize,
     last: Number,
 }
@@ -36,7 +35,7 @@ pub(super) struct Queue {
     pub(super) order: Order<Arc<Entrant>>,
     /// The last exclusive holders of this process, as far as they are known. There can be several
     /// if the name is that of a semaphore. Of those that have ended, the releases may be under way.
-    holders: SmallVec<[Weak<Lease>; 1]>,
+    holders: SmallVec<[Holder; 1]>,
     /// Whether the last holder of this process was a shared one, as far as it is known.
     pub(super) was_shared: bool,
     /// How many attempts in a row found no quorum of nodes.
@@ -59,28 +58,22 @@ pub(crate) struct Standing {
     pub(crate) is_behind_shared: bool,
 }
 
-/// A holder that still holds its lock.
-fn live(holder: &Weak<Lease>) -> Option<Arc<Lease>> {
-    let holder = holder.upgrade()?;
-    (!holder.has_ended() && !holder.is_lost()).then_some(holder)
-}
-
 impl Queue {
     /// Notes that a waiter of this queue has acquired the lock, or that it was handed over to one.
     pub(super) fn acquired(&mut self, lease: &Arc<Lease>) {
         self.was_shared = lease.entry().mode == Mode::Shared;
         if !self.was_shared {
-            let is_another = |it: Arc<Lease>| it.entry().names != lease.entry().names;
+            let keys = &lease.entry().names;
             self.holders
-                .retain(|holder| holder.upgrade().is_some_and(is_another));
-            self.holders.push(Arc::downgrade(lease));
+                .retain(|holder| holder.may_have_keys() && holder.keys != *keys);
+            self.holders.push(Holder::new(lease));
         }
     }
 
     /// Whether this process is known to hold a key exclusively.
-    fn has_holder_of(&self, key: &Arc<str>) -> bool {
-        let mut holders = self.holders.iter().filter_map(live);
-        holders.any(|holder| holder.entry().names.contains(key))
+    fn has_holder_of(&self, key: &Arc<str>, ownerless: &Ownerless) -> bool {
+        let mut holders = self.holders.iter();
+        holders.any(|holder| holder.keys.contains(key) && holder.holds(ownerless))
     }
 }
 
@@ -239,7 +232,7 @@ impl Book {
         let mut names = request.names.iter().zip(permit);
         names.any(|(name, key)| {
             let queue = self.by_name.get(name);
-            queue.is_some_and(|queue| queue.has_holder_of(key))
+            queue.is_some_and(|queue| queue.has_holder_of(key, &self.ownerless))
         })
     }
 
@@ -250,11 +243,11 @@ impl Book {
 
     /// The permits that are known to be held here, or to be released here: a bit for each of them.
     pub(super) fn permits_here(&self, request: &Request) -> u64 {
-        let queues = self.queues(&request.names);
-        let holders = queues.flat_map(|queue| queue.holders.iter().filter_map(Weak::upgrade));
+        let holders = self.queues(&request.names).flat_map(|it| &it.holders);
+        let holders = holders.filter(|holder| holder.may_have_keys());
         holders.fold(0, |set, holder| {
-            let is_of_holder = |permit: &Arc<[_]>| holder.entry().names == *permit;
-            let index = request.permits().position(is_of_holder);
+            let mut permits = request.permits();
+            let index = permits.position(|permit| *permit == holder.keys);
             index.map_or(set, |index| set | 1 << index)
         })
     }

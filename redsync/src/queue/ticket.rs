@@ -71,19 +71,19 @@ impl Ticket {
     }
 
     pub(crate) fn standing(&self) -> Standing {
-        self.queues.lock().standing(&self.entrant)
+        self.queues.ask(|book| book.standing(&self.entrant))
     }
 
     /// The permits to try.
     pub(crate) fn permits(&self) -> Permits {
-        self.queues.lock().permits(self.request())
+        self.queues.ask(|book| book.permits(self.request()))
     }
 
     /// The permits of a semaphore that are known to be held here, or to be released here: a bit for
     /// each of them.
     pub(crate) fn permits_here(&self) -> u64 {
         if self.request().is_semaphore() {
-            self.queues.lock().permits_here(self.request())
+            self.queues.ask(|book| book.permits_here(self.request()))
         } else {
             0
         }
@@ -91,12 +91,12 @@ impl Ticket {
 
     /// Whether there is another exclusive waiter for one of the names.
     pub(crate) fn has_rival(&self) -> bool {
-        self.queues.lock().has_rival(&self.entrant)
+        self.queues.ask(|book| book.has_rival(&self.entrant))
     }
 
     /// Whether shared waiters at the head of one of its queues come before this one.
     pub(crate) fn has_shared_ahead(&self) -> bool {
-        self.queues.lock().has_shared_ahead(&self.entrant)
+        (self.queues).ask(|book| book.has_shared_ahead(&self.entrant))
     }
 
     /// Notes that an attempt of this waiter has failed.
@@ -113,8 +113,9 @@ impl Ticket {
 
     fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {
         let mut answers = SmallVec::new();
-        let mut book = self.queues.lock();
-        book.each_queue(&self.request().names, |queue| answers.push(ask(queue)));
+        (self.queues).ask(|book| {
+            book.each_queue(&self.request().names, |queue| answers.push(ask(queue)));
+        });
         answers
     }
 

@@ -1,4 +1,5 @@
 mod memory;
+mod ownerless;
 
 use std::{sync::Arc, time::Duration};
 
