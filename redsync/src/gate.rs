@@ -155,7 +155,8 @@ impl Gate {
         self.0.free.add_permits(open);
     }
 
-    fn usual_time(&self) -> Duration {
+    /// How long it takes at present until an attempt is answered.
+    pub(crate) fn usual_time(&self) -> Duration {
         self.places().bound.usual_time()
     }
 }

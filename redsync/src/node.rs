@@ -203,14 +203,15 @@ pub trait Node: Send + Sync + 'static {
 
     /// Does the same as [`watch`](Self::watch), and is counted among the nodes that report from the
     /// moment when the node has said that a name is held. A node that cannot say so counts for as
-    /// long as its answer is pending. For this crate's own Redis nodes.
+    /// long as its answer is pending, as one that has yet to answer. For this crate's own Redis
+    /// nodes.
     #[doc(hidden)]
     fn watch_counted(
         &self,
         names: &[Arc<str>],
         reporters: &Reporters,
     ) -> impl Future<Output = Result<WakeUp, NodeError>> + Send {
-        let reporting = reporters.begin();
+        let reporting = reporters.begin_unanswered();
         self.watch(names).map(move |seen| {
             drop(reporting);
             seen

@@ -12,9 +12,10 @@
 //!
 //! Most mutexes are locked alone. If a second one is locked under the first, it protects a part of
 //! the first one's data, or belongs to a lower room. So no two threads lock the same two in
-//! different orders. The book of the queues comes before a waiter's notice, the validity of a lease
-//! and the known runtimes; the schedule of the keeper before a guard's due time, the validity and
-//! the orders of the watchdog; the slot of a connection before its list.
+//! different orders. The book of the queues comes before a waiter's notice and the permits that have
+//! passed it, the validity of a lease and the known runtimes; the schedule of the keeper before a
+//! guard's due time, the validity and the orders of the watchdog; the slot of a connection before
+//! its list.
 //!
 //! In unit tests, the primitives are those of [`interleaved`], which a test can interleave in any
 //! order.

@@ -112,6 +112,15 @@ impl Polls {
         self.outages
     }
 
+    /// When the last poll is due. If that is not known yet, it is far away: other polls come first.
+    pub(super) fn last_due(&self, now: Instant) -> Instant {
+        match self.limit {
+            Limit::Until(deadline) => deadline,
+            Limit::Tries(tries) if self.tries + 1 >= tries => self.pause.due,
+            Limit::Tries(_) => after(now, Duration::MAX),
+        }
+    }
+
     /// Whether no attempt may follow.
     pub(super) fn are_over(&self, retry: &Retry, now: Instant) -> bool {
         self.limit.is_over(retry, self.tries, self.outages, now)

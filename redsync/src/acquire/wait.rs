@@ -19,6 +19,7 @@ use self::{
     course::Course,
     event::{Action, Event, Failed, Free},
     reservation::Reservation,
+    state::{State, Watching},
 };
 use super::{
     attempt::{Failure, Reason},
@@ -38,6 +39,10 @@ use crate::{
     },
     request::Request,
 };
+
+/// How many rounds a search takes that finds a free permit: one that asks which are free, and one
+/// that acquires it.
+const SEARCH: u32 = 2;
 
 /// Waits for the lock in the queues of its names, after a first attempt that failed, or because
 /// there is a queue already.
@@ -149,21 +154,16 @@ impl<'a> Waiter<'a> {
     ///
     /// No signal is lost if the future is dropped.
     async fn signal(&mut self, mut timer: Pin<&mut Sleep>) -> Signal {
-        let Self {
-            ticket, watches, ..
-        } = self;
+        let ticket = self.ticket;
         let mut notified = pin!(ticket.notified());
         poll_fn(|cx| {
             if notified.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Signal::Notified(ticket.take_notice()));
             }
-            if let Poll::Ready(watched) = watches.poll(cx) {
+            if let Poll::Ready(watched) = self.watches.poll(cx) {
                 return Poll::Ready(Signal::Watched(watched));
             }
-            if watches.work() {
-                // All permits are taken: there is nothing to find before one of them changes.
-                ticket.searches(false);
-            }
+            self.step_aside();
             timer.as_mut().poll(cx).map(|()| Signal::Timer)
         })
         .await
@@ -231,8 +231,34 @@ impl<'a> Waiter<'a> {
     fn follow(&mut self, event: Event) -> Action {
         let options = &self.ticket.request().options;
         let action = self.course.on(event, options, Instant::now());
-        self.ticket.searches(self.course.state().is_searching());
+        self.step_aside();
         action
+    }
+
+    /// Steps aside if this waiter searches for a permit, or back.
+    fn step_aside(&self) {
+        if self.ticket.request().is_semaphore() {
+            let state = self.course.state();
+            let until = state.is_searching().then(|| self.end_of_search(state));
+            self.ticket.step_aside(until.flatten());
+        }
+    }
+
+    /// Returns up to when the waiter searches, at most. [`None`] means that it has found nothing.
+    fn end_of_search(&self, state: State) -> Option<Instant> {
+        let search = SEARCH * self.common.gate.usual_time();
+        // A search that begins later may find nothing before the last attempt, and then the permits
+        // that have passed the waiter are missed.
+        let latest = self.course.last_due(Instant::now()).checked_sub(search)?;
+        match state {
+            // All permits are taken: there is nothing to find before one of them changes.
+            State::Watching(_) if self.watches.are_answered() => None,
+            // The nodes cannot say that they have answered. Usually they have, after that time.
+            State::Watching(Watching { since, .. }) if self.watches.work() => {
+                Some(latest.min(since + search))
+            }
+            _ => Some(latest),
+        }
     }
 
     fn start_watch(&mut self, own: &[bool]) {
@@ -288,10 +314,6 @@ impl<'a> Waiter<'a> {
         let due = self.course.due();
         let pass = self.common.gate.pass_by(due, node_timeout).await;
         let repeated = self.repeats();
-        if !repeated {
-            // It takes what it can get.
-            self.ticket.searches(false);
-        }
         let result = match pass {
             Some(pass) => self.search(pass, repeated).await?,
             // Nothing is known that the last attempt has not found.

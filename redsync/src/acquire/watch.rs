@@ -72,9 +72,15 @@ impl Watch {
         }
     }
 
-    /// Whether a quorum has said that a name is held, and reports the next change.
+    /// Whether a quorum reports the next change. Some nodes may not have answered yet, because they
+    /// cannot say when they have.
     pub(super) fn works(&self) -> bool {
         self.reporters.count() >= self.quorum
+    }
+
+    /// Whether a quorum has said that a name is held, and reports the next change.
+    pub(super) fn is_answered(&self) -> bool {
+        self.reporters.answered() >= self.quorum
     }
 
     /// Whether nothing has come of it yet, so that it can go on.
@@ -208,5 +214,18 @@ mod tests {
             reporting.pop();
             assert_eq!(watch.works(), works);
         }
+    }
+
+    #[test]
+    fn a_watch_is_answered_when_a_quorum_has_said_that_a_name_is_held() {
+        let watch = watch([NOTHING, NOTHING, NOTHING], 3);
+        let _asked = [(); 3].map(|()| watch.reporters.begin_unanswered());
+        assert!(watch.works() && !watch.is_answered());
+        let _one = watch.reporters.begin();
+        assert!(!watch.is_answered());
+        let other = watch.reporters.begin();
+        assert!(watch.is_answered());
+        drop(other);
+        assert!(watch.works() && !watch.is_answered());
     }
 }

@@ -59,8 +59,17 @@ impl Watches {
 
     /// Whether wake-ups work for every permit.
     pub(super) fn work(&self) -> bool {
-        let works = |watch: &Option<Watch>| watch.as_ref().is_some_and(Watch::works);
-        !self.permits.is_empty() && self.permits.iter().all(works)
+        self.all(Watch::works)
+    }
+
+    /// Whether a quorum of nodes has said of every permit that it is held.
+    pub(super) fn are_answered(&self) -> bool {
+        self.all(Watch::is_answered)
+    }
+
+    fn all(&self, holds: impl Fn(&Watch) -> bool) -> bool {
+        let holds = |watch: &Option<Watch>| watch.as_ref().is_some_and(&holds);
+        !self.permits.is_empty() && self.permits.iter().all(holds)
     }
 
     /// Whether nothing has come of them yet, and they can go on after an attempt. A search may have

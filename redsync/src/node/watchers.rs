@@ -26,28 +26,69 @@ pub enum WakeUp {
 /// The nodes that report the next change of the names that a waiter watches. It counts them.
 #[doc(hidden)]
 #[derive(Clone, Debug, Default)]
-pub struct Reporters(Arc<AtomicUsize>);
+pub struct Reporters(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// The nodes that have said that a name is held.
+    answered: AtomicUsize,
+    /// The nodes that have been asked, and cannot say so.
+    asked: AtomicUsize,
+}
 
 /// One of the nodes that report, until it is dropped.
-pub(crate) struct Reporting(Reporters);
+pub(crate) struct Reporting {
+    reporters: Reporters,
+    has_answered: bool,
+}
 
 impl Reporters {
-    /// Counts a node, which has begun to report.
+    /// Counts a node that has said that a name is held, and has begun to report.
+    #[cfg_attr(
+        not(any(feature = "_redis", test)),
+        expect(dead_code, reason = "only the nodes on Redis can say so")
+    )]
     pub(crate) fn begin(&self) -> Reporting {
-        // Relaxed, like all orderings here: the count orders nothing else, and a node that is
-        // counted a moment too late costs one poll.
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Reporting(self.clone())
+        self.count_one(true)
+    }
+
+    /// Counts a node that is asked now, and cannot say when it has begun to report.
+    pub(crate) fn begin_unanswered(&self) -> Reporting {
+        self.count_one(false)
+    }
+
+    fn count_one(&self, has_answered: bool) -> Reporting {
+        // Relaxed, like all orderings here: the counts order nothing else, and a node that is
+        // counted a moment too late costs one poll, or lets a permit pass too many.
+        self.counter(has_answered).fetch_add(1, Ordering::Relaxed);
+        Reporting {
+            reporters: self.clone(),
+            has_answered,
+        }
+    }
+
+    fn counter(&self, has_answered: bool) -> &AtomicUsize {
+        if has_answered {
+            &self.0.answered
+        } else {
+            &self.0.asked
+        }
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.answered() + self.0.asked.load(Ordering::Relaxed)
+    }
+
+    /// The number of those that have said that a name is held.
+    pub(crate) fn answered(&self) -> usize {
+        self.0.answered.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Reporting {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        let counter = self.reporters.counter(self.has_answered);
+        counter.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,9 +6,9 @@
 //! a waiter *steps aside* while it searches: a permit that is handed over passes it, and goes to the
 //! next waiter that does not search. It keeps its place in the queue.
 
-use std::sync::atomic::Ordering;
+use tokio::time::Instant;
 
-use crate::sync::{AtomicBool, AtomicUsize};
+use crate::sync::Mutex;
 
 /// How many permits pass a waiter at most, for each permit of its semaphore. A search takes two
 /// rounds if a permit is free. So all permits are found if they are held for half of a round or
@@ -16,31 +16,30 @@ use crate::sync::{AtomicBool, AtomicUsize};
 const MOST_PASSES: usize = 4;
 
 /// Whether a waiter has stepped aside, and how many permits have passed it.
-///
-/// It is asked, and passes are counted, while the book is locked.
 #[derive(Default)]
-pub(super) struct Aside {
-    is_aside: AtomicBool,
-    passes: AtomicUsize,
+pub(super) struct Aside(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Up to when the waiter steps aside, if it does.
+    until: Option<Instant>,
+    passes: usize,
 }
 
 impl Aside {
-    /// Steps aside, or back. It costs a pass too many or too few at most if the book is asked at
-    /// the same time.
-    pub(super) fn step(&self, aside: bool) {
-        // Relaxed, like the others: nothing else is ordered by these.
-        self.is_aside.store(aside, Ordering::Relaxed);
+    /// Steps aside up to an instant, or back.
+    pub(super) fn step(&self, until: Option<Instant>) {
+        self.0.lock().until = until;
     }
 
-    /// Whether one more permit may pass the waiter, if there are this many.
-    pub(super) fn lets_pass(&self, permits: usize) -> bool {
-        self.is_aside.load(Ordering::Relaxed)
-            && self.passes.load(Ordering::Relaxed) < MOST_PASSES * permits
+    /// Whether one more permit may pass the waiter now, if there are this many.
+    pub(super) fn lets_pass(&self, permits: usize, now: Instant) -> bool {
+        let State { until, passes } = *self.0.lock();
+        until.is_some_and(|until| now < until) && passes < MOST_PASSES * permits
     }
 
-    /// Counts a permit that passes the waiter. The book is locked, so nobody else counts.
+    /// Counts a permit that passes the waiter.
     pub(super) fn passed(&self) {
-        let passes = self.passes.load(Ordering::Relaxed);
-        self.passes.store(passes + 1, Ordering::Relaxed);
+        self.0.lock().passes += 1;
     }
 }

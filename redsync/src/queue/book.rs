@@ -158,10 +158,10 @@ impl Book {
     /// The waiter to which a lock is handed over, if it wants exactly this lock: the exclusive one
     /// at the head of the queue of the first name, if it is at the head of all its queues. Waiters
     /// that have stepped aside are passed, as far as there is another for a permit behind them.
-    pub(super) fn next_exclusive(&self, name: &str) -> Option<&Arc<Entrant>> {
+    pub(super) fn next_exclusive(&self, name: &str, now: Instant) -> Option<&Arc<Entrant>> {
         let mut run = self.by_name.get(name)?.order.exclusive_run().peekable();
         let first = *run.peek().filter(|first| self.is_head(first))?;
-        let next = run.find(|waiter| !waiter.lets_pass());
+        let next = run.find(|waiter| !waiter.lets_pass(now));
         // Waiters for a permit are in one queue, so this one is next in all of its queues.
         next.filter(|next| next.request.is_semaphore())
             .or(Some(first))

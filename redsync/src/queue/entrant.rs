@@ -9,7 +9,7 @@ use std::{
 };
 
 use smallvec::SmallVec;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{aside::Aside, order::Number};
 use crate::{
@@ -68,8 +68,8 @@ impl Entrant {
     }
 
     /// Whether a permit that is handed over passes this waiter, because it searches for another.
-    pub(super) fn lets_pass(&self) -> bool {
-        self.aside.lets_pass(self.request.permits().count())
+    pub(super) fn lets_pass(&self, now: Instant) -> bool {
+        self.aside.lets_pass(self.request.permits().count(), now)
     }
 
     /// The number of the last waiter that was notified together with this one that it can share the

@@ -23,7 +23,7 @@ impl Queues {
         let end = self.change(|book, to_wake| {
             let names = lease.queues();
             let name = names.first()?;
-            let next = Arc::clone(book.next_exclusive(name)?);
+            let next = Arc::clone(book.next_exclusive(name, now)?);
             let time = next.request.options.hand_over_time();
             let queues = book.queues(&next.request.names);
             let times = queues.map(|queue| queue.fairness.fair_hand_over_time(time, now));

@@ -104,11 +104,9 @@ impl Ticket {
         self.entrant.note_failure();
     }
 
-    /// Notes whether this waiter searches for a permit. Meanwhile, it steps [aside](super::aside).
-    pub(crate) fn searches(&self, is_searching: bool) {
-        if self.request().is_semaphore() {
-            self.entrant.aside.step(is_searching);
-        }
+    /// Steps [aside](super::aside) up to an instant, or back.
+    pub(crate) fn step_aside(&self, until: Option<Instant>) {
+        self.entrant.aside.step(until);
     }
 
     fn each_queue<T>(&self, mut ask: impl FnMut(&mut Queue) -> T) -> SmallVec<[T; 1]> {

@@ -249,3 +249,19 @@ fn after_an_attempt_that_took_longer_than_its_pause_there_is_a_pause_of_the_same
     assert_eq!(rest_after(300 * MS, second), 300 * MS);
     assert_eq!(rest_after(700 * MS, second), 200 * MS);
 }
+
+#[test]
+fn the_last_poll_is_due_at_the_deadline_or_as_soon_as_one_try_is_left() {
+    let test = Test::new(|now| Limit::within(now, 5 * SECOND), every(SECOND));
+    assert_eq!(test.polls.last_due(test.now), test.start + 5 * SECOND);
+    let mut test = Test::new(|_| Limit::Tries(3), every(SECOND));
+    assert!(test.polls.last_due(test.now) > test.now + 1_000 * SECOND);
+    test.poll(ALONE);
+    assert_eq!(test.polls.last_due(test.now), test.now + SECOND);
+    test.now += SECOND;
+    assert_eq!(
+        test.polls.count(&test.retry, ALONE, test.now),
+        Poll::Attempt
+    );
+    assert_eq!(test.polls.last_due(test.now), test.now, "it is being made");
+}

@@ -67,6 +67,11 @@ impl Course {
         (self.state.until()).map_or(poll, |until| until.min(poll))
     }
 
+    /// When the last poll is due, or an instant that is far away if that is not known yet.
+    pub(super) fn last_due(&self, now: Instant) -> Instant {
+        self.polls.last_due(now)
+    }
+
     pub(super) const fn limit(&self) -> Limit {
         self.polls.limit()
     }
@@ -175,13 +180,14 @@ impl Course {
 
     /// The nodes cannot be watched.
     fn blind(&mut self, stay: Duration, watching: &Watching, now: Instant) -> Action {
-        let was_released = matches!(watching.cause, Cause::Release { .. });
-        let until = if was_released {
-            now + stay
-        } else {
-            watching.until
-        };
-        self.pause(Some(until), Prompt::Other)
+        match watching.cause {
+            Cause::Release { .. } => self.go_to(State::StayingBack {
+                until: now + stay,
+                pause: stay,
+                can_watch: false,
+            }),
+            Cause::Failure { .. } | Cause::Visit => self.pause(Some(watching.until), Prompt::Other),
+        }
     }
 
     /// The next poll is due.

@@ -156,12 +156,17 @@ fn end(held: OwnedLease, waiters: &[Ticket]) -> (usize, OwnedLease) {
     handed_over.next().expect("one of them has it")
 }
 
+/// Lets a waiter search, for longer than any test takes.
+fn search(ticket: &Ticket) {
+    ticket.step_aside(Some(Instant::now() + LONG));
+}
+
 /// One of two permits, and waiters of which the first searches for the other.
 fn searching(common: &Arc<Common>, waiters: usize) -> (OwnedLease, Vec<Ticket>) {
     let holder = wait_for_permit(common);
     let lease = enter(common, &holder, 0);
     let waiters: Vec<_> = (0..waiters).map(|_| wait_for_permit(common)).collect();
-    waiters[0].searches(true);
+    search(&waiters[0]);
     (common.own(lease), waiters)
 }
 
@@ -185,12 +190,12 @@ async fn a_permit_passes_a_waiter_that_searches_up_to_a_bound() {
 async fn a_permit_that_a_waiter_got_has_not_passed_it() {
     let common = process();
     let (held, waiters) = searching(&common, 20);
-    waiters[0].searches(false);
+    waiters[0].step_aside(None);
     let (at, mut held) = end(held, &waiters);
     assert_eq!(at, 0);
     // Too little validity was left.
     waiters[0].rejoin();
-    waiters[0].searches(true);
+    search(&waiters[0]);
     for next in [1, 2, 3, 4, 5, 6, 7, 8, 0] {
         let at;
         (at, held) = end(held, &waiters);
@@ -202,14 +207,28 @@ async fn a_permit_that_a_waiter_got_has_not_passed_it() {
 async fn a_permit_goes_to_a_waiter_whose_search_is_over_or_that_is_alone() {
     let common = process();
     let (held, waiters) = searching(&common, 3);
-    waiters[0].searches(false);
+    waiters[0].step_aside(None);
     let (at, held) = end(held, &waiters);
     assert_eq!(at, 0);
     // All of them search, so none is passed.
-    waiters[1].searches(true);
-    waiters[2].searches(true);
+    search(&waiters[1]);
+    search(&waiters[2]);
     let (at, _held) = end(held, &waiters);
     assert_eq!(at, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_passes_a_waiter_up_to_the_end_of_its_search() {
+    let common = process();
+    let (held, waiters) = searching(&common, 3);
+    let moment = Duration::from_millis(1);
+    waiters[0].step_aside(Some(Instant::now() + 2 * moment));
+    tokio::time::advance(moment).await;
+    let (at, held) = end(held, &waiters);
+    assert_eq!(at, 1);
+    tokio::time::advance(moment).await;
+    let (at, _held) = end(held, &waiters);
+    assert_eq!(at, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +239,7 @@ async fn a_waiter_that_leaves_while_it_searches_is_followed_by_the_next() {
     assert_eq!(at, 1);
     drop(waiters.remove(0));
     assert!(is_told_to_act(&waiters[1]), "the next one searches");
-    waiters[1].searches(true);
+    search(&waiters[1]);
     // Handed over to the last one, which leaves without having read that.
     assert!(held.end_hold().is_none());
     drop(waiters.pop());
@@ -240,7 +259,7 @@ async fn only_a_waiter_for_a_permit_passes_another_and_no_reader_is_passed() {
     let common = process();
     let (first, second, _third) = (wait(&common), wait(&common), wait(&common));
     let held = common.own(enter(&common, &first, 0));
-    second.searches(true);
+    search(&second);
     assert_eq!(end(held, &[second]).0, 0);
 }
 

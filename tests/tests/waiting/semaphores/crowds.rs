@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use redsync::{Mutex, Redsync};
+use redsync::{Mutex, Redsync, node::Node};
 use redsync_tests::faulty::{Fault, FaultyNode, Operation};
 use tokio::{
     task::JoinSet,
@@ -28,16 +28,24 @@ const ANSWER: u64 = 5;
 /// How long the permits are wanted.
 const SPAN: u64 = 5_000;
 
+/// A node that answers late, but reports at once.
+fn late_node() -> Watched {
+    let watched = Watched::new();
+    let late = Fault::late_request(ms(ANSWER / 2)).and_late_reply(ms(ANSWER.div_ceil(2)));
+    watched.node.plan(move |_| late.clone());
+    watched
+}
+
+/// Processes on these nodes.
+fn processes<const N: usize>(nodes: &[impl Node + Clone]) -> [Redsync; N] {
+    [(); N].map(|()| drowsy(Redsync::new(nodes.to_vec()).unwrap()))
+}
+
 /// Processes on nodes that answer late.
 fn late<const N: usize>() -> ([Redsync; N], Vec<FaultyNode>) {
-    let nodes: Vec<_> = (0..3).map(|_| Watched::new()).collect();
-    for watched in &nodes {
-        let late = Fault::late_request(ms(ANSWER / 2)).and_late_reply(ms(ANSWER.div_ceil(2)));
-        watched.node.plan(move |_| late.clone());
-    }
-    let processes = [(); N].map(|()| drowsy(Redsync::new(nodes.clone()).unwrap()));
-    let nodes = nodes.into_iter().map(|watched| watched.node).collect();
-    (processes, nodes)
+    let nodes: [_; 3] = std::array::from_fn(|_| late_node());
+    let processes = processes(&nodes);
+    (processes, nodes.map(|watched| watched.node).to_vec())
 }
 
 /// The holders in all processes.
@@ -65,8 +73,10 @@ async fn want(mutex: Mutex, holders: Arc<Holders>, granted: Arc<AtomicUsize>, en
         let guard = mutex.lock_within(WAIT).await.unwrap();
         let others = granted.fetch_add(1, Relaxed) - before;
         // Those that were in the queue before this one, those that have passed it, and those that
-        // were granted a permit before and had not been polled.
-        let most = WAITERS + MOST_PASSES * PERMITS + PERMITS;
+        // were granted a permit before and had not been polled, or while this one, to which a permit
+        // was handed over, tried the last of the others.
+        let search = PERMITS * ANSWER as usize / HOLD as usize;
+        let most = WAITERS + MOST_PASSES * PERMITS + PERMITS + PERMITS * search;
         assert!(others <= most, "{others} came first");
         holders.hold().await;
         drop(guard);
@@ -100,6 +110,27 @@ async fn a_process_uses_all_permits_although_they_are_held_for_less_time_than_a_
     let attempts = nodes[0].sent(Operation::Acquire).len();
     println!("{in_use:.2} permits in use, {attempts} attempts");
     assert!(in_use > 0.75 * PERMITS as f64, "{in_use:.2}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_uses_many_permits_although_watches_begin_and_report_late() {
+    fastrand::seed(1);
+    let nodes: [_; 3] = std::array::from_fn(|_| Watched {
+        after: ms(ANSWER),
+        ..late_node()
+    });
+    let [in_use] = in_use(&processes(&nodes)).await;
+    println!("{in_use:.2} permits in use");
+    assert!(in_use > 0.3 * PERMITS as f64, "{in_use:.2}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_uses_many_permits_although_the_nodes_cannot_be_watched() {
+    fastrand::seed(1);
+    let nodes: [_; 3] = std::array::from_fn(|_| late_node().node);
+    let [in_use] = in_use(&processes(&nodes)).await;
+    println!("{in_use:.2} permits in use");
+    assert!(in_use > 0.35 * PERMITS as f64, "{in_use:.2}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
-//! Permits that become free while a waiter asks for the others: it does not leave them until its next poll.
+//! Permits that become free while a waiter asks for the others: it does not leave them until its next poll. And
+//! those that are handed over meanwhile: they pass it, unless it could miss its deadline.
 
 use fastrand::Rng;
 use redsync::{Guard, Redsync};
@@ -91,4 +92,57 @@ async fn a_permit_that_becomes_free_while_others_change_hands_is_taken() {
         let waited = start.elapsed();
         assert!(waited < ms(400), "seed {seed}: {waited:?}");
     }
+}
+
+/// How long after the beginning of a search a permit is handed over, if the waiter that searches has this much
+/// time in all. Returns whether the permit passes it.
+async fn passes(handed_over_after: u64, time: u64) -> bool {
+    let nodes: [_; 3] = std::array::from_fn(|_| Watched {
+        after: ms(ANSWER),
+        ..Watched::new()
+    });
+    let [here, there] = [(); 2].map(|()| drowsy(Redsync::new(nodes.to_vec()).unwrap()));
+    for node in &nodes {
+        (node.node).always_on(Operation::Acquire, Fault::late_reply(ms(ANSWER)));
+    }
+    // So it knows how long the nodes take.
+    for _ in 0..50 {
+        let guard = here.mutex("another").try_lock().await.unwrap();
+        guard.release().await.unwrap();
+    }
+    let mutex = here.semaphore(NAME, 2).with_hand_over(u32::MAX, WAIT);
+    let held = mutex.try_lock().await.unwrap();
+    let _other = there.semaphore(NAME, 2).try_lock().await.unwrap();
+    let first = tokio::spawn(mutex.lock_within(WAIT));
+    sleep(ms(SOON)).await;
+    let start = Instant::now() + ms(SOON);
+    let searching = tokio::spawn(mutex.lock_until(start + ms(time)));
+    sleep(ms(1)).await;
+    let next = tokio::spawn(mutex.lock_within(WAIT));
+    tokio::time::sleep_until(start).await;
+    // It moves up, and asks whether another permit is free.
+    first.abort();
+    sleep(ms(handed_over_after)).await;
+    drop(held);
+    sleep(ms(1)).await;
+    let passed = next.is_finished();
+    assert_ne!(passed, searching.is_finished(), "one of them has it");
+    next.abort();
+    passed
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_passes_a_waiter_that_searches_unless_its_search_could_end_too_late() {
+    assert!(passes(1, 10 * ANSWER).await);
+    assert!(passes(1, 3 * ANSWER).await);
+    // It would search up to its deadline, and have nothing then.
+    assert!(!passes(1, 2 * ANSWER).await);
+    assert!(!passes(ANSWER + 1, 3 * ANSWER).await);
+    assert!(!passes(1, 2).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_searches_no_longer_than_usual_on_nodes_that_cannot_say_that_they_have_answered() {
+    assert!(passes(2 * ANSWER - 1, 100 * ANSWER).await);
+    assert!(!passes(2 * ANSWER + 1, 100 * ANSWER).await);
 }

@@ -218,9 +218,12 @@ fn without_wake_ups_it_waits_for_the_holders_expiry_or_stays_back_after_a_releas
     let start = test.now;
     assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
     assert_eq!(test.course.due(), start + test.options.timing.expiry());
+    assert!(!test.course.state().is_searching());
     test.on(notified(None));
     assert_eq!(test.on(Event::Blind { stay: MS }), Action::Wait);
     assert_eq!(test.course.due(), start + MS);
+    assert!(test.course.state().is_searching());
+    assert_eq!(test.timer(true), Action::Attempt);
 }
 
 #[test]
