@@ -64,11 +64,18 @@ pub(crate) use self::{
 pub(crate) use self::{memory::State as MemoryState, taking::Taking};
 use crate::FencingToken;
 
-/// How long a node reserves a name for an exclusive acquisition that will be repeated and has found
-/// shared holders. The node admits no new ones, so that the exclusive one enters when those holders
-/// have left. The reservation is longer than the default pauses between attempts, so that the next
-/// attempt renews it: see `options/retry.rs`.
+/// For how long at least a node reserves a name for an exclusive acquisition that will be repeated
+/// and has found shared holders. The node admits no new ones, so that the exclusive one enters when
+/// those holders have left. The reservation is longer than the default pauses between attempts, so
+/// that the next attempt renews it: see `options/retry.rs`.
 pub(crate) const EXCLUSIVE_NEXT: Duration = Duration::from_millis(500);
+
+/// For how long a node reserves a name when it renews a reservation, which it does only if less than
+/// [`EXCLUSIVE_NEXT`] is left. A renewal changes the key, which wakes the exclusive waiters of all
+/// processes. If each of their attempts renewed it, they would wake each other for as long as there
+/// are shared holders. With these figures, they are woken four times a second at most by each node,
+/// however many they are.
+pub(crate) const EXCLUSIVE_NEXT_AT_MOST: Duration = Duration::from_millis(750);
 
 /// A store that votes on locks. See the [module docs](self) for what it has to promise.
 pub trait Node: Send + Sync + 'static {
@@ -81,8 +88,9 @@ pub trait Node: Send + Sync + 'static {
     /// An exclusive acquisition requires that each name is free. A shared acquisition requires that
     /// each name is free or has shared holders. It is also refused while a name is reserved: for
     /// half a second after shared holders kept out an exclusive acquisition that will be
-    /// [repeated](Entry::repeated). Otherwise a stream of shared holders could keep it out for
-    /// ever.
+    /// [repeated](Entry::repeated), or a little longer. Otherwise a stream of shared holders could
+    /// keep it out for ever. An acquisition that is refused changes nothing else, and should not
+    /// wake those who [watch](Self::watch).
     ///
     /// If a name is already held with the same owner value, the same acquisition has arrived
     /// before. It succeeds again, and leaves the expiry as it is.

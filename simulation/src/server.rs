@@ -21,8 +21,8 @@ use tokio::time::{Instant, sleep};
 use super::{Flaw, Setting, chance::ms, condition::Condition};
 use crate::history::{Call, KeyMode, Recorder, What};
 
-/// For how long a node reserves a name.
-const RESERVED: Duration = ms(500);
+/// For how long a node reserves a name at most.
+const RESERVED: Duration = ms(750);
 
 /// How far the wall clocks of two servers may be apart.
 pub(super) const SKEW: u64 = 500;

@@ -24,6 +24,7 @@ mod semaphores;
 mod several;
 mod shared;
 mod wake_ups;
+mod writers;
 
 use std::{
     future::{Future, poll_fn},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::subject::{LONG, Subject, passed, short};
 use crate::{
     Mode,
-    node::{EXCLUSIVE_NEXT, ExtendVote, Node, ReleaseVote},
+    node::{EXCLUSIVE_NEXT_AT_MOST, ExtendVote, Node, ReleaseVote},
 };
 
 /// Tests that a name can have any number of shared holders, each with its own expiry, and no
@@ -159,12 +159,13 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, late) = (subject.shared("a", "one"), subject.shared("a", "late"));
     let exclusive = subject.entry("a", "exclusive").with_repetition(true);
-    // New shared holders are kept out for half a second. Each exclusive attempt renews this.
+    // New shared holders are kept out for half a second or a little longer from each exclusive
+    // attempt.
     let promise = "shared holders keep an exclusive one out";
     subject.acquired(&one, "a free name can be shared").await;
     subject.taken(&exclusive, LONG, promise).await;
     let promise = "an exclusive one that shared holders have kept out is next";
-    subject.taken(&late, EXCLUSIVE_NEXT, promise).await;
+    subject.taken(&late, EXCLUSIVE_NEXT_AT_MOST, promise).await;
     let promise = "an exclusive one that is next is not a holder";
     subject
         .held_by("a", Some((Mode::Shared, &["one"])), promise)
@@ -196,7 +197,7 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
     subject
         .taken(&exclusive, LONG, "shared holders keep an exclusive one out")
         .await;
-    tokio::time::sleep(EXCLUSIVE_NEXT + Duration::from_millis(20)).await;
+    tokio::time::sleep(EXCLUSIVE_NEXT_AT_MOST + Duration::from_millis(20)).await;
     let promise = "if the exclusive one does not come back, shared ones are admitted again";
     subject.acquired(&one, promise).await;
 
@@ -217,7 +218,9 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
     subject
         .released(&once, ReleaseVote::NotOwner, promise)
         .await;
-    subject.taken(&fourth, EXCLUSIVE_NEXT, promise).await;
+    subject
+        .taken(&fourth, EXCLUSIVE_NEXT_AT_MOST, promise)
+        .await;
     let promise = "an exclusive one that leaves held nothing";
     subject
         .released(&exclusive, ReleaseVote::NotOwner, promise)

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     Mode, OwnerValue,
-    node::{EXCLUSIVE_NEXT, Entry, Holder, Holders},
+    node::{EXCLUSIVE_NEXT, EXCLUSIVE_NEXT_AT_MOST, Entry, Holder, Holders},
 };
 
 /// A name that is held, or that is kept free for an exclusive waiter.
@@ -70,8 +70,8 @@ impl Key {
             (Mode::Shared, Mode::Shared) => self.exclusive_next,
             (Mode::Exclusive, Mode::Shared) => {
                 // Kept out by shared holders: the exclusive one is next, if it comes again.
-                if others.is_some() && entry.repeated {
-                    self.exclusive_next = Some(now + EXCLUSIVE_NEXT);
+                if others.is_some() && entry.repeated && !self.is_reserved(now + EXCLUSIVE_NEXT) {
+                    self.exclusive_next = Some(now + EXCLUSIVE_NEXT_AT_MOST);
                 }
                 others
             }
@@ -99,6 +99,11 @@ impl Key {
                 holder.expires = holder.expires.max(now + entry.expiry);
             }
         }
+    }
+
+    /// Whether no new shared holder is admitted before this instant.
+    fn is_reserved(&self, instant: Instant) -> bool {
+        self.exclusive_next.is_some_and(|until| until >= instant)
     }
 
     /// Ends the reservation for an exclusive entry.

@@ -1,14 +1,15 @@
 -- Acquires all names exclusively, or none. KEYS: the names; if the lock is fenced, then the
 -- counters of the names. ARGV: owner value, expiry in ms, number of names, stride, retention of
--- counters in ms, and for how many ms to admit no new shared holders if shared holders keep this
--- lock out (zero: this acquisition will not be repeated). Returns {1}, {1, number}, {0, for how many
--- ms another holds a name (negative: for ever)}, {2, the number of a key that is not a lock, or not a
--- counter}, or {3, for how many ms shared holders have a name that is now reserved}.
+-- counters in ms, for how many ms at least to admit no new shared holders if shared holders keep this
+-- lock out (zero: this acquisition will not be repeated), and for how many at most. Returns {1},
+-- {1, number}, {0, for how many ms another holds a name (negative: for ever)}, {2, the number of a key
+-- that is not a lock, or not a counter}, or {3, for how many ms shared holders have a name that is now
+-- reserved}.
 local value, expiry, names = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local kinds = {}
+local kinds, reserved_until = {}, {}
 for i = 1, names do
-  kinds[i] = kind_of(KEYS[i])
+  kinds[i], reserved_until[i] = kind_of(KEYS[i])
   if is_not_a_lock(KEYS[i], kinds[i]) then
     return { 2, i }
   end
@@ -24,8 +25,12 @@ for i = 1, names do
     local at = last[1] == '' and 3 or 1
     if last[at] then
       if tonumber(ARGV[6]) > 0 then
-        redis.call('ZADD', KEYS[i], now + ARGV[6], '')
-        expire_with_last(KEYS[i])
+        -- The write wakes other exclusive waiters, whose attempts would all write, too, and wake each
+        -- other for ever. So it is made only when it is due.
+        if reserved_until[i] < now + ARGV[6] then
+          redis.call('ZADD', KEYS[i], now + ARGV[7], '')
+          expire_with_last(KEYS[i])
+        end
         answer = 3
       end
       kept_out = longer(last[at + 1] - now, kept_out)

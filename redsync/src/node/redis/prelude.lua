@@ -4,6 +4,9 @@
 -- the owner values, and their scores are the times in ms at which they expire. The member '' is not
 -- a holder. It marks the set as a lock, and up to its score no new shared holder is admitted,
 -- because an exclusive one is next.
+--
+-- A write to a key wakes all who watch it, even one that leaves it as it was. So an attempt that is refused
+-- writes only what has to change.
 
 -- Before Redis 7.0, a server can be configured to refuse all writes after TIME, unless a script asks for its
 -- effects to be replicated in place of the script. Newer servers always replicate effects.
@@ -26,12 +29,16 @@ local function kind_of(key)
   if not exclusive_next then
     return 'foreign'
   end
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
   exclusive_next = tonumber(exclusive_next)
-  if redis.call('ZCARD', key) == 0 then
+  if exclusive_next > 0 and exclusive_next <= now then
+    exclusive_next = 0
+    redis.call('ZADD', key, 0, '')
+  end
+  redis.call('ZREMRANGEBYSCORE', key, '(0', now)
+  if exclusive_next <= 0 and redis.call('ZCARD', key) == 1 then
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
     return 'none'
   end
-  redis.call('ZADD', key, exclusive_next, '')
   return 'shared', exclusive_next
 end
 

@@ -6,12 +6,14 @@ local value, mode, kept = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local released = value .. ':released'
 local all = 1
 for i = 1, #KEYS do
-  local kind = kind_of(KEYS[i])
+  local kind, reserved_until = kind_of(KEYS[i])
   if kind == 'shared' and mode == 'exclusive' and tonumber(ARGV[3]) > 0 then
-    redis.call('ZADD', KEYS[i], 0, '')
-    -- Unless no holder is left.
-    if kind_of(KEYS[i]) == 'shared' then
-      expire_with_last(KEYS[i])
+    if reserved_until > 0 then
+      redis.call('ZADD', KEYS[i], 0, '')
+      -- Unless no holder is left.
+      if kind_of(KEYS[i]) == 'shared' then
+        expire_with_last(KEYS[i])
+      end
     end
     all = 0
   elseif kind ~= mode then

@@ -3,12 +3,12 @@
 use std::{sync::OnceLock, time::Duration};
 
 use self::Argument::{
-    Expiry, Kept, Mode, Names, NextFor, Retention, SetIfAbsent, Stride, Token, Value,
+    Expiry, Kept, Mode, Names, NextFor, NextForAtMost, Retention, SetIfAbsent, Stride, Token, Value,
 };
 use super::{command::Arguments, content::Content, dialect::may_do_otherwise};
 use crate::{
     fence::{RETENTION, STRIDE},
-    node::{EXCLUSIVE_NEXT, NodeError, Operation},
+    node::{EXCLUSIVE_NEXT, EXCLUSIVE_NEXT_AT_MOST, NodeError, Operation},
 };
 
 /// Loads a script that changes a lock, after the prelude that such scripts have in common.
@@ -26,7 +26,15 @@ macro_rules! script {
 
 pub(super) static ACQUIRE: Script = script!(
     "acquire",
-    &[Value, Expiry, Names, Stride, Retention, NextFor]
+    &[
+        Value,
+        Expiry,
+        Names,
+        Stride,
+        Retention,
+        NextFor,
+        NextForAtMost
+    ]
 );
 pub(super) static SHARE: Script = script!("share", &[Value, Expiry]);
 pub(super) static RAISE: Script = script!("raise", &[Value, Token, Names, Retention]);
@@ -68,9 +76,11 @@ enum Argument {
     Retention,
     /// For how many ms the names are kept after their release.
     Kept,
-    /// For how many ms an exclusive acquisition that is kept out by shared holders is next. Zero if
-    /// it is not repeated.
+    /// For how many ms at least an exclusive acquisition that is kept out by shared holders is next.
+    /// Zero if it is not repeated.
     NextFor,
+    /// For how many ms at most it is next.
+    NextForAtMost,
 }
 
 /// How a script is sent.
@@ -153,6 +163,7 @@ impl Script {
                 Retention => command.number(millis(RETENTION)),
                 NextFor if entry.repeated => command.number(millis(EXCLUSIVE_NEXT)),
                 NextFor => command.number(0),
+                NextForAtMost => command.number(millis(EXCLUSIVE_NEXT_AT_MOST)),
             }
         }
     }
