@@ -8,8 +8,10 @@ use redsync_simulation::{Flaw, Setting, run};
 const FIRST: Duration = Duration::from_secs(240);
 const OTHERS: Duration = Duration::from_secs(600);
 
-/// How many runs a flaw may take to be found.
-const SEEDS: u64 = 12;
+/// How many runs a flaw may take to be found. Nearly all are found by the first ones. That merged
+/// extensions let two hold a lock is rare: the 40th run was the first that found it, and another
+/// one may be when the code draws other numbers.
+const SEEDS: u64 = 120;
 
 fn assert_found(flaw: Flaw) {
     let found = (0..SEEDS).find_map(|seed| {
