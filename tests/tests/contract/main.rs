@@ -2,16 +2,22 @@
 
 mod agreement;
 
+use std::time::Duration;
+
 use fred::{
     prelude::{Builder, ClientLike, Config},
     types::RespVersion,
 };
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redsync::node::{
-    MemoryNode, Node, NodeWrapper, WakeUp, contract,
-    redis::{Deadpool, Driver, Fred, Multiplexed, RedisNode},
+use redsync::{
+    NodeError,
+    node::{
+        AcquireVote, Entry, MemoryNode, Node, NodeWrapper, WakeUp, contract,
+        redis::{Deadpool, Driver, Fred, Multiplexed, RedisNode},
+    },
 };
 use redsync_tests::RedisServer;
+use tokio::time::sleep;
 
 async fn check<D: Driver>(driver: D) {
     contract::driver(&driver).await;
@@ -44,6 +50,32 @@ async fn a_node_that_wraps_another_and_overrides_nothing_keeps_the_contract() {
     assert_eq!(Node::address(&node), node.0.address());
     let names = ["free".into()];
     assert_eq!(Node::watch(&node, &names).await.unwrap(), WakeUp::Free);
+}
+
+/// A node on a busy machine: some acquisitions arrive when a reservation is over.
+struct Busy(MemoryNode);
+
+impl NodeWrapper for Busy {
+    type Inner = MemoryNode;
+
+    fn inner(&self) -> &MemoryNode {
+        &self.0
+    }
+
+    async fn acquire(&self, entry: &Entry) -> Result<AcquireVote, NodeError> {
+        if fastrand::u8(..4) == 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        self.0.acquire(entry).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_on_a_busy_machine_keeps_the_contract_of_reservations() {
+    for seed in 0..30 {
+        fastrand::seed(seed);
+        contract::let_exclusive_enter(&Busy(MemoryNode::new())).await;
+    }
 }
 
 #[tokio::test]

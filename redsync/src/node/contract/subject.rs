@@ -2,9 +2,14 @@
 
 use std::{fmt::Debug, mem, time::Duration};
 
+use tokio::time::Instant;
+
 use crate::{
     FencingToken, Mode, NodeError, OwnerValue,
-    node::{AcquireVote, Entry, ExtendVote, Holder, Holders, Node, RaiseVote, ReleaseVote},
+    node::{
+        AcquireVote, EXCLUSIVE_NEXT, EXCLUSIVE_NEXT_AT_MOST, Entry, ExtendVote, Holder, Holders,
+        Node, RaiseVote, ReleaseVote,
+    },
 };
 
 /// An expiry that does not pass during a check.
@@ -71,6 +76,31 @@ impl<'a, N: Node> Subject<'a, N> {
         number.unwrap_or_else(|| {
             self.broken(promise, "a number, because the entry is fenced", &number)
         })
+    }
+
+    /// Expects a reservation that an exclusive attempt has made since then to keep this shared
+    /// entry out. Returns false, with nothing acquired, if the reservation may be over by now,
+    /// because the machine is busy.
+    pub(super) async fn is_kept_out(&self, entry: &Entry, since: Instant, promise: &str) -> bool {
+        let vote = self.answer(self.node.acquire(entry).await, promise);
+        // Clocks tick in milliseconds.
+        let may_be_over = since.elapsed() + Duration::from_millis(5) >= EXCLUSIVE_NEXT;
+        match vote {
+            AcquireVote::Taken { remaining } => {
+                let remaining = remaining.unwrap_or_default();
+                if remaining > EXCLUSIVE_NEXT_AT_MOST {
+                    let expected = format!("at most {EXCLUSIVE_NEXT_AT_MOST:?} remaining");
+                    self.broken(promise, &expected, &remaining);
+                }
+                true
+            }
+            AcquireVote::Acquired { .. } if may_be_over => {
+                self.released(entry, ReleaseVote::Released, "a shared holder can release")
+                    .await;
+                false
+            }
+            vote => self.broken(promise, "Taken", &vote),
+        }
     }
 
     /// Expects the names to be taken, for no longer than `at_most`.
