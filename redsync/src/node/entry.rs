@@ -20,8 +20,8 @@ pub struct Entry {
     /// Whether an acquisition returns a number for the [fencing token](crate::fence).
     pub fenced: bool,
     /// Whether an exclusive acquisition that shared holders keep out will be repeated. If so, the
-    /// node admits no new shared holders for half a second, so that the exclusive one enters when
-    /// the present holders have left. A release of such an entry ends this.
+    /// node admits no new shared holders for at least half a second, so that the exclusive one
+    /// enters when the present holders have left. A release of such an entry ends this.
     pub repeated: bool,
 }
 

@@ -19,7 +19,8 @@ pub enum AcquireVote {
         remaining: Option<Duration>,
     },
     /// Shared holders have one of the names. It is reserved for the entry, which is
-    /// [repeated](super::Entry::repeated): the node admits no new shared holders for half a second.
+    /// [repeated](super::Entry::repeated): the node admits no new shared holders for at least half
+    /// a second.
     Reserved {
         /// How long the node will keep the name for the present holders, if that is known.
         remaining: Option<Duration>,

@@ -26,9 +26,9 @@ impl Mutex {
     ///
     /// An exclusive waiter does not starve, however many others want to share the lock, unless the
     /// pause between its attempts is longer than half a second. An attempt that finds shared
-    /// holders reserves the name: the nodes admit no new shared holders for half a second, and the
-    /// waiter enters when the present ones have left. Every attempt renews the reservation, which
-    /// ends when the waiter leaves without the lock. A single attempt, such as that of
+    /// holders reserves the name: the nodes admit no new shared holders for at least half a second,
+    /// and the waiter enters when the present ones have left. Later attempts renew the reservation,
+    /// which ends when the waiter leaves without the lock. A single attempt, such as that of
     /// [`try_lock`](Self::try_lock), reserves nothing.
     ///
     /// ```
