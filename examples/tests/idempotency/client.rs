@@ -1,5 +1,7 @@
 //! An HTTP client, and copies of the program.
 
+use std::time::Duration;
+
 use axum::http::{Method, header};
 pub(crate) use redsync_tests::program::SOON;
 use redsync_tests::{
@@ -7,6 +9,7 @@ use redsync_tests::{
     http::{Answer, try_send},
 };
 use rusqlite::{Connection, OptionalExtension};
+use tokio::time::{Instant, sleep};
 
 pub(crate) trait Replayed {
     /// Whether this answer was stored.
@@ -30,12 +33,21 @@ pub(crate) async fn send(
     answer.expect("an answer")
 }
 
-/// Alice's charge of this amount, with this key.
+/// Alice's charge of this amount, with this key. If the servers answer too late, as they may on a busy
+/// machine, the request is repeated, as by a client that obeys `Retry-After`.
 pub(crate) async fn charge(service: &Service, key: &str, amount: u32, work_ms: u64) -> Answer {
     let path = format!("/charges?work_ms={work_ms}");
     let headers = [("authorization", "Bearer alice"), ("idempotency-key", key)];
     let body = format!(r#"{{"amount": {amount}}}"#);
-    send(service, Method::POST, &path, &headers, &body).await
+    let end = Instant::now() + SOON;
+    loop {
+        let answer = send(service, Method::POST, &path, &headers, &body).await;
+        if answer.status != 503 || Instant::now() > end {
+            return answer;
+        }
+        let pause = answer.header("retry-after").parse().expect("seconds");
+        sleep(Duration::from_secs(pause)).await;
+    }
 }
 
 /// How many charges the customer has.
