@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{FromRedisValue, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Client, FromRedisValue, RedisResult, Value, aio::MultiplexedConnection,
+};
 use tempfile::TempDir;
 
 use crate::ports;
@@ -109,6 +111,18 @@ impl RedisServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}", self.address())
+    }
+
+    /// A connection of redis-rs. It has no time limit of its own, because the machine may be slow.
+    ///
+    /// # Panics
+    ///
+    /// If the server cannot be reached.
+    pub async fn connection(&self) -> MultiplexedConnection {
+        let client = Client::open(self.url()).expect("a URL");
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        connection.await.expect("a connection")
     }
 
     /// `127.0.0.1:PORT`.

@@ -597,16 +597,6 @@ async fn increment(counter: &mut redis::aio::MultiplexedConnection) {
         .unwrap();
 }
 
-async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
-    let client = redis::Client::open(server.url()).unwrap();
-    // Without the library's own time limit, because the machine may be slow.
-    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-    client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
-        .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_counter_under_the_lock_loses_no_update_whatever_the_servers_do() {
     let durable = ["--appendonly", "yes", "--appendfsync", "always"];
@@ -616,7 +606,7 @@ async fn a_counter_under_the_lock_loses_no_update_whatever_the_servers_do() {
     for _ in 0..TASKS {
         // Each task has its own client, as a process would.
         let redsync = connect(servers.urls());
-        let mut counter = connection(&resource).await;
+        let mut counter = resource.connection().await;
         tasks.spawn(async move {
             let mutex = redsync.mutex(NAME).with_expiry(Duration::from_secs(3));
             let mutex = mutex.with_node_timeout(ms(500));
@@ -675,7 +665,7 @@ async fn the_same_counter_without_the_lock_loses_updates() {
     let start = Arc::new(Barrier::new(TASKS));
     let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
-        let mut counter = connection(&resource).await;
+        let mut counter = resource.connection().await;
         let start = Arc::clone(&start);
         tasks.spawn(async move {
             start.wait().await;

@@ -137,11 +137,7 @@ async fn on_deadpool_dropped_commands_do_not_disturb_others() {
 #[tokio::test]
 async fn on_a_multiplexed_connection_dropped_commands_do_not_disturb_others() {
     let server = RedisServer::start();
-    let client = redis::Client::open(server.url()).expect("a URL");
-    let connection = client
-        .get_multiplexed_async_connection()
-        .await
-        .expect("a connection");
+    let connection = server.connection().await;
     let driver = || Multiplexed::new(server.address(), connection.clone());
     disturb_driver(&driver()).await;
     let node = RedisNode::new(driver()).with_wake_ups(&server.url());

@@ -24,10 +24,6 @@ async fn check<D: Driver>(driver: D) {
     contract::check(&RedisNode::new(driver)).await;
 }
 
-fn client(server: &RedisServer) -> redis::Client {
-    redis::Client::open(server.url()).expect("a URL")
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_memory_node_keeps_the_contract() {
     contract::check(&MemoryNode::new()).await;
@@ -94,16 +90,19 @@ async fn deadpool_with_resp3_keeps_the_contract() {
 #[tokio::test]
 async fn a_multiplexed_connection_keeps_the_contract() {
     let server = RedisServer::start();
-    let connection = client(&server).get_multiplexed_async_connection().await;
-    let connection = connection.expect("a connection");
-    check(Multiplexed::new(server.address(), connection)).await;
+    check(Multiplexed::new(
+        server.address(),
+        server.connection().await,
+    ))
+    .await;
 }
 
 #[tokio::test]
 async fn a_connection_manager_keeps_the_contract() {
     let server = RedisServer::start();
-    let config = ConnectionManagerConfig::new();
-    let manager = ConnectionManager::new_lazy_with_config(client(&server), config);
+    let client = redis::Client::open(server.url()).expect("a URL");
+    let config = ConnectionManagerConfig::new().set_response_timeout(None);
+    let manager = ConnectionManager::new_lazy_with_config(client, config);
     check(Multiplexed::new(server.address(), manager.expect("a URL"))).await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use redis::{Client, TlsCertificates};
+use redis::{AsyncConnectionConfig, Client, TlsCertificates};
 use redsync::{
     NodeError,
     node::{
@@ -107,13 +107,16 @@ async fn a_certificate_that_is_trusted_is_accepted() {
     // This chooses a provider of cryptography for the process.
     let _ = deadpool(&server.url());
     let info = server.client().get_connection_info().clone();
-    let manager = deadpool_redis::Manager::new(info).expect("a manager");
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let manager = deadpool_redis::Manager::new_with_config(info, config.clone());
+    let manager = manager.expect("a manager");
     let pool = deadpool_redis::Pool::builder(manager)
         .build()
         .expect("a pool");
     contract::check(&RedisNode::new(Deadpool::new("tls", pool))).await;
 
-    let connection = server.client().get_multiplexed_async_connection().await;
-    let connection = connection.expect("a connection");
+    let client = server.client();
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    let connection = connection.await.expect("a connection");
     contract::driver(&Multiplexed::new("tls", connection)).await;
 }
