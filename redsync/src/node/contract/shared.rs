@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::subject::{LONG, Subject, passed, short};
 use crate::{
     Mode,
@@ -166,10 +164,7 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
     let promise = "an exclusive one that shared holders have kept out is next";
     subject.acquired(&one, "a free name can be shared").await;
     loop {
-        let since = Instant::now();
-        subject
-            .taken(&exclusive, LONG, "shared holders keep an exclusive one out")
-            .await;
+        let since = subject.reserved(&exclusive).await;
         if subject.is_kept_out(&late, since, promise).await {
             break;
         }
@@ -220,10 +215,7 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
     let fourth = subject.shared("a", "fourth");
     let promise = "one that is not repeated does not end the reservation of another";
     loop {
-        let since = Instant::now();
-        subject
-            .taken(&exclusive, LONG, "shared holders keep an exclusive one out")
-            .await;
+        let since = subject.reserved(&exclusive).await;
         subject.taken(&once, LONG, promise).await;
         subject
             .released(&once, ReleaseVote::NotOwner, promise)

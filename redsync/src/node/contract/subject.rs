@@ -78,20 +78,30 @@ impl<'a, N: Node> Subject<'a, N> {
         })
     }
 
-    /// Expects a reservation that an exclusive attempt has made since then to keep this shared
-    /// entry out. Returns false, with nothing acquired, if the reservation may be over by now,
-    /// because the machine is busy.
+    /// Lets an exclusive entry reserve a name that has shared holders. Returns an instant before the
+    /// reservation began.
+    pub(super) async fn reserved(&self, exclusive: &Entry) -> Instant {
+        let promise = "shared holders keep an exclusive one out";
+        let mut since = Instant::now();
+        for _ in 0..10 {
+            since = Instant::now();
+            if self.taken(exclusive, LONG, promise).await.is_some() {
+                break;
+            }
+            // On a busy machine, it may not have become known in time that the holders are shared.
+        }
+        since
+    }
+
+    /// Expects a reservation that was made since then to keep this shared entry out. Returns false,
+    /// with nothing acquired, if the reservation may be over by now, because the machine is busy.
     pub(super) async fn is_kept_out(&self, entry: &Entry, since: Instant, promise: &str) -> bool {
         let vote = self.answer(self.node.acquire(entry).await, promise);
         // Clocks tick in milliseconds.
         let may_be_over = since.elapsed() + Duration::from_millis(5) >= EXCLUSIVE_NEXT;
         match vote {
             AcquireVote::Taken { remaining } => {
-                let remaining = remaining.unwrap_or_default();
-                if remaining > EXCLUSIVE_NEXT_AT_MOST {
-                    let expected = format!("at most {EXCLUSIVE_NEXT_AT_MOST:?} remaining");
-                    self.broken(promise, &expected, &remaining);
-                }
+                self.at_most(remaining, EXCLUSIVE_NEXT_AT_MOST, promise);
                 true
             }
             AcquireVote::Acquired { .. } if may_be_over => {
@@ -103,23 +113,27 @@ impl<'a, N: Node> Subject<'a, N> {
         }
     }
 
-    /// Expects the names to be taken, for no longer than `at_most`.
-    pub(super) async fn taken(&self, entry: &Entry, at_most: Duration, promise: &str) {
+    /// Expects the names to be taken, for no longer than `at_most`. Returns the remaining time, if it
+    /// is known.
+    pub(super) async fn taken(
+        &self,
+        entry: &Entry,
+        at_most: Duration,
+        promise: &str,
+    ) -> Option<Duration> {
         match self.answer(self.node.acquire(entry).await, promise) {
-            AcquireVote::Taken {
-                remaining: Some(remaining),
+            AcquireVote::Taken { remaining } | AcquireVote::Reserved { remaining } => {
+                self.at_most(remaining, at_most, promise);
+                remaining
             }
-            | AcquireVote::Reserved {
-                remaining: Some(remaining),
-            } if remaining > at_most => {
-                self.broken(
-                    promise,
-                    &format!("at most {at_most:?} remaining"),
-                    &remaining,
-                );
-            }
-            AcquireVote::Taken { .. } | AcquireVote::Reserved { .. } => {}
             vote => self.broken(promise, "Taken", &vote),
+        }
+    }
+
+    fn at_most(&self, remaining: Option<Duration>, at_most: Duration, promise: &str) {
+        if let Some(remaining) = remaining.filter(|remaining| *remaining > at_most) {
+            let expected = format!("at most {at_most:?} remaining");
+            self.broken(promise, &expected, &remaining);
         }
     }
 
