@@ -199,10 +199,17 @@ async fn a_node_that_refuses_one_operation_is_reported_once_though_it_allows_the
         let _ = guard.release().await;
     };
     limited.command(&["ACL", "SETUSER", "user", "-pexpire"]);
+    let address = limited.address();
+    // The two other nodes decide, and may answer first.
+    until_async("a refusal", SOON, async || {
+        extend().await;
+        !log.lines(&["WARN", &address]).is_empty()
+    })
+    .await;
     for _ in 0..10 {
         extend().await;
     }
-    let address = limited.address();
+    redsync.drain().await;
     log.assert_once(&["WARN", &address]);
     limited.command(&["ACL", "SETUSER", "user", "+@all"]);
     until_async("a success", SOON, async || {
