@@ -50,8 +50,9 @@ pub(super) fn check(courses: &[Course]) -> Vec<Wrong> {
         }
     }
     for (key, mut held) in by_key {
-        // Those who leave at an instant were there before those who come then.
-        held.sort_by_key(|held| (held.belief.from, held.belief.to));
+        // Those who leave at an instant were there before those who come then. Of those who come and
+        // leave at one instant, the place in the history says who was first.
+        held.sort_by_key(|held| (held.belief.from, held.belief.to, held.belief.place));
         wrongs.extend(overlaps(key, &held));
         wrongs.extend(too_early(key, &held));
         held.sort_by_key(|held| held.belief.place);
