@@ -9,6 +9,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Blocks until `condition` holds.
 ///
+/// Meanwhile, a runtime with one thread stands still, and so does what it does in the background. For
+/// what the process itself is to do, use [`until_async`] there.
+///
 /// # Panics
 ///
 /// If it does not hold within `limit`. The message then contains `what`, the name of the condition.

@@ -215,10 +215,11 @@ async fn ends_when_dropped() {
     let error = client.get_connection().err().expect("no proxy");
     assert!(error.is_connection_refusal(), "{error}");
     // The harness's own connection is left.
-    wait::until("closed connections", LIMIT, || {
+    wait::until_async("closed connections", LIMIT, async || {
         let clients: String = server.query(&["CLIENT", "LIST"]);
         clients.lines().count() == 1
-    });
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use redsync::{LockError, Redsync, Released};
-use redsync_tests::{Servers, wait::until};
+use redsync_tests::{Servers, wait::until_async};
 use tokio::time::{Instant, sleep};
 
 use super::{MILLI, memory, patient};
@@ -48,9 +48,10 @@ async fn many_shared_or_one_exclusive_on_real_servers() {
         exclude(&patient(Redsync::connect(servers.urls()).unwrap())).await;
         // A node keeps the turn of an exclusive attempt that found the name shared. It ends by
         // itself after half a second; the locks would expire much later.
-        until("all is released", Duration::from_secs(20), || {
+        until_async("all is released", Duration::from_secs(20), async || {
             servers.iter().all(|server| server.keys().is_empty())
-        });
+        })
+        .await;
     }
 }
 

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use redsync::{NodeError, node::Node};
-use redsync_tests::{
-    Proxy, RedisServer,
-    wait::{until, until_async},
-};
+use redsync_tests::{Proxy, RedisServer, wait::until_async};
 use tokio::time::timeout;
 
 use crate::{acquire, deadpool, entry, fred, manager};
@@ -38,7 +35,10 @@ async fn sends_once<N: Node>(node: &N, server: &RedisServer, proxy: &Proxy) {
     let mut pending = std::pin::pin!(node.acquire(&lost));
     let early = timeout(Duration::from_millis(100), pending.as_mut()).await;
     assert!(early.is_err(), "an answer that was held: {early:?}");
-    until("the command arrives", LIMIT, || sets(server) == before + 1);
+    until_async("the command arrives", LIMIT, async || {
+        sets(server) == before + 1
+    })
+    .await;
     proxy.reset();
     proxy.pass();
     let error = timeout(LIMIT, pending)

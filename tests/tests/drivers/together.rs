@@ -366,5 +366,5 @@ async fn replaces_a_full_connection_of(runtime: &Handle) {
     })
     .await;
     // Long before they expire.
-    wait::until("no keys", soon, || servers[0].keys().is_empty());
+    wait::until_async("no keys", soon, async || servers[0].keys().is_empty()).await;
 }

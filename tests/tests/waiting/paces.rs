@@ -134,12 +134,12 @@ async fn servers_that_are_free_and_full_beside_one_with_a_key_that_is_left_are_n
 async fn servers_whose_wake_ups_are_of_another_database_are_not_besieged() {
     let servers = Servers::start(3);
     let holder = Redsync::connect(servers.urls()).unwrap();
-    let mutex = holder.mutex(NAME).with_expiry(WAIT);
+    // On every node: where the name is free, each attempt sets a key and deletes it again. Both are
+    // changes, and those of all databases are reported.
+    let mutex = (holder.mutex(NAME).with_fail_fast(false))
+        .with_node_timeout(SOON)
+        .with_expiry(WAIT);
     let _held = mutex.lock().await.unwrap();
-    // A key that is set later is a change, which is reported for all databases.
-    redsync_tests::wait::until("all keys", SOON, || {
-        servers.holders(NAME).iter().all(Option::is_some)
-    });
     // The name is free there.
     let nodes = servers.iter().map(|server| {
         let node = RedisNode::new(Deadpool::connect(&server.url()).unwrap());
@@ -148,7 +148,7 @@ async fn servers_whose_wake_ups_are_of_another_database_are_not_besieged() {
     let redsync = Redsync::new(nodes).unwrap();
     let attempts = attempts_at(&servers[0], &redsync).await;
     // The polls, and some more. Without a pause, there were more than a thousand.
-    assert!((1..=100).contains(&attempts), "{attempts} in 2 s");
+    assert!((1..=50).contains(&attempts), "{attempts} in 2 s");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Wake-ups between processes, ten thousand of them.
 
 use redsync::{Guard, Redsync};
-use redsync_tests::{Servers, wait::until};
+use redsync_tests::{Servers, wait::until_async};
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::{POLL, SOON, WAIT, drowsy, process, process::Process};
@@ -80,7 +80,8 @@ async fn no_wake_up_is_lost_in_ten_thousand_rounds() {
         other.said(),
     );
     redsync.drain().await;
-    until("nothing is left", SOON, || {
+    until_async("nothing is left", SOON, async || {
         servers.iter().all(|server| server.keys().is_empty())
-    });
+    })
+    .await;
 }

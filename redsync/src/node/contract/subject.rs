@@ -88,7 +88,7 @@ impl<'a, N: Node> Subject<'a, N> {
             if self.taken(exclusive, LONG, promise).await.is_some() {
                 break;
             }
-            // On a busy machine, it may not have become known in time that the holders are shared.
+            // It may refuse before it knows that the holders are shared.
         }
         since
     }
