@@ -70,11 +70,11 @@ use crate::FencingToken;
 /// that the next attempt renews it: see `options/retry.rs`.
 pub(crate) const EXCLUSIVE_NEXT: Duration = Duration::from_millis(500);
 
-/// For how long a node reserves a name when it renews a reservation, which it does only if less than
-/// [`EXCLUSIVE_NEXT`] is left. A renewal changes the key, which wakes the exclusive waiters of all
-/// processes. If each of their attempts renewed it, they would wake each other for as long as there
-/// are shared holders. With these figures, they are woken four times a second at most by each node,
-/// however many they are.
+/// For how long a node reserves a name when it makes a reservation, or renews one, which it does only
+/// if less than [`EXCLUSIVE_NEXT`] is left. Both change the key, which wakes the exclusive waiters of
+/// all processes. If each of their attempts changed it, they would wake each other for as long as
+/// there are shared holders. With these figures, they are woken four times a second at most by each
+/// node, however many they are.
 pub(crate) const EXCLUSIVE_NEXT_AT_MOST: Duration = Duration::from_millis(750);
 
 /// A store that votes on locks. See the [module docs](self) for what it has to promise.
@@ -86,11 +86,11 @@ pub trait Node: Send + Sync + 'static {
     /// Acquires all names of `entry` for its expiry, or none.
     ///
     /// An exclusive acquisition requires that each name is free. A shared acquisition requires that
-    /// each name is free or has shared holders. It is also refused while a name is reserved: for
-    /// half a second after shared holders kept out an exclusive acquisition that will be
-    /// [repeated](Entry::repeated), or a little longer. Otherwise a stream of shared holders could
-    /// keep it out for ever. An acquisition that is refused changes nothing else, and should not
-    /// wake those who [watch](Self::watch).
+    /// each name is free or has shared holders. It is also refused while a name is reserved: for at
+    /// least 500 ms, and at most 750 ms, after shared holders kept out an exclusive acquisition that
+    /// will be [repeated](Entry::repeated). Otherwise a stream of shared holders could keep it out
+    /// for ever. An acquisition that is refused changes nothing else, and unless it makes or renews
+    /// a reservation, it should not wake those who [watch](Self::watch).
     ///
     /// If a name is already held with the same owner value, the same acquisition has arrived
     /// before. It succeeds again, and leaves the expiry as it is.

@@ -37,6 +37,7 @@ pub(crate) use self::{
 };
 use crate::{
     Mode,
+    lease::Lease,
     request::Request,
     services::Waiting,
     sync::{AtomicUsize, Mutex},
@@ -52,21 +53,15 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    /// Asks the book something. Leases that lose their last owner meanwhile are dropped after the
-    /// book is unlocked.
+    /// Asks the book something.
     fn ask<T>(&self, ask: impl FnOnce(&mut Book) -> T) -> T {
-        let mut book = self.book.lock();
-        let answer = ask(&mut book);
-        let ownerless = book.ownerless.take();
-        drop(book);
-        drop(ownerless);
-        answer
+        self.with_book(ask).0
     }
 
     /// Changes the book, and wakes the waiters that the change notified.
     fn change<T>(&self, change: impl FnOnce(&mut Book, &mut ToWake) -> T) -> T {
         let mut to_wake = ToWake::new();
-        let changed = self.ask(|book| {
+        let (changed, ownerless) = self.with_book(|book| {
             let changed = change(book, &mut to_wake);
             // Relaxed, for the reason that `is_empty` gives. The lock orders the writers.
             self.waiting.store(book.waiting(), Ordering::Relaxed);
@@ -75,7 +70,17 @@ impl Queues {
         for entrant in to_wake {
             entrant.notify.notify_one();
         }
+        // This runs code of users, which may block or panic.
+        drop(ownerless);
         changed
+    }
+
+    /// Locks the book for as long as it is used. Also returns the leases that lost their last owner
+    /// meanwhile, to be dropped now that it is unlocked.
+    fn with_book<T>(&self, used: impl FnOnce(&mut Book) -> T) -> (T, Vec<Lease>) {
+        let mut book = self.book.lock();
+        let result = used(&mut book);
+        (result, book.ownerless.take())
     }
 
     /// Whether no queue has a waiter.

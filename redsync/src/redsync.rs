@@ -228,11 +228,12 @@ impl Redsync {
     /// The waiters of a process get permits in the order in which they came. A permit that is
     /// released here is handed over to the first of them, and wake-ups for any permit notify it.
     /// While the first one searches for a permit that is free, it steps aside: permits that are
-    /// released here go to those behind it, at most four for each permit that there is. So a process
-    /// with many waiters uses many permits, even if each is held for less time than it takes to see
-    /// that another is free and to acquire it (about two round trips to the nodes). With eight that
-    /// are held for 5 ms each, on nodes that take 5 ms to answer, 6.9 are in use if the nodes report
-    /// at once that one is free, 2.9 if that takes 10 ms, and 3.6 if the nodes send no wake-ups.
+    /// released here go to those behind it. (A semaphore of eight permits lets at most 32 pass one
+    /// waiter.) So a process with many waiters uses many permits, even if each is held for less time
+    /// than it takes to see that another is free and to acquire it (about two round trips to the
+    /// nodes). With eight that are held for 5 ms each, on nodes that take 5 ms to answer, 6.9 are in
+    /// use if the nodes report at once that one is free, 2.9 if a watch takes 5 ms to begin and 5 ms
+    /// to report, and 3.6 if the nodes send no wake-ups.
     ///
     /// # Cost
     ///

@@ -12,8 +12,8 @@
 //!
 //! Most mutexes are locked alone. If a second one is locked under the first, it protects a part of
 //! the first one's data, or belongs to a lower room. So no two threads lock the same two in
-//! different orders. The book of the queues comes before a waiter's notice and the permits that have
-//! passed it, the validity of a lease and the known runtimes; the schedule of the keeper before a
+//! different orders. The book of the queues comes before a waiter's notice and whether it has
+//! stepped aside, the validity of a lease and the known runtimes; the schedule of the keeper before a
 //! guard's due time, the validity and the orders of the watchdog; the slot of a connection before
 //! its list.
 //!

@@ -75,6 +75,11 @@ impl Search {
         })
     }
 
+    /// Tries no further permit after the one of the present attempt.
+    pub(crate) fn end_early(self: Pin<&mut Self>) {
+        *self.project().untried = Permits::none();
+    }
+
     /// Continues the search for the request with which it was started.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -244,11 +245,12 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    /// Returns up to when the waiter searches, at most. [`None`] means that it has found nothing.
+    /// Returns up to when the waiter searches, at most. [`None`] means that all permits are taken, or
+    /// that no time is left.
     fn end_of_search(&self, state: State) -> Option<Instant> {
-        let search = SEARCH * self.common.gate.usual_time();
-        // A search that begins later may find nothing before the last attempt, and then the permits
-        // that have passed the waiter are missed.
+        let search = SEARCH * self.usual_time();
+        // A search that begins later may end without a permit, and those that have passed the waiter
+        // are gone.
         let latest = self.course.last_due(Instant::now()).checked_sub(search)?;
         match state {
             // All permits are taken: there is nothing to find before one of them changes.
@@ -258,6 +260,17 @@ impl<'a> Waiter<'a> {
                 Some(latest.min(since + search))
             }
             _ => Some(latest),
+        }
+    }
+
+    /// How long an attempt takes at present.
+    fn usual_time(&self) -> Duration {
+        let options = &self.ticket.request().options;
+        if options.rounds.fail_fast {
+            self.common.gate.usual_time()
+        } else {
+            // It may wait for a slow node.
+            options.timing.node_timeout()
         }
     }
 
@@ -346,7 +359,8 @@ impl<'a> Waiter<'a> {
         self.failed(failure).map(Step::Next)
     }
 
-    /// Searches for a permit that is free.
+    /// Searches for a permit that is free. If one is handed over to this waiter meanwhile, the search
+    /// ends with the present attempt, as the validity of that permit passes.
     async fn search(
         &mut self,
         pass: Pass,
@@ -364,7 +378,13 @@ impl<'a> Waiter<'a> {
             self.course.limit(),
         )?;
         let mut search = pin!(search);
-        poll_fn(|cx| search.as_mut().poll(request, cx)).await
+        poll_fn(|cx| {
+            if self.ticket.has_lock() {
+                search.as_mut().end_early();
+            }
+            search.as_mut().poll(request, cx)
+        })
+        .await
     }
 
     /// The error for a waiter that makes no more attempts: the failure of its last one.

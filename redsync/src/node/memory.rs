@@ -183,6 +183,7 @@ impl fmt::Debug for MemoryNode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Mode;
 
     #[tokio::test(start_paused = true)]
     async fn tokens_start_from_the_wall_clock() {
@@ -193,6 +194,23 @@ mod tests {
         let vote = node.acquire(&entry.with_fencing(true)).await.unwrap();
         let number = Some(FencingToken::new(8_000_000));
         assert_eq!(vote, AcquireVote::Acquired { number });
+    }
+
+    /// Those who wait for readers are told once that readers are admitted again.
+    #[test]
+    fn a_release_that_finds_nothing_reserved_changes_nothing() {
+        let (mut state, now) = (State::default(), Instant::now());
+        let entry = |value: &str| Entry::new("a", value.into(), Duration::from_secs(10));
+        state.acquire(&entry("reader").with_mode(Mode::Shared), now);
+        let writers = ["one", "other"].map(|value| entry(value).with_repetition(true));
+        for writer in &writers {
+            let vote = state.acquire(writer, now);
+            assert!(matches!(vote, AcquireVote::Reserved { .. }));
+        }
+        let [first, second] = writers
+            .each_ref()
+            .map(|it| state.release(it, Duration::ZERO, now).1);
+        assert_eq!((first, second), (vec!["a"], vec![]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::sync::Mutex;
 
 /// How many permits pass a waiter at most, for each permit of its semaphore. A search takes two
-/// rounds if a permit is free. So all permits are found if they are held for half of a round or
-/// longer.
+/// rounds if a permit is free. So even if permits are held for only half of a round, each of them can
+/// pass the waiter for as long as it searches.
 const MOST_PASSES: usize = 4;
 
 /// Whether a waiter has stepped aside, and how many permits have passed it.

@@ -110,6 +110,11 @@ impl Entrant {
         self.notice().take()
     }
 
+    /// Whether a lock was handed over to this waiter, which it has not taken.
+    pub(super) fn has_lock(&self) -> bool {
+        matches!(*self.notice(), Some(Notice::HandedOver(_)))
+    }
+
     /// The lock, if it was handed over to this waiter. Any other notice stays.
     pub(super) fn take_handed_over(&self) -> Option<Arc<Lease>> {
         let mut notice = self.notice();

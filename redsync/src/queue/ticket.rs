@@ -59,6 +59,11 @@ impl Ticket {
         self.entrant.take_notice()
     }
 
+    /// Whether a lock was handed over to this waiter, which it has not taken.
+    pub(crate) fn has_lock(&self) -> bool {
+        self.entrant.has_lock()
+    }
+
     /// The lock, if it was handed over to this waiter. Any other notice stays.
     pub(crate) fn take_handed_over(&self) -> Option<OwnedLease> {
         let lease = self.entrant.take_handed_over()?;

@@ -14,6 +14,10 @@ pub(crate) struct Permits {
 const _: () = assert!(MAX_PERMITS <= u64::BITS as usize);
 
 impl Permits {
+    pub(crate) const fn none() -> Self {
+        Self { set: 0, at: 0 }
+    }
+
     /// All permits of a request, beginning at a random one, so that the attempts of many spread.
     pub(crate) fn all(request: &Request) -> Self {
         Self::of(request, |_| true)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redsync::{
-    NodeError,
+    Mode, NodeError,
     node::{ExtendVote, Node, ReleaseVote},
 };
 use redsync_tests::{RedisServer, wait::until_async};
@@ -103,6 +103,30 @@ async fn a_server_out_of_memory_still_extends_and_releases() {
         release(&node, &held).await;
         server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     });
+}
+
+/// Also if a writer has reserved the name and never came again.
+#[tokio::test]
+async fn a_server_out_of_memory_still_extends_and_releases_shared_locks() {
+    let server = RedisServer::start();
+    let node = deadpool(&server.url());
+    let [one, two] = ["one", "two"].map(|value| entry("a", value).with_mode(Mode::Shared));
+    acquire(&node, &one).await;
+    acquire(&node, &two).await;
+    let is_full = || {
+        // The reservation is over.
+        server.command(&["ZADD", "a", "1", ""]);
+        server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    };
+    is_full();
+    let vote = node.extend(&one, None, false).await.expect("an answer");
+    assert_eq!(vote, ExtendVote::Extended);
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    is_full();
+    release(&node, &one).await;
+    release(&node, &two).await;
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(server.keys().is_empty());
 }
 
 #[tokio::test]

@@ -51,9 +51,16 @@ async fn a_shared_lock_is_a_sorted_set_that_lives_as_long_as_its_longest_holder(
     release(&node, &two).await;
     assert!((1..=30_000).contains(&server.pttl("a")));
 
-    // The mark of a waiting exclusive lock outlives the holders by 750 ms at most.
     let waiting = entry("a", "exclusive").with_repetition(true);
     refused(&node, &waiting).await;
+    // The mark of a waiting exclusive lock is renewed if less than half a second of it is left.
+    let [seconds, micros]: [u64; 2] = server.query(&["TIME"]);
+    let soon = seconds * 1000 + micros / 1000 + 400;
+    server.command(&["ZADD", "a", &soon.to_string(), ""]);
+    refused(&node, &waiting).await;
+    let renewed: u64 = server.query(&["ZSCORE", "a", ""]);
+    assert!(renewed > soon + 300, "{renewed}, {soon} before");
+    // It outlives the holders by 750 ms at most.
     assert!((1..=30_000).contains(&server.pttl("a")));
     release(&node, &one).await;
     assert!((1..=750).contains(&server.pttl("a")));

@@ -106,9 +106,9 @@ impl Key {
         self.exclusive_next.is_some_and(|until| until >= instant)
     }
 
-    /// Ends the reservation for an exclusive entry.
-    pub(super) fn admit_shared(&mut self) {
-        self.exclusive_next = None;
+    /// Ends the reservation for an exclusive entry. Returns whether there was one.
+    pub(super) fn admit_shared(&mut self) -> bool {
+        self.exclusive_next.take().is_some()
     }
 
     pub(super) fn is_shared(&self) -> bool {

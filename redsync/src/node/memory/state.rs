@@ -107,8 +107,11 @@ impl State {
             } else if !after.is_zero() && key.is_released_by(entry) {
                 // The same release has arrived before.
                 released += 1;
-            } else if entry.repeated && entry.mode == Mode::Exclusive && key.is_shared() {
-                key.admit_shared();
+            } else if entry.repeated
+                && entry.mode == Mode::Exclusive
+                && key.is_shared()
+                && key.admit_shared()
+            {
                 changed.push(&**name);
             }
             if !key.lives(now) {

@@ -30,16 +30,20 @@ local function kind_of(key)
     return 'foreign'
   end
   exclusive_next = tonumber(exclusive_next)
-  if exclusive_next > 0 and exclusive_next <= now then
-    exclusive_next = 0
+  -- The mark, too, if its time is over. This is the first write, because a server that is out of memory
+  -- refuses ZADD to a script that has not written yet.
+  redis.call('ZREMRANGEBYSCORE', key, '(0', now)
+  if exclusive_next > now then
+    return 'shared', exclusive_next
+  end
+  if exclusive_next > 0 and redis.call('ZCARD', key) > 0 then
     redis.call('ZADD', key, 0, '')
   end
-  redis.call('ZREMRANGEBYSCORE', key, '(0', now)
-  if exclusive_next <= 0 and redis.call('ZCARD', key) == 1 then
+  if redis.call('ZCARD', key) <= 1 then
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
     return 'none'
   end
-  return 'shared', exclusive_next
+  return 'shared', 0
 end
 
 -- Returns whether a key of this kind is not a lock. Every lock is set together with its expiry, by SET PX

@@ -40,7 +40,7 @@ impl fmt::Debug for Reply {
 }
 
 /// What the tests of the readers of replies expect of them.
-#[cfg(test)]
+#[cfg(all(test, any(feature = "_redis", feature = "fred")))]
 pub(crate) mod votes {
     use std::time::Duration;
 

@@ -141,6 +141,43 @@ async fn a_permit_passes_a_waiter_that_searches_unless_its_search_could_end_too_
     assert!(!passes(1, 2).await);
 }
 
+/// The validity of the permit passes meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_search_ends_as_soon_as_a_permit_was_handed_over_to_the_waiter() {
+    const MANY: usize = 16;
+    // The first search, a pause, and the next search.
+    let span = 2 * MANY as u64 * ANSWER + 100;
+    for handed_over_after in MANY as u64 * ANSWER + 1..span {
+        // They cannot be watched.
+        let nodes: [_; 3] = std::array::from_fn(|_| Watched::new().node);
+        let [here, there] = [(); 2].map(|()| {
+            let process = Redsync::new(nodes.to_vec()).unwrap();
+            let mutex = process.semaphore(NAME, MANY).with_expiry(WAIT);
+            mutex.with_hand_over(u32::MAX, WAIT)
+        });
+        let waits = here.clone().with_retry_delay(ms(100));
+        let held = here.try_lock().await.unwrap();
+        let mut others = Vec::new();
+        for _ in 1..MANY {
+            others.push(there.try_lock().await.unwrap());
+        }
+        for node in &nodes {
+            node.always_on(Operation::Acquire, Fault::late_reply(ms(ANSWER)));
+        }
+        let waiter = tokio::spawn(waits.lock_within(WAIT));
+        sleep(ms(handed_over_after)).await;
+        let start = Instant::now();
+        drop(held);
+        let guard = waiter.await.unwrap().unwrap();
+        let waited = start.elapsed();
+        assert!(
+            waited <= ms(ANSWER),
+            "{waited:?} after {handed_over_after} ms"
+        );
+        drop(guard);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_waiter_searches_no_longer_than_usual_on_nodes_that_cannot_say_that_they_have_answered() {
     assert!(passes(2 * ANSWER - 1, 100 * ANSWER).await);
