@@ -1,6 +1,7 @@
 //! The contract of nodes and drivers, checked on every node and driver of the crate.
 
 mod agreement;
+mod reservations;
 
 use std::time::Duration;
 
@@ -48,8 +49,8 @@ async fn a_node_that_wraps_another_and_overrides_nothing_keeps_the_contract() {
     assert_eq!(Node::watch(&node, &names).await.unwrap(), WakeUp::Free);
 }
 
-/// A node on a busy machine: some acquisitions arrive when a reservation is over, and some are answered before
-/// it is known who holds the name.
+/// A node on a busy machine: some acquisitions arrive when a reservation is over, and some are
+/// answered before it is known who holds the name.
 struct Busy(MemoryNode);
 
 impl NodeWrapper for Busy {

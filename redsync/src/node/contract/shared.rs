@@ -159,16 +159,9 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
     let subject = Subject::new(node);
     let (one, late) = (subject.shared("a", "one"), subject.shared("a", "late"));
     let exclusive = subject.entry("a", "exclusive").with_repetition(true);
-    // New shared holders are kept out for half a second or a little longer from each exclusive
-    // attempt.
     let promise = "an exclusive one that shared holders have kept out is next";
     subject.acquired(&one, "a free name can be shared").await;
-    loop {
-        let since = subject.reserved(&exclusive).await;
-        if subject.is_kept_out(&late, since, promise).await {
-            break;
-        }
-    }
+    subject.is_kept_out(&late, &exclusive, None, promise).await;
     let promise = "an exclusive one that is next is not a holder";
     subject
         .held_by("a", Some((Mode::Shared, &["one"])), promise)
@@ -214,16 +207,9 @@ pub async fn let_exclusive_enter<N: Node>(node: &N) {
         .await;
     let fourth = subject.shared("a", "fourth");
     let promise = "one that is not repeated does not end the reservation of another";
-    loop {
-        let since = subject.reserved(&exclusive).await;
-        subject.taken(&once, LONG, promise).await;
-        subject
-            .released(&once, ReleaseVote::NotOwner, promise)
-            .await;
-        if subject.is_kept_out(&fourth, since, promise).await {
-            break;
-        }
-    }
+    subject
+        .is_kept_out(&fourth, &exclusive, Some(&once), promise)
+        .await;
     let promise = "an exclusive one that leaves held nothing";
     subject
         .released(&exclusive, ReleaseVote::NotOwner, promise)

@@ -23,6 +23,9 @@ pub(super) const SHORT: Duration = Duration::from_millis(1500);
 /// clocks tick in milliseconds and run at slightly different rates.
 const PASSED: Duration = Duration::from_millis(1600);
 
+/// How often something is tried that a busy machine may prevent.
+const TRIES: usize = 20;
+
 /// A node under test for one promise, with names of its own.
 pub(super) struct Subject<'a, N> {
     node: &'a N,
@@ -80,22 +83,53 @@ impl<'a, N: Node> Subject<'a, N> {
 
     /// Lets an exclusive entry reserve a name that has shared holders. Returns an instant before the
     /// reservation began.
-    pub(super) async fn reserved(&self, exclusive: &Entry) -> Instant {
+    async fn reserved(&self, exclusive: &Entry) -> Instant {
         let promise = "shared holders keep an exclusive one out";
-        let mut since = Instant::now();
-        for _ in 0..10 {
-            since = Instant::now();
-            if self.taken(exclusive, LONG, promise).await.is_some() {
-                break;
+        // It may refuse before it knows that the holders are shared.
+        let unknown = AcquireVote::Taken { remaining: None };
+        for _ in 0..TRIES {
+            let since = Instant::now();
+            match self.answer(self.node.acquire(exclusive).await, promise) {
+                vote if vote == unknown => {}
+                AcquireVote::Taken { remaining } | AcquireVote::Reserved { remaining } => {
+                    self.at_most(remaining, LONG, promise);
+                    return since;
+                }
+                vote => self.broken(promise, "Reserved", &vote),
             }
-            // It may refuse before it knows that the holders are shared.
         }
-        since
+        let promise = "an exclusive one that shared holders have kept out is next";
+        let expected = format!("Reserved, in one of {TRIES} tries");
+        self.broken(promise, &expected, &unknown)
+    }
+
+    /// Lets an exclusive entry reserve a name that has shared holders, and expects the reservation
+    /// to keep this shared entry out, also after `once`, which is not repeated, has come and gone.
+    pub(super) async fn is_kept_out(
+        &self,
+        entry: &Entry,
+        exclusive: &Entry,
+        once: Option<&Entry>,
+        promise: &str,
+    ) {
+        for _ in 0..TRIES {
+            let since = self.reserved(exclusive).await;
+            if let Some(once) = once {
+                self.taken(once, LONG, promise).await;
+                self.released(once, ReleaseVote::NotOwner, promise).await;
+            }
+            if self.was_kept_out(entry, since, promise).await {
+                return;
+            }
+        }
+        let expected = format!("Taken within {EXCLUSIVE_NEXT:?}, in one of {TRIES} tries");
+        let found = "Acquired after that: the node reserves nothing, or is too slow for this check";
+        self.broken(promise, &expected, &format_args!("{found}"));
     }
 
     /// Expects a reservation that was made since then to keep this shared entry out. Returns false,
     /// with nothing acquired, if the reservation may be over by now, because the machine is busy.
-    pub(super) async fn is_kept_out(&self, entry: &Entry, since: Instant, promise: &str) -> bool {
+    async fn was_kept_out(&self, entry: &Entry, since: Instant, promise: &str) -> bool {
         let vote = self.answer(self.node.acquire(entry).await, promise);
         // Clocks tick in milliseconds.
         let may_be_over = since.elapsed() + Duration::from_millis(5) >= EXCLUSIVE_NEXT;
