@@ -320,3 +320,24 @@ impl Drop for Illness {
         self.recorder.record(What::Well { node: self.node });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_reserves_a_name_for_as_long_as_is_recorded() {
+        let node = MemoryNode::new();
+        let entry = |value: &str| Entry::new("name", value.into(), Duration::from_secs(60));
+        let shared = |value| entry(value).with_mode(Mode::Shared);
+        let acquire = |entry: Entry| now(node.acquire(&entry));
+        let acquired = AcquireVote::Acquired { number: None };
+        assert_eq!(acquire(shared("holder")), acquired);
+        let vote = acquire(entry("writer").with_repetition(true));
+        assert!(matches!(vote, AcquireVote::Reserved { .. }), "{vote:?}");
+        let remaining = Some(RESERVED);
+        assert_eq!(acquire(shared("late")), AcquireVote::Taken { remaining });
+        tokio::time::advance(RESERVED).await;
+        assert_eq!(acquire(shared("late")), acquired);
+    }
+}
