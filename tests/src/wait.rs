@@ -9,8 +9,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Blocks until `condition` holds.
 ///
-/// Meanwhile, a runtime with one thread stands still, and so does what it does in the background. For
-/// what the process itself is to do, use [`until_async`] there.
+/// This blocks a runtime with one thread, and its background tasks with it. For what the process
+/// itself is to do, use [`until_async`].
 ///
 /// # Panics
 ///

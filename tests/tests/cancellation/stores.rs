@@ -23,7 +23,7 @@ pub(crate) trait Stores {
     fn occupy<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, ()>;
 
     /// How long a waiter may wait for what the dropped future has left. The nodes keep a name
-    /// reserved for half a second, unless the reservation is withdrawn.
+    /// reserved for 500 ms to 750 ms, unless the reservation is withdrawn.
     fn soon(&self) -> Duration;
 
     /// All names that are held.

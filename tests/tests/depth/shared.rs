@@ -46,8 +46,8 @@ async fn many_shared_or_one_exclusive_on_real_servers() {
     for count in [3, 5] {
         let servers = Servers::start(count);
         exclude(&patient(Redsync::connect(servers.urls()).unwrap())).await;
-        // A node keeps the turn of an exclusive attempt that found the name shared. It ends by
-        // itself after half a second; the locks would expire much later.
+        // A node reserves the name for an exclusive attempt that found it shared. The reservation
+        // ends by itself after 750 ms at most; the locks would expire much later.
         until_async("all is released", Duration::from_secs(20), async || {
             servers.iter().all(|server| server.keys().is_empty())
         })

@@ -175,8 +175,8 @@ async fn a_reader_behind_a_waiting_writer_waits() {
     }
 }
 
-/// Nodes keep a name for the writer that they have refused, for half a second after the last reader
-/// has left. The writer knows that it has.
+/// Nodes reserve a name for a writer that they have refused, for 500 ms to 750 ms. The writer does
+/// not wait for the end of that: it enters when the last reader has left.
 #[tokio::test(start_paused = true)]
 async fn a_writer_enters_when_the_last_reader_has_left() {
     for between in [0, 1, 2, 3, 5, 8] {

@@ -217,7 +217,7 @@ async fn run(run: u64) -> (usize, usize) {
     for redsync in &processes {
         redsync.drain().await;
     }
-    // A reservation for an exclusive waiter may be left for half a second.
+    // A reservation for an exclusive waiter may be left, for 750 ms at most.
     sleep(ms(1000)).await;
     assert!(nodes.iter().all(|node| node.node.inner().is_empty()));
     let history = history.lock().unwrap();
