@@ -86,7 +86,8 @@ async fn a_node_that_reserves_nothing_is_reported_however_slow_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_never_knows_the_holders_is_reported() {
     let complaint = complaint(20, Way::KnowsNothing).await.unwrap();
-    assert!(complaint.contains("expected Reserved"), "{complaint}");
+    let expected = "expected Reserved, in one of 20 tries";
+    assert!(complaint.contains(expected), "{complaint}");
 }
 
 /// The reservation is over before it can be seen.
