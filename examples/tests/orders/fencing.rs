@@ -56,8 +56,10 @@ async fn a_late_write_is_refused_as_soon_as_a_later_holder_has_read() {
     let later = tokio::spawn(client::add(&second, "/orders/1", 600_000));
     second.until_logged(1, &["order 1 was read"]).await;
     first.resume();
-    // The release says that the lock is lost. What counts is what was written.
-    assert_eq!(late.await.expect("no panic").status, 500);
+    // The release says that the lock is lost, unless the nodes answer it too late, on a busy machine. What
+    // counts is what was written.
+    let late = late.await.expect("no panic");
+    assert!(matches!(late.status, 500 | 409), "{}", late.status);
     let order = client::get(&second, "/orders/1").await;
     assert_eq!(order.status, 404, "{}", order.body);
     later.abort();
