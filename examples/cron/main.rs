@@ -70,11 +70,11 @@ async fn main() -> anyhow::Result<()> {
     let leader = Leader::new(mutex, Job::new(duration("WORK_MS", 3000)?));
     let schedule = Schedule::new(every, duration("CLOCK_AHEAD_MS", 0)?);
 
-    let shutdown = CancellationToken::new();
+    let (shutdown, stop) = (CancellationToken::new(), shutdown_signal());
     tokio::spawn({
         let shutdown = shutdown.clone();
         async move {
-            shutdown_signal().await;
+            stop.await;
             shutdown.cancel();
         }
     });

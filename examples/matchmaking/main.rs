@@ -67,13 +67,14 @@ async fn main() -> anyhow::Result<()> {
         .with_every(duration("EVERY_MS", 500)?)
         .with_work(duration("WORK_MS", 500)?);
 
+    let stop = shutdown_signal();
     let (listener, url) = listen().await?;
     println!("Pools are on {url}/pools/duel");
     let shutdown = CancellationToken::new();
     let working = tokio::spawn(worker.run(shutdown.clone()));
     axum::serve(listener, routes::router(pools))
         .with_graceful_shutdown(async move {
-            shutdown_signal().await;
+            stop.await;
             shutdown.cancel();
         })
         .await?;

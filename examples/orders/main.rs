@@ -72,6 +72,7 @@ async fn main() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     let database = Database::open(config.database.as_deref())?;
     let redsync = config.redsync()?;
+    let stop = shutdown_signal();
     let (listener, url) = listen().await?;
 
     let nodes = Nodes::new(redsync.clone()).await;
@@ -95,7 +96,7 @@ async fn main() -> anyhow::Result<()> {
     };
     axum::serve(listener, app(&config, services))
         .with_graceful_shutdown(async move {
-            shutdown_signal().await;
+            stop.await;
             shutdown.cancel();
         })
         .await?;

@@ -71,11 +71,12 @@ async fn main() -> anyhow::Result<()> {
     let app = Router::new()
         .route("/rooms/{room}", any(present).layer(lock))
         .with_state(app);
+    let stop = shutdown_signal();
     let (listener, url) = listen().await?;
     println!("Rooms are on {url}/rooms/1");
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            shutdown_signal().await;
+            stop.await;
             shutdown.cancel();
         })
         .await?;

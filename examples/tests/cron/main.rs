@@ -11,11 +11,13 @@ async fn each_run_is_that_of_one_of_three_instances() {
     let servers = Servers::start(3);
     let instances = [0, 0, 0].map(|ahead| start(&servers, ahead, 600));
     until_runs(&instances, 3).await;
+    // On a busy machine, one may be too late for a run.
+    until_async("others stand back", SOON, async || {
+        let stood_back = |instance: &Instance| instance.count("another instance runs it");
+        instances.iter().map(stood_back).sum::<usize>() >= 4
+    })
+    .await;
     assert_each_run_began_once(&instances);
-    let stood_back = instances[0].count("another instance runs it")
-        + instances[1].count("another instance runs it")
-        + instances[2].count("another instance runs it");
-    assert!(stood_back >= 4, "{stood_back}");
 }
 
 #[tokio::test]

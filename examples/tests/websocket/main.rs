@@ -146,7 +146,7 @@ async fn at_a_shutdown_sockets_are_closed_and_their_rooms_are_free() {
     is_echoed(&mut socket).await;
     service.terminate();
     let Some(Message::Close(Some(frame))) = next(&mut socket).await else {
-        panic!("no close frame");
+        panic!("no close frame: {:?}, {}", service.exit(), service.log());
     };
     assert_eq!(u16::from(frame.code), 1001);
     assert_eq!(service.exit().code(), Some(0), "{}", service.log());
