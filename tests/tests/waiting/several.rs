@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use redsync::{LockError, Mode, Redsync, node::MemoryNode};
-use redsync_tests::Servers;
+use redsync_tests::{Servers, wait::until_async};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -51,6 +51,11 @@ fn busy(redsync: &Redsync, names: &[&str]) -> (JoinSet<()>, Arc<AtomicU32>) {
 /// How often others get `a` or `b` while one waits for both, at the most.
 async fn overtaken(redsync: &Redsync, times: u32) -> u32 {
     let (mut tasks, count) = busy(redsync, &["a", "b"]);
+    // Before there are queues, all make their first attempts side by side.
+    until_async("there are queues", SOON, async || {
+        count.load(Ordering::Relaxed) > ALL
+    })
+    .await;
     let mut most = 0;
     for _ in 0..times {
         sleep(ms(fastrand::u64(1..50))).await;
@@ -64,14 +69,14 @@ async fn overtaken(redsync: &Redsync, times: u32) -> u32 {
     most
 }
 
-/// All who may be in the queues before it, and some that come at the same time.
-const MOST: u32 = 2 * 8 + 2;
+/// All who may be in the queues before it.
+const ALL: u32 = 2 * 8;
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_for_two_names_does_not_starve_beside_busy_waiters_for_each() {
     let most = overtaken(&process(), 50).await;
     println!("at most {most} locks of others while one waits for both");
-    assert!(most <= MOST, "{most}");
+    assert!(most <= ALL, "{most}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +86,8 @@ async fn a_waiter_for_two_names_does_not_starve_on_servers() {
     let most = timeout(SOON, overtaken(&redsync, 50)).await;
     let most = most.expect("an end");
     println!("on servers: at most {most} locks of others while one waits for both");
-    assert!(most <= MOST, "{most}");
+    // And some that come on another thread while it joins.
+    assert!(most <= ALL + 2, "{most}");
 }
 
 #[tokio::test(start_paused = true)]
