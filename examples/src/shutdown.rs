@@ -1,7 +1,5 @@
 //! The end of a program.
 
-use std::future::Future;
-
 use tokio::signal;
 
 /// Handles Ctrl-C from now on, and on Unix SIGTERM, which is what process managers and orchestrators

@@ -245,8 +245,8 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    /// Returns up to when the waiter searches, at most. [`None`] means that all permits are taken, or
-    /// that no time is left.
+    /// Returns when the search ends at the latest. [`None`] means that it has ended, because all
+    /// permits are taken, or that no time is left for one.
     fn end_of_search(&self, state: State) -> Option<Instant> {
         let search = SEARCH * self.usual_time();
         // A search that begins later may end without a permit, and those that have passed the waiter

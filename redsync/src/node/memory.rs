@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(vote, AcquireVote::Acquired { number });
     }
 
-    /// Those who wait for readers are told once that readers are admitted again.
+    /// The end of a reservation notifies the waiters once, as on a server.
     #[test]
     fn a_release_that_finds_nothing_reserved_changes_nothing() {
         let (mut state, now) = (State::default(), Instant::now());

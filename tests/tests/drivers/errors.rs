@@ -105,7 +105,7 @@ async fn a_server_out_of_memory_still_extends_and_releases() {
     });
 }
 
-/// Also if a writer has reserved the name and never came again.
+/// A writer has reserved the name, and has not made another attempt.
 #[tokio::test]
 async fn a_server_out_of_memory_still_extends_and_releases_shared_locks() {
     let server = RedisServer::start();
@@ -113,16 +113,16 @@ async fn a_server_out_of_memory_still_extends_and_releases_shared_locks() {
     let [one, two] = ["one", "two"].map(|value| entry("a", value).with_mode(Mode::Shared));
     acquire(&node, &one).await;
     acquire(&node, &two).await;
-    let is_full = || {
+    let fill = || {
         // The reservation is over.
         server.command(&["ZADD", "a", "1", ""]);
         server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     };
-    is_full();
+    fill();
     let vote = node.extend(&one, None, false).await.expect("an answer");
     assert_eq!(vote, ExtendVote::Extended);
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    is_full();
+    fill();
     release(&node, &one).await;
     release(&node, &two).await;
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);

@@ -133,7 +133,7 @@ async fn an_exclusive_lock_excludes_rslock_and_is_excluded_by_it() {
     guard.release().await.unwrap();
 }
 
-/// The vote of a node that knows what keeps the entry out. It may refuse before it does.
+/// Acquires until the node says what keeps the entry out. A node may refuse before it knows that.
 async fn acquire_vote<N: Node>(node: &N, entry: &Entry) -> AcquireVote {
     for _ in 0..10 {
         let vote = node.acquire(entry).await.expect("an answer");

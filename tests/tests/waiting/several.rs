@@ -69,7 +69,7 @@ async fn overtaken(redsync: &Redsync, times: u32) -> u32 {
     most
 }
 
-/// All who may be in the queues before it.
+/// As many tasks as there are, each of which may be in a queue before the waiter.
 const ALL: u32 = 2 * 8;
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +86,7 @@ async fn a_waiter_for_two_names_does_not_starve_on_servers() {
     let most = timeout(SOON, overtaken(&redsync, 50)).await;
     let most = most.expect("an end");
     println!("on servers: at most {most} locks of others while one waits for both");
-    // And some that come on another thread while it joins.
+    // Two more may join on another thread at the same time.
     assert!(most <= ALL + 2, "{most}");
 }
 
