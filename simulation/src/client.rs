@@ -106,8 +106,8 @@ impl Client {
         while Instant::now() < end {
             let rng = &mut self.rng;
             let mood = match rng.u8(..8) {
-                0 | 1 => Mood::Busy,
-                2 => Mood::Lazy,
+                0 => Mood::Busy,
+                1 => Mood::Lazy,
                 _ => Mood::Usual,
             };
             let changes = Instant::now() + whole(rng, 500, 30_000);
@@ -120,7 +120,7 @@ impl Client {
                 }
                 sleep(match mood {
                     Mood::Busy => whole(rng, 0, 60),
-                    Mood::Usual => whole(rng, 0, 5_000),
+                    Mood::Usual => whole(rng, 0, 10_000),
                     Mood::Lazy => whole(rng, 1_000, 20_000),
                 })
                 .await;

@@ -26,8 +26,8 @@ use redsync_simulation::{Flaw, Outcome, Setting, history::Figures, run, shortage
 /// How long a run lasts.
 const SPAN: Duration = Duration::from_secs(1800);
 
-/// How many runs a flaw may take to be found.
-const TRIES: u64 = 12;
+/// How many runs a flaw may take to be found. One of them is rare.
+const TRIES: u64 = 200;
 
 fn main() -> ExitCode {
     let is_right = match Asked::read() {

@@ -32,10 +32,10 @@ const TASKS: usize = 4;
 /// The pause of those who do not poll.
 pub(super) const NEVER: Duration = Duration::from_secs(3600);
 
-/// When clients of some processes read all the time: at these seconds before the end of every ten
-/// minutes.
+/// When clients of some processes read all the time: at these seconds before the end of every half
+/// hour.
 const READING: Range<u64> = 60..170;
-const EVERY: u64 = 600;
+const EVERY: u64 = 1800;
 
 /// What all clients share.
 pub(super) struct World {

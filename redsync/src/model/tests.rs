@@ -1,4 +1,5 @@
-//! The explorations. They take long without optimization, so they run in the release profile only.
+//! The explorations. With the optimization that this workspace asks for, they take a minute, and the
+//! long forms some minutes more, so they run only if they are asked for, as by `./tests/run`.
 
 use std::time::Instant;
 
@@ -88,9 +89,9 @@ fn find(flaw: Flaw, broken: &'static str, setting: Setting) {
 }
 
 macro_rules! explorations {
-    (#[$attribute:meta] $($name:ident => $what:expr;)*) => {$(
+    ($($name:ident => $what:expr;)*) => {$(
         #[test]
-        #[$attribute]
+        #[ignore = "explores for long"]
         fn $name() {
             $what
         }
@@ -101,7 +102,6 @@ mod holds {
     use super::*;
 
     explorations! {
-        #[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
         tokens_while_a_key_expires_early => explore(
             "tokens, while a key expires early",
             Setting::of(Budget { expiries: 1, ..NOTHING }).fenced(),
@@ -134,10 +134,6 @@ mod holds {
             "exclusion of a writer and a reader",
             Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }).with_modes([Exclusive, Shared]),
         );
-    }
-
-    explorations! {
-        #[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
         three_clients => explore(
             "exclusion and tokens of three clients",
             Setting::of(Budget { time_outs: Some(0), ..NOTHING }).fenced().with_attempts([1, 1, 1]),
@@ -189,20 +185,23 @@ mod holds {
         );
     }
 
-    explorations! {
-        #[ignore = "a long form"]
-        exclusion_of_three_clients_while_a_clock_is_ahead => explore(
-            "exclusion of three clients, while a clock is ahead",
-            Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }).with_attempts([1, 1, 1]),
-        );
-        exclusion_of_a_lock_that_is_extended => explore(
-            "exclusion of a lock that is extended",
-            Setting::of(Budget { ticks: 3, ticks_ahead: 1, extensions: 1, ..NOTHING }),
-        );
-        exclusion_of_a_lock_that_is_healed => explore(
-            "exclusion of a lock that is healed",
-            Setting::of(Budget { ticks: 2, extensions: 1, losses: 1, ..NOTHING }).healing(),
-        );
+    mod long_forms {
+        use super::*;
+
+        explorations! {
+            exclusion_of_three_clients_while_a_clock_is_ahead => explore(
+                "exclusion of three clients, while a clock is ahead",
+                Setting::of(Budget { ticks: 2, ticks_ahead: 1, ..NOTHING }).with_attempts([1, 1, 1]),
+            );
+            exclusion_of_a_lock_that_is_extended => explore(
+                "exclusion of a lock that is extended",
+                Setting::of(Budget { ticks: 3, ticks_ahead: 1, extensions: 1, ..NOTHING }),
+            );
+            exclusion_of_a_lock_that_is_healed => explore(
+                "exclusion of a lock that is healed",
+                Setting::of(Budget { ticks: 2, extensions: 1, losses: 1, ..NOTHING }).healing(),
+            );
+        }
     }
 }
 
@@ -210,7 +209,6 @@ mod finds {
     use super::*;
 
     explorations! {
-        #[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
         one_value_for_all_attempts => find(
             Flaw::OneValueForAllAttempts,
             EXCLUSION,
@@ -377,7 +375,6 @@ mod reductions {
     }
 
     explorations! {
-        #[cfg_attr(debug_assertions, ignore = "takes long without optimization")]
         two_clients => agree("two clients", Setting::of(Budget { time_outs: Some(1), ..NOTHING }));
         two_attempts => agree(
             "two attempts with tokens",

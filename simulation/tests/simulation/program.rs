@@ -1,13 +1,11 @@
-//! The program `simulation`: what it refuses to do.
+//! The program `simulation`: what it does in its usual form, and what it refuses to do.
 
 use std::process::{Command, Output};
 
-fn simulation(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_simulation"))
-        .args(arguments)
-        .env_remove("SEED")
-        .output()
-        .expect("a program that starts")
+fn simulation(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simulation"));
+    command.args(arguments).env_remove("SEED");
+    command
 }
 
 /// Asserts that it fails at once, and says why.
@@ -17,11 +15,21 @@ fn assert_refused(arguments: &[&str], reason: &str) {
         status,
         stdout,
         stderr,
-    } = simulation(arguments);
+    } = simulation(arguments)
+        .output()
+        .expect("a program that starts");
     let stderr = String::from_utf8_lossy(&stderr);
     assert_eq!(status.code(), Some(1), "{arguments:?}");
     assert!(stderr.contains(reason), "{arguments:?}: {stderr}");
     assert!(stdout.is_empty(), "{arguments:?}");
+}
+
+/// `./tests/run` does this beside all other tests.
+#[test]
+#[ignore = "takes minutes"]
+fn in_a_hundred_and_fifty_hours_every_rule_holds() {
+    let status = simulation(&[]).status().expect("a program that starts");
+    assert!(status.success(), "{status}");
 }
 
 #[test]
