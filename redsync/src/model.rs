@@ -33,9 +33,8 @@
 //! To see that the checker would find a mistake, each [`Flaw`](flaw::Flaw) is planted in turn, and
 //! has to be found.
 //!
-//! `cargo test --release -p redsync-core --lib model -- --nocapture --test-threads 1` explores, and
-//! prints how many states there are. With `--include-ignored` after it, it explores the long forms,
-//! too.
+//! `cargo test -p redsync-core --lib model -- --include-ignored --skip long_forms --nocapture` explores,
+//! and prints how many states there are. Without `--skip long_forms`, it explores the long forms, too.
 
 mod action;
 mod flaw;
