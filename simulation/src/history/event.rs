@@ -119,6 +119,13 @@ pub enum What {
         /// Up to when the guard is valid now.
         until: u64,
     },
+    /// A node has answered that it does not have the keys of the call's guard, or not all of them.
+    Lacks {
+        /// The call.
+        call: Call,
+        /// The number of the node.
+        node: u32,
+    },
     /// A client no longer believes in its guard.
     Ends {
         /// The call.

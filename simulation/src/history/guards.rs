@@ -1,9 +1,12 @@
 //! Guards that are kept alive, and which of them are lost without need.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
-    Call, End, Event, Expected, Rule, Wrong,
+    Call, End, Event, Expected, Rule, What, Wrong,
     calls::{Belief, Course},
     intervals::Intervals,
     keys::{Owners, Span},
@@ -29,6 +32,12 @@ pub(super) fn check(
             kept.entry((owner, span.node)).or_default().push(span);
         }
     }
+    let lacking: HashSet<(Call, u32)> = (events.iter())
+        .filter_map(|event| match event.what {
+            What::Lacks { call, node } => Some((call, node)),
+            _ => None,
+        })
+        .collect();
     let expiry = expected.expiry.as_nanos() as u64;
     courses.iter().find_map(|course| {
         let Belief {
@@ -50,7 +59,9 @@ pub(super) fn check(
         };
         let well = (0..health.nodes()).flat_map(|node| {
             let well = health.of(node);
-            let parts: Vec<_> = if spans.is_empty() {
+            let parts: Vec<_> = if lacking.contains(&(course.call, node)) {
+                Vec::new()
+            } else if spans.is_empty() {
                 // It may have missed the acquisition, and the keeper may need a moment to find out
                 // that a fault is over.
                 let mut parts = well.parts_within(course.since, until);

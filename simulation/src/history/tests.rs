@@ -609,6 +609,14 @@ fn a_guard_that_is_lost_although_nodes_were_well_is_found() {
     let both = |from, to| loser().ill(from, 0).well(to, 0).ill(from, 1).well(to, 1);
     both(0, 5).breaks_none();
     both(1000, 1001).breaks_none();
+    // One never had its keys, or has lost them, and another is away.
+    let lacks = |from| (loser().at(1000, What::Lacks { call: A, node: 0 })).ill(from, 1);
+    lacks(1599).breaks_none();
+    lacks(1600).breaks(Rule::LostGuard);
+    loser()
+        .at(1000, What::Lacks { call: B, node: 0 })
+        .ill(1000, 1)
+        .breaks(Rule::LostGuard);
     // Its process stood still.
     loser()
         .at(1500, What::Stops { process: 1 })

@@ -12,7 +12,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use redsync::{Guard, LockError, Mutex, Redsync};
+use redsync::{ExtendError, Guard, LockError, Mutex, Redsync, Vote};
 use redsync_simulation::history::{Call, End, Recorder, Wants, What};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -56,21 +56,20 @@ pub(crate) struct Order {
 pub(crate) async fn work(order: Order) -> Outcome<()> {
     let redsync = Redsync::connect(&order.urls)?
         .with_defaults(|mutex| mutex.with_expiry(EXPIRY).with_fencing(true))?;
+    let nodes = order.urls.iter().map(|url| Ok(address(url)?.to_owned()));
+    let nodes = nodes.collect::<Outcome<Vec<_>>>()?;
     let client = Arc::new(Client {
         process: order.process,
         calls: AtomicU64::new(0),
         names: order.names.iter().map(|name| (&**name).into()).collect(),
+        nodes: nodes.clone(),
         redsync,
         recorder: Recorder::to_file(&order.record)?,
         plant: order.plant,
     });
     let mut pulses = JoinSet::new();
-    for (node, url) in (0..).zip(&order.urls) {
-        pulses.spawn(pulse::watch(
-            node,
-            address(url)?.to_owned(),
-            client.recorder.clone(),
-        ));
+    for (node, address) in (0..).zip(nodes) {
+        pulses.spawn(pulse::watch(node, address, client.recorder.clone()));
     }
     let end = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -117,6 +116,8 @@ struct Client {
     process: u32,
     calls: AtomicU64,
     names: Vec<Arc<str>>,
+    /// The addresses of the nodes.
+    nodes: Vec<String>,
     redsync: Redsync,
     recorder: Recorder,
     plant: Option<Plant>,
@@ -344,7 +345,18 @@ impl Task {
 
     async fn end(&mut self, held: Held) -> Outcome<()> {
         if self.record_end(&held) == End::Lost {
-            self.desk.ask(&Message::Lost).await?;
+            let call = held.call;
+            match held.guard.extend().await {
+                Ok(()) => {
+                    let text = format!("{call} extended a lost lock");
+                    self.desk.wrong(text).await?;
+                }
+                Err(loss) => {
+                    self.record_lacking(call, &loss);
+                    let reason = format!("{call}: {loss}");
+                    self.desk.ask(&Message::Lost { reason }).await?;
+                }
+            }
         }
         if self.rng.bool() {
             // What it says is known: a node may have a fault.
@@ -366,6 +378,21 @@ impl Task {
         };
         recorder.record(What::Ends { call, until, end });
         end
+    }
+
+    /// Records which nodes have said that they do not have the keys of a lock that is lost: they refused the
+    /// acquisition or missed it, or have lost the keys since.
+    fn record_lacking(&self, call: Call, loss: &ExtendError) {
+        let ExtendError::Lost(Some(votes)) = loss else {
+            return;
+        };
+        let lacking = (votes.iter())
+            .filter(|vote| matches!(vote.vote(), Vote::Missing | Vote::Refused { .. }));
+        for vote in lacking {
+            let place = (self.client.nodes.iter()).position(|node| *node == vote.address());
+            let node = place.expect("the vote of a node") as u32;
+            self.client.recorder.record(What::Lacks { call, node });
+        }
     }
 
     /// Holds a lock of which the history says nothing.

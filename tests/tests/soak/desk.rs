@@ -37,8 +37,8 @@ pub(crate) enum Message {
     Token { name: String },
     /// It got no lock, for this reason.
     Failed { reason: String },
-    /// Its lock was lost before it was done.
-    Lost,
+    /// Its lock was lost before it was done, for this reason.
+    Lost { reason: String },
     /// It has seen what must not be.
     Wrong { text: String },
 }
@@ -170,8 +170,8 @@ impl Book {
                 self.tally.failure(reason);
                 Answer::Done
             }
-            Message::Lost => {
-                self.tally.lose();
+            Message::Lost { reason } => {
+                self.tally.lose(reason);
                 Answer::Done
             }
             Message::Wrong { text } => {

@@ -286,9 +286,13 @@ impl Run {
 
         let mut report = self.line();
         let _ = write!(report, "\n    faults: {:?}", self.faults.begun);
-        let (lost, failures) =
-            (self.desk).tally(|tally| (tally.lost(), format!("{:?}", tally.failures())));
+        let (losses, failures) =
+            (self.desk).tally(|tally| (tally.losses().to_vec(), format!("{:?}", tally.failures())));
+        let lost = losses.len();
         let _ = write!(report, "\n    lost: {lost}; without a lock: {failures}");
+        for loss in losses {
+            let _ = write!(report, "\n    lost by {loss}");
+        }
         let figures = verdict.figures;
         let _ = write!(
             report,

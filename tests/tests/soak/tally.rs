@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     grants: usize,
-    lost: usize,
+    /// Why locks were lost.
+    losses: Vec<String>,
     failures: BTreeMap<String, usize>,
     waits: Waits,
     recent: Waits,
@@ -26,16 +27,16 @@ impl Tally {
         *self.failures.entry(reason).or_default() += 1;
     }
 
-    pub(crate) const fn lose(&mut self) {
-        self.lost += 1;
+    pub(crate) fn lose(&mut self, reason: String) {
+        self.losses.push(reason);
     }
 
     pub(crate) const fn grants(&self) -> usize {
         self.grants
     }
 
-    pub(crate) const fn lost(&self) -> usize {
-        self.lost
+    pub(crate) fn losses(&self) -> &[String] {
+        &self.losses
     }
 
     pub(crate) const fn failures(&self) -> &BTreeMap<String, usize> {
