@@ -438,3 +438,6 @@ impl<'a> Waiter<'a> {
         Ok(action)
     }
 }
+
+#[cfg(test)]
+mod tests;

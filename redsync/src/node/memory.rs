@@ -183,7 +183,10 @@ impl fmt::Debug for MemoryNode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mode;
+    use crate::{
+        Mode,
+        node::{EXCLUSIVE_NEXT, EXCLUSIVE_NEXT_AT_MOST},
+    };
 
     #[tokio::test(start_paused = true)]
     async fn tokens_start_from_the_wall_clock() {
@@ -196,13 +199,84 @@ mod tests {
         assert_eq!(vote, AcquireVote::Acquired { number });
     }
 
+    fn reader(value: &str) -> Entry {
+        writer(value).with_mode(Mode::Shared)
+    }
+
+    fn writer(value: &str) -> Entry {
+        Entry::new("a", value.into(), Duration::from_secs(10))
+    }
+
+    #[test]
+    fn a_release_that_arrives_again_counts_while_the_names_are_kept_and_not_after_that() {
+        let (mut state, now) = (State::default(), Instant::now());
+        let holder = writer("holder").with_names(["a", "b"].map(Arc::from));
+        let mut released_after = |time| {
+            state.acquire(&holder, now);
+            [(); 2].map(|()| state.release(&holder, time, now))
+        };
+        let released = (ReleaseVote::Released, vec!["a", "b"]);
+        let none = (ReleaseVote::NotOwner, vec![]);
+        assert_eq!(released_after(Duration::ZERO), [released.clone(), none]);
+        let again = (ReleaseVote::Released, vec![]);
+        let kept = Duration::from_secs(1);
+        assert_eq!(released_after(kept), [released, again]);
+    }
+
+    /// A name with a shared holder.
+    fn shared(now: Instant) -> State {
+        let mut state = State::default();
+        state.acquire(&reader("reader"), now);
+        state
+    }
+
+    /// Up to when another shared holder is kept out, if it is.
+    fn reserved_until(state: &State, now: Instant) -> Option<Instant> {
+        match state.clone().acquire(&reader("newcomer"), now) {
+            AcquireVote::Taken { remaining } => remaining.map(|remaining| now + remaining),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_reservation_is_renewed_only_if_it_is_about_to_end() {
+        let start = Instant::now();
+        let (mut state, writer) = (shared(start), writer("writer").with_repetition(true));
+        let mut reserved_after = |after| {
+            let now = start + after;
+            state.acquire(&writer, now);
+            reserved_until(&state, now)
+        };
+        let first = Some(start + EXCLUSIVE_NEXT_AT_MOST);
+        assert_eq!(reserved_after(Duration::ZERO), first);
+        let late = EXCLUSIVE_NEXT_AT_MOST - EXCLUSIVE_NEXT;
+        assert_eq!(reserved_after(late), first);
+        let later = late + Duration::from_millis(1);
+        let renewed = start + later + EXCLUSIVE_NEXT_AT_MOST;
+        assert_eq!(reserved_after(later), Some(renewed));
+    }
+
+    #[test]
+    fn an_attempt_that_is_not_repeated_neither_makes_a_reservation_nor_ends_one() {
+        let now = Instant::now();
+        let (mut state, once) = (shared(now), writer("once"));
+        state.acquire(&once, now);
+        assert_eq!(reserved_until(&state, now), None);
+        state.acquire(&writer("writer").with_repetition(true), now);
+        let reserved = reserved_until(&state, now);
+        assert!(reserved.is_some());
+        for other in [once, reader("other").with_repetition(true)] {
+            assert!(state.release(&other, Duration::ZERO, now).1.is_empty());
+            assert_eq!(reserved_until(&state, now), reserved);
+        }
+    }
+
     /// The end of a reservation notifies the waiters once, as on a server.
     #[test]
     fn a_release_that_finds_nothing_reserved_changes_nothing() {
-        let (mut state, now) = (State::default(), Instant::now());
-        let entry = |value: &str| Entry::new("a", value.into(), Duration::from_secs(10));
-        state.acquire(&entry("reader").with_mode(Mode::Shared), now);
-        let writers = ["one", "other"].map(|value| entry(value).with_repetition(true));
+        let now = Instant::now();
+        let mut state = shared(now);
+        let writers = ["one", "other"].map(|value| writer(value).with_repetition(true));
         for writer in &writers {
             let vote = state.acquire(writer, now);
             assert!(matches!(vote, AcquireVote::Reserved { .. }));

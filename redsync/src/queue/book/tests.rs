@@ -4,7 +4,7 @@ use super::{
     super::{entrant::ToWake, fairness::Sign},
     *,
 };
-use crate::options::Options;
+use crate::{OwnerValue, common::Common, node::MemoryNode, options::Options};
 
 /// A waiter joins the queues of these names, each of one letter.
 fn join(book: &mut Book, names: &str, mode: Mode) -> Arc<Entrant> {
@@ -31,6 +31,27 @@ fn a_waiter_for_several_names_is_one_waiter_until_it_leaves() {
     assert!(!book.has_queue_for(&both.request.names[..1]));
     assert!(book.remove(&one));
     assert_eq!(book.waiting(), 0);
+}
+
+#[test]
+fn a_queue_knows_the_last_holder_of_each_permit_and_forgets_those_that_are_gone() {
+    let common = Common::new([MemoryNode::new().into()]).expect("a node");
+    let mut options = Options::default();
+    options.kind.permits = 2;
+    let request = Request::new(&["a".into()].into(), &Arc::new(options)).expect("a request");
+    let lease = |permit| {
+        let value = OwnerValue::random("").expect("a value");
+        Lease::new(common.site(), &request, permit, value, true)
+    };
+    let mut queue = Queue::default();
+    let gone = lease(0);
+    queue.acquired(&gone);
+    drop(gone);
+    let leases = [1, 1, 0].map(lease);
+    for (lease, known) in leases.iter().zip([1, 1, 2]) {
+        queue.acquired(lease);
+        assert_eq!(queue.holders.len(), known);
+    }
 }
 
 #[test]

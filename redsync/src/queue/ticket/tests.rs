@@ -70,6 +70,20 @@ fn a_waiter_that_leaves_notifies_the_one_behind_it_once() {
 }
 
 #[test]
+fn a_newcomer_has_to_join_the_queue_of_its_name_if_there_is_one() {
+    let common = process();
+    let has_queue_for = |name: &str| {
+        let request = Request::new(&[name.into()].into(), &Arc::default()).expect("a request");
+        common.queues.has_queue_for(&request)
+    };
+    assert!(!has_queue_for("a"));
+    let waiter = wait(&common);
+    assert!(has_queue_for("a") && !has_queue_for("b"));
+    drop(waiter);
+    assert!(!has_queue_for("a"));
+}
+
+#[test]
 fn the_end_of_a_lock_is_a_notice_for_the_waiter_that_acts() {
     let common = process();
     let names = ["a".into()];
@@ -283,10 +297,12 @@ async fn a_lock_is_handed_over_to_the_next_waiter() {
     let common = process();
     let (first, second, third) = (wait(&common), wait(&common), wait(&common));
     let lease = enter(&common, &first, 0);
-    assert!(second.take_handed_over().is_none());
+    assert!(!second.has_lock() && second.take_handed_over().is_none());
     assert!(common.queues.hand_over(&lease));
     assert!(lease.has_ended());
+    assert!(second.has_lock());
     let owned = second.take_handed_over().expect("the lock");
+    assert!(!second.has_lock());
     assert!(!owned.lease().has_ended());
     assert!(!common.queues.hand_over(&lease), "it has ended");
     assert!(third.standing().is_held_here);
@@ -299,7 +315,7 @@ fn another_notice_stays_when_a_waiter_looks_for_a_lock() {
     let common = process();
     let (first, second) = (wait(&common), wait(&common));
     drop(first);
-    assert!(second.take_handed_over().is_none());
+    assert!(!second.has_lock() && second.take_handed_over().is_none());
     assert!(is_told_to_act(&second));
 }
 

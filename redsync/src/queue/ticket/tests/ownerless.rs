@@ -1,5 +1,7 @@
 //! Leases that lose their last owner while the book is locked.
 
+use std::sync::Weak;
+
 use super::*;
 use crate::{queue::Queues, sync::interleaved::explore};
 
@@ -14,17 +16,18 @@ impl Drop for LocksTheQueues {
     }
 }
 
-/// A lock whose options are dropped with its lease.
-fn enter_with_option(common: &Arc<Common>) -> Arc<Lease> {
-    let part = LocksTheQueues(Arc::clone(&common.queues));
+/// A lock whose options are dropped with its lease, and a part of them.
+fn enter_with_option(common: &Arc<Common>) -> (Arc<Lease>, Weak<LocksTheQueues>) {
+    let part = Arc::new(LocksTheQueues(Arc::clone(&common.queues)));
+    let option = Arc::downgrade(&part);
     let ticket = wait_with(common, |options| {
         options.kind.permits = 2;
         options.rounds.owner_label = Some(Arc::new(move || {
-            let LocksTheQueues(queues) = &part;
+            let LocksTheQueues(queues) = &*part;
             Ok(queues.is_empty().to_string())
         }));
     });
-    enter(common, &ticket, 0)
+    (enter(common, &ticket, 0), option)
 }
 
 #[test]
@@ -32,7 +35,7 @@ fn interleaved_a_lease_that_a_queue_asks_last_is_dropped_when_the_book_is_unlock
     explore("a holder that leaves while it is asked", 200, |_| {
         let common = process();
         let waiter = wait_for_permit(&common);
-        let lease = enter_with_option(&common);
+        let (lease, option) = enter_with_option(&common);
         let asks = shuttle::thread::spawn(move || {
             // Each of them asks whether the permit is still held.
             waiter.standing();
@@ -42,5 +45,6 @@ fn interleaved_a_lease_that_a_queue_asks_last_is_dropped_when_the_book_is_unlock
         lease.end();
         drop(lease);
         asks.join().expect("the waiter");
+        assert_eq!(option.strong_count(), 0, "it is dropped");
     });
 }
