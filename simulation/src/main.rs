@@ -26,7 +26,7 @@ use redsync_simulation::{Flaw, Outcome, Setting, history::Figures, run, shortage
 /// How long a run lasts.
 const SPAN: Duration = Duration::from_secs(1800);
 
-/// How many runs a flaw may take to be found. One of them is rare.
+/// How many runs a flaw may take to be found. Most flaws take one, and one takes dozens.
 const TRIES: u64 = 200;
 
 fn main() -> ExitCode {
