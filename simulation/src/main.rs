@@ -26,9 +26,6 @@ use redsync_simulation::{Flaw, Outcome, Setting, history::Figures, run, shortage
 /// How long a run lasts.
 const SPAN: Duration = Duration::from_secs(1800);
 
-/// How many runs a flaw may take to be found. Most flaws take one, and one takes dozens.
-const TRIES: u64 = 200;
-
 fn main() -> ExitCode {
     let is_right = match Asked::read() {
         Ok(Asked::Explore { hours, threads }) => explore(hours, threads),
@@ -119,7 +116,7 @@ fn find_flaws() -> bool {
     let mut all_found = true;
     for flaw in Flaw::ALL {
         let begin = Instant::now();
-        let found = (0..TRIES).find_map(|seed| {
+        let found = (0..Flaw::MOST_RUNS).find_map(|seed| {
             let setting = Setting::of(seed, SPAN / 3).with(flaw);
             let wrongs = run(seed, &setting).wrongs;
             let others = wrongs

@@ -57,11 +57,10 @@ pub(super) fn check(
             let kept = kept.map(Vec::as_slice).unwrap_or_default();
             (course.held().iter()).all(|key| has_key(kept, key, since, until))
         };
-        let well = (0..health.nodes()).flat_map(|node| {
+        let others = (0..health.nodes()).filter(|node| !lacking.contains(&(course.call, *node)));
+        let well = others.flat_map(|node| {
             let well = health.of(node);
-            let parts: Vec<_> = if lacking.contains(&(course.call, node)) {
-                Vec::new()
-            } else if spans.is_empty() {
+            let parts: Vec<_> = if spans.is_empty() {
                 // It may have missed the acquisition, and the keeper may need a moment to find out
                 // that a fault is over.
                 let mut parts = well.parts_within(course.since, until);

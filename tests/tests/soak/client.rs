@@ -57,19 +57,18 @@ pub(crate) async fn work(order: Order) -> Outcome<()> {
     let redsync = Redsync::connect(&order.urls)?
         .with_defaults(|mutex| mutex.with_expiry(EXPIRY).with_fencing(true))?;
     let nodes = order.urls.iter().map(|url| Ok(address(url)?.to_owned()));
-    let nodes = nodes.collect::<Outcome<Vec<_>>>()?;
     let client = Arc::new(Client {
         process: order.process,
         calls: AtomicU64::new(0),
         names: order.names.iter().map(|name| (&**name).into()).collect(),
-        nodes: nodes.clone(),
+        nodes: nodes.collect::<Outcome<_>>()?,
         redsync,
         recorder: Recorder::to_file(&order.record)?,
         plant: order.plant,
     });
     let mut pulses = JoinSet::new();
-    for (node, address) in (0..).zip(nodes) {
-        pulses.spawn(pulse::watch(node, address, client.recorder.clone()));
+    for (node, address) in (0..).zip(&client.nodes) {
+        pulses.spawn(pulse::watch(node, address.clone(), client.recorder.clone()));
     }
     let end = CancellationToken::new();
     let mut tasks = JoinSet::new();
